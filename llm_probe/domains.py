@@ -1,0 +1,253 @@
+"""Domains: ordered things a model may carry on a circle, and the sentences that ask about them.
+
+A domain is a tuple of `items` in order, `n = len(items)` its period, and two kinds of text:
+
+- **questions** hold `{item}` and `{offset}`; the answer is the item `offset` steps further on, so the label is
+  (item op offset) mod n and the quantity is called `sum`;
+- **statements** hold `{item}` only; the label is the item's own index and the quantity is called `item`.
+
+Modular arithmetic is the domain whose items are the integers 0 … p-1 and whose first operand may be any
+integer (`modular("add", 7)`). Linear controls (`cyclic=False`) are ordered but do not close: they have
+statements only, and a method that finds circles in them is wrong.
+
+The templates named `published` are those of unixsysdev/grokking-fourier (Qwen3-0.6B; commit 536610f), where
+there is one; the answer is what a model would write next, so a text that ends in a space is continued by the
+bare word.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Operation = Literal["add", "sub", "mul"]
+
+SYMBOLS: dict[Operation, str] = {"add": "+", "sub": "-", "mul": "*"}
+WORDS: dict[Operation, str] = {"add": "plus", "sub": "minus", "mul": "times"}
+
+SMALLEST_MODULUS = 5
+"""A circle through fewer points than five cannot be told from a square wave and a ramp."""
+
+ARITHMETIC_QUESTIONS: dict[str, str] = {
+    "published": "{item} {symbol} {offset} mod {modulus} =",
+    "brackets": "({item} {symbol} {offset}) mod {modulus} =",
+    "percent": "({item} {symbol} {offset}) % {modulus} =",
+    "modulo": "{item} {word} {offset} modulo {modulus} is",
+    "modulus_first": "mod {modulus}: {item} {symbol} {offset} =",
+    "question": "Q: What is {item} {symbol} {offset} mod {modulus}? A:",
+    "remainder": "{item} {symbol} {offset} divided by {modulus} leaves remainder",
+    "congruent": "modulo {modulus}, {item} {word} {offset} equals",
+    "calculate": "Calculate {item} {symbol} {offset} mod {modulus}. Answer:",
+}
+
+CALENDAR_QUESTIONS: dict[str, str] = {
+    "published": "{item} + {offset} {unit} = ",
+    "plus": "{item} plus {offset} {unit} is",
+    "after": "{offset} {unit} after {item} is",
+    "from": "{offset} {unit} from {item} is",
+    "question": "Q: What is {offset} {unit} after {item}? A:",
+    "forward": "Starting at {item} and moving {offset} {unit} forward gives",
+    "later": "It is {item}. In {offset} {unit} it will be",
+    "counting": "Counting {offset} {unit} on from {item} leads to",
+    "arrow": "{item}, +{offset} {unit} ->",
+}
+
+STATEMENTS: dict[str, str] = {
+    "bare": "{item}",
+    "thinking": "We were thinking about {item} again.",
+    "word": "The word on the board is {item}.",
+    "said": "She said {item} and then left.",
+    "picture": "This picture shows {item} to everyone.",
+    "list": "The next entry in the list is {item}.",
+    "chose": "Everyone in the group chose {item}.",
+    "letter": "In his letter he mentions {item} twice.",
+    "title": "The title of the chapter is {item}.",
+}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An ordered set of items and the texts that mention them; the period is the number of items."""
+
+    name: str
+    """What the table calls it: `days`, `mod-add 7`."""
+    items: tuple[str, ...]
+    """In order; for a cyclic domain the first follows the last."""
+    questions: Mapping[str, str] = field(default_factory=dict)
+    """Template name to text with `{item}` and `{offset}`: the model is to continue with the answer."""
+    statements: Mapping[str, str] = field(default_factory=dict)
+    """Template name to text with `{item}` only."""
+    cyclic: bool = True
+    """False for a linear control."""
+    operation: Operation = "add"
+    largest_first: int | None = None
+    """First operands run over 0 … largest_first - 1 as integers; None: over the items."""
+    largest_offset: int = 0
+    """Offsets run over 0 … largest_offset - 1; 0 means three periods."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.items)) != len(self.items) or len(self.items) < 3:
+            raise ValueError(f"domain {self.name!r} needs at least three different items, got {list(self.items)}")
+        for kind, texts, needed in (
+            ("question", self.questions, ("{item}", "{offset}")),
+            ("statement", self.statements, ("{item}",)),
+        ):
+            for name, text in texts.items():
+                missing = [slot for slot in needed if text.count(slot) != 1]
+                if missing:
+                    raise ValueError(
+                        f"{kind} template {name!r} of domain {self.name!r} must hold {missing[0]} exactly once: {text!r}"
+                    )
+        if not self.questions and not self.statements:
+            raise ValueError(f"domain {self.name!r} has neither question nor statement templates")
+
+    @property
+    def period(self) -> int:
+        return len(self.items)
+
+    @property
+    def first_operands(self) -> range:
+        """Integers the first slot runs over."""
+        return range(self.largest_first or self.period)
+
+    @property
+    def offsets(self) -> range:
+        """Integers the second slot runs over."""
+        return range(self.largest_offset or 3 * self.period)
+
+    def first_text(self, first: int) -> str:
+        """How the first operand is written."""
+        return str(first) if self.largest_first else self.items[first]
+
+    def total(self, first: int, offset: int) -> int:
+        """The integer result before it is reduced mod the period."""
+        if self.operation == "add":
+            return first + offset
+        return first - offset if self.operation == "sub" else first * offset
+
+
+def _calendar(name: str, unit: str, items: tuple[str, ...], *, first_slot: str = "{item}") -> Domain:
+    """A named cyclic domain; `first_slot` is how an item is written inside a question (`{item} o'clock`)."""
+    return Domain(
+        name,
+        items,
+        questions={key: _fill(text, unit=unit, item=first_slot) for key, text in CALENDAR_QUESTIONS.items()},
+        statements={key: _fill(text, item=first_slot) for key, text in STATEMENTS.items()},
+    )
+
+
+def _linear(name: str, items: tuple[str, ...]) -> Domain:
+    return Domain(name, items, statements=STATEMENTS, cyclic=False)
+
+
+def _fill(text: str, **slots: str) -> str:
+    for slot, value in slots.items():
+        text = text.replace("{" + slot + "}", value)
+    return text
+
+
+def _numbers(first: int, last: int) -> tuple[str, ...]:
+    return tuple(str(value) for value in range(first, last + 1))
+
+
+def modular(operation: Operation, modulus: int, *, largest_operand: int | None = None) -> Domain:
+    """Arithmetic mod `modulus` with both operands below `largest_operand` (default: at least 100 and 4 moduli).
+
+    Raises:
+        ValueError: the modulus is below 5.
+    """
+    if modulus < SMALLEST_MODULUS:
+        raise ValueError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
+    largest = largest_operand or max(100, 4 * modulus)
+    words = {"symbol": SYMBOLS[operation], "word": WORDS[operation], "modulus": str(modulus)}
+    return Domain(
+        f"mod-{operation} {modulus}",
+        _numbers(0, modulus - 1),
+        questions={
+            key: _fill(text, symbol=words["symbol"], word=words["word"]) for key, text in ARITHMETIC_QUESTIONS.items()
+        },
+        operation=operation,
+        largest_first=largest,
+        largest_offset=largest,
+    )
+
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+NOTES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
+ZODIAC = (
+    "Aries", "Taurus", "Gemini", "Cancer", "Leo", "Virgo",
+    "Libra", "Scorpio", "Sagittarius", "Capricorn", "Aquarius", "Pisces",
+)  # fmt: skip
+COMPASS = ("north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
+PLANETS = ("Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune")
+SIZES = ("tiny", "small", "medium", "large", "huge", "gigantic")
+GRADES = (
+    "first grade", "second grade", "third grade", "fourth grade", "fifth grade", "sixth grade",
+    "seventh grade", "eighth grade", "ninth grade", "tenth grade", "eleventh grade", "twelfth grade",
+)  # fmt: skip
+
+DOMAINS: dict[str, Domain] = {
+    "days": _calendar("days", "days", DAYS),
+    "months": _calendar("months", "months", MONTHS),
+    "hours": _calendar("hours", "hours", _numbers(1, 12), first_slot="{item} o'clock"),
+    "hours24": _calendar("hours24", "hours", _numbers(0, 23), first_slot="{item}:00"),
+    "alphabet": _calendar("alphabet", "letters", tuple(string.ascii_uppercase)),
+    "compass": _calendar("compass", "points", COMPASS),
+    "notes": _calendar("notes", "semitones", NOTES),
+    "zodiac": _calendar("zodiac", "signs", ZODIAC),
+    "seasons": _calendar("seasons", "seasons", ("spring", "summer", "autumn", "winter")),
+    "numbers": _linear("numbers", _numbers(1, 12)),
+    "planets": _linear("planets", PLANETS),
+    "sizes": _linear("sizes", SIZES),
+    "grades": _linear("grades", GRADES),
+}
+"""Every named domain; `mod` (with its list of moduli) is the other one."""
+
+MODULAR_NAMES: dict[str, Operation] = {"mod": "add", "mod-add": "add", "mod-sub": "sub", "mod-mul": "mul"}
+"""Names that stand for one modular domain per modulus."""
+
+
+def resolve(names: list[str], moduli: list[int], extra: Mapping[str, Domain] | None = None) -> list[Domain]:
+    """The domains that a command line names, in its order.
+
+    Raises:
+        ValueError: an unknown name (the message lists what there is) or a modulus below 5.
+    """
+    known = {**DOMAINS, **(extra or {})}
+    chosen: list[Domain] = []
+    for name in names:
+        if name in MODULAR_NAMES:
+            chosen += [modular(MODULAR_NAMES[name], modulus) for modulus in moduli]
+        elif name in known:
+            chosen.append(known[name])
+        else:
+            raise ValueError(
+                f"unknown domain {name!r}: choose from {', '.join([*MODULAR_NAMES, *known])}, "
+                "or describe your own with --domain-file"
+            )
+    return chosen
+
+
+def load_domain_file(path: Path) -> Domain:
+    """One domain from a YAML file with the keys of `Domain` (`name`, `items`, `questions`, `statements`, …).
+
+    Raises:
+        ValueError: the file is not a mapping, a key is unknown or a template lacks its slot.
+    """
+    import yaml
+
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    fields = {"name", "items", "questions", "statements", "cyclic", "largest_offset"}
+    if not isinstance(content, dict) or not {"name", "items"} <= content.keys() or content.keys() - fields:
+        raise ValueError(
+            f"{path} must be a mapping with `name` and `items` and, if wanted, "
+            f"{', '.join(sorted(fields - {'name', 'items'}))}"
+        )
+    return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})

@@ -1,0 +1,201 @@
+"""The tables a run writes: one dataclass a row, and reading, writing and joining them.
+
+Every result of this package is a tidy table; figures and the page read nothing else. An empty cell (None) means
+"not applicable" and never "zero". `results/README.md` explains the columns to the people who open the files.
+
+    r2_table.csv    R2Row         one regression: domain x position x site x layer x (dimension | plane) x family
+    verdicts.csv    VerdictRow    one claim: domain x quantity
+    behaviour.csv   BehaviourRow  can the model do the task: domain x grid x template
+    circles.csv     CircleRow     class means on the best plane of a layer
+    scan.csv        ScanRow       held-out R² of planes at other periods than the domain's own
+    examples.csv    ExampleRow    three prompts with the model's answers
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+Weights = Literal["trained", "random"]
+Quantity = Literal["sum", "item"]
+Verdict = Literal["supported", "refuted", "undetermined"]
+Site = Literal["resid_post", "mlp_out", "attn_out"]
+Position = Literal["last", "item", "offset", "modulus"]
+
+
+@dataclass(frozen=True)
+class R2Row:
+    """One fitted family at one place."""
+
+    weights: Weights
+    domain: str
+    period: int
+    quantity: Quantity
+    position: Position
+    site: Site
+    layer: int
+    """0-based block; the value is the block's output (before any final norm)."""
+    unit: Literal["dimension", "plane"]
+    """One residual dimension (labels to activation), or the best plane of all of them (activations to circle)."""
+    dim: int | None
+    family: Literal["fourier", "linear", "quadratic", "cubic", "sawtooth", "polynomial_total"]
+    frequency: int | None
+    r2_class_means: float | None
+    """The published statistic: in-sample R² of the n class means over the published grid."""
+    r2_partial: float | None
+    """Share of the per-prompt variance left by the nuisances that the family explains (discovery prompts)."""
+    aicc_gain: float | None
+    """AICc of the nuisances alone minus AICc with the family: positive is better."""
+    r2_heldout: float | None
+    """Held out by operand pair (sum) or by item (item), discovery prompts."""
+    r2_heldout_templates: float | None
+    r2_heldout_residues: float | None
+    """Held out by residue: the fit must extrapolate round the wrap."""
+    angle_error: float | None
+    """Median |predicted - true angle| of held-out prompts, radians; a uniform guess gives 1.57."""
+    p_fwer: float | None
+    """Corrected over every dimension or plane, layer, site, position and frequency searched for this claim."""
+    n_prompts: int
+    n_groups: int
+    """Operand pairs or items: what is left out together."""
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """One claim - this domain's quantity lies on a circle of this period - and what became of it."""
+
+    domain: str
+    period: int
+    quantity: Quantity
+    cyclic: bool
+    """False for a linear control."""
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    layer: int
+    layers_held: str
+    """Layers whose best plane beats its null, as `9-14, 20`; empty if none."""
+    site: Site
+    position: Position
+    frequency: int
+    plane_r2: float
+    """Confirmation prompts, plane chosen and fitted on discovery prompts."""
+    plane_r2_low: float
+    plane_r2_high: float
+    """95 % bootstrap interval, clustered on operand pairs or items."""
+    random_r2: float | None
+    """The same search and confirmation on the same architecture with random weights."""
+    null_r2: float
+    """95th percentile of the largest discovery R² under the renaming null."""
+    angle_error: float
+    random_angle_error: float | None
+    p_fwer: float
+    """Renaming null, corrected over everything searched."""
+    p_period: float | None
+    """Does this period stand out among its neighbours; None where the sums span too few periods to ask."""
+    best_dim: int | None
+    best_dim_layer: int | None
+    best_dim_frequency: int | None
+    class_mean_r2: float | None
+    """The published statistic at its best dimension and layer."""
+    random_class_mean_r2: float | None
+    """What the same search reaches with random weights."""
+    noise_class_mean_r2: float | None
+    """Median of the same maximum on independent noise (Beta law)."""
+    verdict: Verdict
+    reason: str
+    n_discovery: int
+    n_confirmation: int
+
+
+@dataclass(frozen=True)
+class BehaviourRow:
+    """Exact match of one template of one grid."""
+
+    domain: str
+    period: int
+    grid: Literal["published", "decoupled"]
+    template: str
+    n_prompts: int
+    exact: float
+    """Share whose greedy continuation is the answer, all tokens, up to a leading space."""
+    exact_low: float
+    exact_high: float
+    """95 % Wilson interval."""
+    constrained: float
+    """Share whose most probable of the n possible answers is the right one."""
+    constrained_low: float
+    constrained_high: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class CircleRow:
+    """One item's mean on the best plane of a layer (held out: the item's own prompts did not fit the plane)."""
+
+    weights: Weights
+    domain: str
+    quantity: Quantity
+    site: Site
+    position: Position
+    layer: int
+    frequency: int
+    label: int
+    item: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """Held-out R² of the best plane at one period, on the discovery prompts of a domain."""
+
+    weights: Weights
+    domain: str
+    layer: int
+    site: Site
+    position: Position
+    scanned_period: float
+    r2: float
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """One prompt and what the model wrote."""
+
+    domain: str
+    prompt: str
+    answer: str
+    model_answer: str
+    right: bool
+
+
+TABLES: dict[str, type] = {
+    "r2_table": R2Row,
+    "verdicts": VerdictRow,
+    "behaviour": BehaviourRow,
+    "circles": CircleRow,
+    "scan": ScanRow,
+    "examples": ExampleRow,
+}
+
+
+def frame(rows: list, row_type: type) -> pd.DataFrame:
+    """Rows as a DataFrame with the columns of `row_type`, also when there are none."""
+    names = [field.name for field in fields(row_type)]
+    return pd.DataFrame([vars(row) for row in rows], columns=names)
+
+
+def write_atomic(path: Path, content: str) -> None:
+    """Write a whole text file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,6 @@
+"""Put the repository root first on `sys.path`, so that `python scripts/….py` works from a plain checkout."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

@@ -1,0 +1,1 @@
+"""The known circuit: shared mathematics (Fourier, regression, hooks) and the grokking transformer."""
