@@ -1,1 +1,31 @@
-"""Which directions of a language model carry a cyclic quantity, and is it more than chance?"""
+"""Which directions of a language model carry a cyclic quantity, and is it more than chance?
+
+    from llm_probe import probe
+    result = probe(model, tokenizer, domains=["days", "months"])
+    print(result)
+    result.report("report.html")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llm_probe.domains import Domain as Domain
+    from llm_probe.probe import ProbeResult as ProbeResult
+    from llm_probe.probe import probe as probe
+
+__all__ = ["Domain", "ProbeResult", "probe"]
+
+
+def __getattr__(name: str) -> Any:
+    # Deferred: importing the package must not load torch and transformers, which take seconds.
+    if name == "Domain":
+        from llm_probe.domains import Domain
+
+        return Domain
+    if name in ("probe", "ProbeResult"):
+        import importlib
+
+        return getattr(importlib.import_module("llm_probe.probe"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,8 +20,9 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
+
+from llm_probe.errors import InputError
 
 Operation = Literal["add", "sub", "mul"]
 
@@ -56,7 +57,7 @@ CALENDAR_QUESTIONS: dict[str, str] = {
 }
 
 STATEMENTS: dict[str, str] = {
-    "bare": "{item}",
+    "was": "It was {item} again.",
     "thinking": "We were thinking about {item} again.",
     "word": "The word on the board is {item}.",
     "said": "She said {item} and then left.",
@@ -83,14 +84,14 @@ class Domain:
     cyclic: bool = True
     """False for a linear control."""
     operation: Operation = "add"
-    largest_first: int | None = None
-    """First operands run over 0 … largest_first - 1 as integers; None: over the items."""
+    operands: range | None = None
+    """Integers that both operands run over (arithmetic); None: the items, and `largest_offset` offsets."""
     largest_offset: int = 0
     """Offsets run over 0 … largest_offset - 1; 0 means three periods."""
 
     def __post_init__(self) -> None:
         if len(set(self.items)) != len(self.items) or len(self.items) < 3:
-            raise ValueError(f"domain {self.name!r} needs at least three different items, got {list(self.items)}")
+            raise InputError(f"domain {self.name!r} needs at least three different items, got {list(self.items)}")
         for kind, texts, needed in (
             ("question", self.questions, ("{item}", "{offset}")),
             ("statement", self.statements, ("{item}",)),
@@ -98,11 +99,11 @@ class Domain:
             for name, text in texts.items():
                 missing = [slot for slot in needed if text.count(slot) != 1]
                 if missing:
-                    raise ValueError(
+                    raise InputError(
                         f"{kind} template {name!r} of domain {self.name!r} must hold {missing[0]} exactly once: {text!r}"
                     )
         if not self.questions and not self.statements:
-            raise ValueError(f"domain {self.name!r} has neither question nor statement templates")
+            raise InputError(f"domain {self.name!r} has neither question nor statement templates")
 
     @property
     def period(self) -> int:
@@ -111,16 +112,16 @@ class Domain:
     @property
     def first_operands(self) -> range:
         """Integers the first slot runs over."""
-        return range(self.largest_first or self.period)
+        return self.operands or range(self.period)
 
     @property
     def offsets(self) -> range:
         """Integers the second slot runs over."""
-        return range(self.largest_offset or 3 * self.period)
+        return self.operands or range(self.largest_offset or 3 * self.period)
 
     def first_text(self, first: int) -> str:
         """How the first operand is written."""
-        return str(first) if self.largest_first else self.items[first]
+        return str(first) if self.operands else self.items[first]
 
     def total(self, first: int, offset: int) -> int:
         """The integer result before it is reduced mod the period."""
@@ -153,15 +154,18 @@ def _numbers(first: int, last: int) -> tuple[str, ...]:
     return tuple(str(value) for value in range(first, last + 1))
 
 
-def modular(operation: Operation, modulus: int, *, largest_operand: int | None = None) -> Domain:
-    """Arithmetic mod `modulus` with both operands below `largest_operand` (default: at least 100 and 4 moduli).
+def modular(operation: Operation, modulus: int, *, operands: range | None = None) -> Domain:
+    """Arithmetic mod `modulus`.
+
+    Operands have one digit count throughout, the smallest that reaches four moduli: the number of digits cannot
+    then stand in for the residue, and renaming the digits maps the set of operand pairs onto itself (`nulls`).
 
     Raises:
-        ValueError: the modulus is below 5.
+        InputError: the modulus is below 5.
     """
     if modulus < SMALLEST_MODULUS:
-        raise ValueError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
-    largest = largest_operand or max(100, 4 * modulus)
+        raise InputError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
+    digits = max(2, len(str(4 * modulus - 1)))
     words = {"symbol": SYMBOLS[operation], "word": WORDS[operation], "modulus": str(modulus)}
     return Domain(
         f"mod-{operation} {modulus}",
@@ -170,8 +174,7 @@ def modular(operation: Operation, modulus: int, *, largest_operand: int | None =
             key: _fill(text, symbol=words["symbol"], word=words["word"]) for key, text in ARITHMETIC_QUESTIONS.items()
         },
         operation=operation,
-        largest_first=largest,
-        largest_offset=largest,
+        operands=operands or range(10 ** (digits - 1), 10**digits),
     )
 
 
@@ -218,7 +221,7 @@ def resolve(names: list[str], moduli: list[int], extra: Mapping[str, Domain] | N
     """The domains that a command line names, in its order.
 
     Raises:
-        ValueError: an unknown name (the message lists what there is) or a modulus below 5.
+        InputError: an unknown name (the message lists what there is) or a modulus below 5.
     """
     known = {**DOMAINS, **(extra or {})}
     chosen: list[Domain] = []
@@ -228,26 +231,8 @@ def resolve(names: list[str], moduli: list[int], extra: Mapping[str, Domain] | N
         elif name in known:
             chosen.append(known[name])
         else:
-            raise ValueError(
+            raise InputError(
                 f"unknown domain {name!r}: choose from {', '.join([*MODULAR_NAMES, *known])}, "
                 "or describe your own with --domain-file"
             )
     return chosen
-
-
-def load_domain_file(path: Path) -> Domain:
-    """One domain from a YAML file with the keys of `Domain` (`name`, `items`, `questions`, `statements`, …).
-
-    Raises:
-        ValueError: the file is not a mapping, a key is unknown or a template lacks its slot.
-    """
-    import yaml
-
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    fields = {"name", "items", "questions", "statements", "cyclic", "largest_offset"}
-    if not isinstance(content, dict) or not {"name", "items"} <= content.keys() or content.keys() - fields:
-        raise ValueError(
-            f"{path} must be a mapping with `name` and `items` and, if wanted, "
-            f"{', '.join(sorted(fields - {'name', 'items'}))}"
-        )
-    return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})

@@ -96,7 +96,9 @@ def question_set(domain: Domain, part: Part, size: int, seed: int = 0) -> list[P
     order = np.stack([pair_hash(first, offset, seed + 1 + index) for index in range(len(templates))])
     ranked = np.argsort(order, axis=None, kind="stable")[:size]
     return [
-        question(domain, templates[index // len(first)], int(first[index % len(first)]), int(offset[index % len(first)]))
+        question(
+            domain, templates[index // len(first)], int(first[index % len(first)]), int(offset[index % len(first)])
+        )
         for index in ranked
     ]
 

@@ -12,7 +12,6 @@ never looks at the padding, and only answer tokens enter the loss.
 from __future__ import annotations
 
 import pydoc_data.topics
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +70,7 @@ def reference_domains() -> list[Domain]:
     calendars = [
         Domain(**{**vars(DOMAINS[name]), "largest_offset": LARGEST_OPERAND, "statements": {}}) for name in CALENDARS
     ]
-    return [modular("add", modulus, largest_operand=LARGEST_OPERAND) for modulus in MODULI] + calendars
+    return [modular("add", modulus, operands=range(LARGEST_OPERAND)) for modulus in MODULI] + calendars
 
 
 def is_held_out(domain: Domain, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -174,7 +173,7 @@ class Stream:
         counts = rng.multinomial(self.recipe.batch, share / share.sum())
         prompts: list[Prompt] = []
         for domain, count in zip(self.domains, counts, strict=True):
-            small = domain.period if domain.largest_first else 24
+            small = domain.period if domain.operands else 24
             # Small operands stay a third of the diet: they are one pair in two hundred of the full grid.
             ceiling = np.where(rng.random(3 * count) < 1 / 3, small, max(small, self.largest_operand(step)))
             firsts = rng.integers(0, np.minimum(ceiling, len(domain.first_operands)))

@@ -1,0 +1,62 @@
+# Everything runs in .venv. A target installs what it needs and, once .venv is complete, nothing again until a
+# requirements file changes: the stamps inside .venv are written last, so an interrupted install is resumed.
+PYTHON ?= python3
+PY := .venv/bin/python
+ARGS ?=
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help env probe test lint bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@echo 'PYTHON=python3.12 names the interpreter for .venv; ARGS="..." is passed on by probe and bench.'
+
+env: .venv/.installed ## make .venv with the versions of requirements.lock
+
+probe: .venv/.installed ## probe a language model for circles: scripts/probe_llm.py
+	$(PY) scripts/probe_llm.py $(ARGS)
+
+test: lint ## lint, then run the tests
+	$(PY) -m pytest
+
+lint: .venv/.installed-test ## ruff and pyright
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright
+
+bench: .venv/.installed ## measure time and memory: scripts/bench.py
+	$(PY) scripts/bench.py $(ARGS)
+
+# torch goes first and alone, so that a wheel that is already there or offered locally (CPU, CUDA) is taken as it is.
+.venv/.installed: requirements.txt requirements.lock
+	@$(PY) -c 'import pip; $(RECENT)' 2>/dev/null || { \
+		$(PYTHON) -c '$(RECENT)' 2>/dev/null || { \
+			echo 'make env needs Python 3.11 or newer, and $(PYTHON) is not: name one, as in `make env PYTHON=python3.12`.' >&2; \
+			exit 1; \
+		}; \
+		$(PYTHON) -m venv --clear .venv; \
+	}
+	$(PY) -m pip install --quiet -c requirements.lock torch
+	$(PY) -m pip install --quiet -c requirements.lock -r requirements.txt
+	@touch $@
+
+.venv/.installed-test: .venv/.installed requirements-test.txt
+	$(PY) -m pip install --quiet -c requirements.lock -r requirements-test.txt
+	@touch $@
+
+# The newest versions that the requirements files admit, installed apart. What torch alone needs (CUDA) is left out:
+# torch pins it itself, and it differs between machines.
+lock: ## write requirements.lock anew from the newest versions allowed
+	@$(PYTHON) -c '$(RECENT)'
+	$(PYTHON) -m venv --clear work/lock
+	work/lock/bin/python -m pip install --quiet -r requirements.txt -r requirements-test.txt
+	work/lock/bin/python -m pip freeze > work/lock/freeze
+	sed -n '/^#/p' requirements.lock > work/lock/new
+	sed -e 's/+[a-z0-9.]*$$//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' work/lock/freeze >> work/lock/new
+	mv work/lock/new requirements.lock
+	rm -rf work/lock
+
+clean: ## remove .venv and caches; results/ and work/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

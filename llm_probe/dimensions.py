@@ -1,0 +1,193 @@
+"""Per-dimension regressions: labels to each residual dimension, every layer, dimension and frequency at once.
+
+Two statistics stand side by side:
+
+- the published **class-mean R²** (average over all pairs of a residue, then fit n numbers), which an untrained
+  network passes: it is here so that tables can be compared;
+- the per-prompt **partial R²** of [cos, sin](2πks/n) beyond the nuisances, corrected over everything searched by
+  the renaming null.
+
+Nuisances of a `sum`: template, one-hot first operand, one-hot second operand (together they absorb every additive
+function, the integer sum included), a cubic spline of the integer result, and the units' carry. Of an `item`: the
+template. Shapes: `states` (N, cells, d), flattened to (N, cells·d) responses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.interpolate import BSpline
+from torch import Tensor
+
+from llm_probe.claims import Labels
+from llm_probe.nulls import Renamed, corrected_p, units_carry
+from toy import fourier
+from toy.regression import aicc_gain, drop_zero, heldout_least_squares, orthonormal, partial_r2, residual, rival_columns
+
+FAMILIES = ("fourier", "linear", "quadratic", "cubic", "sawtooth", "polynomial_total")
+RENAMINGS_AT_ONCE = 8
+SPLINE_KNOTS = 3
+"""Inner knots of the cubic spline of the integer result."""
+
+
+@dataclass(frozen=True)
+class DimensionSearch:
+    """Every cell, dimension and frequency of one claim on the discovery prompts."""
+
+    r2: Float[Tensor, "k cells d"]
+    """Partial R² of each tested frequency."""
+    null_maxima: Float[Tensor, " renamings"]
+    """Largest partial R² over cells, dimensions and frequencies under each renaming."""
+    rivals: dict[str, Float[Tensor, "cells d"]]
+    """Family to its partial R²."""
+    n_nuisances: int
+    parameters: dict[str, int]
+    """Family to the columns it kept beyond the nuisances (Fourier: one more, for the selected frequency)."""
+
+    def p_fwer(self, r2: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Corrected over cells, dimensions and frequencies."""
+        return corrected_p(r2, self.null_maxima)
+
+    def aicc(self, family: str, r2: Float[Tensor, " d"], n: int) -> Float[Tensor, " d"]:
+        """AICc gain of a family over the nuisances alone."""
+        return aicc_gain(r2, n, self.n_nuisances, self.parameters[family])
+
+
+def fixed_nuisances(labels: Labels) -> Float[Tensor, "n q"]:
+    """Nuisances that do not change when tokens are renamed, as an orthonormal basis (the constant included)."""
+    keys = [labels.template] if labels.quantity == "item" else [labels.template, labels.first, labels.offset]
+    blocks = [torch.ones(len(labels.label), 1, dtype=torch.float64)]
+    for key in keys:
+        values, codes = key.unique(return_inverse=True)
+        # The first level is the constant's: a full set of indicators would be dependent.
+        blocks.append(torch.nn.functional.one_hot(codes, len(values))[:, 1:].double())
+    return orthonormal(torch.cat(blocks, dim=1))
+
+
+class Magnitude:
+    """Nuisances that change with the labels: a cubic spline of the integer result, and the units' carry."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.low, self.high = int(labels.total.min()), int(labels.total.max())
+        inner = np.linspace(self.low, self.high, SPLINE_KNOTS + 2)
+        knots = np.concatenate([[self.low] * 3, inner, [self.high] * 3])
+        values = np.arange(self.low, self.high + 1, dtype=float)
+        spline = BSpline.design_matrix(values, knots, 3).toarray()[:, 1:]
+        # A row per integer result, looked up by every renaming; items have no magnitude beyond their template.
+        self.spline = torch.from_numpy(spline if labels.quantity == "sum" else spline[:, :0])
+
+    def columns(self, total: Int[Tensor, "*b n"], carry: Bool[Tensor, "*b n"]) -> Float[Tensor, "*b n q"]:
+        """Spline and carry of every prompt."""
+        rows = self.spline[total.clamp(self.low, self.high) - self.low]
+        return torch.cat([rows, carry[..., None].double()], dim=-1) if self.spline.shape[1] else rows
+
+
+def family_columns(labels: Labels, family: str) -> Float[Tensor, "n c"]:
+    """Columns of a rival family; `polynomial_total` is a parabola in the integer result."""
+    if family != "polynomial_total":
+        return rival_columns(labels.label, labels.period, family)
+    shifted = labels.total - labels.total.min()
+    return rival_columns(shifted, int(shifted.max()) + 1, "quadratic")
+
+
+def search(
+    states: Float[Tensor, "n cells d"],
+    labels: Labels,
+    renamed: Renamed,
+    frequencies: tuple[int, ...],
+) -> DimensionSearch:
+    """Partial R² of all dimensions and frequencies, rivals, and corrected p."""
+    n, cells, d = states.shape
+    fixed = fixed_nuisances(labels)
+    responses = residual(states.reshape(n, -1).double(), fixed.to(states.device))
+    magnitude = Magnitude(labels)
+    carry = units_carry(labels.first, labels.offset) & labels.has_digits
+    extra = orthonormal(drop_zero(residual(magnitude.columns(labels.total, carry), fixed)))
+    nuisances = torch.cat([fixed, extra], dim=1)
+    adjusted = residual(responses, extra.to(states.device))
+    blocks = [_frequency_basis(labels.label, k, labels.period, nuisances) for k in frequencies]
+    r2 = torch.stack([_share(adjusted, block) for block in blocks])
+    rivals, parameters = {}, {"fourier": max((block.shape[1] for block in blocks), default=0) + (len(blocks) > 1)}
+    for family in FAMILIES[1:]:
+        columns = residual(family_columns(labels, family), nuisances)
+        parameters[family] = orthonormal(drop_zero(columns)).shape[1]
+        rivals[family] = partial_r2(adjusted, columns.to(states.device), nuisances.to(states.device)).view(cells, d)
+    maxima = null_maxima(responses, labels, renamed, frequencies, fixed)
+    return DimensionSearch(
+        r2.view(-1, cells, d).cpu(),
+        maxima,
+        {family: value.cpu() for family, value in rivals.items()},
+        nuisances.shape[1],
+        parameters,
+    )
+
+
+def heldout_r2(responses: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], labels: Labels) -> Float[Tensor, " d"]:
+    """R² of template + family over template alone, each operand pair (or item) predicted from the others."""
+    one_hot = torch.nn.functional.one_hot(labels.template).double()
+    units = labels.groups("unit")
+    assert units is not None
+    errors = [
+        heldout_least_squares(responses, orthonormal(torch.cat([one_hot, extra], dim=1)), units)
+        for extra in (columns, columns[:, :0])
+    ]
+    left, base = (error.square().sum(dim=0) for error in errors)
+    return 1 - left / base.clamp_min(1e-300)
+
+
+def _frequency_basis(
+    labels: Int[Tensor, " n"], frequency: int, period: int, nuisances: Float[Tensor, "n q"]
+) -> Float[Tensor, "n c"]:
+    return orthonormal(drop_zero(residual(fourier.design(labels, frequency, period), nuisances)))
+
+
+def _share(responses: Float[Tensor, "n r"], basis: Float[Tensor, "n c"]) -> Float[Tensor, " r"]:
+    total = responses.square().sum(dim=0)
+    return (basis.to(responses.device).T @ responses).square().sum(dim=0) / total.clamp_min(1e-300)
+
+
+def null_maxima(
+    responses: Float[Tensor, "n r"],
+    labels: Labels,
+    renamed: Renamed,
+    frequencies: tuple[int, ...],
+    fixed: Float[Tensor, "n q"],
+) -> Float[Tensor, " renamings"]:
+    """Largest partial R² over all responses and frequencies for each renaming.
+
+    The fixed nuisances are already gone from `responses`. Those that follow the labels, E, are renamed with them;
+    with C = [E, X_1, X_2, …] and P = Cᵀ y one product gives every renaming, and the rest is algebra on Gram
+    matrices a few columns wide: q_k = P_k - G_kE G_EE⁻¹ P_E, explained = q_kᵀ S_k⁻¹ q_k, and the part of y that E
+    leaves is ||y||² - P_Eᵀ G_EE⁻¹ P_E.
+    """
+    total = responses.square().sum(dim=0)
+    # Constant dimensions (rounding only) would give noise over noise.
+    alive = total > 1e-12 * total.max()
+    single, total = responses[:, alive].float(), total[alive].float()
+    magnitude, width = Magnitude(labels), sum(2 for _ in frequencies)
+    maxima = []
+    for totals, carry in zip(
+        renamed.total.split(RENAMINGS_AT_ONCE), renamed.carry.split(RENAMINGS_AT_ONCE), strict=True
+    ):
+        lines = torch.tensor([2 * torch.pi * k / labels.period for k in frequencies], dtype=torch.float64)
+        angle = (totals % labels.period).double()[..., None] * lines
+        columns = [magnitude.columns(totals, carry), torch.stack([angle.cos(), angle.sin()], dim=-1).flatten(-2)]
+        design = torch.cat(columns, dim=-1)
+        design = design - fixed @ (fixed.T @ design)
+        gram = design.transpose(1, 2) @ design
+        split = design.shape[-1] - width
+        inverse = torch.linalg.pinv(gram[:, :split, :split], rtol=1e-9, hermitian=True)
+        carried = gram[:, split:, :split] @ inverse
+        schur = gram[:, split:, split:] - carried @ gram[:, :split, split:]
+        blocks = torch.stack([schur[:, i : i + 2, i : i + 2] for i in range(0, width, 2)], dim=1)
+        # Scaled by the prompts, so that the Nyquist frequency's null sine is dropped and not inverted.
+        weights = torch.linalg.pinv(blocks / len(single), atol=1e-9, hermitian=True) / len(single)
+        product = design.float().to(single.device).transpose(1, 2) @ single
+        explained_by_e = torch.einsum("bir,bij,bjr->br", product[:, :split], inverse.to(product), product[:, :split])
+        q = (product[:, split:] - carried.to(product) @ product[:, :split]).unflatten(1, (len(frequencies), 2))
+        explained = torch.einsum("bkir,bkij,bkjr->bkr", q, weights.to(product), q).amax(dim=1)
+        maxima.append((explained / (total - explained_by_e).clamp_min(1e-30)).amax(dim=1))
+    return torch.cat(maxima).double().cpu()

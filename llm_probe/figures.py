@@ -1,0 +1,436 @@
+"""The pictures of a run, as functions `(axes, tables)`: the page draws from the same tables, papers take svg and png.
+
+    verdict_strip     one row a claim: plane R² with its interval, random weights, null band, the verdict in a word
+    layer_map         layers across, claims down, colour = held-out R² of the best plane, hatched = no better than null
+    circle            class means on the best plane, trained beside random on one scale
+    frequency_bars    held-out R² by frequency
+    period_scan       held-out R² by period
+    layer_curves      held-out R² over layers, one frame a claim
+    dimension_bars    class-mean R² of the best dimensions beside what simpler families and random weights reach
+
+Trained weights are blue, filled and solid; random weights orange, hollow and dashed. A held-out R² has no lower
+bound: what lies below `FLOOR` is drawn there as a triangle that points down the scale.
+
+Matplotlib's object interface only, so that nothing depends on a display or on global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
+VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}
+VERDICT_MARKERS = {"supported": "o", "undetermined": "D", "refuted": "s"}
+FLOOR = -0.2
+"""Held-out R² is drawn down to here."""
+ALPHA = 0.01
+"""A cell whose corrected p is larger is hatched."""
+SIZE = 9
+"""Points; 12 px at 96 dpi."""
+PLACE = ["domain", "quantity", "site", "position"]
+"""What one row of the map is."""
+RIVALS = {"quadratic": "parabola", "sawtooth": "sawtooth", "cubic": "cubic"}
+
+# ---------------------------------------------------------------------------------------------- tables to pictures
+
+
+def claim_name(domain: str, quantity: str) -> str:
+    """`days: sum`; arithmetic has one quantity and is called by its domain."""
+    return domain if domain.startswith("mod-") else f"{domain}: {quantity}"
+
+
+def number(value: Any) -> float | None:
+    """A cell of a table as a float; None where it is empty."""
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def r2_text(value: Any, decimals: int = 2) -> str:
+    """An R² with no more digits than it deserves: a large negative one says only that the fit is useless."""
+    r2 = number(value)
+    if r2 is None:
+        return "–"
+    places = decimals if abs(r2) < 1 + 1e-9 else int(abs(r2) < 10)
+    return f"{r2 + 0.0:.{places}f}".replace("-", "−") if round(r2, places) else f"{0:.{places}f}"
+
+
+def p_text(value: Any) -> str:
+    """One or two significant digits of a p-value."""
+    p = number(value)
+    if p is None:
+        return "–"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.01 else f"{p:.1g}"
+
+
+def ordered(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Claims by strength: cyclic before linear controls, then the verdict, then the plane's R²; with a `name`."""
+    rank = {name: index for index, name in enumerate(VERDICT_COLOURS)}
+    named = verdicts.assign(
+        name=[claim_name(*pair) for pair in zip(verdicts["domain"], verdicts["quantity"], strict=True)],
+        _control=~verdicts["cyclic"].astype(bool),
+        _rank=verdicts["verdict"].map(rank),
+        _strength=-verdicts["plane_r2"].astype(float),
+    )
+    return named.sort_values(["_control", "_rank", "_strength", "name"], ignore_index=True).drop(
+        columns=["_control", "_rank", "_strength"]
+    )
+
+
+def plane_rows(r2_table: pd.DataFrame, weights: str = "trained") -> pd.DataFrame:
+    """The rows of planes on a circle, one a place, layer and frequency."""
+    chosen = (r2_table["unit"] == "plane") & (r2_table["family"] == "fourier") & (r2_table["weights"] == weights)
+    return r2_table[chosen & r2_table["r2_heldout"].notna()]
+
+
+def best_planes(r2_table: pd.DataFrame, weights: str = "trained") -> pd.DataFrame:
+    """One row a place and layer: the frequency with the largest held-out R²."""
+    rows = plane_rows(r2_table, weights).sort_values("r2_heldout", ascending=False, kind="stable")
+    return rows.drop_duplicates([*PLACE, "layer"]).sort_values([*PLACE, "layer"], ignore_index=True)
+
+
+def map_places(verdicts: pd.DataFrame, planes: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the map in the order of the verdicts: `PLACE`, `name` (with the place where a claim has several)."""
+    claims = ordered(verdicts)[["domain", "quantity", "name"]]
+    places = claims.merge(planes[PLACE].drop_duplicates(), on=["domain", "quantity"], how="inner")
+    several = places.duplicated(["domain", "quantity"], keep=False)
+    places.loc[several, "name"] += " · " + places.loc[several, "site"] + " · " + places.loc[several, "position"]
+    return places
+
+
+def at(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows whose columns have these values."""
+    chosen = pd.Series(True, index=rows.index)
+    for column, value in values.items():
+        chosen &= rows[column] == value
+    return rows[chosen]
+
+
+def dimension_table(cell: pd.DataFrame) -> pd.DataFrame:
+    """One row a dimension of a cell, best first: class-mean R² of the circle and of its rivals, partial R², p."""
+    rows = cell[(cell["unit"] == "dimension") & cell["dim"].notna()]
+    table = []
+    for dim, members in rows.groupby("dim"):
+        circles = members[members["family"] == "fourier"].astype({"r2_class_means": float, "r2_partial": float})
+        if circles.empty:
+            continue
+        published = circles.sort_values("r2_class_means", ascending=False).iloc[0]
+        partial = circles.sort_values("r2_partial", ascending=False).iloc[0]
+        rivals = {family: at(members, family=family)["r2_class_means"] for family in RIVALS}
+        table.append(
+            {
+                "dim": int(dim),  # type: ignore[arg-type]
+                "frequency": published["frequency"],
+                "fourier": number(published["r2_class_means"]),
+                **{family: number(found.iloc[0]) if len(found) else None for family, found in rivals.items()},
+                "partial": number(partial["r2_partial"]),
+                "partial_frequency": partial["frequency"],
+                "p": number(partial["p_fwer"]),
+            }
+        )
+    columns = ["dim", "frequency", "fourier", *RIVALS, "partial", "partial_frequency", "p"]
+    found = pd.DataFrame(table, columns=columns)
+    return found.sort_values(["fourier", "partial"], ascending=False, ignore_index=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- figures
+
+
+def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
+    """One row a claim: name, n, accuracy, R² with interval, random weights, null band, verdict."""
+    claims = ordered(verdicts)
+    across = axes.get_yaxis_transform()
+    columns = {"claim": (-0.66, "left"), "n": (-0.22, "right"), "accuracy": (-0.05, "right")}
+    heights = [index + (1.4 if not row.cyclic else 0) for index, row in enumerate(claims.itertuples())]
+    for text, (x, side) in columns.items():
+        axes.text(x, -1, text, transform=across, ha=side, va="center", fontsize=SIZE, color=GREY)
+    axes.text(1.04, -1, "verdict", transform=across, va="center", fontsize=SIZE, color=GREY)
+    for y, row in zip(heights, claims.to_dict("records"), strict=True):
+        axes.barh(y, max(row["null_r2"], 0), height=0.7, color=BAND, zorder=1)
+        low, high = max(row["plane_r2_low"], FLOOR), max(row["plane_r2_high"], FLOOR)
+        axes.plot([low, high], [y, y], color=TRAINED, linewidth=2, solid_capstyle="butt", zorder=3)
+        _dot(axes, number(row["random_r2"]), y, RANDOM, hollow=True)
+        _dot(axes, row["plane_r2"], y, TRAINED, hollow=False)
+        accuracy = number(row["accuracy"])
+        texts = (row["name"], str(row["period"]), "–" if accuracy is None else f"{accuracy:.2f}")
+        for text, (x, side) in zip(texts, columns.values(), strict=True):
+            axes.text(x, y, text, transform=across, ha=side, va="center", fontsize=SIZE, color=INK, parse_math=False)
+        word, colour = row["verdict"], VERDICT_COLOURS[row["verdict"]]
+        axes.plot(1.05, y, VERDICT_MARKERS[word], color=colour, markersize=6, transform=across, clip_on=False)
+        weight = "bold" if word == "supported" else "normal"
+        axes.text(1.09, y, word, transform=across, va="center", fontsize=SIZE, color=colour, weight=weight)
+    controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
+    if controls:
+        heading = "linear controls: no circle expected"
+        axes.text(-0.66, controls[0] - 1, heading, transform=across, va="center", fontsize=SIZE, color=GREY)
+    _frame(axes, "held-out R² of the plane, confirmation prompts", "")
+    axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
+    axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    axes.spines["left"].set_visible(False)
+    has_random = bool(claims["random_r2"].notna().any())
+    _key(axes, ["trained, 95 % interval", *["random weights"] * has_random, "null, 95 %"])
+
+
+def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
+    """Layers across, claims down; hatched where the corrected p exceeds `ALPHA`; a dot where the verdict was read."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    planes = best_planes(r2_table)
+    places = map_places(verdicts, planes)
+    layers = sorted(planes["layer"].unique().tolist())
+    row_of = {tuple(place): index for index, place in enumerate(places[PLACE].itertuples(index=False, name=None))}
+    colours, scale = colormaps["viridis"], Normalize(0, 1, clip=True)
+    for cell in planes.to_dict("records"):
+        y = row_of.get(tuple(cell[key] for key in PLACE))
+        if y is None:
+            continue
+        fails = number(cell["p_fwer"]) is None or cell["p_fwer"] > ALPHA
+        axes.add_patch(
+            Rectangle(
+                (layers.index(cell["layer"]) - 0.5, y - 0.5), 1, 1,
+                facecolor=colours(scale(cell["r2_heldout"])), edgecolor="white", linewidth=0,
+                hatch="//////" if fails else None, hatch_linewidth=1.6,
+            )
+        )  # fmt: skip
+    for claim in verdicts.to_dict("records"):
+        y = row_of.get(tuple(claim[key] for key in PLACE))
+        if y is not None and claim["layer"] in layers:
+            axes.plot(layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5)
+    _frame(axes, "layer (output of the block); dot: where the verdict was read; hatched: no better than the null", "")
+    axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
+    step = max(1, len(layers) // 16)
+    axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
+    axes.set_yticks(range(len(places)), places["name"].tolist())
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("held-out R² of the best plane", fontsize=SIZE)
+    bar.ax.tick_params(labelsize=SIZE)
+
+
+def circle(
+    pair: Sequence[Axes], circles: pd.DataFrame, angle_errors: tuple[float | None, float | None] = (None, None)
+) -> None:
+    """Class means of one cell on its best plane: trained on the first axes, random on the second, one scale."""
+    limit = 1.25 * max(1.0, *(circles[["x", "y"]].abs().to_numpy().max(axis=1) if len(circles) else [1.0]))
+    looks = (("trained", TRAINED, "-", "o"), ("random", RANDOM, "--", "o"))
+    for axes, (weights, colour, line, marker), error in zip(pair, looks, angle_errors, strict=False):
+        points = at(circles, weights=weights).sort_values("label")
+        _unit_circle(axes)
+        closed = pd.concat([points, points.iloc[:1]])
+        axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
+        face = colour if weights == "trained" else "white"
+        axes.plot(points["x"], points["y"], marker, color=colour, markerfacecolor=face, markersize=6)
+        for row in points.to_dict("records"):
+            length = max((row["x"] ** 2 + row["y"] ** 2) ** 0.5, 1e-9)
+            dx, dy = row["x"] / length, row["y"] / length
+            axes.annotate(
+                str(row["item"]), (row["x"], row["y"]), (8 * dx, 8 * dy), textcoords="offset points", fontsize=SIZE,
+                ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", va="center", color=INK,
+                parse_math=False,
+            )  # fmt: skip
+        around = "" if points.empty else f", k = {int(points['frequency'].iloc[0])}"
+        if points.empty:
+            axes.text(0, 0, "not run", ha="center", va="center", fontsize=SIZE, color=GREY)
+        _frame(axes, "plane, first axis (radius 1 = target)", "second axis")
+        said = "" if error is None else f"\nmedian angle error {error:.2f} rad (chance 1.57)"
+        axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+
+
+def frequency_bars(
+    axes: Axes, frequencies: Sequence[int], trained: Sequence[float], random: Sequence[float] | None, null_r2: float
+) -> None:
+    """Held-out R² of the best plane at each frequency, over the null band."""
+    axes.axhspan(0, max(null_r2, 0), color=BAND, zorder=0)
+    axes.bar(frequencies, [max(value, FLOOR) for value in trained], width=0.6, color=TRAINED, zorder=2)
+    for x, value in zip(frequencies, trained, strict=True):
+        if value < FLOOR:
+            axes.plot(x, FLOOR, "v", color="white", markeredgecolor=TRAINED, markersize=6, zorder=4)
+    for x, value in zip(frequencies, random or [], strict=False):
+        _dot(axes, value, x, RANDOM, hollow=True, upright=True)
+    _frame(axes, "frequency k (turns over one period)", "held-out R² of the plane")
+    axes.set(xticks=list(frequencies), ylim=(FLOOR - 0.06, 1.02), xlim=(min(frequencies) - 0.8, max(frequencies) + 0.8))
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    _key(axes, ["trained", *["random weights"] * bool(random), "null, 95 %"], bar=True)
+
+
+def period_scan(axes: Axes, scan: pd.DataFrame, period: int) -> None:
+    """Held-out R² at other periods, of one cell; equal steps are equal steps of 1/period, where lines are alike."""
+    for weights, colour, line in (("random", RANDOM, "--"), ("trained", TRAINED, "-")):
+        rows = at(scan, weights=weights).sort_values("scanned_period", ascending=False)
+        axes.plot(1 / rows["scanned_period"], rows["r2"].clip(lower=FLOOR), line, color=colour, linewidth=1.4)
+        if len(rows):
+            end = rows.iloc[-1]
+            axes.annotate(
+                weights, (1 / end["scanned_period"], max(end["r2"], FLOOR)), (4, 0), textcoords="offset points",
+                fontsize=SIZE, color=colour, va="center",
+            )  # fmt: skip
+    for k in range(1, period // 2 + 1):
+        axes.axvline(k / period, color=GREY, linewidth=1.2 if k == 1 else 0.6, linestyle=":", zorder=0)
+    axes.text(1 / period, 1.03, f"own period {period}", ha="center", va="bottom", fontsize=SIZE, color=INK)
+    _frame(axes, "period scanned (dotted: own period / k)", "held-out R² of the plane")
+    ticks = [50, 20, 10, 7, 5, 4, 3, 2]
+    axes.set_xticks([1 / tick for tick in ticks], [str(tick) for tick in ticks])
+    axes.set(ylim=(FLOOR - 0.06, 1.02), xlim=(0, 0.5))
+
+
+def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
+    """One frame a claim, in the order of the verdicts: best plane over layers, trained solid, random dashed."""
+    claims = ordered(verdicts).to_dict("records")
+    trained, random = best_planes(r2_table), best_planes(r2_table, "random")
+    for axes, claim in zip(grid, claims, strict=False):
+        place = {key: claim[key] for key in PLACE}
+        axes.axhspan(0, max(claim["null_r2"], 0), color=BAND, zorder=0)
+        for rows, colour, line, face in ((random, RANDOM, "--", "white"), (trained, TRAINED, "-", TRAINED)):
+            found = at(rows, **place)
+            axes.plot(
+                found["layer"], found["r2_heldout"].clip(lower=FLOOR), line, marker="o", markersize=3, color=colour,
+                markerfacecolor=face, linewidth=1.4,
+            )  # fmt: skip
+        _frame(axes, "", "")
+        axes.set_title(f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False)
+        axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
+        axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+    for axes in list(grid)[len(claims) :]:
+        axes.set_visible(False)
+
+
+def dimension_bars(axes: Axes, cell: pd.DataFrame, random_cell: pd.DataFrame | None = None) -> None:
+    """The published statistic of a cell's best dimensions, beside rivals and what random weights reach."""
+    table = dimension_table(cell).head(5)
+    greys = {"quadratic": "#7A8089", "sawtooth": "#A5ABB3", "cubic": "#CBD0D6"}
+    looks = {"fourier": ("circle", TRAINED), **{key: (RIVALS[key], colour) for key, colour in greys.items()}}
+    for offset, (family, (label, colour)) in enumerate(looks.items()):
+        heights = pd.to_numeric(table[family]).fillna(0)
+        x = [index + 0.2 * (offset - 1.5) for index in range(len(table))]
+        axes.bar(x, heights, width=0.18, color=colour, edgecolor=INK, linewidth=0.4, label=label)
+    reached = None if random_cell is None else number(dimension_table(random_cell)["fourier"].max())
+    if reached is not None:
+        axes.axhline(reached, color=RANDOM, linestyle="--", linewidth=1.4, label=f"random weights reach {reached:.3f}")
+    _frame(axes, "residual dimension", "class-mean R² (in sample)")
+    names = [f"{int(row['dim'])}\nk = {int(row['frequency'])}" for row in table.to_dict("records")]
+    axes.set_xticks(range(len(table)), names)
+    axes.set(ylim=(0, 1.02))
+    if len(table):
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=SIZE)
+
+
+# ------------------------------------------------------------------------------------------------------ shared parts
+
+
+def _dot(axes: Axes, value: float | None, along: float, colour: str, *, hollow: bool, upright: bool = False) -> None:
+    """An R² as a dot, or as a triangle at the floor where it lies below."""
+    if value is None:
+        return
+    below = value < FLOOR
+    shape = ("v" if upright else "<") if below else "o"
+    x, y = (along, max(value, FLOOR)) if upright else (max(value, FLOOR), along)
+    face = "white" if hollow else colour
+    axes.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.5, zorder=4)
+
+
+def _unit_circle(axes: Axes) -> None:
+    from matplotlib.patches import Circle
+
+    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=BAND, linewidth=1.2))
+    axes.plot(0, 0, "+", color=BAND)
+
+
+def _frame(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=SIZE, color=INK)
+    axes.set_ylabel(y, fontsize=SIZE, color=INK)
+    axes.tick_params(labelsize=SIZE, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
+    """A key above the axes, for marks that have no room for a label of their own."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    own = Patch(color=TRAINED) if bar else Line2D([], [], color=TRAINED, marker="o", linewidth=2)
+    marks = {
+        "random weights": Line2D([], [], color=RANDOM, marker="o", markerfacecolor="white", linestyle="none"),
+        "null, 95 %": Patch(color=BAND),
+    }
+    handles = [marks.get(name, own) for name in names]
+    axes.legend(
+        handles, names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names), frameon=False, fontsize=SIZE,
+        handletextpad=0.5, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def _cell_figures(verdict: dict[str, Any], frames: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    """The pictures of the cell a verdict was read in, by name."""
+    from matplotlib.figure import Figure
+
+    place = {key: verdict[key] for key in (*PLACE, "layer")}
+    cells = {weights: at(frames["r2_table"], weights=weights, **place) for weights in ("trained", "random")}
+    planes = {weights: plane_rows(cells[weights], weights).sort_values("frequency") for weights in cells}
+    found = {}
+    if len(points := at(frames["circles"], **place)):
+        best = [best_planes(cells[weights], weights)["angle_error"] for weights in ("trained", "random")]
+        errors = [number(column.iloc[0]) if len(column) else None for column in best]
+        found["circle"] = Figure((7.6, 4.2), layout="constrained")
+        circle(found["circle"].subplots(1, 2), points, (errors[0], errors[1]))
+    if len(planes["trained"]) > 1:
+        found["frequencies"] = Figure((4.2, 3), layout="constrained")
+        frequencies, r2, random = (
+            planes["trained"]["frequency"].astype(int).tolist(),
+            planes["trained"]["r2_heldout"].tolist(),
+            planes["random"]["r2_heldout"].tolist(),
+        )
+        frequency_bars(found["frequencies"].subplots(), frequencies, r2, random or None, verdict["null_r2"])
+    scan_place = {key: value for key, value in place.items() if key != "quantity"}
+    if verdict["quantity"] == "sum" and len(scanned := at(frames["scan"], **scan_place)):
+        found["periods"] = Figure((5, 3), layout="constrained")
+        period_scan(found["periods"].subplots(), scanned, verdict["period"])
+    if len(dimension_table(cells["trained"])):
+        found["dimensions"] = Figure((5, 3.2), layout="constrained")
+        dimension_bars(found["dimensions"].subplots(), cells["trained"], cells["random"])
+    return found
+
+
+def save(folder: Path, frames: dict[str, pd.DataFrame]) -> list[Path]:
+    """Every picture of a run as svg and png: the overviews, and each claim's own cell.
+
+    Returns:
+        What was written: `verdicts`, `layer_map`, `layers` and `<claim>_<picture>`.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    verdicts, r2_table = frames["verdicts"], frames["r2_table"]
+    if verdicts.empty:
+        return []
+    count = len(verdicts)
+    figures = {name: Figure((7.6, 1.2 + 0.3 * count), layout="constrained") for name in ("verdicts", "layer_map")}
+    verdict_strip(figures["verdicts"].subplots(), verdicts)
+    layer_map(figures["layer_map"].subplots(), verdicts, r2_table)
+    rows = -(-count // 4)
+    figures["layers"] = Figure((9.6, 0.6 + 1.6 * rows), layout="constrained")
+    grid = figures["layers"].subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
+    layer_curves(grid.ravel().tolist(), verdicts, r2_table)
+    figures["layers"].supxlabel("layer (output of the block)", fontsize=SIZE)
+    figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
+    for verdict in verdicts.to_dict("records"):
+        claim = "".join(letter if letter.isalnum() else "_" for letter in f"{verdict['domain']}_{verdict['quantity']}")
+        figures |= {f"{claim}_{name}": figure for name, figure in _cell_figures(verdict, frames).items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / f"{name}.{kind}" for name in figures for kind in ("svg", "png")]
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
+        for path in written:
+            metadata = {"Date": None} if path.suffix == ".svg" else {}
+            figures[path.stem].savefig(path, dpi=200, metadata=metadata)
+    return written

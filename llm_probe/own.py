@@ -1,0 +1,86 @@
+"""Domains and prompts of one's own: a YAML file for a domain, a table for prompts that exist already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from llm_probe.claims import Claim
+from llm_probe.domains import Domain
+from llm_probe.errors import InputError
+from llm_probe.prompts import PAIR_SHARE, Part, Prompt, pair_hash
+
+DOMAIN_KEYS = ("name", "items", "questions", "statements", "cyclic", "largest_offset")
+LOADERS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+
+
+def load_domain(path: Path) -> Domain:
+    """One domain from a YAML file with the keys of `Domain`; items in cyclic order.
+
+    Raises:
+        InputError: no such file, not a mapping, an unknown key, or a template that lacks its slot.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read the domain file {path}: {str(error).splitlines()[0]}") from error
+    if (
+        not isinstance(content, dict)
+        or not {"name", "items"} <= content.keys()
+        or (unknown := content.keys() - set(DOMAIN_KEYS))
+    ):
+        found = f"unknown {sorted(unknown)}" if isinstance(content, dict) and unknown else "`name` or `items` missing"
+        raise InputError(f"{path}: {found}; a domain file is a mapping with the keys {', '.join(DOMAIN_KEYS)}")
+    return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})
+
+
+@dataclass(frozen=True)
+class GivenClaim(Claim):
+    """A claim whose prompts and labels come from a file; its items are the labels 0 … n-1."""
+
+    given: tuple[Prompt, ...] = ()
+
+    def prompts(self, part: Part, size: int, seed: int) -> list[Prompt]:
+        """The rows that fall to a part by the hash of their number."""
+        low, high = PAIR_SHARE[part]
+        share = pair_hash(np.arange(len(self.given)), np.zeros(len(self.given), dtype=int), seed)
+        return [prompt for prompt, value in zip(self.given, share, strict=True) if low <= value < high]
+
+
+def load_prompts(path: Path) -> GivenClaim:
+    """Prompts from CSV, JSONL or Parquet with `prompt`, `label`, `period` and optionally `position`.
+
+    `position` is a piece of the prompt's text: its last token is read; without it, the last token of the prompt.
+
+    Raises:
+        InputError: an unknown file type, a missing column, several periods, or a position that is not in its prompt.
+    """
+    from datasets import load_dataset
+    from datasets.utils.logging import disable_progress_bar
+
+    if path.suffix not in LOADERS or not path.exists():
+        raise InputError(f"cannot read prompts from {path}: give an existing {', '.join(LOADERS)} file")
+    disable_progress_bar()
+    table = load_dataset(LOADERS[path.suffix], data_files=str(path), split="train")
+    missing = {"prompt", "label", "period"} - set(table.column_names)
+    if missing:
+        raise InputError(f"{path} lacks the column {sorted(missing)[0]!r}: it needs prompt, label and period")
+    periods = set(table["period"])
+    if len(periods) != 1:
+        raise InputError(f"{path} holds {len(periods)} periods: put prompts of each period into a file of their own")
+    period = int(periods.pop())
+    domain = Domain(path.stem, tuple(str(label) for label in range(period)), statements={"given": "{item}"})
+    return GivenClaim(domain, "item", tuple(_prompt(row, path, period) for row in table))
+
+
+def _prompt(row: dict, path: Path, period: int) -> Prompt:
+    text, label = str(row["prompt"]), int(row["label"]) % period
+    place = row.get("position") or text
+    if place not in text:
+        raise InputError(f"{path}: the position {place!r} does not occur in the prompt {text!r}")
+    start = text.rindex(place)
+    return Prompt(text, {"item": (start, start + len(place))}, "given", label, 0, label, label, None)

@@ -1,0 +1,125 @@
+"""From findings to a word: supported, refuted or undetermined, with the reason on the same line.
+
+`supported` needs every one of these, each of which could have come out the other way:
+
+1. the best plane beats the renaming null, corrected over all that was searched (p <= 0.01);
+2. it holds on confirmation prompts: the lower end of the 95 % interval is above 0 …
+3. … and above the upper end of what the same search reaches with random weights;
+4. for items: no parabola in the item's index is read better when an item is left out (an order that does not close);
+5. where operands span many periods: the claim's own period stands out among its neighbours (p <= 0.01).
+
+`refuted`: 1 or 4 fails clearly (p > 0.05, or a rival is better). Anything between is `undetermined`, and so is a claim the
+null cannot decide because its items have too few orders.
+"""
+
+from __future__ import annotations
+
+from llm_probe.analysis import ALPHA, Best
+from llm_probe.claims import Claim
+from llm_probe.table import BehaviourRow, Quantity, Verdict, VerdictRow
+from toy.fourier import noise_maximum
+
+CLEARLY_NOT = 0.05
+
+
+def judge(quantity: Quantity, trained: Best, random: Best | None, smallest_p: float) -> tuple[Verdict, str]:
+    """The verdict on a claim and its reason in words."""
+    published = _published(trained, random)
+    if smallest_p > ALPHA:
+        orders = round(1 / smallest_p)
+        return "undetermined", f"its items have only {orders} different orders, too few for a test"
+    if trained.p_fwer > CLEARLY_NOT:
+        return "refuted", f"no plane beats renamed labels{published}"
+    if trained.p_fwer > ALPHA:
+        return "undetermined", f"p between {ALPHA} and {CLEARLY_NOT}{published}"
+    if quantity == "item" and trained.rival_r2 >= trained.discovery_r2:
+        numbers = f"a parabola reaches {trained.rival_r2:.2f} where the circle has {trained.discovery_r2:.2f}"
+        return "refuted", f"explained by order, which does not close: {numbers}"
+    if trained.r2_low <= 0:
+        return "undetermined", "does not hold on the confirmation prompts"
+    if random is not None and trained.r2_low <= random.r2_high:
+        return "undetermined", f"random weights reach {random.r2:.2f} too"
+    if trained.p_period is not None and trained.p_period > ALPHA:
+        return "undetermined", "other periods are read as well: the number is there, not its residue alone"
+    if random is None:
+        return "undetermined", "beats its null, but no random-weights control was run"
+    return "supported", f"{'holds' if trained.frequency == 1 else f'k = {trained.frequency} holds'} on new prompts"
+
+
+def _published(trained: Best, random: Best | None) -> str:
+    """How the published statistic would have looked, as a clause."""
+    if trained.class_mean_r2 is None:
+        return ""
+    clause = f"; class-mean R² {trained.class_mean_r2:.3f} (dim {trained.dim})"
+    if random is not None and random.class_mean_r2 is not None:
+        clause += f", random reaches {random.class_mean_r2:.3f}"
+    return clause
+
+
+def verdict_row(
+    claim: Claim,
+    trained: Best,
+    random: Best | None,
+    accuracy: tuple[float, float, float] | None,
+    smallest_p: float,
+    searched_dimensions: int,
+) -> VerdictRow:
+    """The row of the verdict table; `accuracy` is (value, low, high)."""
+    verdict, reason = judge(claim.quantity, trained, random, smallest_p)
+    value, low, high = accuracy or (None, None, None)
+    return VerdictRow(
+        claim.domain.name,
+        claim.period,
+        claim.quantity,
+        claim.domain.cyclic,
+        value,
+        low,
+        high,
+        trained.layer,
+        ranges(trained.layers_held),
+        trained.site,
+        trained.position,
+        trained.frequency,
+        trained.r2,
+        trained.r2_low,
+        trained.r2_high,
+        random.r2 if random else None,
+        trained.null_r2,
+        trained.angle_error,
+        random.angle_error if random else None,
+        trained.p_fwer,
+        trained.p_period,
+        trained.dim,
+        trained.dim_layer,
+        trained.dim_frequency,
+        trained.class_mean_r2,
+        random.class_mean_r2 if random else None,
+        noise_maximum(claim.period, searched_dimensions) if trained.class_mean_r2 is not None else None,
+        verdict,
+        reason,
+        trained.n_discovery,
+        trained.n_confirmation,
+    )
+
+
+def ranges(layers: tuple[int, ...]) -> str:
+    """(1, 2, 3, 7) as `1-3, 7`."""
+    parts: list[list[int]] = []
+    for layer in sorted(layers):
+        if parts and layer == parts[-1][-1] + 1:
+            parts[-1].append(layer)
+        else:
+            parts.append([layer])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+def accuracy_of(rows: list[BehaviourRow]) -> tuple[float, float, float] | None:
+    """Exact match over every template of the decoupled grid, with its Wilson interval; None without behaviour."""
+    from llm_probe.behaviour import wilson
+
+    asked = sum(row.n_prompts for row in rows if row.grid == "decoupled")
+    if not asked:
+        return None
+    right = sum(round(row.exact * row.n_prompts) for row in rows if row.grid == "decoupled")
+    low, high = wilson(right, asked)
+    return right / asked, low, high

@@ -1,0 +1,23 @@
+"""What every test runs under: shapes and types checked at each call, no network, one thread, a fixed seed.
+
+The import hook rewrites the four packages while they are imported, so it stands before anything that imports them.
+Tests import by path (`--import-mode=importlib` in pyproject.toml): `tests/toy` is not the package `toy`.
+"""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "Agg"  # in the environment, so that scripts run by a test inherit it
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+install_import_hook(["toy", "llm_probe", "sae", "causal"], "beartype.beartype")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    """A network that a test initialises is the same whichever tests ran before it."""
+    torch.manual_seed(0)

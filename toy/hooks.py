@@ -1,0 +1,110 @@
+"""Reading and rewriting what a module puts out, on any torch model, while a `with` block lasts.
+
+    with capture({"block.3": model.layers[3]}, sink):      sink("block.3", output) at each forward
+    with rewrite({"block.3": model.layers[3]}, edit):      the output becomes edit("block.3", output)
+    with stop_after(model.layers[3]):                      nothing behind the module is computed
+
+One mechanism serves the toy, language models, sparse features and patching. Outputs are (batch, position, d_model):
+some modules return the tensor, others a tuple that begins with it. The tensor is unwrapped by type, because
+`output[0]` of a bare tensor is silently its first batch row. Hooks are removed when the block ends, also by an
+exception; they fire in the order in which the blocks were entered, so a capture inside a rewrite sees the edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+Hook = Callable[[nn.Module, Any, Any], Any]
+
+
+class StopForward(Exception):
+    """Raised by `stop_after` inside a forward; its own `with` block swallows it: a signal, not an error."""
+
+
+@contextmanager
+def capture(modules: Mapping[str, nn.Module], sink: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Hand each module's output to `sink(name, output)`; the forward itself is left as it is.
+
+    Reduce inside `sink`: a reference to the whole output keeps its memory.
+    """
+
+    def reading(name: str) -> Hook:
+        def hook(module: nn.Module, _: Any, output: Any) -> None:
+            sink(name, unwrap(output, name))
+
+        return hook
+
+    with _attached({name: (module, reading(name)) for name, module in modules.items()}):
+        yield
+
+
+@contextmanager
+def rewrite(modules: Mapping[str, nn.Module], edit: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
+    """Replace each module's output by `edit(name, output)`, keeping whatever else a tuple holds.
+
+    `edit` returns a new tensor; writing into the old one would also change what other modules still hold.
+    """
+
+    def writing(name: str) -> Hook:
+        def hook(module: nn.Module, _: Any, output: Any) -> Any:
+            old = unwrap(output, name)
+            new = edit(name, old)
+            if new.shape != old.shape or new.dtype != old.dtype:
+                raise ValueError(
+                    f"the edit of {name} turned {old.dtype} {tuple(old.shape)} into {new.dtype} {tuple(new.shape)}: "
+                    "return a tensor of the same shape and type"
+                )
+            return new if isinstance(output, Tensor) else (new, *output[1:])
+
+        return hook
+
+    with _attached({name: (module, writing(name)) for name, module in modules.items()}):
+        yield
+
+
+@contextmanager
+def stop_after(module: nn.Module) -> Iterator[None]:
+    """End a forward as soon as `module` has run: what follows it in the `with` block is skipped, silently.
+
+    Enter it after the captures, so that their hooks on the same module come first.
+    """
+    stop = StopForward()
+
+    def hook(module: nn.Module, _: Any, output: Any) -> None:
+        raise stop
+
+    with _attached({"stop": (module, hook)}):
+        try:
+            yield
+        except StopForward as signal:
+            if signal is not stop:  # an outer block's
+                raise
+
+
+def unwrap(output: Any, name: str) -> Tensor:
+    """The (batch, position, d_model) tensor of a module's output.
+
+    Raises:
+        TypeError: the output is neither a 3-D tensor nor a tuple that begins with one.
+    """
+    tensor = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(tensor, Tensor) or tensor.ndim != 3:
+        found = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name} puts out {found}: hooks read (batch, position, d_model) tensors only")
+    return tensor
+
+
+@contextmanager
+def _attached(hooks: Mapping[str, tuple[nn.Module, Hook]]) -> Iterator[None]:
+    handles = []
+    try:
+        for module, hook in hooks.values():
+            handles.append(module.register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
