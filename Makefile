@@ -51,9 +51,9 @@ lock: ## write requirements.lock anew from the newest versions allowed
 	@$(PYTHON) -c '$(RECENT)'
 	$(PYTHON) -m venv --clear work/lock
 	work/lock/bin/python -m pip install --quiet -r requirements.txt -r requirements-test.txt
-	work/lock/bin/python -m pip freeze > work/lock/freeze
+	work/lock/bin/python -m pip freeze --all > work/lock/freeze
 	sed -n '/^#/p' requirements.lock > work/lock/new
-	sed -e 's/+[a-z0-9.]*$$//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' work/lock/freeze >> work/lock/new
+	sed -e 's/+[a-z0-9.]*$$//' -e '/^pip==/d' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' work/lock/freeze >> work/lock/new
 	mv work/lock/new requirements.lock
 	rm -rf work/lock
 

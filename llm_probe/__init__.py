@@ -1,9 +1,9 @@
 """Which directions of a language model carry a cyclic quantity, and is it more than chance?
 
-    from llm_probe import probe
-    result = probe(model, tokenizer, domains=["days", "months"])
-    print(result)
-    result.report("report.html")
+from llm_probe import probe
+result = probe(model, tokenizer, domains=["days", "months"])
+print(result)
+result.report("report.html")
 """
 
 from __future__ import annotations

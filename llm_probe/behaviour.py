@@ -13,10 +13,11 @@ tokens that follow the prompt's own tokens. Two measures, because a model may kn
   where q is the probability of stepping from the variant's end into a longer answer: without it "1" would own the
   probability of "10", "11" and "12".
 
-The variants of all answers form one trie of tokens. A probability is read at every trie node that has children,
-by walking the trie with copies of the prompts' key-value cache: one token per node and prompt, after one pass over
-the prompts, as many nodes at once as a batch has room for. Shapes: `ids` (batch, length) int64 without padding,
-logits (rows, vocabulary) with a row per node and prompt.
+The variants of all answers form one trie of tokens. A probability is read at the trie nodes that have children, by
+walking the trie with copies of the prompts' key-value cache: one token per node and prompt, after one pass over the
+prompts, as many as a batch has room for at once. Branches that cannot matter are left out (`NEGLIGIBLE`): they
+could only turn a near tie. Shapes: `ids` (batch, length) int64 without padding, logits
+(rows, vocabulary) with a row per prompt and trie node.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ SHORTEST_CONTINUATION = 4
 
 BOUNDARY_TOKENS = 3
 """How many of a prompt's last tokens decide how an answer is split after it."""
+
+NEGLIGIBLE = 1e-4
+"""A branch of the trie less probable than this share of the best answer's probability is not followed."""
+
+Variants = dict[tuple[int, ...], int]
+"""Token sequence to the index of the answer it spells."""
 
 Z_95 = 1.959963984540054
 
@@ -104,10 +111,6 @@ def score(
     return [scored[index] for index in range(len(prompts))]
 
 
-Variants = dict[tuple[int, ...], int]
-"""Token sequence to the index of the answer it spells."""
-
-
 def _by_variants(
     tokenizer: Any, texts: list[str], ids: list[tuple[int, ...]], answers: Sequence[str], chat: bool
 ) -> list[tuple[Variants, list[int]]]:
@@ -160,42 +163,81 @@ def _trie(variants: Variants) -> _Node:
 @torch.inference_mode()
 def _read(loaded: Any, ids: Tensor, variants: Variants, n: int, room: int) -> tuple[list[list[int]], list[int]]:
     """Greedy tokens and most probable answer of each row of `ids`; at most `room` rows are read at once."""
-    reader = _Reader(loaded.model, max(1, room // len(ids)))
+    reader = _Reader(loaded.model, max(room, len(ids)))
     start = reader.advance(None, ids.to(loaded.device))
+    greedy, known = _greedy(reader, start, variants)
     probability = torch.zeros(len(ids), n, dtype=torch.float64, device=start.logits.device)
-    _walk(reader, [_trie(variants)], start, torch.ones_like(probability[:, 0])[None], probability)
+    everywhere = torch.arange(len(ids), device=start.logits.device)
+    root = _Branch(_trie(variants), everywhere, torch.ones_like(probability[:, 0]))
+    _walk(reader, [root], start, probability, known)
+    return greedy, probability.argmax(dim=1).tolist()
+
+
+def _greedy(reader: _Reader, start: _State, variants: Variants) -> tuple[list[list[int]], Tensor]:
+    """The greedy tokens of each row, and P of the answer they begin with (batch,), 0 where they begin with none."""
     steps = max(SHORTEST_CONTINUATION, 1 + max(map(len, variants)))
-    state, greedy = start, [start.logits.argmax(dim=-1, keepdim=True)]
-    while len(greedy) < steps:
-        state = reader.advance(state, greedy[-1])
-        greedy.append(state.logits.argmax(dim=-1, keepdim=True))
-    return torch.cat(greedy, dim=1).tolist(), probability.argmax(dim=1).tolist()
+    state, paths = reader.fork(start, torch.arange(len(start.ids))), [[] for _ in start.ids]
+    reached = torch.ones(len(paths), dtype=torch.float64, device=start.logits.device)
+    known = torch.zeros_like(reached)
+    while True:
+        likeliest, tokens = torch.softmax(state.logits.float(), dim=-1).max(dim=-1, keepdim=True)
+        reached = reached * likeliest[:, 0]
+        for path, token in zip(paths, tokens[:, 0].tolist(), strict=True):
+            path.append(token)
+        complete = torch.tensor([tuple(path) in variants for path in paths], device=known.device)
+        known = torch.where(complete, reached, known)
+        if len(paths[0]) == steps:
+            return paths, known
+        state = reader.advance(state, tokens)
 
 
-def _walk(reader: _Reader, nodes: list[_Node], state: _State, reached: Tensor, probability: Tensor) -> None:
-    """Add to `probability` (batch, n) what the subtrees of `nodes` spell.
+@dataclass(frozen=True)
+class _Branch:
+    """A trie node and the prompts that are followed into it."""
 
-    `state` holds a row per node and prompt, node by node; `reached` (nodes, batch) is P(node).
+    node: _Node
+    rows: Tensor
+    """Prompts (rows,) of the batch."""
+    reached: Tensor
+    """P(node) for each of them."""
+
+
+def _walk(reader: _Reader, branches: list[_Branch], state: _State, probability: Tensor, known: Tensor) -> None:
+    """Add to `probability` (batch, n) what the subtrees of `branches` spell.
+
+    `state` holds the rows of all branches one after the other; `known` (batch,) is a probability that the best
+    answer has at least.
     """
-    batch = len(probability)
-    following = torch.softmax(state.logits.float(), dim=-1).unflatten(0, (len(nodes), batch))
-    deeper: list[tuple[int, int, _Node, Tensor]] = []
-    for parent, node in enumerate(nodes):
-        steps = following[parent][:, list(node.children)].double()
-        for answer in node.answers:
-            probability[:, answer] += reached[parent] * (1 - steps.sum(dim=1)).clamp_min(0)
-        for column, (token, child) in enumerate(node.children.items()):
-            there = reached[parent] * steps[:, column]
+    following = torch.softmax(state.logits.float(), dim=-1).split([len(branch.rows) for branch in branches])
+    deeper: list[tuple[int, int, _Branch]] = []
+    first = 0
+    for branch, expected in zip(branches, following, strict=True):
+        steps = expected[:, list(branch.node.children)].double()
+        for answer in branch.node.answers:
+            probability[branch.rows, answer] += branch.reached * (1 - steps.sum(dim=1)).clamp_min(0)
+        for column, (token, child) in enumerate(branch.node.children.items()):
+            reached = branch.reached * steps[:, column]
+            for answer in child.answers if not child.children else ():
+                probability[branch.rows, answer] += reached
             if child.children:
-                deeper.append((parent, token, child, there))
-            else:
-                for answer in child.answers:
-                    probability[:, answer] += there
-    for first in range(0, len(deeper), reader.nodes):
-        parents, tokens, children, arrived = zip(*deeper[first : first + reader.nodes], strict=True)
-        rows = [parent * batch + row for parent in parents for row in range(batch)]
-        step = torch.tensor(tokens, device=state.ids.device).repeat_interleave(batch)[:, None]
-        _walk(reader, list(children), reader.advance(reader.fork(state, rows), step), torch.stack(arrived), probability)
+                deeper.append((first, token, _Branch(child, branch.rows, reached)))
+        first += len(branch.rows)
+    # Likely branches first: what they spell tells how improbable a branch need not be followed.
+    deeper.sort(key=lambda step: float(step[2].reached.mean()), reverse=True)
+    while deeper:
+        places, tokens, followed = [], [], []
+        while deeper and sum(map(len, places)) + len(deeper[0][2].rows) <= reader.room:
+            first, token, branch = deeper.pop(0)
+            least = NEGLIGIBLE * torch.maximum(known, probability.amax(dim=1))[branch.rows]
+            alive = torch.nonzero(branch.reached > least)[:, 0]
+            if len(alive):
+                places.append(first + alive)
+                tokens += [token] * len(alive)
+                followed.append(_Branch(branch.node, branch.rows[alive], branch.reached[alive]))
+        if followed:
+            step = torch.tensor(tokens, device=state.ids.device)[:, None]
+            arrived = reader.advance(reader.fork(state, torch.cat(places)), step)
+            _walk(reader, followed, arrived, probability, known)
 
 
 @dataclass(frozen=True)
@@ -211,8 +253,8 @@ class _State:
 class _Reader:
     """Reads tokens on from a state; a state is used up by `advance`, so fork what is needed again."""
 
-    def __init__(self, model: Any, nodes: int) -> None:
-        self.model, self.nodes = model, nodes
+    def __init__(self, model: Any, room: int) -> None:
+        self.model, self.room = model, room
         # Only the last position's logits: (batch, length, vocabulary) would be gigabytes.
         self.options = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
 
@@ -226,13 +268,13 @@ class _Reader:
         return _State(ids, output.logits[:, -1], after if hasattr(after, "reorder_cache") else None)
 
     @staticmethod
-    def fork(state: _State, rows: list[int]) -> _State:
+    def fork(state: _State, rows: Tensor) -> _State:
         """A copy of the given rows."""
         # A copy and not a crop: recurrent and sliding-window caches cannot be cropped.
-        cache, chosen = copy.deepcopy(state.cache), torch.tensor(rows, device=state.ids.device)
-        if cache is not None and rows != list(range(len(state.ids))):
-            cache.reorder_cache(chosen)
-        return _State(state.ids[chosen], state.logits[chosen], cache)
+        cache, rows = copy.deepcopy(state.cache), rows.to(state.ids.device)
+        if cache is not None and rows.tolist() != list(range(len(state.ids))):
+            cache.reorder_cache(rows)
+        return _State(state.ids[rows], state.logits[rows], cache)
 
 
 def _until_special(tokenizer: Any, tokens: list[int]) -> list[int]:

@@ -47,7 +47,7 @@ class DimensionSearch:
     parameters: dict[str, int]
     """Family to the columns it kept beyond the nuisances (Fourier: one more, for the selected frequency)."""
 
-    def p_fwer(self, r2: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def p_fwer(self, r2: Float[Tensor, ...]) -> Float[Tensor, ...]:
         """Corrected over cells, dimensions and frequencies."""
         return corrected_p(r2, self.null_maxima)
 

@@ -100,7 +100,7 @@ class Domain:
                 missing = [slot for slot in needed if text.count(slot) != 1]
                 if missing:
                     raise InputError(
-                        f"{kind} template {name!r} of domain {self.name!r} must hold {missing[0]} exactly once: {text!r}"
+                        f"{kind} template {name!r} of {self.name!r} must hold {missing[0]} exactly once: {text!r}"
                     )
         if not self.questions and not self.statements:
             raise InputError(f"domain {self.name!r} has neither question nor statement templates")

@@ -16,127 +16,43 @@ Matplotlib's object interface only, so that nothing depends on a display or on g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from llm_probe.errors import InputError
+from llm_probe.table import Weights
+from llm_probe.views import (
+    ALPHA,
+    DIMENSIONS_SHOWN,
+    FLOOR,
+    PLACE,
+    RIVALS,
+    at,
+    best_planes,
+    claim_name,
+    dimension_table,
+    map_places,
+    number,
+    ordered,
+    plane_rows,
+)
 
 TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
 VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}
 VERDICT_MARKERS = {"supported": "o", "undetermined": "D", "refuted": "s"}
-FLOOR = -0.2
-"""Held-out R² is drawn down to here."""
-ALPHA = 0.01
-"""A cell whose corrected p is larger is hatched."""
 SIZE = 9
 """Points; 12 px at 96 dpi."""
-PLACE = ["domain", "quantity", "site", "position"]
-"""What one row of the map is."""
-RIVALS = {"quadratic": "parabola", "sawtooth": "sawtooth", "cubic": "cubic"}
-
-# ---------------------------------------------------------------------------------------------- tables to pictures
-
-
-def claim_name(domain: str, quantity: str) -> str:
-    """`days: sum`; arithmetic has one quantity and is called by its domain."""
-    return domain if domain.startswith("mod-") else f"{domain}: {quantity}"
-
-
-def number(value: Any) -> float | None:
-    """A cell of a table as a float; None where it is empty."""
-    return None if value is None or pd.isna(value) else float(value)
-
-
-def r2_text(value: Any, decimals: int = 2) -> str:
-    """An R² with no more digits than it deserves: a large negative one says only that the fit is useless."""
-    r2 = number(value)
-    if r2 is None:
-        return "–"
-    places = decimals if abs(r2) < 1 + 1e-9 else int(abs(r2) < 10)
-    return f"{r2 + 0.0:.{places}f}".replace("-", "−") if round(r2, places) else f"{0:.{places}f}"
-
-
-def p_text(value: Any) -> str:
-    """One or two significant digits of a p-value."""
-    p = number(value)
-    if p is None:
-        return "–"
-    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}" if p >= 0.01 else f"{p:.1g}"
-
-
-def ordered(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Claims by strength: cyclic before linear controls, then the verdict, then the plane's R²; with a `name`."""
-    rank = {name: index for index, name in enumerate(VERDICT_COLOURS)}
-    named = verdicts.assign(
-        name=[claim_name(*pair) for pair in zip(verdicts["domain"], verdicts["quantity"], strict=True)],
-        _control=~verdicts["cyclic"].astype(bool),
-        _rank=verdicts["verdict"].map(rank),
-        _strength=-verdicts["plane_r2"].astype(float),
-    )
-    return named.sort_values(["_control", "_rank", "_strength", "name"], ignore_index=True).drop(
-        columns=["_control", "_rank", "_strength"]
-    )
-
-
-def plane_rows(r2_table: pd.DataFrame, weights: str = "trained") -> pd.DataFrame:
-    """The rows of planes on a circle, one a place, layer and frequency."""
-    chosen = (r2_table["unit"] == "plane") & (r2_table["family"] == "fourier") & (r2_table["weights"] == weights)
-    return r2_table[chosen & r2_table["r2_heldout"].notna()]
-
-
-def best_planes(r2_table: pd.DataFrame, weights: str = "trained") -> pd.DataFrame:
-    """One row a place and layer: the frequency with the largest held-out R²."""
-    rows = plane_rows(r2_table, weights).sort_values("r2_heldout", ascending=False, kind="stable")
-    return rows.drop_duplicates([*PLACE, "layer"]).sort_values([*PLACE, "layer"], ignore_index=True)
-
-
-def map_places(verdicts: pd.DataFrame, planes: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the map in the order of the verdicts: `PLACE`, `name` (with the place where a claim has several)."""
-    claims = ordered(verdicts)[["domain", "quantity", "name"]]
-    places = claims.merge(planes[PLACE].drop_duplicates(), on=["domain", "quantity"], how="inner")
-    several = places.duplicated(["domain", "quantity"], keep=False)
-    places.loc[several, "name"] += " · " + places.loc[several, "site"] + " · " + places.loc[several, "position"]
-    return places
-
-
-def at(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """The rows whose columns have these values."""
-    chosen = pd.Series(True, index=rows.index)
-    for column, value in values.items():
-        chosen &= rows[column] == value
-    return rows[chosen]
-
-
-def dimension_table(cell: pd.DataFrame) -> pd.DataFrame:
-    """One row a dimension of a cell, best first: class-mean R² of the circle and of its rivals, partial R², p."""
-    rows = cell[(cell["unit"] == "dimension") & cell["dim"].notna()]
-    table = []
-    for dim, members in rows.groupby("dim"):
-        circles = members[members["family"] == "fourier"].astype({"r2_class_means": float, "r2_partial": float})
-        if circles.empty:
-            continue
-        published = circles.sort_values("r2_class_means", ascending=False).iloc[0]
-        partial = circles.sort_values("r2_partial", ascending=False).iloc[0]
-        rivals = {family: at(members, family=family)["r2_class_means"] for family in RIVALS}
-        table.append(
-            {
-                "dim": int(dim),  # type: ignore[arg-type]
-                "frequency": published["frequency"],
-                "fourier": number(published["r2_class_means"]),
-                **{family: number(found.iloc[0]) if len(found) else None for family, found in rivals.items()},
-                "partial": number(partial["r2_partial"]),
-                "partial_frequency": partial["frequency"],
-                "p": number(partial["p_fwer"]),
-            }
-        )
-    columns = ["dim", "frequency", "fourier", *RIVALS, "partial", "partial_frequency", "p"]
-    found = pd.DataFrame(table, columns=columns)
-    return found.sort_values(["fourier", "partial"], ascending=False, ignore_index=True)
 
 
 # ---------------------------------------------------------------------------------------------------------- figures
@@ -147,7 +63,7 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     claims = ordered(verdicts)
     across = axes.get_yaxis_transform()
     columns = {"claim": (-0.66, "left"), "n": (-0.22, "right"), "accuracy": (-0.05, "right")}
-    heights = [index + (1.4 if not row.cyclic else 0) for index, row in enumerate(claims.itertuples())]
+    heights = [index + (0 if cyclic else 1.4) for index, cyclic in enumerate(claims["cyclic"])]
     for text, (x, side) in columns.items():
         axes.text(x, -1, text, transform=across, ha=side, va="center", fontsize=SIZE, color=GREY)
     axes.text(1.04, -1, "verdict", transform=across, va="center", fontsize=SIZE, color=GREY)
@@ -180,11 +96,6 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
 
 def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
     """Layers across, claims down; hatched where the corrected p exceeds `ALPHA`; a dot where the verdict was read."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.patches import Rectangle
-
     planes = best_planes(r2_table)
     places = map_places(verdicts, planes)
     layers = sorted(planes["layer"].unique().tolist())
@@ -219,33 +130,59 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
 
 
 def circle(
-    pair: Sequence[Axes], circles: pd.DataFrame, angle_errors: tuple[float | None, float | None] = (None, None)
+    axes: Axes, points: pd.DataFrame, weights: Weights, angle_error: float | None = None, limit: float = 1.4
 ) -> None:
-    """Class means of one cell on its best plane: trained on the first axes, random on the second, one scale."""
-    limit = 1.25 * max(1.0, *(circles[["x", "y"]].abs().to_numpy().max(axis=1) if len(circles) else [1.0]))
-    looks = (("trained", TRAINED, "-", "o"), ("random", RANDOM, "--", "o"))
-    for axes, (weights, colour, line, marker), error in zip(pair, looks, angle_errors, strict=False):
-        points = at(circles, weights=weights).sort_values("label")
-        _unit_circle(axes)
-        closed = pd.concat([points, points.iloc[:1]])
-        axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
-        face = colour if weights == "trained" else "white"
-        axes.plot(points["x"], points["y"], marker, color=colour, markerfacecolor=face, markersize=6)
-        for row in points.to_dict("records"):
-            length = max((row["x"] ** 2 + row["y"] ** 2) ** 0.5, 1e-9)
-            dx, dy = row["x"] / length, row["y"] / length
-            axes.annotate(
-                str(row["item"]), (row["x"], row["y"]), (8 * dx, 8 * dy), textcoords="offset points", fontsize=SIZE,
-                ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", va="center", color=INK,
-                parse_math=False,
-            )  # fmt: skip
-        around = "" if points.empty else f", k = {int(points['frequency'].iloc[0])}"
-        if points.empty:
-            axes.text(0, 0, "not run", ha="center", va="center", fontsize=SIZE, color=GREY)
-        _frame(axes, "plane, first axis (radius 1 = target)", "second axis")
-        said = "" if error is None else f"\nmedian angle error {error:.2f} rad (chance 1.57)"
-        axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
-        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    """Class means of one cell on its best plane, joined in cyclic order; the target circle has radius 1."""
+    colour, line = (TRAINED, "-") if weights == "trained" else (RANDOM, "--")
+    rows = at(points, weights=weights).sort_values("label")
+    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=BAND, linewidth=1.2))
+    axes.plot(0, 0, "+", color=GREY)
+    closed = pd.concat([rows, rows.iloc[:1]])
+    axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
+    axes.plot(rows["x"], rows["y"], "o", color=colour, markerfacecolor=_face(weights), markersize=6)
+    for row in rows.to_dict("records"):
+        length = max((row["x"] ** 2 + row["y"] ** 2) ** 0.5, 1e-9)
+        dx, dy = row["x"] / length, row["y"] / length
+        axes.annotate(
+            str(row["item"]), (row["x"], row["y"]), (8 * dx, 8 * dy), textcoords="offset points", fontsize=SIZE,
+            ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", va="center", color=INK, parse_math=False,
+        )  # fmt: skip
+    if rows.empty:
+        axes.text(0, 0.1, "not run", ha="center", fontsize=SIZE, color=GREY)
+    around = "" if rows.empty else f", k = {int(rows['frequency'].iloc[0])}"
+    said = "" if angle_error is None else f"\nmedian angle error {angle_error:.2f} rad (chance 1.57)"
+    axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
+    _frame(axes, "first axis of the plane", "second axis")
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+
+
+def circle_pair(
+    pair: Sequence[Axes], points: pd.DataFrame, angle_errors: tuple[float | None, float | None] = (None, None)
+) -> None:
+    """Trained and random beside each other, on one scale."""
+    reach = float(points[["x", "y"]].abs().to_numpy().max()) if len(points) else 1.0
+    for axes, weights, error in zip(pair, ("trained", "random"), angle_errors, strict=True):
+        circle(axes, points, weights, error, limit=1.4 * max(1.0, reach))
+
+
+def circle_of(
+    axes: Axes, frames: Mapping[str, pd.DataFrame], domain: str, quantity: str = "sum", weights: Weights = "trained"
+) -> None:
+    """The circle of a claim, in the cell its verdict was read in.
+
+    Raises:
+        InputError: the run has no such claim.
+    """
+    claims = at(frames["verdicts"], domain=domain, quantity=quantity)
+    if claims.empty:
+        pairs = zip(frames["verdicts"]["domain"], frames["verdicts"]["quantity"], strict=True)
+        known = ", ".join(f"{name}: {kind}" for name, kind in pairs)
+        raise InputError(f"no claim {domain}: {quantity} in this run: choose from {known or 'none'}")
+    place = {key: claims.iloc[0][key] for key in (*PLACE, "layer")}
+    best = best_planes(at(frames["r2_table"], **place), weights)
+    error = number(best["angle_error"].iloc[0]) if len(best) else None
+    circle(axes, at(frames["circles"], **place), weights, error)
+    axes.figure.suptitle(f"{claim_name(domain, quantity)}, layer {place['layer']}", fontsize=SIZE + 1)
 
 
 def frequency_bars(
@@ -301,28 +238,28 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
         _frame(axes, "", "")
         axes.set_title(f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False)
         axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
-        axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     for axes in list(grid)[len(claims) :]:
         axes.set_visible(False)
 
 
 def dimension_bars(axes: Axes, cell: pd.DataFrame, random_cell: pd.DataFrame | None = None) -> None:
     """The published statistic of a cell's best dimensions, beside rivals and what random weights reach."""
-    table = dimension_table(cell).head(5)
+    table = dimension_table(cell.to_dict("records"))[:DIMENSIONS_SHOWN]
     greys = {"quadratic": "#7A8089", "sawtooth": "#A5ABB3", "cubic": "#CBD0D6"}
     looks = {"fourier": ("circle", TRAINED), **{key: (RIVALS[key], colour) for key, colour in greys.items()}}
     for offset, (family, (label, colour)) in enumerate(looks.items()):
-        heights = pd.to_numeric(table[family]).fillna(0)
+        heights = [row[family] or 0.0 for row in table]
         x = [index + 0.2 * (offset - 1.5) for index in range(len(table))]
         axes.bar(x, heights, width=0.18, color=colour, edgecolor=INK, linewidth=0.4, label=label)
-    reached = None if random_cell is None else number(dimension_table(random_cell)["fourier"].max())
-    if reached is not None:
+    random = [] if random_cell is None else dimension_table(random_cell.to_dict("records"))
+    if random and (reached := random[0]["fourier"]) is not None:
         axes.axhline(reached, color=RANDOM, linestyle="--", linewidth=1.4, label=f"random weights reach {reached:.3f}")
     _frame(axes, "residual dimension", "class-mean R² (in sample)")
-    names = [f"{int(row['dim'])}\nk = {int(row['frequency'])}" for row in table.to_dict("records")]
+    names = [f"{row['dim']}\nk = {row['frequency']:.0f}" for row in table]
     axes.set_xticks(range(len(table)), names)
     axes.set(ylim=(0, 1.02))
-    if len(table):
+    if table:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=SIZE)
 
 
@@ -340,11 +277,8 @@ def _dot(axes: Axes, value: float | None, along: float, colour: str, *, hollow: 
     axes.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.5, zorder=4)
 
 
-def _unit_circle(axes: Axes) -> None:
-    from matplotlib.patches import Circle
-
-    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=BAND, linewidth=1.2))
-    axes.plot(0, 0, "+", color=BAND)
+def _face(weights: Weights) -> str:
+    return TRAINED if weights == "trained" else "white"
 
 
 def _frame(axes: Axes, x: str, y: str) -> None:
@@ -356,9 +290,6 @@ def _frame(axes: Axes, x: str, y: str) -> None:
 
 def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
     """A key above the axes, for marks that have no room for a label of their own."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     own = Patch(color=TRAINED) if bar else Line2D([], [], color=TRAINED, marker="o", linewidth=2)
     marks = {
         "random weights": Line2D([], [], color=RANDOM, marker="o", markerfacecolor="white", linestyle="none"),
@@ -371,10 +302,8 @@ def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
     )  # fmt: skip
 
 
-def _cell_figures(verdict: dict[str, Any], frames: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+def _cell_figures(verdict: Mapping[Any, Any], frames: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
     """The pictures of the cell a verdict was read in, by name."""
-    from matplotlib.figure import Figure
-
     place = {key: verdict[key] for key in (*PLACE, "layer")}
     cells = {weights: at(frames["r2_table"], weights=weights, **place) for weights in ("trained", "random")}
     planes = {weights: plane_rows(cells[weights], weights).sort_values("frequency") for weights in cells}
@@ -383,7 +312,7 @@ def _cell_figures(verdict: dict[str, Any], frames: dict[str, pd.DataFrame]) -> d
         best = [best_planes(cells[weights], weights)["angle_error"] for weights in ("trained", "random")]
         errors = [number(column.iloc[0]) if len(column) else None for column in best]
         found["circle"] = Figure((7.6, 4.2), layout="constrained")
-        circle(found["circle"].subplots(1, 2), points, (errors[0], errors[1]))
+        circle_pair(list(found["circle"].subplots(1, 2)), points, (errors[0], errors[1]))
     if len(planes["trained"]) > 1:
         found["frequencies"] = Figure((4.2, 3), layout="constrained")
         frequencies, r2, random = (
@@ -396,21 +325,18 @@ def _cell_figures(verdict: dict[str, Any], frames: dict[str, pd.DataFrame]) -> d
     if verdict["quantity"] == "sum" and len(scanned := at(frames["scan"], **scan_place)):
         found["periods"] = Figure((5, 3), layout="constrained")
         period_scan(found["periods"].subplots(), scanned, verdict["period"])
-    if len(dimension_table(cells["trained"])):
+    if len(at(cells["trained"], unit="dimension")):
         found["dimensions"] = Figure((5, 3.2), layout="constrained")
         dimension_bars(found["dimensions"].subplots(), cells["trained"], cells["random"])
     return found
 
 
-def save(folder: Path, frames: dict[str, pd.DataFrame]) -> list[Path]:
-    """Every picture of a run as svg and png: the overviews, and each claim's own cell.
+def save_all(folder: Path, frames: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> list[Path]:
+    """The pictures of a run as svg and png: the overviews, and the cell of each claim that is supported.
 
     Returns:
         What was written: `verdicts`, `layer_map`, `layers` and `<claim>_<picture>`.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     verdicts, r2_table = frames["verdicts"], frames["r2_table"]
     if verdicts.empty:
         return []
@@ -424,7 +350,7 @@ def save(folder: Path, frames: dict[str, pd.DataFrame]) -> list[Path]:
     layer_curves(grid.ravel().tolist(), verdicts, r2_table)
     figures["layers"].supxlabel("layer (output of the block)", fontsize=SIZE)
     figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
-    for verdict in verdicts.to_dict("records"):
+    for verdict in at(verdicts, verdict="supported").to_dict("records"):
         claim = "".join(letter if letter.isalnum() else "_" for letter in f"{verdict['domain']}_{verdict['quantity']}")
         figures |= {f"{claim}_{name}": figure for name, figure in _cell_figures(verdict, frames).items()}
     folder.mkdir(parents=True, exist_ok=True)

@@ -139,10 +139,11 @@ def check_layers(loaded: LoadedModel, layers: Sequence[int]) -> None:
 
 def check_tokenizer(tokenizer: Any, name: str) -> None:
     """Raises InputError without a fast tokenizer: operands are located by its character offsets."""
-    if not getattr(tokenizer, "is_fast", False):
+    # Where its files are missing, transformers makes a fast tokenizer that knows special tokens only, and says nothing.
+    if not getattr(tokenizer, "is_fast", False) or len(tokenizer) <= len(tokenizer.all_special_ids):
         raise InputError(
-            f"the tokenizer of {name} ({type(tokenizer).__name__}) reports no character offsets, which locate the "
-            "operands: choose a model that comes with a fast tokenizer (tokenizer.json)"
+            f"{name} has no fast tokenizer (tokenizer.json), whose character offsets locate the operands; "
+            f"{type(tokenizer).__name__} was found: choose a model that has one"
         )
 
 

@@ -15,31 +15,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from llm_probe import nulls, table
-from llm_probe.activations import ReadPlan, class_sums, rows, stream
-from llm_probe.analysis import Findings, States, analyse
+from llm_probe.activations import ReadPlan
+from llm_probe.analysis import Findings, analyse
 from llm_probe.behaviour import behaviour_rows, example_rows, score
 from llm_probe.claims import Claim, Labels, claims_of
 from llm_probe.config import ProbeConfig
-from llm_probe.domains import DOMAINS, Domain, resolve
+from llm_probe.domains import Domain, resolve
 from llm_probe.errors import InputError
 from llm_probe.models import LoadedModel, check_layers, load, randomised, wrap
 from llm_probe.own import load_domain, load_prompts
 from llm_probe.prompts import Prompt, published_grid, question_set
 from llm_probe.provenance import provenance
+from llm_probe.states import GRID_LIMIT, read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Weights
-from llm_probe.tokens import encode
 from llm_probe.verdicts import accuracy_of, verdict_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GRID_LIMIT = 64
-"""Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
 BEHAVIOUR_PROMPTS = 120
 """Questions a part and grid that the model is asked to answer."""
 
@@ -159,7 +156,7 @@ def run(config: ProbeConfig, claims: Sequence[Claim], loader: Any, store: Store,
     }
     return ProbeResult(
         {name: table.frame(entries, table.TABLES[name]) for name, entries in frames.items()},
-        provenance(config, job.loaded, job.layers, job.n_prompts, time.monotonic() - started, command),
+        provenance(config, job.loaded, job.layers, verdicts, time.monotonic() - started, command),
     )
 
 
@@ -170,7 +167,6 @@ class _Job:
         self.config, self.loaded, self.store = config, loaded, store
         self.layers = tuple(config.layers) or tuple(range(len(loaded.layers)))
         check_layers(loaded, self.layers)
-        self.n_prompts = 0
 
     @cached_property
     def random(self) -> LoadedModel:
@@ -205,36 +201,11 @@ class _Job:
         parts.append(claim.prompts("confirmation", config.prompts // 2, config.seed))
         if min(len(part) for part in parts) < claim.period:
             raise InputError(f"{claim.name} has {len(parts[0])} prompts for {claim.period} labels: give more prompts")
+        plan = ReadPlan(self.layers, config.site, self._positions(claim, parts[0][0]))
+        states = read(loaded, claim, *parts, plan, chat=config.chat, batch_tokens=config.batch_tokens)
         labels, new_labels = (Labels.of(claim, part) for part in parts)
         renamed = nulls.rename(claim, labels, self.token_counts(claim), config.renamings, config.seed)
-        return analyse(claim, weights, self._read(loaded, claim, parts), labels, new_labels, renamed, config.seed)
-
-    def _read(self, loaded: LoadedModel, claim: Claim, parts: list[list[Prompt]]) -> States:
-        plan = ReadPlan(self.layers, self.config.site, self._positions(claim, parts[0][0]))
-        both = self._rows(loaded, [*parts[0], *parts[1]], plan)
-        discovery, confirmation = both[: len(parts[0])], both[len(parts[0]) :]
-        means = None
-        if claim.quantity == "item":
-            labels = torch.tensor([prompt.label for prompt in parts[0]])
-            one_hot = torch.nn.functional.one_hot(labels, claim.period).float()
-            means = torch.einsum("ns,ncd->csd", one_hot / one_hot.sum(dim=0).clamp_min(1), discovery.float().cpu())
-        elif claim.period <= GRID_LIMIT:
-            grid = published_grid(claim.domain)
-            self.n_prompts += len(grid)
-            batches = stream(
-                loaded,
-                encode(loaded.tokenizer, grid, chat=self.config.chat),
-                plan,
-                batch_tokens=self.config.batch_tokens,
-            )
-            sums, counts = class_sums(batches, torch.tensor([prompt.label for prompt in grid]), claim.period)
-            means = (sums / counts[:, None]).cpu()
-        return States(plan.cells, discovery, confirmation, means)
-
-    def _rows(self, loaded: LoadedModel, prompts: list[Prompt], plan: ReadPlan) -> torch.Tensor:
-        self.n_prompts += len(prompts)
-        encoded = encode(loaded.tokenizer, prompts, chat=self.config.chat)
-        return rows(stream(loaded, encoded, plan, batch_tokens=self.config.batch_tokens), len(prompts))
+        return analyse(claim, weights, states, labels, new_labels, renamed, config.seed)
 
     def _positions(self, claim: Claim, prompt: Prompt) -> tuple[table.Position, ...]:
         if not self.config.position:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import datetime, timezone
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from llm_probe.config import ProbeConfig
 from llm_probe.models import LoadedModel
+from llm_probe.table import VerdictRow
 
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "pandas")
 
@@ -18,7 +20,7 @@ def provenance(
     config: ProbeConfig,
     loaded: LoadedModel,
     layers: tuple[int, ...],
-    n_prompts: int,
+    verdicts: Sequence[VerdictRow],
     seconds: float,
     command: str,
 ) -> dict[str, Any]:
@@ -33,10 +35,10 @@ def provenance(
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "attention": getattr(loaded.model.config, "_attn_implementation", None),
-        "n_prompts": n_prompts,
+        "n_prompts": sum(row.n_discovery + row.n_confirmation for row in verdicts) * (1 + config.random_control),
         "seconds": round(seconds, 1),
         "control": "same architecture, random weights" if config.random_control else None,
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command,
         "versions": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),

@@ -19,7 +19,8 @@ from llm_probe.errors import InputError
 from llm_probe.reference import QWEN_PRETOKENIZATION
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-"""Ids 151643, 151644 and 151645: they follow the ordinary tokens."""
+END_OF_TEXT_ID, TURN_START_ID, TURN_END_ID = 151643, 151644, 151645
+"""They follow the 151,643 ordinary tokens, in this order."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def train(recipe: Recipe, folder: Path, *, progress: bool = True) -> tuple[Qwen3
                 "recipe": asdict(recipe),
             }
             torch.save(state, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+            checkpoint.with_suffix(".tmp").replace(checkpoint)
     return model.eval(), tokenizer
 
 

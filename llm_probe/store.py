@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from llm_probe.analysis import Best, Findings
+from llm_probe.analysis import Best, Findings, Published
 from llm_probe.errors import InputError
 from llm_probe.table import BehaviourRow, CircleRow, ExampleRow, R2Row, ScanRow, write_atomic
 
@@ -43,7 +43,8 @@ class Store:
     def findings(self, key: str, make: Callable[[], Findings]) -> Findings:
         """The findings of a cell, computed if they are not there."""
         content = self._cell(key, lambda: asdict(make()))
-        best = {**content["best"], "layers_held": tuple(content["best"]["layers_held"])}
+        best, published = dict(content["best"]), content["best"]["published"]
+        best |= {"layers_held": tuple(best["layers_held"]), "published": published and Published(**published)}
         return Findings(
             Best(**best),
             tuple(R2Row(**row) for row in content["rows"]),

@@ -61,8 +61,11 @@ def encode(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool = False) -> 
         shift = _shift(prompt, text) if chat else 0
         positions = {"last": own[-1]}
         for slot, (_, end) in prompt.spans.items():
-            character = shift + end - 1
+            # A space at the end of a slot may be trimmed from the offsets, and from a chat message.
+            character = shift + len(prompt.text[:end].rstrip()) - 1
             holding = [index for index in own if offsets[index][0] <= character < offsets[index][1]]
+            if holding and end == len(prompt.text) and not chat:
+                holding = own
             if not holding or ids[holding[-1]] == tokenizer.unk_token_id:
                 raise _unplaced(tokenizer, prompt, slot, ids)
             positions[slot] = holding[-1]

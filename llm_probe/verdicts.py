@@ -48,12 +48,10 @@ def judge(quantity: Quantity, trained: Best, random: Best | None, smallest_p: fl
 
 def _published(trained: Best, random: Best | None) -> str:
     """How the published statistic would have looked, as a clause."""
-    if trained.class_mean_r2 is None:
+    if trained.published is None:
         return ""
-    clause = f"; class-mean R² {trained.class_mean_r2:.3f} (dim {trained.dim})"
-    if random is not None and random.class_mean_r2 is not None:
-        clause += f", random reaches {random.class_mean_r2:.3f}"
-    return clause
+    clause = f"; class-mean R² {trained.published.r2:.3f} (dim {trained.published.dim})"
+    return clause + (f", random reaches {random.published.r2:.3f}" if random and random.published else "")
 
 
 def verdict_row(
@@ -67,38 +65,39 @@ def verdict_row(
     """The row of the verdict table; `accuracy` is (value, low, high)."""
     verdict, reason = judge(claim.quantity, trained, random, smallest_p)
     value, low, high = accuracy or (None, None, None)
+    published = trained.published
     return VerdictRow(
-        claim.domain.name,
-        claim.period,
-        claim.quantity,
-        claim.domain.cyclic,
-        value,
-        low,
-        high,
-        trained.layer,
-        ranges(trained.layers_held),
-        trained.site,
-        trained.position,
-        trained.frequency,
-        trained.r2,
-        trained.r2_low,
-        trained.r2_high,
-        random.r2 if random else None,
-        trained.null_r2,
-        trained.angle_error,
-        random.angle_error if random else None,
-        trained.p_fwer,
-        trained.p_period,
-        trained.dim,
-        trained.dim_layer,
-        trained.dim_frequency,
-        trained.class_mean_r2,
-        random.class_mean_r2 if random else None,
-        noise_maximum(claim.period, searched_dimensions) if trained.class_mean_r2 is not None else None,
-        verdict,
-        reason,
-        trained.n_discovery,
-        trained.n_confirmation,
+        domain=claim.domain.name,
+        period=claim.period,
+        quantity=claim.quantity,
+        cyclic=claim.domain.cyclic,
+        accuracy=value,
+        accuracy_low=low,
+        accuracy_high=high,
+        layer=trained.layer,
+        layers_held=ranges(trained.layers_held),
+        site=trained.site,
+        position=trained.position,
+        frequency=trained.frequency,
+        plane_r2=trained.r2,
+        plane_r2_low=trained.r2_low,
+        plane_r2_high=trained.r2_high,
+        random_r2=random.r2 if random else None,
+        null_r2=trained.null_r2,
+        angle_error=trained.angle_error,
+        random_angle_error=random.angle_error if random else None,
+        p_fwer=trained.p_fwer,
+        p_period=trained.p_period,
+        best_dim=published.dim if published else None,
+        best_dim_layer=published.layer if published else None,
+        best_dim_frequency=published.frequency if published else None,
+        class_mean_r2=published.r2 if published else None,
+        random_class_mean_r2=random.published.r2 if random and random.published else None,
+        noise_class_mean_r2=noise_maximum(claim.period, searched_dimensions) if published else None,
+        verdict=verdict,
+        reason=reason,
+        n_discovery=trained.n_discovery,
+        n_confirmation=trained.n_confirmation,
     )
 
 

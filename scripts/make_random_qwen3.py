@@ -64,7 +64,7 @@ def write_model(snapshot: Path, layers: int, hidden: int, seed: int) -> int:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from llm_probe.qwen_vocabulary import qwen_tokenizer
+    from llm_probe.qwen_vocabulary import END_OF_TEXT_ID, TURN_END_ID, qwen_tokenizer
 
     tokenizer = qwen_tokenizer()
     heads = hidden // 64
@@ -83,8 +83,8 @@ def write_model(snapshot: Path, layers: int, hidden: int, seed: int) -> int:
             rope_parameters={"rope_type": "default", "rope_theta": 1e6},
             tie_word_embeddings=True,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=TURN_END_ID,
+            pad_token_id=END_OF_TEXT_ID,
         )
     )
     model.config.update({"weights_note": f"{MARK}: seed {seed}"})

@@ -66,7 +66,11 @@ def test_hooks_are_removed_after_an_exception(chain: nn.Sequential) -> None:
     def fail(name: str, _: Tensor) -> None:
         raise KeyError(name)
 
-    with pytest.raises(KeyError), capture({"a": chain[0], "b": chain[1]}, fail), rewrite({"c": chain[2]}, lambda _, x: x):
+    with (
+        pytest.raises(KeyError),
+        capture({"a": chain[0], "b": chain[1]}, fail),
+        rewrite({"c": chain[2]}, lambda _, x: x),
+    ):
         chain(X)
     assert hooks_on(chain) == 0
 

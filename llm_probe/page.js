@@ -1,0 +1,235 @@
+"use strict";
+// Draws the detail of a cell and the curves over layers from the JSON in the page. Elements are built one by one
+// and text goes in as text, so that nothing a model wrote is ever read as HTML.
+
+const data = JSON.parse(document.getElementById("payload").textContent);
+const SVG = "http://www.w3.org/2000/svg";
+const TRAINED = "#0063a6", RANDOM = "#c65200", GREY = "#5f6670", BAND = "#d5d9de";
+
+function fill(node, attributes, children) {
+  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  return node;
+}
+const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+const svg = (width, height, label, ...children) =>
+  s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label }, ...children);
+const say = (x, y, text, anchor = "start", kind = "") => s("text", { x, y, "text-anchor": anchor, class: kind }, text);
+const line = (x1, y1, x2, y2, stroke, more) => s("line", { x1, y1, x2, y2, stroke, ...more });
+
+const minus = (text) => text.replace("-", "−");
+function r2(value, decimals = 2) {
+  if (value === null || value === undefined) return "–";
+  return minus(value.toFixed(Math.abs(value) <= 1 ? decimals : Math.abs(value) < 10 ? 1 : 0).replace(/^-(0\.?0*)$/, "$1"));
+}
+const pValue = (p) => p === null || p === undefined ? "–" : p >= 0.1 ? p.toFixed(2) : p >= 0.01 ? p.toFixed(3) : String(+p.toPrecision(1));
+
+// An R² axis from the floor to 1: a function from R² to height, and its ticks.
+const FLOOR = data.floor;
+function upright(top, bottom) {
+  const y = (value) => bottom - (Math.min(Math.max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR) * (bottom - top);
+  return y;
+}
+function r2Axis(y, left, right, band) {
+  const marks = [0, 0.5, 1].map((tick) => [
+    line(left, y(tick), right, y(tick), tick ? "#e4e7eb" : GREY),
+    say(left - 6, y(tick) + 4, String(tick), "end", "muted"),
+  ]);
+  const grey = s("rect", { x: left, width: right - left, y: y(Math.max(band, 0)), height: y(0) - y(Math.max(band, 0)), fill: BAND });
+  return [grey, ...marks.flat()];
+}
+const hollow = (cx, cy) => s("circle", { cx, cy, r: 4.5, fill: "#fff", stroke: RANDOM, "stroke-width": 2 });
+const arrow = (x, y, colour) => s("path", { d: `M${x - 5},${y - 9}h10l-5,9z`, fill: colour });
+
+function circlePicture(row, side, weights, k, limit) {
+  const size = 340, colour = weights === "trained" ? TRAINED : RANDOM, kind = weights[0];
+  const longest = Math.max(...row.items.map((item) => item.length), 1);
+  const margin = Math.min(14 + 6.6 * longest, 100), unit = (size - 2 * margin) / 2 / limit, height = size - 2 * margin + 52;
+  const cx = size / 2, cy = height / 2;
+  const at = side.points.map(([x, y]) => [cx + unit * x, cy - unit * y]);
+  const path = "M" + at.map((point) => point.map((value) => value.toFixed(1)).join(",")).join("L") + "Z";
+  const labels = side.points.map(([x, y], i) => {
+    const length = Math.hypot(x, y) || 1, dx = x / length, dy = -y / length;
+    const anchor = dx > 0.3 ? "start" : dx < -0.3 ? "end" : "middle";
+    return say(at[i][0] + 10 * dx, at[i][1] + 12 * dy + 4, row.items[i], anchor);
+  });
+  return svg(size, height, `Circle of ${row.name}, ${weights} weights`,
+    s("circle", { cx, cy, r: unit, fill: "none", stroke: BAND, "stroke-width": 1.5 }),
+    line(cx - 4, cy, cx + 4, cy, GREY), line(cx, cy - 4, cx, cy + 4, GREY),
+    s("path", { d: path, fill: "none", stroke: colour, "stroke-opacity": 0.7, "stroke-dasharray": kind === "r" ? "5 4" : "none" }),
+    at.map(([x, y]) => kind === "r" ? hollow(x, y) : s("circle", { cx: x, cy: y, r: 4.5, fill: colour })), labels);
+}
+
+function circles(row, cell) {
+  const sides = [["trained", cell.t], ["random", cell.r]].filter(([, side]) => side && side.points.length);
+  const reach = Math.max(1, ...sides.flatMap(([, side]) => side.points.flat().map(Math.abs)));
+  const drawn = sides.map(([weights, side]) => h("figure", { style: "margin:0 0 8px" },
+    h("figcaption", { class: weights }, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`),
+      ` k = ${side.k}` + (side.error === null ? "" : ` · median angle error ${side.error.toFixed(2)} rad`)),
+    circlePicture(row, side, weights, side.k, reach)));
+  if (!cell.r) drawn.push(h("p", { class: "note" }, "Random weights were not run."));
+  return h("div", {}, h("h3", {}, "Circle"), ...drawn,
+    h("p", { class: "note" }, "Mean prediction of each item's held-out prompts, joined in cyclic order; grey: the target, radius 1. " +
+      "A uniform guess has an angle error of 1.57 rad. Both on one scale" + (cell.t.k > 1 ? `; k = ${cell.t.k} goes round ${cell.t.k} times.` : ".")));
+}
+
+function frequencies(row, cell) {
+  const width = 350, height = 190, left = 34, top = 10, bottom = 150, y = upright(top, bottom), ks = row.frequencies;
+  const step = (width - left - 6) / Math.max(ks.length, 4), middle = (i) => left + step * (i + 0.5);
+  const bars = ks.map((k, i) => {
+    const value = cell.t.r2[i];
+    if (value === null) return [];
+    const bar = Math.min(step * 0.6, 26), x = middle(i) - bar / 2;
+    const title = s("title", {}, `k = ${k}: trained ${r2(value)}` + (cell.r ? `, random ${r2(cell.r.r2[i])}` : ""));
+    return [
+      value < FLOOR ? arrow(middle(i), y(FLOOR) + 3, TRAINED)
+        : s("rect", { x, width: bar, y: Math.min(y(value), y(0)), height: Math.max(Math.abs(y(value) - y(0)), 1), fill: TRAINED }, title),
+      say(middle(i), bottom + 16, String(k), "middle", "muted"),
+    ];
+  });
+  const dots = cell.r ? ks.map((k, i) => cell.r.r2[i] === null ? [] : cell.r.r2[i] < FLOOR ? arrow(middle(i) + 7, y(FLOOR) + 3, RANDOM) : hollow(middle(i), y(cell.r.r2[i]))) : [];
+  return h("div", {}, h("h3", {}, "Held-out R² by frequency"),
+    svg(width, height, "Held-out R² of the plane at each frequency", r2Axis(y, left, width - 4, row.null), bars, dots.flat(),
+      say((left + width) / 2, height - 6, "frequency k: turns over one period", "middle", "muted")));
+}
+
+function path(xs, values, y) {
+  let d = "", open = false;
+  values.forEach((value, i) => {
+    if (value === null || value === undefined) { open = false; return; }
+    d += `${open ? "L" : "M"}${xs[i].toFixed(1)},${y(value).toFixed(1)}`;
+    open = true;
+  });
+  return d;
+}
+
+function periodScan(row, cell) {
+  if (!row.periods.length || !cell.scan.t) return null;
+  const width = 350, height = 205, left = 34, top = 24, bottom = 164, y = upright(top, bottom), right = width - 8;
+  const x = (period) => left + (1 / period) / 0.5 * (right - left), xs = row.periods.map(x);
+  const own = Array.from({ length: Math.floor(row.period / 2) }, (_, i) =>
+    line(x(row.period / (i + 1)), i ? bottom - 8 : top - 6, x(row.period / (i + 1)), bottom, i ? "#9aa2ac" : "#000", { "stroke-width": 1.3, "stroke-dasharray": i ? "none" : "3 2" }));
+  const drawn = ["r", "t"].filter((kind) => cell.scan[kind]).map((kind) => s("path", {
+    d: path(xs, cell.scan[kind].map((value) => value === null ? null : value / 100), y), fill: "none", "stroke-width": 1.6,
+    stroke: kind === "t" ? TRAINED : RANDOM, "stroke-dasharray": kind === "t" ? "none" : "4 3",
+  }));
+  const ticks = [50, 20, 10, 7, 5, 4, 3, 2].map((period) => say(x(period), bottom + 16, String(period), "middle", "muted"));
+  return h("div", {}, h("h3", {}, "Held-out R² at other periods"),
+    svg(width, height, "Held-out R² of the plane by period", r2Axis(y, left, right, 0), own, drawn, ticks,
+      say(x(row.period), top - 10, `own period ${row.period}`, x(row.period) < 90 ? "start" : "middle"),
+      say((left + right) / 2, height - 6, "period scanned (equal steps of 1/period)", "middle", "muted")),
+    h("p", { class: "note" }, "Ticks along the foot: the own period over k = 2, 3, … A model that carries the sum itself can be read at every period."));
+}
+
+function dimensions(row, cell) {
+  const shown = (value) => value === null ? "–" : r2(value, 3);
+  const bar = (value, own) => h("td", { class: own ? "bar own" : "bar", style: `--w:${value === null ? 0 : Math.max(0, 100 * value)}%` }, shown(value));
+  const tr = ([dim, k, circle, ...rest], kind) => {
+    const [parabola, sawtooth, cubic, partial, partialK, p] = rest;
+    return h("tr", { class: kind }, h("th", { scope: "row" }, kind ? `random ${dim}` : String(dim)), h("td", {}, k === null ? "–" : String(k)),
+      bar(circle, true), bar(parabola), bar(sawtooth), bar(cubic),
+      h("td", {}, shown(partial), partialK !== null && partialK !== k ? h("small", {}, ` k ${partialK}`) : null), h("td", {}, pValue(p)));
+  };
+  if (!cell.dims.length) return h("div", {}, h("h3", {}, "Dimensions"), h("p", { class: "note" }, "No single dimensions were kept here."));
+  const head = ["dim", "k", "circle", "parabola", "saw-tooth", "cubic", "partial R²", "p (corr.)"].map((name) => h("th", { scope: "col" }, name));
+  return h("div", {}, h("h3", {}, "Dimensions: class-mean R² and rivals"), h("div", { class: "scroll" },
+    h("table", { class: "dims" }, h("thead", {}, h("tr", {}, head)),
+      h("tbody", {}, cell.dims.map((dim) => tr(dim, "")), cell.reach.map((dim) => tr(dim, "reach"))))),
+    h("p", { class: "note" }, "Circle to cubic: R² of the class means, in sample: the published statistic, easy to fool. " +
+      (cell.reach.length ? "Orange: the best dimension of random weights in this layer. " : "Random weights were not run. ") +
+      "Partial R²: per prompt, beyond template, operands and size; p is corrected over all dimensions, layers and frequencies."));
+}
+
+function examples(row) {
+  const found = data.examples[row.domain] || [];
+  if (row.quantity !== "sum" || !found.length) {
+    return h("p", { class: "note" }, row.quantity === "sum" ? "The model was not asked for answers." : "Statements ask nothing, so there are no answers to show.");
+  }
+  return h("div", {}, h("h3", {}, "What the model answers"), h("ul", { class: "examples" }, found.slice(0, 3).map((one) =>
+    h("li", { class: one.right ? "right" : "wrong" }, h("code", {}, one.prompt),
+      h("span", {}, "wrote ", h("b", {}, one.wrote || "nothing"), one.right ? " ✓ right" : " ✗ expected ", one.right ? null : h("b", {}, one.answer))))));
+}
+
+function facts(row, cell, layer) {
+  const t = cell.t, best = Math.max(...t.r2.filter((value) => value !== null));
+  const out = row.quantity === "sum" ? "operand pairs" : "items";
+  const rivals = Object.entries(cell.rivals).filter(([, value]) => value !== null);
+  const names = { quadratic: "in the label", polynomial_total: "in the integer result" };
+  return h("p", { class: "facts" }, h("b", {}, `Held-out R² ${r2(best)}`), ` at k = ${t.k} (left out: ${out}; ${t.prompts} prompts, ${t.groups} groups), ` +
+    (cell.r ? `random weights ${r2(Math.max(...cell.r.r2.filter((value) => value !== null)))}, ` : "random weights not run, ") +
+    `null ${r2(row.null)}, corrected p ${pValue(t.p)}.` +
+    (t.templates === null ? "" : ` Left out by template ${r2(t.templates)}`) + (t.residues === null ? "" : `, by residue ${r2(t.residues)}`) + (t.templates === null && t.residues === null ? "" : ".") +
+    (rivals.length ? " A parabola " + rivals.map(([family, value]) => `${names[family] || family} is read at ${r2(value)}`).join(", one ") + "." : ""));
+}
+
+function open(index, layer, focus) {
+  const row = data.rows[index], cell = row && row.cells[layer];
+  if (!cell || !cell.t) return;
+  for (const button of document.querySelectorAll(".map button")) {
+    const mine = Number(button.dataset.row) === index && Number(button.dataset.layer) === layer;
+    button.setAttribute("aria-pressed", String(mine));
+    button.tabIndex = mine ? 0 : -1;
+  }
+  const detail = document.getElementById("detail");
+  detail.replaceChildren(
+    h("h2", { id: "h-detail" }, `${row.name}, layer ${layer} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict)),
+    h("p", { class: "key" }, `${row.site} at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`)),
+    facts(row, cell, layer),
+    h("div", { class: "panels" }, circles(row, cell), h("div", {}, frequencies(row, cell), periodScan(row, cell)), dimensions(row, cell)),
+    examples(row));
+  if (focus) { detail.focus({ preventScroll: true }); detail.scrollIntoView({ block: "start" }); }
+}
+
+function curve(row) {
+  const width = 220, height = 104, left = 26, right = 214, top = 8, bottom = 84, y = upright(top, bottom), layers = data.layers;
+  const x = (i) => layers.length > 1 ? left + 4 + i / (layers.length - 1) * (right - left - 8) : (left + right) / 2;
+  const xs = layers.map((_, i) => x(i));
+  const series = (kind) => layers.map((layer) => {
+    const side = row.cells[layer] && row.cells[layer][kind];
+    return side ? Math.max(...side.r2.filter((value) => value !== null)) : null;
+  });
+  const random = series("r"), trained = series("t");
+  const dots = layers.length > 3 ? [] : xs.flatMap((at, i) => [
+    random[i] === null ? null : hollow(at, y(random[i])),
+    trained[i] === null ? null : s("circle", { cx: at, cy: y(trained[i]), r: 4, fill: TRAINED }),
+  ]);
+  const low = trained.map((value, i) => value !== null && value < FLOOR && layers.length <= 3 ? arrow(xs[i], y(FLOOR) + 3, TRAINED) : null);
+  const ends = [...new Set([0, layers.length - 1])].map((i) => say(xs[i], bottom + 15, String(layers[i]), layers.length === 1 ? "middle" : i ? "end" : "start", "muted"));
+  return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, row.verdict)),
+    svg(width, height, `${row.name} over layers`, r2Axis(y, left, right, row.null),
+      s("path", { d: path(xs, random, y), fill: "none", stroke: RANDOM, "stroke-width": 1.6, "stroke-dasharray": "4 3" }),
+      s("path", { d: path(xs, trained, y), fill: "none", stroke: TRAINED, "stroke-width": 2 }), dots, low,
+      ends, say((left + right) / 2, bottom + 15, "layer", "middle", "muted")));
+}
+
+// Arrow keys move over the map as in a spreadsheet; Enter and Space are the buttons' own.
+function move(event) {
+  const from = event.target.closest("button");
+  const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
+  if (!from || !step) return;
+  event.preventDefault();
+  const position = data.layers.indexOf(Number(from.dataset.layer)) + step[1], index = Number(from.dataset.row) + step[0];
+  const next = document.querySelector(`.map button[data-row="${index}"][data-layer="${data.layers[position]}"]`);
+  if (next) { from.tabIndex = -1; next.tabIndex = 0; next.focus(); }
+}
+
+function openPlace(place, focus) {
+  const [domain, quantity, site, position, layer] = place;
+  const index = data.rows.findIndex((row) => row.domain === domain && row.quantity === quantity && row.site === site && row.position === position);
+  if (index >= 0) open(index, layer, focus);
+}
+
+const map = document.querySelector(".map");
+if (map) {
+  map.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) open(Number(button.dataset.row), Number(button.dataset.layer), false);
+  });
+  map.addEventListener("keydown", move);
+  open(0, data.rows[0].layer, false);
+}
+for (const button of document.querySelectorAll("[data-open]")) {
+  button.addEventListener("click", () => openPlace(JSON.parse(button.dataset.open), true));
+}
+document.getElementById("curves").append(...data.rows.map(curve));

@@ -1,0 +1,393 @@
+"""The page and the terminal table of a run, from its tables alone.
+
+`render` returns one HTML file that needs nothing else: verdicts, map and foot are written here; the detail of a cell
+and the curves over layers are drawn by `page.js` from JSON in the page. Model-made text is escaped wherever it is
+written, and the page's own security policy allows no request and no script but `page.js`, known by its hash.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import gzip
+import hashlib
+import json
+import textwrap
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from llm_probe import table
+from llm_probe.views import (
+    ALPHA,
+    FLOOR,
+    PLACE,
+    best_planes,
+    map_places,
+    number,
+    ordered,
+    p_text,
+    payload,
+    r2_text,
+    text,
+)
+
+HERE = Path(__file__).parent
+PAGE_LIMIT = 1_400_000
+"""Bytes; a table that would make the page larger is linked as the file beside it."""
+FACTS = {
+    "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
+    "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts", "seconds": "{:,.0f} s", "date": "{}",
+}  # fmt: skip
+HEADING = "verdict: why; class-mean R² of the best dimension"
+DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+Run = Mapping[str, Any]
+Frames = Mapping[str, pd.DataFrame]
+
+
+def write(path: Path, frames: Frames, run: Run) -> None:
+    """The page as one file, whole or not at all."""
+    table.write_atomic(path, render(frames, run))
+
+
+def render(frames: Frames, run: Run) -> str:
+    """The page as text; a table that is missing counts as empty."""
+    known = {name: frames.get(name, table.frame([], row)) for name, row in table.TABLES.items()}
+    claims = ordered(known["verdicts"])
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    parts = {
+        "title": escape(f"{short_name(run)}: what lies on a circle"),
+        "model": escape(str(run.get("model", "a model"))),
+        "about": _about(run),
+        "summary": escape(summary(known["verdicts"], run)),
+        "command": escape(str(run.get("command", ""))),
+        "verdicts": _verdict_rows(claims, run),
+        "map": _map(known["verdicts"], known["r2_table"]),
+        "legend": _colours(),
+        "provenance": _provenance(run),
+        "columns": _columns(),
+        "cite": escape(_citation(run)),
+        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "script": script,
+        "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "payload": _json(payload(known)),
+        "downloads": "",
+    }
+    template = Template((HERE / "page.html").read_text(encoding="utf-8"))
+    room = PAGE_LIMIT - len(template.substitute(parts).encode())
+    return template.substitute(parts | {"downloads": _downloads(known, room)})
+
+
+def short_name(run: Run) -> str:
+    return str(run.get("model", "model")).rstrip("/").split("/")[-1]
+
+
+def summary(verdicts: pd.DataFrame, run: Run) -> str:
+    """The run in two or three sentences."""
+    cyclic = verdicts["cyclic"].astype(bool)
+    claims, controls = (verdicts.loc[chosen, "verdict"].tolist() for chosen in (cyclic, ~cyclic))
+    if not claims:
+        said = "No claim about a circle was tested."
+    else:
+        said = (
+            f"{claims.count('supported')} of {len(claims)} cyclic claims are supported: carried on a circle. "
+            f"{claims.count('refuted')} refuted, {claims.count('undetermined')} undetermined."
+        )
+    if controls:
+        fired = controls.count("supported")
+        said += f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
+        said += "; none should: read the rest with care." if fired else ", as it should be."
+    if not run.get("control"):
+        said += " Without a random-weights control no claim is calibrated against an untrained model."
+    return said
+
+
+# ---------------------------------------------------------------------------------------------------------- terminal
+
+
+def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 150) -> str:
+    """The table at the end of a run: a headline, one line a claim (its reason wrapped), where things are."""
+    names = ("domain", "n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)", HEADING)
+    lines = [_terminal_cells(claim) for claim in ordered(verdicts).to_dict("records")]
+    widths = [max(len(row[column]) for row in (names, *lines)) for column in range(len(names) - 1)]
+    indent = sum(widths) + 2 * len(widths)
+
+    def line(cells: tuple[str, ...]) -> str:
+        first = cells[0].ljust(widths[0])
+        others = [cell.rjust(size) for cell, size in zip(cells[1:-1], widths[1:], strict=True)]
+        start = "  ".join([first, *others, ""])
+        wrapped = textwrap.wrap(
+            cells[-1], max(width, indent + 40), initial_indent=start, subsequent_indent=" " * (indent + 2)
+        )
+        return "\n".join(wrapped)
+
+    body = [line(names), *map(line, lines)] if lines else ["no claim was judged"]
+    return "\n".join([_headline(run), "", *body, _where(run)])
+
+
+def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
+    accuracy, (reason, published) = number(claim["accuracy"]), _why(claim)
+    return (
+        claim["name"],
+        str(claim["period"]),
+        "-" if accuracy is None else f"{accuracy:.2f}",
+        str(claim["layer"]) if text(claim["layers_held"]) else "-",
+        _plain(r2_text(claim["plane_r2"])),
+        _plain(r2_text(claim["random_r2"])),
+        _plain(p_text(claim["p_fwer"])),
+        "; ".join(filter(None, [f"{claim['verdict']}: {reason}".removesuffix(": "), published])),
+    )
+
+
+def _why(claim: Mapping[Any, Any]) -> tuple[str, str]:
+    """The reason, and the best dimension by the published statistic (apart, also where the reason names it)."""
+    reason, _, _ = text(claim["reason"]).partition("; class-mean R²")
+    dim, r2, random = (number(claim[key]) for key in ("best_dim", "class_mean_r2", "random_class_mean_r2"))
+    if dim is None or r2 is None:
+        return reason, ""
+    return reason, f"dim {dim:.0f} {r2:.3f}" + ("" if random is None else f", random {random:.3f}")
+
+
+def _headline(run: Run) -> str:
+    said = [short_name(run), *_facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
+    return " · ".join([*said, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
+
+
+def _where(run: Run) -> str:
+    out = str(run.get("out", ".")).rstrip("/")
+    return f"\nreport  {out}/report.html      table  {out}/r2_table.csv\nagain   {run.get('command', '')}"
+
+
+def _plain(figure: str) -> str:
+    return figure.replace("−", "-").replace("–", "-")
+
+
+# ---------------------------------------------------------------------------------------------------------- sections
+
+
+def _about(run: Run) -> str:
+    """Model facts under the title."""
+    said = [*_facts(run, tuple(FACTS)), f"control: {run.get('control') or 'none'}"]
+    return "".join(f"<span>{escape(part)}</span>" for part in said)
+
+
+def _facts(run: Run, keys: tuple[str, ...]) -> list[str]:
+    values = {**run, "dtype": DTYPES.get(str(run.get("dtype")), run.get("dtype"))}
+    if (size := number(run.get("parameters"))) is not None:
+        values["parameters"] = f"{size / 1e9:.2g} billion" if size >= 1e9 else f"{size / 1e6:.3g} million"
+    return [FACTS[key].format(values[key]) for key in keys if values.get(key) not in (None, "")]
+
+
+def _percent(value: float) -> str:
+    """Where a held-out R² lies on a line from `FLOOR` to 1, as CSS."""
+    return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
+
+
+def _verdict_rows(claims: pd.DataFrame, run: Run) -> str:
+    if claims.empty:
+        return '<p class="empty">No claim was judged.</p>'
+    head = ("claim", "n", "accuracy", "held-out R² of the plane", "", "layers where it holds", "verdict", "why")
+    axis = "".join(f'<i style="left:{_percent(tick)}">{tick:g}</i>' for tick in (0, 0.5, 1))
+    cells = [f'<span role="columnheader">{name}</span>' for name in head]
+    cells[3] = f'<span role="columnheader">{head[3]}<b class="ticks">{axis}</b></span>'
+    rows = [f'<div role="row" class="row header">{"".join(cells)}</div>']
+    last_cyclic = True
+    for claim in claims.to_dict("records"):
+        if last_cyclic and not claim["cyclic"]:
+            rows.append('<h3 role="row">Linear controls: ordered, but not a circle. None should be supported.</h3>')
+        last_cyclic = claim["cyclic"]
+        rows.append(_verdict_row(claim, int(run.get("layers") or 0)))
+    return f'<div role="table" class="verdicts">{"".join(rows)}</div>'
+
+
+def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> str:
+    accuracy = number(claim["accuracy"])
+    low, high = number(claim["accuracy_low"]), number(claim["accuracy_high"])
+    spread = "" if low is None or high is None else f" <small>{low:.2f}–{high:.2f}</small>"
+    held, word, (reason, published) = text(claim["layers_held"]), claim["verdict"], _why(claim)
+    random = number(claim["random_r2"])
+    place = escape(json.dumps([*(claim[key] for key in PLACE), int(claim["layer"])]))
+    said = f"plane {r2_text(claim['plane_r2'])}, random weights {r2_text(random)}, null {r2_text(claim['null_r2'])}"
+    cells = (
+        f'<button class="name" data-open="{place}" title="Show where it was read">{escape(claim["name"])}</button>',
+        str(claim["period"]),
+        "–" if accuracy is None else f"{accuracy:.2f}{spread}",
+        _line(claim, random, said),
+        f"<b>{r2_text(claim['plane_r2'])}</b> <small>random {r2_text(random)}</small>",
+        f"{_layer_bar(held, int(claim['layer']), n_layers)}<small>{escape(held) or 'none'}</small>",
+        f'<mark class="chip {word}">{word}</mark>',
+        escape(reason) + (f"<small>Class-mean R²: {published}</small>" if published else ""),
+    )
+    kinds = ("name", "n", "accuracy", "line", "value", "layers", "verdict", "why")
+    return '<div role="row" class="row">' + "".join(
+        f'<span role="cell" class="c-{kind}">{cell}</span>' for kind, cell in zip(kinds, cells, strict=True)
+    ) + "</div>"  # fmt: skip
+
+
+def _line(claim: Mapping[Any, Any], random: float | None, said: str) -> str:
+    """R² from `FLOOR` to 1: null band, interval, trained dot, random dot."""
+    low, high = float(claim["plane_r2_low"]), float(claim["plane_r2_high"])
+    zero, band = _percent(0), f"calc({_percent(max(claim['null_r2'], 0))} - {_percent(0)})"
+    interval = f"left:{_percent(low)};right:calc(100% - {_percent(high)})"
+    dots = [("trained", float(claim["plane_r2"])), *([("random", random)] if random is not None else [])]
+    marks = [
+        f'<i class="dot {name}{" below" * (value < FLOOR)}" style="left:{_percent(value)}"></i>'
+        for name, value in reversed(dots)
+    ]
+    return (
+        f'<span class="line" role="img" aria-label="{said}" title="{said}">'
+        f'<i class="null" style="left:{zero};width:{band}"></i><i class="zero" style="left:{zero}"></i>'
+        f'<i class="interval" style="{interval}"></i>{"".join(marks)}</span>'
+    )
+
+
+def _layer_bar(held: str, best: int, n_layers: int) -> str:
+    """Layers as a bar: where the plane beats its null, and the one that was confirmed."""
+    n_layers = max(n_layers, best + 1)
+    ends = [part.strip().partition("-") for part in held.split(",") if part.strip()]
+    spans = [(int(first), int(last or first)) for first, _, last in ends] if held else []
+    marks = [("held", first, last) for first, last in spans] + ([("best", best, best)] if held else [])
+    each = 100 / n_layers
+    inner = "".join(
+        f'<i class="{kind}" style="left:{each * first:.2f}%;width:{each * (last - first + 1):.2f}%"></i>'
+        for kind, first, last in marks
+    )
+    return f'<span class="layerbar" aria-hidden="true">{inner}</span>'
+
+
+def _colour(r2: float) -> str:
+    return to_hex(colormaps["viridis"](min(max(r2, 0.0), 1.0)))
+
+
+def _colours() -> str:
+    return ", ".join(_colour(step / 8) for step in range(9))
+
+
+def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> str:
+    """The table of cells; each is a button that `page.js` opens."""
+    planes = best_planes(r2_table)
+    places = map_places(verdicts, planes)
+    if places.empty:
+        return '<p class="empty">No plane was fitted.</p>'
+    layers = sorted(planes["layer"].unique().tolist())
+    found = {tuple(cell[key] for key in (*PLACE, "layer")): cell for cell in planes.to_dict("records")}
+    read = {tuple(claim[key] for key in (*PLACE, "layer")) for claim in verdicts.to_dict("records")}
+    cyclic = {(claim["domain"], claim["quantity"]): claim["cyclic"] for claim in verdicts.to_dict("records")}
+    head = "".join(f'<th scope="col">{layer}</th>' for layer in layers)
+    rows, last_cyclic = [], True
+    for index, place in enumerate(places.to_dict("records")):
+        now = bool(cyclic[place["domain"], place["quantity"]])
+        if last_cyclic and not now:
+            rows.append(f'<tr class="group"><th scope="rowgroup" colspan="{len(layers) + 1}">linear controls</th></tr>')
+        last_cyclic = now
+        keys = [(*(place[key] for key in PLACE), layer) for layer in layers]
+        cells = "".join(_cell_button(found.get(key), index, place["name"], key in read) for key in keys)
+        rows.append(f'<tr><th scope="row">{escape(place["name"])}</th>{cells}</tr>')
+    return (
+        '<div class="scroll"><table class="map"><thead><tr><th scope="col" class="corner">layer</th>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell_button(cell: Mapping[Any, Any] | None, row: int, name: str, read: bool) -> str:
+    if cell is None:
+        return "<td></td>"
+    fails = number(cell["p_fwer"]) is None or cell["p_fwer"] > ALPHA
+    said = f"{name}, layer {cell['layer']}: held-out R² {r2_text(cell['r2_heldout'])}, p {p_text(cell['p_fwer'])}"
+    said += ", no better than the null" * fails
+    classes = " ".join(filter(None, ["fails" if fails else "", "read" if read else ""]))
+    return (
+        f'<td><button tabindex="-1" class="{classes}" data-row="{row}" data-layer="{cell["layer"]}" '
+        f'style="--c:{_colour(cell["r2_heldout"])}" title="{escape(said)}" aria-label="{escape(said)}" '
+        'aria-pressed="false"></button></td>'
+    )
+
+
+def _provenance(run: Run) -> str:
+    def said(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return ", ".join(f"{name} {version}" for name, version in value.items())
+        return (
+            ", ".join(map(str, value)) if isinstance(value, list | tuple) else "none" if value is None else str(value)
+        )
+
+    return "".join(
+        f"<div><dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(said(value))}</dd></div>"
+        for key, value in run.items()
+    )
+
+
+def column_meanings() -> dict[str, list[tuple[str, str, str]]]:
+    """Table to (column, type, meaning), read from the docstrings under the fields of its dataclass."""
+    tree = ast.parse(Path(table.__file__).read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    meanings: dict[str, list[tuple[str, str, str]]] = {}
+    for name, row_type in table.TABLES.items():
+        body = classes[row_type.__name__].body
+        rows = meanings.setdefault(name, [])
+        for node, after in zip(body, [*body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                meaning = str(after.value.value) if said else ""  # type: ignore[union-attr]
+                rows.append((node.target.id, ast.unparse(node.annotation), " ".join(meaning.split())))
+    return meanings
+
+
+def _columns() -> str:
+    parts = []
+    for name, rows in column_meanings().items():
+        about = escape((table.TABLES[name].__doc__ or "").strip())
+        lines = "".join(
+            f"<tr><th scope='row'><code>{column}</code></th><td><code>{escape(kind)}</code></td>"
+            f"<td>{escape(meaning)}</td></tr>"
+            for column, kind, meaning in rows
+        )
+        parts.append(
+            f"<details><summary><code>{name}.csv</code> {about}</summary><div class='scroll'>"
+            f"<table class='columns'>{lines}</table></div></details>"
+        )
+    return "".join(parts)
+
+
+def _downloads(frames: Frames, room: int) -> str:
+    """Every table as a link: inside the page, compressed if that is shorter, while there is room; else beside it."""
+    made = []
+    for name, rows in frames.items():
+        content = rows.to_csv(index=False, float_format="%.6g").encode()
+        packed = len(content) > 100_000
+        data = base64.b64encode(gzip.compress(content, mtime=0) if packed else content).decode()
+        kind, file = ("application/gzip", f"{name}.csv.gz") if packed else ("text/csv", f"{name}.csv")
+        made.append((len(data), name, f"data:{kind};base64,{data}", file, len(rows)))
+    links = {}
+    for size, name, address, file, count in sorted(made):
+        inside = size + 300 <= room
+        room -= (size if inside else 0) + 300
+        link = f'<a download="{file}" href="{address}">' if inside else f'<a href="{name}.csv">'
+        note = "" if inside else ", the file beside this page"
+        links[name] = f"<li>{link}{file if inside else name + '.csv'}</a> <small>{count:,} rows{note}</small></li>"
+    return "".join(links[name] for name in frames)
+
+
+def _citation(run: Run) -> str:
+    year = str(run.get("date", ""))[:4]
+    return (
+        "@misc{circles,\n"
+        f"  title = {{Cyclic quantities in {short_name(run)}: a calibrated probing run}},\n"
+        f"  year  = {{{year}}},\n"
+        f"  note  = {{model {run.get('model')}, revision {run.get('revision')}; "
+        f"code at commit {run.get('commit')}; configuration {run.get('configuration_hash')}; seed {run.get('seed')}}}\n"
+        "}"
+    )
+
+
+def _json(value: object) -> str:
+    """JSON that cannot close the script element it stands in, nor open a comment there."""
+    written = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return written.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

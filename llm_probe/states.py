@@ -1,0 +1,71 @@
+"""Residual states of one claim: what a streaming pass leaves behind.
+
+The published grid is reduced to class means on the device, whatever its size. Discovery and confirmation prompts
+are kept row by row, because held-out fits and the renaming null need them: (prompts x cells x d_model) float32,
+bounded by `--prompts` and freed before the next claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from llm_probe.activations import ReadPlan, class_sums, rows, stream
+from llm_probe.claims import Claim
+from llm_probe.models import LoadedModel
+from llm_probe.prompts import Prompt, published_grid
+from llm_probe.table import Position, Site
+from llm_probe.tokens import encode
+
+GRID_LIMIT = 64
+"""Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
+
+Cell = tuple[int, Site, Position]
+
+
+@dataclass(frozen=True)
+class States:
+    """Residual states of one claim under one set of weights."""
+
+    cells: tuple[Cell, ...]
+    discovery: Float[Tensor, "n cells d"]
+    confirmation: Float[Tensor, "m cells d"]
+    class_means: Float[Tensor, "cells labels d"] | None
+    """Means over the published grid (for items: over the discovery statements); None without a grid."""
+
+
+def read(
+    loaded: LoadedModel,
+    claim: Claim,
+    discovery: Sequence[Prompt],
+    confirmation: Sequence[Prompt],
+    plan: ReadPlan,
+    *,
+    chat: bool = False,
+    batch_tokens: int | None = None,
+) -> States:
+    """Run every prompt of a claim through the model."""
+
+    def batches(prompts: Sequence[Prompt]):
+        encoded = encode(loaded.tokenizer, prompts, chat=chat)
+        return stream(loaded, encoded, plan, batch_tokens=batch_tokens)
+
+    together = [*discovery, *confirmation]
+    kept = rows(batches(together), len(together))
+    means = None
+    if claim.quantity == "item":
+        grid: Sequence[Prompt] = discovery
+        means = _means(iter([(torch.arange(len(discovery)), kept[: len(discovery)])]), grid, claim.period)
+    elif claim.period <= GRID_LIMIT:
+        grid = published_grid(claim.domain)
+        means = _means(batches(grid), grid, claim.period)
+    return States(tuple(plan.cells), kept[: len(discovery)], kept[len(discovery) :], means)
+
+
+def _means(batches, grid: Sequence[Prompt], period: int) -> Float[Tensor, "cells labels d"]:
+    sums, counts = class_sums(batches, torch.tensor([prompt.label for prompt in grid]), period)
+    return (sums / counts[:, None].clamp_min(1)).cpu()

@@ -1,0 +1,221 @@
+"""A made-up run, row by row through the dataclasses, for the tests of the page and the figures.
+
+Claims with a circle rise over the layers to a plateau; the others stay near zero; random weights never rise. The
+numbers show every form a run can take and mean nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llm_probe.domains import DOMAINS, Domain, modular
+from llm_probe.table import (
+    TABLES,
+    BehaviourRow,
+    CircleRow,
+    ExampleRow,
+    Position,
+    Quantity,
+    R2Row,
+    ScanRow,
+    Verdict,
+    VerdictRow,
+    Weights,
+    frame,
+)
+
+RUN: dict[str, Any] = {
+    "model": "made/Up-0.6B",
+    "revision": "c1899de",
+    "layers": 8,
+    "d_model": 1024,
+    "parameters": 596_049_920,
+    "dtype": "float32",
+    "device": "cpu",
+    "attention": "sdpa",
+    "n_prompts": 21_504,
+    "seconds": 41.3,
+    "control": "same architecture, random weights",
+    "date": "2026-01-31 12:00 UTC",
+    "command": "python scripts/probe_llm.py --model made/Up-0.6B --domains mod days",
+    "versions": {"torch": "2.0", "transformers": "5.0"},
+    "commit": "0123456789ab",
+    "seed": 0,
+    "configuration_hash": "abcdef012345",
+    "chat": False,
+    "positions": ["last (questions)", "item (statements)"],
+    "sites": ["resid_post"],
+    "out": "results/made--Up-0.6B",
+}
+
+CLAIMS: list[tuple[Domain, Quantity, Verdict, float, str]] = [
+    (DOMAINS["days"], "sum", "supported", 0.88, "holds on new prompts"),
+    (DOMAINS["days"], "item", "supported", 0.93, "holds on new prompts"),
+    (DOMAINS["months"], "sum", "supported", 0.81, "k = 2 holds on new prompts"),
+    (DOMAINS["months"], "item", "supported", 0.9, "holds on new prompts"),
+    (DOMAINS["zodiac"], "item", "undetermined", 0.34, "random weights reach 0.30 too"),
+    (DOMAINS["hours"], "sum", "undetermined", 0.42, "other periods are read as well: the number is there"),
+    (DOMAINS["seasons"], "item", "undetermined", 0.2, "its items have only 24 different orders, too few for a test"),
+    (modular("add", 7), "sum", "refuted", 0.04, "no plane beats renamed labels"),
+    (modular("add", 11), "sum", "refuted", -0.08, "no plane beats renamed labels"),
+    (modular("add", 12), "sum", "supported", 0.71, "k = 2 holds on new prompts"),
+    (modular("add", 23), "sum", "refuted", -1.36, "no plane beats renamed labels"),
+    (DOMAINS["alphabet"], "item", "refuted", 0.55, "explained by order, which does not close: a parabola reaches 0.81"),
+    (DOMAINS["numbers"], "item", "refuted", 0.4, "explained by order, which does not close: a parabola reaches 0.92"),
+    (DOMAINS["planets"], "item", "refuted", -0.4, "no plane beats renamed labels"),
+]  # fmt: skip
+
+
+def made_up(
+    claims: list[tuple[Domain, Quantity, Verdict, float, str]] | None = None,
+    *,
+    layers: int = 8,
+    random: bool = True,
+    behaviour: bool = True,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """The tables of a run; `claims` holds (domain, quantity, verdict, plane R², reason)."""
+    maker = _Maker(layers, random, behaviour, np.random.default_rng(seed))
+    for claim in CLAIMS if claims is None else claims:
+        maker.add(*claim)
+    return {name: frame(maker.rows[name], row_type) for name, row_type in TABLES.items()}
+
+
+class _Maker:
+    def __init__(self, layers: int, random: bool, behaviour: bool, generator: np.random.Generator) -> None:
+        self.layers, self.behaviour, self.generator = layers, behaviour, generator
+        self.weights: tuple[Weights, ...] = ("trained", "random") if random else ("trained",)
+        self.rows: dict[str, list[Any]] = {name: [] for name in TABLES}
+
+    def add(self, domain: Domain, quantity: Quantity, verdict: Verdict, r2: float, reason: str) -> None:
+        n = domain.period
+        position: Position = "last" if quantity == "sum" else "item"
+        chosen = 2 if "k = 2" in reason else 1
+        frequencies = range(1, n // 2 + 1) if quantity == "sum" else (1,)
+        place: dict[str, Any] = {
+            "domain": domain.name,
+            "quantity": quantity,
+            "site": "resid_post",
+            "position": position,
+        }
+        for layer in range(self.layers):
+            rise = 1 / (1 + math.exp(self.layers / 2 - 1.5 * layer)) if self.layers > 1 else 1.0
+            for weights in self.weights:
+                level = r2 * rise if weights == "trained" else -0.1
+                self._planes({**place, "layer": layer, "weights": weights}, n, frequencies, chosen, level)
+                self._dimensions({**place, "layer": layer, "weights": weights}, n, chosen, level)
+                self._circle({**place, "layer": layer, "weights": weights}, domain, chosen, level)
+                if quantity == "sum" and domain.operands is not None:
+                    self._scan(domain, position, layer, weights, level)
+        self._verdict(place, domain, verdict, r2, reason, chosen)
+        if quantity == "sum":
+            self._behaviour(domain)
+
+    def _noise(self, scale: float = 0.03) -> float:
+        return float(self.generator.normal(0, scale))
+
+    def _planes(self, place: dict[str, Any], n: int, frequencies: Any, chosen: int, level: float) -> None:
+        for k in frequencies:
+            r2 = (level if k == chosen else 0.3 * level - 0.15) + self._noise()
+            values = {
+                "r2_heldout": r2,
+                "r2_heldout_templates": r2 - 0.02,
+                "angle_error": 1.57 * (1 - max(r2, 0)) ** 0.7,
+            }
+            p = 0.002 if r2 > 0.2 else min(1.0, 0.6 - r2)
+            self._r2(place, n, unit="plane", family="fourier", frequency=k, p_fwer=p, **values)
+        for family in ("quadratic", "polynomial_total"):
+            self._r2(place, n, unit="plane", family=family, r2_heldout=0.5 * level + self._noise())
+
+    def _dimensions(self, place: dict[str, Any], n: int, chosen: int, level: float) -> None:
+        for dim in sorted({int(value) for value in self.generator.integers(0, 1024, 6)}):
+            base = float(self.generator.uniform(0.9, 0.995))
+            rest = {"dim": dim, "unit": "dimension"}
+            for family in ("quadratic", "cubic", "sawtooth", "linear", "polynomial_total"):
+                published = None if family == "polynomial_total" else base * float(self.generator.uniform(0.4, 0.97))
+                self._r2(place, n, **rest, family=family, r2_class_means=published, r2_partial=0.1)
+            partial = max(0.0, 0.4 * level) + abs(self._noise())
+            self._r2(place, n, **rest, family="fourier", frequency=chosen, r2_class_means=base, r2_partial=partial,
+                     aicc_gain=12.0, r2_heldout=level, p_fwer=0.002 if level > 0.3 else 0.4)  # fmt: skip
+
+    def _r2(self, place: dict[str, Any], n: int, **values: Any) -> None:
+        empty = dict.fromkeys(
+            ("dim", "frequency", "r2_class_means", "r2_partial", "aicc_gain", "r2_heldout", "r2_heldout_templates",
+             "r2_heldout_residues", "angle_error", "p_fwer")
+        )  # fmt: skip
+        self.rows["r2_table"].append(
+            R2Row(**{**empty, **place, "period": n, "n_prompts": 800, "n_groups": 210, **values})
+        )
+
+    def _circle(self, place: dict[str, Any], domain: Domain, k: int, level: float) -> None:
+        radius = math.sqrt(max(level, 0.02))
+        for label, item in enumerate(domain.items):
+            angle = 2 * math.pi * k * label / domain.period
+            x, y = (radius * f(angle) + self._noise(0.06) for f in (math.cos, math.sin))
+            self.rows["circles"].append(CircleRow(**place, frequency=k, label=label, item=item, x=x, y=y))
+
+    def _scan(self, domain: Domain, position: Position, layer: int, weights: Weights, level: float) -> None:
+        frequencies = [*(k / domain.period for k in range(1, domain.period // 2 + 1)), *np.linspace(0.02, 0.5, 120)]
+        for frequency in frequencies:
+            near = min(abs(frequency - k / domain.period) for k in range(1, domain.period // 2 + 1))
+            r2 = (level if near < 0.006 else 0.25 * level) + self._noise(0.02)
+            row = ScanRow(weights, domain.name, layer, "resid_post", position, 1 / float(frequency), r2)
+            self.rows["scan"].append(row)
+
+    def _verdict(
+        self, place: dict[str, Any], domain: Domain, verdict: Verdict, r2: float, reason: str, chosen: int
+    ) -> None:
+        best = max(self.layers - 2, 0)
+        accuracy = 0.6 if self.behaviour and place["quantity"] == "sum" else None
+        has_random = "random" in self.weights
+        self.rows["verdicts"].append(
+            VerdictRow(
+                **place,
+                period=domain.period,
+                cyclic=domain.cyclic,
+                accuracy=accuracy,
+                accuracy_low=None if accuracy is None else accuracy - 0.05,
+                accuracy_high=None if accuracy is None else accuracy + 0.05,
+                layer=best,
+                layers_held=f"{max(best - 2, 0)}-{best}" if r2 > 0.3 else "",
+                frequency=chosen,
+                plane_r2=r2,
+                plane_r2_low=r2 - 0.06,
+                plane_r2_high=min(r2 + 0.04, 0.99),
+                random_r2=(-0.1 if domain.period != 12 else -0.6) if has_random else None,
+                null_r2=0.12,
+                angle_error=1.57 * (1 - max(r2, 0)) ** 0.7,
+                random_angle_error=1.52 if has_random else None,
+                p_fwer=0.002 if r2 > 0.3 else 0.62,
+                p_period=0.005 if domain.operands is not None else None,
+                best_dim=505,
+                best_dim_layer=3,
+                best_dim_frequency=1,
+                class_mean_r2=0.991,
+                random_class_mean_r2=0.993 if has_random else None,
+                noise_class_mean_r2=0.985,
+                verdict=verdict,
+                reason=reason,
+                n_discovery=800,
+                n_confirmation=400,
+            )
+        )
+
+    def _behaviour(self, domain: Domain) -> None:
+        if not self.behaviour:
+            return
+        for name in list(domain.questions)[:2]:
+            self.rows["behaviour"].append(
+                BehaviourRow(domain.name, domain.period, "decoupled", name, 120, 0.6, 0.51, 0.68, 0.7, 0.61, 0.77, 0.14)
+            )
+        for offset, text in zip((2, 9, 16), domain.questions.values(), strict=False):
+            prompt = text.replace("{item}", domain.first_text(domain.first_operands[1])).replace(
+                "{offset}", str(offset)
+            )
+            right = domain.items[domain.total(domain.first_operands[1], offset) % domain.period]
+            written = right if offset == 2 else domain.items[0]
+            self.rows["examples"].append(ExampleRow(domain.name, prompt, right, written, written == right))
