@@ -25,8 +25,8 @@ lint: .venv/.installed-test ## ruff and pyright
 	$(PY) -m ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright
 
-bench: .venv/.installed ## measure time and memory: scripts/bench.py
-	$(PY) scripts/bench.py $(ARGS)
+bench: .venv/.installed ## measure time and memory: scripts/bench_probe.py
+	$(PY) scripts/bench_probe.py $(ARGS)
 
 # torch goes first and alone, so that a wheel that is already there or offered locally (CPU, CUDA) is taken as it is.
 .venv/.installed: requirements.txt requirements.lock

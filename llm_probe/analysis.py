@@ -54,7 +54,7 @@ class Best:
     null_r2: float
     angle_error: float
     p_fwer: float
-    p_period: float | None
+    p_period: int | float | None
     rival_r2: float
     """The parabola in the label, same cell, discovery prompts."""
     layers_held: tuple[int, ...]

@@ -158,36 +158,38 @@ def null_maxima(
 ) -> Float[Tensor, " renamings"]:
     """Largest partial R² over all responses and frequencies for each renaming.
 
-    The fixed nuisances are already gone from `responses`. Those that follow the labels, E, are renamed with them;
-    with C = [E, X_1, X_2, …] and P = Cᵀ y one product gives every renaming, and the rest is algebra on Gram
-    matrices a few columns wide: q_k = P_k - G_kE G_EE⁻¹ P_E, explained = q_kᵀ S_k⁻¹ q_k, and the part of y that E
-    leaves is ||y||² - P_Eᵀ G_EE⁻¹ P_E.
+    The fixed nuisances are already gone from `responses`. Those that follow the labels, E, are renamed with them:
+    each renaming's columns are made orthonormal in float64, E first and each frequency's pair beyond E, so that
+    one float32 product with all responses holds every term,
+
+        R²_k = ||Q_kᵀ y||² / (||y||² - ||Q_Eᵀ y||²).
     """
     total = responses.square().sum(dim=0)
     # Constant dimensions (rounding only) would give noise over noise.
     alive = total > 1e-12 * total.max()
     single, total = responses[:, alive].float(), total[alive].float()
-    magnitude, width = Magnitude(labels), sum(2 for _ in frequencies)
-    maxima = []
+    magnitude, maxima = Magnitude(labels), []
     for totals, carry in zip(
         renamed.total.split(RENAMINGS_AT_ONCE), renamed.carry.split(RENAMINGS_AT_ONCE), strict=True
     ):
-        lines = torch.tensor([2 * torch.pi * k / labels.period for k in frequencies], dtype=torch.float64)
-        angle = (totals % labels.period).double()[..., None] * lines
-        columns = [magnitude.columns(totals, carry), torch.stack([angle.cos(), angle.sin()], dim=-1).flatten(-2)]
-        design = torch.cat(columns, dim=-1)
-        design = design - fixed @ (fixed.T @ design)
-        gram = design.transpose(1, 2) @ design
-        split = design.shape[-1] - width
-        inverse = torch.linalg.pinv(gram[:, :split, :split], rtol=1e-9, hermitian=True)
-        carried = gram[:, split:, :split] @ inverse
-        schur = gram[:, split:, split:] - carried @ gram[:, :split, split:]
-        blocks = torch.stack([schur[:, i : i + 2, i : i + 2] for i in range(0, width, 2)], dim=1)
-        # Scaled by the prompts, so that the Nyquist frequency's null sine is dropped and not inverted.
-        weights = torch.linalg.pinv(blocks / len(single), atol=1e-9, hermitian=True) / len(single)
-        product = design.float().to(single.device).transpose(1, 2) @ single
-        explained_by_e = torch.einsum("bir,bij,bjr->br", product[:, :split], inverse.to(product), product[:, :split])
-        q = (product[:, split:] - carried.to(product) @ product[:, :split]).unflatten(1, (len(frequencies), 2))
-        explained = torch.einsum("bkir,bkij,bkjr->bkr", q, weights.to(product), q).amax(dim=1)
-        maxima.append((explained / (total - explained_by_e).clamp_min(1e-30)).amax(dim=1))
+        extra = _whitened(_without(magnitude.columns(totals, carry), fixed))
+        pairs = [fourier.circle((totals % labels.period).flatten(), k, labels.period) for k in frequencies]
+        waves = _without(torch.cat([pair.unflatten(0, totals.shape) for pair in pairs], dim=2), fixed)
+        waves = waves - extra @ (extra.transpose(1, 2) @ waves)
+        basis = torch.cat([extra, *(_whitened(pair) for pair in waves.split(2, dim=2))], dim=2)
+        squared = (basis.transpose(1, 2).float().to(single.device) @ single).square()
+        left = total - squared[:, : extra.shape[2]].sum(dim=1)
+        explained = squared[:, extra.shape[2] :].unflatten(1, (len(frequencies), 2)).sum(dim=2).amax(dim=1)
+        maxima.append((explained / left.clamp_min(1e-30)).amax(dim=1))
     return torch.cat(maxima).double().cpu()
+
+
+def _without(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "b n c"]:
+    return columns - fixed @ (fixed.T @ columns)
+
+
+def _whitened(columns: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+    """Orthonormal columns of the same span, batch by batch; where the rank is short, zeros (a Nyquist sine)."""
+    values, vectors = torch.linalg.eigh(columns.transpose(1, 2) @ columns / columns.shape[1])
+    inverse = torch.where(values > 1e-9, values.clamp_min(1e-300).rsqrt(), 0.0) / columns.shape[1] ** 0.5
+    return columns @ (vectors * inverse[:, None, :])

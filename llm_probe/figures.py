@@ -16,6 +16,7 @@ Matplotlib's object interface only, so that nothing depends on a display or on g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ from llm_probe.views import (
 
 TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
 VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}
-VERDICT_MARKERS = {"supported": "o", "undetermined": "D", "refuted": "s"}
+VERDICT_MARKS = {"supported": "●", "undetermined": "◆", "refuted": "■"}
 SIZE = 9
 """Points; 12 px at 96 dpi."""
 
@@ -61,37 +62,39 @@ SIZE = 9
 def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     """One row a claim: name, n, accuracy, R² with interval, random weights, null band, verdict."""
     claims = ordered(verdicts)
-    across = axes.get_yaxis_transform()
-    columns = {"claim": (-0.66, "left"), "n": (-0.22, "right"), "accuracy": (-0.05, "right")}
-    heights = [index + (0 if cyclic else 1.4) for index, cyclic in enumerate(claims["cyclic"])]
-    for text, (x, side) in columns.items():
-        axes.text(x, -1, text, transform=across, ha=side, va="center", fontsize=SIZE, color=GREY)
-    axes.text(1.04, -1, "verdict", transform=across, va="center", fontsize=SIZE, color=GREY)
+    heights = [index + (0.0 if cyclic else 1.4) for index, cyclic in enumerate(claims["cyclic"])]
+    _row_texts(axes, -1.0, ("claim", "n", "accuracy", "", "verdict"), GREY)
     for y, row in zip(heights, claims.to_dict("records"), strict=True):
         axes.barh(y, max(row["null_r2"], 0), height=0.7, color=BAND, zorder=1)
         low, high = max(row["plane_r2_low"], FLOOR), max(row["plane_r2_high"], FLOOR)
         axes.plot([low, high], [y, y], color=TRAINED, linewidth=2, solid_capstyle="butt", zorder=3)
         _dot(axes, number(row["random_r2"]), y, RANDOM, hollow=True)
         _dot(axes, row["plane_r2"], y, TRAINED, hollow=False)
-        accuracy = number(row["accuracy"])
-        texts = (row["name"], str(row["period"]), "–" if accuracy is None else f"{accuracy:.2f}")
-        for text, (x, side) in zip(texts, columns.values(), strict=True):
-            axes.text(x, y, text, transform=across, ha=side, va="center", fontsize=SIZE, color=INK, parse_math=False)
-        word, colour = row["verdict"], VERDICT_COLOURS[row["verdict"]]
-        axes.plot(1.05, y, VERDICT_MARKERS[word], color=colour, markersize=6, transform=across, clip_on=False)
-        weight = "bold" if word == "supported" else "normal"
-        axes.text(1.09, y, word, transform=across, va="center", fontsize=SIZE, color=colour, weight=weight)
+        accuracy, word = number(row["accuracy"]), row["verdict"]
+        shown = "–" if accuracy is None else f"{accuracy:.2f}"
+        _row_texts(axes, y, (row["name"], str(row["period"]), shown, VERDICT_MARKS[word], word), VERDICT_COLOURS[word])
     controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
     if controls:
-        heading = "linear controls: no circle expected"
-        axes.text(-0.66, controls[0] - 1, heading, transform=across, va="center", fontsize=SIZE, color=GREY)
-    _frame(axes, "held-out R² of the plane, confirmation prompts", "")
+        _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", "", "", "", ""), GREY)
+    _frame(axes, f"held-out R² of the plane, new prompts (triangle: below {FLOOR})", "")
     axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     axes.spines["left"].set_visible(False)
     has_random = bool(claims["random_r2"].notna().any())
     _key(axes, ["trained, 95 % interval", *["random weights"] * has_random, "null, 95 %"])
+
+
+def _row_texts(axes: Axes, y: float, texts: tuple[str, str, str, str, str], colour: str) -> None:
+    """Name, n and accuracy left of the axes, mark and verdict right of them: points from the edge, at height y."""
+    columns = ((0, -175, "left"), (0, -68, "right"), (0, -12, "right"), (1, 8, "left"), (1, 22, "left"))
+    for place, (text, (edge, away, side)) in enumerate(zip(texts, columns, strict=True)):
+        if text:
+            axes.annotate(
+                text, (edge, y), (away, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha=side,
+                va="center", fontsize=SIZE, color=colour if place > 2 or y < 0 else INK, parse_math=False,
+                annotation_clip=False, weight="bold" if text == "supported" else "normal",
+            )  # fmt: skip
 
 
 def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
@@ -106,17 +109,18 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
         if y is None:
             continue
         fails = number(cell["p_fwer"]) is None or cell["p_fwer"] > ALPHA
-        axes.add_patch(
-            Rectangle(
-                (layers.index(cell["layer"]) - 0.5, y - 0.5), 1, 1,
-                facecolor=colours(scale(cell["r2_heldout"])), edgecolor="white", linewidth=0,
-                hatch="//////" if fails else None, hatch_linewidth=1.6,
-            )
-        )  # fmt: skip
+        colour = colours(scale(cell["r2_heldout"]))
+        face, hatch = ("white", "/////") if fails else (colour, None)
+        corner = (layers.index(cell["layer"]) - 0.5, y - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, edgecolor=colour, linewidth=0, facecolor=face, hatch=hatch))
+    axes.hlines([index + 0.5 for index in range(len(places))], -0.5, len(layers) - 0.5, color="white", linewidth=2)
+    axes.vlines([index + 0.5 for index in range(len(layers))], -0.5, len(places) - 0.5, color="white", linewidth=1)
     for claim in verdicts.to_dict("records"):
         y = row_of.get(tuple(claim[key] for key in PLACE))
         if y is not None and claim["layer"] in layers:
-            axes.plot(layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5)
+            axes.plot(
+                layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5, zorder=4
+            )
     _frame(axes, "layer (output of the block); dot: where the verdict was read; hatched: no better than the null", "")
     axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
     step = max(1, len(layers) // 16)
@@ -140,12 +144,13 @@ def circle(
     closed = pd.concat([rows, rows.iloc[:1]])
     axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
     axes.plot(rows["x"], rows["y"], "o", color=colour, markerfacecolor=_face(weights), markersize=6)
-    for row in rows.to_dict("records"):
-        length = max((row["x"] ** 2 + row["y"] ** 2) ** 0.5, 1e-9)
-        dx, dy = row["x"] / length, row["y"] / length
+    angles = _label_angles(rows)
+    for row, angle in zip(rows.to_dict("records"), angles, strict=True):
+        dx, dy, rim = math.cos(angle), math.sin(angle), max(math.hypot(row["x"], row["y"]), 1) + 0.1
         axes.annotate(
-            str(row["item"]), (row["x"], row["y"]), (8 * dx, 8 * dy), textcoords="offset points", fontsize=SIZE,
-            ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", va="center", color=INK, parse_math=False,
+            str(row["item"]), (row["x"], row["y"]), (rim * dx, rim * dy), fontsize=SIZE, color=INK, va="center",
+            ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", parse_math=False, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": BAND, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 3},
         )  # fmt: skip
     if rows.empty:
         axes.text(0, 0.1, "not run", ha="center", fontsize=SIZE, color=GREY)
@@ -154,6 +159,22 @@ def circle(
     axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
     _frame(axes, "first axis of the plane", "second axis")
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+
+
+def _label_angles(points: pd.DataFrame) -> list[float]:
+    """The angle of each point, pushed apart until the labels of neighbours fit beside each other on a rim."""
+    angles = [math.atan2(y, x) for x, y in zip(points["x"], points["y"], strict=True)]
+    widths = [0.07 * len(str(item)) + 0.06 for item in points["item"]]
+    order = sorted(range(len(angles)), key=lambda i: angles[i])
+    following = list(zip(order, [*order[1:], *order[:1]], strict=True))
+    for _ in range(100 if len(order) > 1 else 0):
+        room = [0.15 * abs(math.cos(a)) + width * abs(math.sin(a)) for a, width in zip(angles, widths, strict=True)]
+        scale = min(1.0, math.tau / sum(room))
+        for place, (i, j) in enumerate(following):
+            turn = math.tau if place == len(order) - 1 else 0.0
+            short = scale * (room[i] + room[j]) / 2 - (angles[j] + turn - angles[i])
+            angles[i], angles[j] = angles[i] - max(short, 0) / 2, angles[j] + max(short, 0) / 2
+    return angles
 
 
 def circle_pair(
@@ -235,6 +256,8 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
                 found["layer"], found["r2_heldout"].clip(lower=FLOOR), line, marker="o", markersize=3, color=colour,
                 markerfacecolor=face, linewidth=1.4,
             )  # fmt: skip
+            for layer in found.loc[found["r2_heldout"] < FLOOR, "layer"]:
+                axes.plot(layer, FLOOR, "v", color=colour, markerfacecolor=face, markersize=6)
         _frame(axes, "", "")
         axes.set_title(f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False)
         axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
@@ -266,7 +289,9 @@ def dimension_bars(axes: Axes, cell: pd.DataFrame, random_cell: pd.DataFrame | N
 # ------------------------------------------------------------------------------------------------------ shared parts
 
 
-def _dot(axes: Axes, value: float | None, along: float, colour: str, *, hollow: bool, upright: bool = False) -> None:
+def _dot(
+    axes: Axes, value: float | None, along: int | float, colour: str, *, hollow: bool, upright: bool = False
+) -> None:
     """An R² as a dot, or as a triangle at the floor where it lies below."""
     if value is None:
         return

@@ -28,12 +28,9 @@ def load_domain(path: Path) -> Domain:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"cannot read the domain file {path}: {str(error).splitlines()[0]}") from error
-    if (
-        not isinstance(content, dict)
-        or not {"name", "items"} <= content.keys()
-        or (unknown := content.keys() - set(DOMAIN_KEYS))
-    ):
-        found = f"unknown {sorted(unknown)}" if isinstance(content, dict) and unknown else "`name` or `items` missing"
+    unknown = sorted(content.keys() - set(DOMAIN_KEYS)) if isinstance(content, dict) else []
+    if not isinstance(content, dict) or not {"name", "items"} <= content.keys() or unknown:
+        found = f"unknown key {unknown[0]!r}" if unknown else "`name` or `items` missing"
         raise InputError(f"{path}: {found}; a domain file is a mapping with the keys {', '.join(DOMAIN_KEYS)}")
     return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})
 
@@ -74,7 +71,7 @@ def load_prompts(path: Path) -> GivenClaim:
         raise InputError(f"{path} holds {len(periods)} periods: put prompts of each period into a file of their own")
     period = int(periods.pop())
     domain = Domain(path.stem, tuple(str(label) for label in range(period)), statements={"given": "{item}"})
-    return GivenClaim(domain, "item", tuple(_prompt(row, path, period) for row in table))
+    return GivenClaim(domain, "item", tuple(_prompt(dict(row), path, period) for row in table))
 
 
 def _prompt(row: dict, path: Path, period: int) -> Prompt:

@@ -8,7 +8,7 @@ const TRAINED = "#0063a6", RANDOM = "#c65200", GREY = "#5f6670", BAND = "#d5d9de
 
 function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
@@ -42,17 +42,35 @@ function r2Axis(y, left, right, band) {
 const hollow = (cx, cy) => s("circle", { cx, cy, r: 4.5, fill: "#fff", stroke: RANDOM, "stroke-width": 2 });
 const arrow = (x, y, colour) => s("path", { d: `M${x - 5},${y - 9}h10l-5,9z`, fill: colour });
 
+// The angle of each point, pushed apart until the labels of neighbours fit beside each other on a rim.
+function labelAngles(points, items, rim) {
+  const angles = points.map(([x, y]) => Math.atan2(y, x)), order = angles.map((_, i) => i).sort((a, b) => angles[a] - angles[b]);
+  const room = (i) => (15 * Math.abs(Math.cos(angles[i])) + (7 * items[i].length + 6) * Math.abs(Math.sin(angles[i]))) / rim;
+  for (let round = 0; round < 200; round++) {
+    const needed = order.map(room), scale = Math.min(1, 2 * Math.PI / needed.reduce((sum, one) => sum + one, 0));
+    order.forEach((i, place) => {
+      const last = place === order.length - 1, after = last ? 0 : place + 1, next = order[after];
+      const short = scale * (needed[place] + needed[after]) / 2 - (angles[next] + (last ? 2 * Math.PI : 0) - angles[i]);
+      if (short > 0 && next !== i) { angles[i] -= short / 2; angles[next] += short / 2; }
+    });
+  }
+  return angles;
+}
+
 function circlePicture(row, side, weights, k, limit) {
-  const size = 340, colour = weights === "trained" ? TRAINED : RANDOM, kind = weights[0];
+  const size = 330, colour = weights === "trained" ? TRAINED : RANDOM, kind = weights[0];
   const longest = Math.max(...row.items.map((item) => item.length), 1);
   const margin = Math.min(14 + 6.6 * longest, 100), unit = (size - 2 * margin) / 2 / limit, height = size - 2 * margin + 52;
   const cx = size / 2, cy = height / 2;
+  const rim = labelAngles(side.points, row.items, unit + 12);
   const at = side.points.map(([x, y]) => [cx + unit * x, cy - unit * y]);
   const path = "M" + at.map((point) => point.map((value) => value.toFixed(1)).join(",")).join("L") + "Z";
   const labels = side.points.map(([x, y], i) => {
-    const length = Math.hypot(x, y) || 1, dx = x / length, dy = -y / length;
-    const anchor = dx > 0.3 ? "start" : dx < -0.3 ? "end" : "middle";
-    return say(at[i][0] + 10 * dx, at[i][1] + 12 * dy + 4, row.items[i], anchor);
+    // Labels stand on a rim outside the circle, so that they can be read where points crowd together.
+    const dx = Math.cos(rim[i]), dy = -Math.sin(rim[i]), out = unit * Math.max(Math.hypot(x, y), 1) + 10;
+    const anchor = dx > 0.3 ? "start" : dx < -0.3 ? "end" : "middle", to = [cx + dx * (out - 4), cy + dy * (out - 4)];
+    const leader = Math.hypot(to[0] - at[i][0], to[1] - at[i][1]) > 14 ? line(at[i][0], at[i][1], to[0], to[1], "#aab1ba") : null;
+    return [leader, say(cx + dx * out, cy + dy * (out + 2) + 4, row.items[i], anchor)];
   });
   return svg(size, height, `Circle of ${row.name}, ${weights} weights`,
     s("circle", { cx, cy, r: unit, fill: "none", stroke: BAND, "stroke-width": 1.5 }),
@@ -66,32 +84,40 @@ function circles(row, cell) {
   const reach = Math.max(1, ...sides.flatMap(([, side]) => side.points.flat().map(Math.abs)));
   const drawn = sides.map(([weights, side]) => h("figure", { style: "margin:0 0 8px" },
     h("figcaption", { class: weights }, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`),
-      ` k = ${side.k}` + (side.error === null ? "" : ` · median angle error ${side.error.toFixed(2)} rad`)),
+      `, k = ${side.k}`, h("br"), side.error === null ? "" : `median angle error ${side.error.toFixed(2)} rad`),
     circlePicture(row, side, weights, side.k, reach)));
   if (!cell.r) drawn.push(h("p", { class: "note" }, "Random weights were not run."));
-  return h("div", {}, h("h3", {}, "Circle"), ...drawn,
+  return h("div", { class: "circle" }, h("h3", {}, "Circle"), ...drawn,
     h("p", { class: "note" }, "Mean prediction of each item's held-out prompts, joined in cyclic order; grey: the target, radius 1. " +
       "A uniform guess has an angle error of 1.57 rad. Both on one scale" + (cell.t.k > 1 ? `; k = ${cell.t.k} goes round ${cell.t.k} times.` : ".")));
 }
 
 function frequencies(row, cell) {
-  const width = 350, height = 190, left = 34, top = 10, bottom = 150, y = upright(top, bottom), ks = row.frequencies;
-  const step = (width - left - 6) / Math.max(ks.length, 4), middle = (i) => left + step * (i + 0.5);
-  const bars = ks.map((k, i) => {
-    const value = cell.t.r2[i];
-    if (value === null) return [];
-    const bar = Math.min(step * 0.6, 26), x = middle(i) - bar / 2;
-    const title = s("title", {}, `k = ${k}: trained ${r2(value)}` + (cell.r ? `, random ${r2(cell.r.r2[i])}` : ""));
+  const width = 330, height = 190, left = 34, top = 10, bottom = 150, y = upright(top, bottom);
+  const names = row.quantity === "sum" ? { quadratic: "label²", polynomial_total: "sum²" } : { quadratic: "order²" };
+  const parabolas = Object.keys(names).filter((family) => typeof cell.rivals[family] === "number");
+  const columns = [
+    ...row.frequencies.map((k, i) => ({ name: String(k), said: `k = ${k}`, trained: cell.t.r2[i], random: cell.r ? cell.r.r2[i] : null, colour: TRAINED })),
+    ...parabolas.map((family) => ({ name: names[family], said: `parabola in ${names[family]}`, trained: cell.rivals[family], random: null, colour: "#7a8089" })),
+  ];
+  // A parabola's name is wider than a number: it takes room for two.
+  const share = (width - left - 6) / Math.max(row.frequencies.length + 2.4 * parabolas.length, 5);
+  let edge = left;
+  const drawn = columns.map(({ name, said, trained, random, colour }) => {
+    const room = share * (colour === TRAINED ? 1 : 2.4), x = edge + room / 2, bar = Math.min(share * 0.6, 26);
+    edge += room;
+    if (trained === null) return [];
+    const title = s("title", {}, `${said}: trained ${r2(trained)}` + (random === null ? "" : `, random ${r2(random)}`));
     return [
-      value < FLOOR ? arrow(middle(i), y(FLOOR) + 3, TRAINED)
-        : s("rect", { x, width: bar, y: Math.min(y(value), y(0)), height: Math.max(Math.abs(y(value) - y(0)), 1), fill: TRAINED }, title),
-      say(middle(i), bottom + 16, String(k), "middle", "muted"),
+      trained < FLOOR ? arrow(x, y(FLOOR) + 3, colour)
+        : s("rect", { x: x - bar / 2, width: bar, y: Math.min(y(trained), y(0)), height: Math.max(Math.abs(y(trained) - y(0)), 1), fill: colour }, title),
+      random === null ? null : random < FLOOR ? arrow(x + (trained < FLOOR ? 7 : 0), y(FLOOR) + 3, RANDOM) : hollow(x, y(random)),
+      say(x, bottom + 16, name, "middle", "muted"),
     ];
   });
-  const dots = cell.r ? ks.map((k, i) => cell.r.r2[i] === null ? [] : cell.r.r2[i] < FLOOR ? arrow(middle(i) + 7, y(FLOOR) + 3, RANDOM) : hollow(middle(i), y(cell.r.r2[i]))) : [];
   return h("div", {}, h("h3", {}, "Held-out R² by frequency"),
-    svg(width, height, "Held-out R² of the plane at each frequency", r2Axis(y, left, width - 4, row.null), bars, dots.flat(),
-      say((left + width) / 2, height - 6, "frequency k: turns over one period", "middle", "muted")));
+    svg(width, height, "Held-out R² of the plane at each frequency", r2Axis(y, left, width - 4, row.null), drawn,
+      say((left + width) / 2, height - 6, "frequency k (turns a period); grey: parabolas", "middle", "muted")));
 }
 
 function path(xs, values, y) {
@@ -106,7 +132,7 @@ function path(xs, values, y) {
 
 function periodScan(row, cell) {
   if (!row.periods.length || !cell.scan.t) return null;
-  const width = 350, height = 205, left = 34, top = 24, bottom = 164, y = upright(top, bottom), right = width - 8;
+  const width = 330, height = 205, left = 34, top = 24, bottom = 164, y = upright(top, bottom), right = width - 8;
   const x = (period) => left + (1 / period) / 0.5 * (right - left), xs = row.periods.map(x);
   const own = Array.from({ length: Math.floor(row.period / 2) }, (_, i) =>
     line(x(row.period / (i + 1)), i ? bottom - 8 : top - 6, x(row.period / (i + 1)), bottom, i ? "#9aa2ac" : "#000", { "stroke-width": 1.3, "stroke-dasharray": i ? "none" : "3 2" }));
@@ -144,9 +170,9 @@ function dimensions(row, cell) {
 function examples(row) {
   const found = data.examples[row.domain] || [];
   if (row.quantity !== "sum" || !found.length) {
-    return h("p", { class: "note" }, row.quantity === "sum" ? "The model was not asked for answers." : "Statements ask nothing, so there are no answers to show.");
+    return h("p", { class: "note asked" }, row.quantity === "sum" ? "The model was not asked for answers." : "Statements ask nothing, so there are no answers to show.");
   }
-  return h("div", {}, h("h3", {}, "What the model answers"), h("ul", { class: "examples" }, found.slice(0, 3).map((one) =>
+  return h("div", { class: "asked" }, h("h3", {}, "What the model answers"), h("ul", { class: "examples" }, found.slice(0, 3).map((one) =>
     h("li", { class: one.right ? "right" : "wrong" }, h("code", {}, one.prompt),
       h("span", {}, "wrote ", h("b", {}, one.wrote || "nothing"), one.right ? " ✓ right" : " ✗ expected ", one.right ? null : h("b", {}, one.answer))))));
 }
@@ -160,7 +186,7 @@ function facts(row, cell, layer) {
     (cell.r ? `random weights ${r2(Math.max(...cell.r.r2.filter((value) => value !== null)))}, ` : "random weights not run, ") +
     `null ${r2(row.null)}, corrected p ${pValue(t.p)}.` +
     (t.templates === null ? "" : ` Left out by template ${r2(t.templates)}`) + (t.residues === null ? "" : `, by residue ${r2(t.residues)}`) + (t.templates === null && t.residues === null ? "" : ".") +
-    (rivals.length ? " A parabola " + rivals.map(([family, value]) => `${names[family] || family} is read at ${r2(value)}`).join(", one ") + "." : ""));
+    (rivals.length ? " A parabola is read at " + rivals.map(([family, value]) => `${r2(value)} ${names[family] || family}`).join(" and ") + "." : ""));
 }
 
 function open(index, layer, focus) {
@@ -176,13 +202,12 @@ function open(index, layer, focus) {
     h("h2", { id: "h-detail" }, `${row.name}, layer ${layer} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict)),
     h("p", { class: "key" }, `${row.site} at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`)),
     facts(row, cell, layer),
-    h("div", { class: "panels" }, circles(row, cell), h("div", {}, frequencies(row, cell), periodScan(row, cell)), dimensions(row, cell)),
-    examples(row));
+    h("div", { class: "panels" }, circles(row, cell), h("div", {}, frequencies(row, cell), periodScan(row, cell)), dimensions(row, cell), examples(row)));
   if (focus) { detail.focus({ preventScroll: true }); detail.scrollIntoView({ block: "start" }); }
 }
 
 function curve(row) {
-  const width = 220, height = 104, left = 26, right = 214, top = 8, bottom = 84, y = upright(top, bottom), layers = data.layers;
+  const width = 180, height = 104, left = 26, right = 174, top = 8, bottom = 84, y = upright(top, bottom), layers = data.layers;
   const x = (i) => layers.length > 1 ? left + 4 + i / (layers.length - 1) * (right - left - 8) : (left + right) / 2;
   const xs = layers.map((_, i) => x(i));
   const series = (kind) => layers.map((layer) => {
@@ -194,7 +219,11 @@ function curve(row) {
     random[i] === null ? null : hollow(at, y(random[i])),
     trained[i] === null ? null : s("circle", { cx: at, cy: y(trained[i]), r: 4, fill: TRAINED }),
   ]);
-  const low = trained.map((value, i) => value !== null && value < FLOOR && layers.length <= 3 ? arrow(xs[i], y(FLOOR) + 3, TRAINED) : null);
+  // One arrowhead a curve says that it goes on below the axis.
+  const low = [[trained, TRAINED], [random, RANDOM]].map(([values, colour]) => {
+    const least = Math.min(...values.filter((value) => value !== null));
+    return least < FLOOR ? arrow(xs[values.indexOf(least)], y(FLOOR) + 6, colour) : null;
+  });
   const ends = [...new Set([0, layers.length - 1])].map((i) => say(xs[i], bottom + 15, String(layers[i]), layers.length === 1 ? "middle" : i ? "end" : "start", "muted"));
   return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, row.verdict)),
     svg(width, height, `${row.name} over layers`, r2Axis(y, left, right, row.null),

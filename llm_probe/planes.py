@@ -51,7 +51,7 @@ class PlaneSearch:
     """Means of the held-out predictions of each label, at each cell's best frequency."""
 
 
-def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: float) -> Float[Tensor, "n m"]:
+def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int | float) -> Float[Tensor, "n m"]:
     """Targets [cos, sin] of every frequency side by side: m = 2 |frequencies|."""
     return torch.cat([fourier.circle(labels, k, period) for k in frequencies], dim=1)
 

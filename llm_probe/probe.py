@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from tqdm import tqdm
@@ -202,7 +202,7 @@ class _Job:
         if min(len(part) for part in parts) < claim.period:
             raise InputError(f"{claim.name} has {len(parts[0])} prompts for {claim.period} labels: give more prompts")
         plan = ReadPlan(self.layers, config.site, self._positions(claim, parts[0][0]))
-        states = read(loaded, claim, *parts, plan, chat=config.chat, batch_tokens=config.batch_tokens)
+        states = read(loaded, claim, parts[0], parts[1], plan, chat=config.chat, batch_tokens=config.batch_tokens)
         labels, new_labels = (Labels.of(claim, part) for part in parts)
         renamed = nulls.rename(claim, labels, self.token_counts(claim), config.renamings, config.seed)
         return analyse(claim, weights, states, labels, new_labels, renamed, config.seed)
@@ -210,7 +210,9 @@ class _Job:
     def _positions(self, claim: Claim, prompt: Prompt) -> tuple[table.Position, ...]:
         if not self.config.position:
             return claim.default_positions
-        there = tuple(position for position in self.config.position if position == "last" or position in prompt.spans)
+        there: tuple[table.Position, ...] = tuple(
+            place for place in self.config.position if place == "last" or place in prompt.spans
+        )
         if not there:
             raise InputError(
                 f"prompts of {claim.name} have no position {' or '.join(self.config.position)}: "
@@ -225,24 +227,17 @@ class _Job:
         return self.store.behaviour(self._key(claim, "behaviour"), lambda: self._ask(claim.domain))
 
     def _ask(self, domain: Domain) -> Behaviour:
-        grid = (
-            published_grid(domain)[:: max(1, domain.period**2 // BEHAVIOUR_PROMPTS)]
-            if domain.period <= GRID_LIMIT
-            else []
+        parts = ("discovery", "confirmation", "causal")
+        wide = [prompt for part in parts for prompt in question_set(domain, part, BEHAVIOUR_PROMPTS, self.config.seed)]
+        found = self._answers(domain, "decoupled", wide)
+        if domain.period > GRID_LIMIT:
+            return found
+        grid = published_grid(domain)
+        narrow = self._answers(domain, "published", grid[:: max(1, len(grid) // BEHAVIOUR_PROMPTS)])
+        return Behaviour(narrow.rows + found.rows, found.examples)
+
+    def _answers(self, domain: Domain, grid: Literal["published", "decoupled"], prompts: list[Prompt]) -> Behaviour:
+        scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
+        return Behaviour(
+            tuple(behaviour_rows(domain, grid, prompts, scored)), tuple(example_rows(domain, prompts, scored))
         )
-        wide = [
-            prompt
-            for part in ("discovery", "confirmation", "causal")
-            for prompt in question_set(domain, part, BEHAVIOUR_PROMPTS, self.config.seed)
-        ]
-        found: list[Behaviour] = []
-        for name, prompts in (("published", grid), ("decoupled", wide)):
-            if prompts:
-                scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
-                found.append(
-                    Behaviour(
-                        tuple(behaviour_rows(domain, name, prompts, scored)),
-                        tuple(example_rows(domain, prompts, scored)),
-                    )
-                )
-        return Behaviour(tuple(row for entry in found for row in entry.rows), found[-1].examples)

@@ -120,7 +120,8 @@ def accuracy(
     asked = [(name, int(a), int(b)) for a, b in zip(first, offset, strict=True) for name in names]
     if len(asked) > most:
         asked = [asked[index] for index in np.random.default_rng(0).choice(len(asked), most, replace=False)]
-    prompts = sorted((question(domain, *entry) for entry in asked), key=lambda prompt: len(prompt.text))
+    prompts = [question(domain, name, a, b) for name, a, b in asked]
+    prompts.sort(key=lambda prompt: len(prompt.text))
     right = 0
     for start in range(0, len(prompts), 512):
         tokens, targets = tokenise(tokenizer, prompts[start : start + 512])

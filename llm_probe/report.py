@@ -45,6 +45,7 @@ FACTS = {
     "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
     "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts", "seconds": "{:,.0f} s", "date": "{}",
 }  # fmt: skip
+CONTROLS = "Linear controls: ordered, but not a circle. None should be supported."
 HEADING = "verdict: why; class-mean R² of the best dimension"
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
@@ -112,7 +113,7 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
 # ---------------------------------------------------------------------------------------------------------- terminal
 
 
-def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 150) -> str:
+def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
     """The table at the end of a run: a headline, one line a claim (its reason wrapped), where things are."""
     names = ("domain", "n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)", HEADING)
     lines = [_terminal_cells(claim) for claim in ordered(verdicts).to_dict("records")]
@@ -152,7 +153,7 @@ def _why(claim: Mapping[Any, Any]) -> tuple[str, str]:
     dim, r2, random = (number(claim[key]) for key in ("best_dim", "class_mean_r2", "random_class_mean_r2"))
     if dim is None or r2 is None:
         return reason, ""
-    return reason, f"dim {dim:.0f} {r2:.3f}" + ("" if random is None else f", random {random:.3f}")
+    return reason, f"dim {dim:.0f}: {r2:.3f}" + ("" if random is None else f", random {random:.3f}")
 
 
 def _headline(run: Run) -> str:
@@ -185,7 +186,7 @@ def _facts(run: Run, keys: tuple[str, ...]) -> list[str]:
     return [FACTS[key].format(values[key]) for key in keys if values.get(key) not in (None, "")]
 
 
-def _percent(value: float) -> str:
+def _percent(value: int | float) -> str:
     """Where a held-out R² lies on a line from `FLOOR` to 1, as CSS."""
     return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
 
@@ -201,7 +202,7 @@ def _verdict_rows(claims: pd.DataFrame, run: Run) -> str:
     last_cyclic = True
     for claim in claims.to_dict("records"):
         if last_cyclic and not claim["cyclic"]:
-            rows.append('<h3 role="row">Linear controls: ordered, but not a circle. None should be supported.</h3>')
+            rows.append(f'<div role="row" class="group"><span role="cell">{CONTROLS}</span></div>')
         last_cyclic = claim["cyclic"]
         rows.append(_verdict_row(claim, int(run.get("layers") or 0)))
     return f'<div role="table" class="verdicts">{"".join(rows)}</div>'
@@ -223,7 +224,7 @@ def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> str:
         f"<b>{r2_text(claim['plane_r2'])}</b> <small>random {r2_text(random)}</small>",
         f"{_layer_bar(held, int(claim['layer']), n_layers)}<small>{escape(held) or 'none'}</small>",
         f'<mark class="chip {word}">{word}</mark>',
-        escape(reason) + (f"<small>Class-mean R²: {published}</small>" if published else ""),
+        escape(reason) + (f"<small>Class-mean R², {published}</small>" if published else ""),
     )
     kinds = ("name", "n", "accuracy", "line", "value", "layers", "verdict", "why")
     return '<div role="row" class="row">' + "".join(
@@ -262,7 +263,7 @@ def _layer_bar(held: str, best: int, n_layers: int) -> str:
     return f'<span class="layerbar" aria-hidden="true">{inner}</span>'
 
 
-def _colour(r2: float) -> str:
+def _colour(r2: int | float) -> str:
     return to_hex(colormaps["viridis"](min(max(r2, 0.0), 1.0)))
 
 

@@ -42,7 +42,7 @@ class Scan:
     r2: Float[Tensor, "cells f"]
     prominence: Float[Tensor, "cells k"]
     """Of the own lines; -inf where a line coincides with a decimal one."""
-    p_period: float
+    p_period: int | float
 
 
 def scan(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tuple[int, ...], seed: int = 0) -> Scan:
@@ -62,7 +62,7 @@ def scan(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tuple[
 
 
 def _null_maxima(prominence: Float[Tensor, "cells f"], lines: int, seed: int) -> Float[Tensor, " sets"]:
-    """Largest prominence over cells of `SETS` random sets of `lines` frequencies; +inf where there is nothing to ask."""
+    """Largest prominence over cells of `SETS` random sets of `lines` frequencies; +inf where none is left."""
     if lines == 0 or prominence.shape[1] < lines:
         return torch.full((SETS,), torch.inf, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)

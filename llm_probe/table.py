@@ -13,7 +13,6 @@ Every result of this package is a tidy table; figures and the page read nothing 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -95,7 +94,7 @@ class VerdictRow:
     random_angle_error: float | None
     p_fwer: float
     """Renaming null, corrected over everything searched."""
-    p_period: float | None
+    p_period: int | float | None
     """Does this period stand out among its neighbours; None where the sums span too few periods to ask."""
     best_dim: int | None
     best_dim_layer: int | None
@@ -159,7 +158,7 @@ class ScanRow:
     layer: int
     site: Site
     position: Position
-    scanned_period: float
+    scanned_period: int | float
     r2: float
 
 
@@ -196,6 +195,6 @@ def write_atomic(path: Path, content: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,8 +8,8 @@
 4. for items: no parabola in the item's index is read better when an item is left out (an order that does not close);
 5. where operands span many periods: the claim's own period stands out among its neighbours (p <= 0.01).
 
-`refuted`: 1 or 4 fails clearly (p > 0.05, or a rival is better). Anything between is `undetermined`, and so is a claim the
-null cannot decide because its items have too few orders.
+`refuted`: 1 or 4 fails clearly (p > 0.05, or a rival is better). Anything between is `undetermined`, and so is a
+claim the null cannot decide because its items have too few orders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from toy.fourier import noise_maximum
 CLEARLY_NOT = 0.05
 
 
-def judge(quantity: Quantity, trained: Best, random: Best | None, smallest_p: float) -> tuple[Verdict, str]:
+def judge(  # noqa: PLR0911 - one return a reason
+    quantity: Quantity, trained: Best, random: Best | None, smallest_p: float
+) -> tuple[Verdict, str]:
     """The verdict on a claim and its reason in words."""
     published = _published(trained, random)
     if smallest_p > ALPHA:

@@ -255,7 +255,7 @@ def _scan_payload(rows: list[Row], periods: list[float]) -> dict[str, list[int |
     }
 
 
-def _dimension_payload(dimensions: list[dict[str, Any]]) -> list[list[float | None]]:
+def _dimension_payload(dimensions: list[dict[str, Any]]) -> list[list[int | float | None]]:
     """dim, frequency, class-mean R² of circle and rivals, partial R² and its frequency, p."""
     return [
         [row["dim"], row["frequency"], *rounded(row[key] for key in ("fourier", *RIVALS, "partial")),

@@ -11,10 +11,14 @@ os.environ["MPLBACKEND"] = "Agg"  # in the environment, so that scripts run by a
 
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook(["toy", "llm_probe", "sae", "causal"], "beartype.beartype")
 torch.set_num_threads(1)
+# No deadlines: the first example pays for imports, and shared machines stall.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

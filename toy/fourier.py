@@ -22,18 +22,18 @@ def frequencies(period: int) -> range:
     return range(1, period // 2 + 1)
 
 
-def angles(labels: Num[Tensor, " n"], frequency: int, period: float) -> Float[Tensor, " n"]:
+def angles(labels: Num[Tensor, " n"], frequency: int, period: int | float) -> Float[Tensor, " n"]:
     """2πks/n in radians."""
     return labels.double() * (2 * math.pi * frequency / period)
 
 
-def circle(labels: Num[Tensor, " n"], frequency: int, period: float) -> Float[Tensor, "n 2"]:
+def circle(labels: Num[Tensor, " n"], frequency: int, period: int | float) -> Float[Tensor, "n 2"]:
     """[cos, sin] of 2πks/n: the points on the circle, also where the sine column vanishes."""
     angle = angles(labels, frequency, period)
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
-def design(labels: Num[Tensor, " n"], frequency: int, period: float) -> Float[Tensor, "n c"]:
+def design(labels: Num[Tensor, " n"], frequency: int, period: int | float) -> Float[Tensor, "n c"]:
     """X_k without its null column: c = 1 at the Nyquist frequency of an even period, else 2."""
     return circle(labels, frequency, period)[:, : 1 if 2 * frequency == period else 2]
 

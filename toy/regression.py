@@ -37,7 +37,7 @@ def class_mean_r2(means: Float[Tensor, "n d"]) -> Float[Tensor, "k d"]:
     return torch.where(total > 1e-12 * scale, share / total.clamp_min(1e-300), 0.0)
 
 
-def rival_columns(labels: Num[Tensor, " n"], period: float, family: str) -> Float[Tensor, "n c"]:
+def rival_columns(labels: Num[Tensor, " n"], period: int | float, family: str) -> Float[Tensor, "n c"]:
     """Columns of a rival family in the label s in [0, n), scaled to [-1, 1].
 
     `linear`, `quadratic`, `cubic`: powers up to the degree; `sawtooth`: the ramp of the shifted label (s + n/2)
@@ -115,7 +115,8 @@ class Groups:
     Groups of equal size are stored as one index matrix, so that their small systems are solved as one batch.
     """
 
-    blocks: tuple[Int[Tensor, "groups size"], ...]
+    blocks: tuple[Int[Tensor, "_ _"], ...]
+    """One (groups, size) index matrix for each group size."""
 
     @staticmethod
     def of(keys: Int[Tensor, " n"]) -> Groups:

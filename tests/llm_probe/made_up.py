@@ -52,7 +52,10 @@ RUN: dict[str, Any] = {
     "out": "results/made--Up-0.6B",
 }
 
-CLAIMS: list[tuple[Domain, Quantity, Verdict, float, str]] = [
+Claimed = tuple[Domain, Quantity, Verdict, float, str]
+"""Domain, quantity, verdict, plane R² and reason."""
+
+CLAIMS: list[Claimed] = [
     (DOMAINS["days"], "sum", "supported", 0.88, "holds on new prompts"),
     (DOMAINS["days"], "item", "supported", 0.93, "holds on new prompts"),
     (DOMAINS["months"], "sum", "supported", 0.81, "k = 2 holds on new prompts"),
@@ -71,14 +74,14 @@ CLAIMS: list[tuple[Domain, Quantity, Verdict, float, str]] = [
 
 
 def made_up(
-    claims: list[tuple[Domain, Quantity, Verdict, float, str]] | None = None,
+    claims: list[Claimed] | None = None,
     *,
     layers: int = 8,
     random: bool = True,
     behaviour: bool = True,
     seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """The tables of a run; `claims` holds (domain, quantity, verdict, plane R², reason)."""
+    """The tables of a run."""
     maker = _Maker(layers, random, behaviour, np.random.default_rng(seed))
     for claim in CLAIMS if claims is None else claims:
         maker.add(*claim)
@@ -213,9 +216,10 @@ class _Maker:
                 BehaviourRow(domain.name, domain.period, "decoupled", name, 120, 0.6, 0.51, 0.68, 0.7, 0.61, 0.77, 0.14)
             )
         for offset, text in zip((2, 9, 16), domain.questions.values(), strict=False):
-            prompt = text.replace("{item}", domain.first_text(domain.first_operands[1])).replace(
-                "{offset}", str(offset)
-            )
+            slots = {"item": domain.first_text(domain.first_operands[1]), "offset": offset, "modulus": domain.period}
+            prompt = text
+            for slot, value in slots.items():
+                prompt = prompt.replace("{" + slot + "}", str(value))
             right = domain.items[domain.total(domain.first_operands[1], offset) % domain.period]
             written = right if offset == 2 else domain.items[0]
             self.rows["examples"].append(ExampleRow(domain.name, prompt, right, written, written == right))

@@ -123,7 +123,7 @@ def test_sentence_piece() -> None:
     assert "2" in tokens["offset"]
     # The piece put in front of the text claims its first character, too.
     encoded, tokens = tokens_at(tokenizer, question(DOMAINS["alphabet"], "published", 0, 3))
-    assert tokens["item"].endswith("A")
+    assert "A" in tokens["item"]
     assert encoded.ids[0] == 1
 
 

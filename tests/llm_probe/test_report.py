@@ -1,0 +1,240 @@
+"""The page and the terminal table: complete, self-contained, and safe with any text a model writes."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+from dataclasses import fields
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_probe import report, table
+from llm_probe.domains import DOMAINS, Domain, modular
+from tests.llm_probe.made_up import CLAIMS, RUN, made_up
+
+SCRIPT = "<script>alert(1)</script>"
+DAYS = [claim for claim in CLAIMS if claim[0] is DOMAINS["days"]]
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, and the text of scripts."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text: list[str] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.cdata_elem == "script" else self.text).append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(report.render(made_up(layers=4), RUN))
+
+
+def test_the_summary_counts_claims_and_controls(page: Page) -> None:
+    said = " ".join(page.text)
+    assert "5 of 12 cyclic claims are supported" in said
+    assert "4 refuted, 3 undetermined" in said
+    assert "None of 2 linear controls shows a circle" in said
+
+
+def test_a_linear_control_on_a_circle_is_a_warning() -> None:
+    frames = made_up([(DOMAINS["numbers"], "item", "supported", 0.9, "")], layers=1)
+    assert "1 of 1 linear controls shows a circle; none should" in report.summary(frames["verdicts"], RUN)
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    links = [value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")]
+    assert links
+    assert all(value and (value.startswith("data:") or re.fullmatch(r"\w+\.csv", value)) for value in links)
+    code = page.scripts[1]
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\s*\(|innerHTML|\beval\b", code)
+    assert "url(" not in (report.HERE / "page.css").read_text(encoding="utf-8")
+
+
+def test_the_policy_names_the_script_by_its_hash(page: Page) -> None:
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta) or ""
+    digest = base64.b64encode(hashlib.sha256(page.scripts[1].encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}';" in policy
+
+
+def test_every_row_of_the_map_is_a_row_of_the_payload(page: Page) -> None:
+    rows = page.payload["rows"]
+    cells = [button for button in page.all("button") if "data-row" in button]
+    assert len(rows) == len(CLAIMS)
+    assert len(cells) == 4 * len(CLAIMS)
+    assert all(str(button["data-layer"]) in rows[int(button["data-row"] or 0)]["cells"] for button in cells)
+    days = next(row for row in rows if row["name"] == "days: sum")
+    assert days["items"] == list(DOMAINS["days"].items)
+    assert days["frequencies"] == [1, 2, 3]
+    cell = days["cells"]["3"]
+    assert len(cell["t"]["points"]) == len(cell["r"]["points"]) == 7
+    assert len(cell["dims"]) == 5
+    assert len(cell["reach"]) == 1
+
+
+def test_a_scan_is_in_hundredths_from_long_to_short_periods(page: Page) -> None:
+    row = next(row for row in page.payload["rows"] if row["name"] == "mod-add 7")
+    assert row["periods"] == sorted(row["periods"], reverse=True)
+    assert all(isinstance(value, int) and value >= -20 for value in row["cells"]["0"]["scan"]["t"])
+
+
+def test_markup_in_names_stays_text() -> None:
+    items = (SCRIPT, "two", "three", "four", "five")
+    domain = Domain(f"odd {SCRIPT}", items, questions={"plus": "{item} plus {offset} \u2028</script><!--"})
+    frames = made_up([(domain, "sum", "supported", 0.8, f"because {SCRIPT}")], layers=2)
+    content = report.render(frames, {**RUN, "model": f"a/{SCRIPT}", "command": f"probe {SCRIPT} \"'"})
+    page = Page(content)
+    assert SCRIPT not in content
+    assert len(page.all("script")) == len(page.scripts) == 2
+    assert page.payload["rows"][0]["items"] == list(items)
+    assert page.payload["examples"][domain.name][0]["prompt"].endswith("</script><!--")
+    opens = next(button["data-open"] for button in page.all("button") if "data-open" in button)
+    assert json.loads(opens or "") == [domain.name, "sum", "resid_post", "last", 0]
+
+
+def test_without_random_weights_the_page_says_so() -> None:
+    frames = made_up(DAYS, layers=2, random=False)
+    page = Page(report.render(frames, {**RUN, "control": None}))
+    assert "Without a random-weights control" in " ".join(page.text)
+    assert page.payload["rows"][0]["cells"]["0"]["r"] is None
+    assert not [mark for mark in page.all("i") if mark.get("style") and "dot random" in (mark.get("class") or "")]
+
+
+def test_an_encoder_has_no_accuracy_and_no_examples() -> None:
+    frames = made_up(DAYS[:1], layers=2, behaviour=False)
+    page = Page(report.render(frames, RUN))
+    assert page.payload["examples"] == {}
+    assert "–" in page.text
+
+
+def test_a_very_negative_r2_is_an_arrowhead_at_the_left_end() -> None:
+    frames = made_up([(modular("add", 7), "sum", "refuted", -3.0, "")], layers=1)
+    dots = [mark for mark in Page(report.render(frames, RUN)).all("i") if mark.get("class") == "dot trained below"]
+    assert [dot["style"] for dot in dots] == ["left:0.0%"]
+
+
+@pytest.mark.parametrize("frames", [{}, made_up([])])
+def test_an_empty_run_is_a_page_too(frames: dict[str, Any]) -> None:
+    page = Page(report.render(frames, RUN))
+    assert page.payload["rows"] == []
+    assert "No claim was judged." in page.text
+
+
+def test_tables_read_back_from_csv_give_the_same_page(tmp_path: Path) -> None:
+    frames = made_up(layers=2)
+    for name, rows in frames.items():
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    again = {name: report.pd.read_csv(tmp_path / f"{name}.csv") for name in frames}
+    assert Page(report.render(again, RUN)).payload["rows"] == Page(report.render(frames, RUN)).payload["rows"]
+
+
+def test_every_table_can_be_downloaded(page: Page) -> None:
+    frames = made_up(layers=4)
+    links = {link["download"]: link["href"] or "" for link in page.all("a")}
+    assert {str(name).split(".")[0] for name in links} == set(table.TABLES)
+    for file, address in links.items():
+        content = base64.b64decode(address.partition(",")[2])
+        text = (gzip.decompress(content) if str(file).endswith(".gz") else content).decode()
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert len(rows) == len(frames[str(file).split(".")[0]])
+
+
+def test_a_table_too_large_for_the_page_is_linked_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = made_up(DAYS, layers=8)
+    monkeypatch.setattr(report, "PAGE_LIMIT", 0)
+    without = report.render(frames, RUN)
+    assert not any(str(link["href"]).startswith("data:") for link in Page(without).all("a"))
+    monkeypatch.setattr(report, "PAGE_LIMIT", len(without.encode()) + 10_000)
+    content = report.render(frames, RUN)
+    assert len(content.encode()) <= report.PAGE_LIMIT
+    links = {link["href"]: link for link in Page(content).all("a")}
+    assert "download" not in links["r2_table.csv"]
+    assert any(str(address).startswith("data:") for address in links)
+
+
+def test_column_meanings_are_the_docstrings_of_the_fields() -> None:
+    meanings = report.column_meanings()
+    for name, row_type in table.TABLES.items():
+        assert [column for column, _, _ in meanings[name]] == [field.name for field in fields(row_type)]
+    said = {column: text for column, _, text in meanings["r2_table"]}
+    assert said["r2_class_means"].startswith("The published statistic")
+    assert said["domain"] == ""
+
+
+def test_a_page_is_written_whole(tmp_path: Path) -> None:
+    report.write(tmp_path / "new" / "report.html", made_up(DAYS, layers=1), RUN)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
+
+
+# ---------------------------------------------------------------------------------------------------------- terminal
+
+
+def test_columns_are_aligned() -> None:
+    lines = report.terminal_table(made_up(layers=4)["verdicts"], RUN, width=200).splitlines()
+    head, rows = lines[2], lines[3:-3]
+    assert len(rows) == len(CLAIMS)
+    for name in ("n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)"):
+        end = re.search(rf"(?<=\s){re.escape(name)}(?=\s)", head)
+        assert end is not None
+        assert all(row[end.end() - 1] != " " and row[end.end()] == " " for row in rows), name
+    start = head.index("verdict")
+    assert all(re.match(r"\S+", row[start:]) and row[start - 1] == " " for row in rows)
+
+
+def test_the_headline_and_the_last_lines() -> None:
+    lines = report.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN).splitlines()
+    assert lines[0] == (
+        "Up-0.6B · 8 layers · 1024 wide · fp32 · 21,504 prompts in 41 s · control: same architecture, random weights"
+    )
+    assert "results/made--Up-0.6B/report.html" in lines[-2]
+    assert lines[-1].endswith(RUN["command"])
+
+
+def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> None:
+    verdicts = made_up([(modular("add", 7), "sum", "refuted", 0.04, "no plane beats renamed labels")])["verdicts"]
+    verdicts["reason"] += "; class-mean R² 0.991 (dim 505), random reaches 0.993"
+    row = report.terminal_table(verdicts, RUN).splitlines()[3]
+    assert " ".join(row.split()) == (
+        "mod-add 7 7 0.60 - 0.04 -0.10 0.62 refuted: no plane beats renamed labels; dim 505: 0.991, random 0.993"
+    )
+
+
+def test_long_reasons_wrap_under_the_verdict() -> None:
+    frames = made_up([(DOMAINS["days"], "sum", "undetermined", 0.4, "many words " * 20)], layers=2)
+    lines = report.terminal_table(frames["verdicts"], RUN).splitlines()
+    assert max(map(len, lines)) <= 153
+    assert lines[4].startswith(" " * lines[2].index("verdict"))
+
+
+def test_missing_numbers_are_dashes() -> None:
+    frames = made_up(DAYS[:1], layers=2, random=False, behaviour=False)
+    row = report.terminal_table(frames["verdicts"], {**RUN, "control": None}).splitlines()[3].split()
+    assert row[:8] == ["days:", "sum", "7", "-", "0", "0.88", "-", "0.002"]
+
+
+def test_no_verdicts_are_a_sentence() -> None:
+    assert "no claim was judged" in report.terminal_table(made_up([])["verdicts"], RUN)

@@ -1,0 +1,174 @@
+"""Nulls, planes, dimensions and scan on states whose content is known: silent on digits, loud on a planted circle."""
+
+import math
+
+import pytest
+import torch
+
+from llm_probe import dimensions, nulls, planes, scan
+from llm_probe.claims import Claim, Labels
+from llm_probe.domains import DOMAINS, modular
+from toy.regression import RidgeSmoother
+
+D_MODEL = 48
+
+
+def digit_network(labels: Labels, seed: int) -> torch.Tensor:
+    """States of an untrained network of the digits: iid embeddings, two random ReLU layers."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) / shape[0] ** 0.5
+
+    embedding, mixes = draw(10, 32), [draw(32, 96) for _ in range(4)]
+    digits = (labels.first // 10, labels.first % 10, labels.offset // 10, labels.offset % 10)
+    hidden = torch.stack([embedding[digit] @ mix for digit, mix in zip(digits, mixes, strict=True)]).sum(dim=0)
+    return torch.relu(torch.relu(hidden * 30) @ draw(96, 96)) @ draw(96, D_MODEL)
+
+
+def planted(states: torch.Tensor, labels: Labels, frequency: int, dims: tuple[int, int], share: float) -> torch.Tensor:
+    """States with a circle of `share` standard deviations added in two dimensions."""
+    angle = 2 * math.pi * frequency * labels.label / labels.period
+    states = states.clone()
+    states[:, dims[0]] += share * states.std() * angle.cos()
+    states[:, dims[1]] += share * states.std() * angle.sin()
+    return states
+
+
+@pytest.fixture(scope="module")
+def arithmetic() -> tuple[Claim, Labels, nulls.Renamed]:
+    claim = Claim(modular("add", 7), "sum")
+    labels = Labels.of(claim, claim.prompts("discovery", 400, 0))
+    return claim, labels, nulls.rename(claim, labels, [], 99, 0)
+
+
+def test_digit_renaming_keeps_digit_count_zero_and_the_modulus(arithmetic) -> None:
+    claim, labels, renamed = arithmetic
+    assert renamed.total.shape == (99, 400)
+    assert int(renamed.total.min()) >= 20
+    assert int(renamed.total.max()) <= 198
+    seventies = Labels("sum", 7, *(torch.tensor([value]) for value in (0, 70, 70, 0)), template=torch.tensor([0]))
+    # 70 + 0 uses only digits that keep their names.
+    again = nulls.rename(claim, seventies, [], 20, 1)
+    assert set(again.total.ravel().tolist()) == {70}
+
+
+def test_item_orders_are_enumerated_once() -> None:
+    generator = torch.Generator().manual_seed(0)
+    days = nulls.item_orders([1] * 7, 10, generator, mirrored=False)
+    assert days.shape == (719, 7)
+    assert len({tuple(order) for order in days.tolist()}) == 719
+    assert nulls.item_orders([1] * 7, 10, generator, mirrored=True).shape == (359, 7)
+    uneven = nulls.item_orders([1, 1, 1, 2, 2], 50, generator, mirrored=False)
+    assert all(set(order[:3]) == {0, 1, 2} for order in uneven.tolist())
+
+
+def test_smallest_p_counts_different_circles() -> None:
+    assert nulls.smallest_p([1] * 4, Claim(DOMAINS["seasons"], "item"), 499) == pytest.approx(1 / 3)
+    assert nulls.smallest_p([1] * 7, Claim(DOMAINS["days"], "item"), 499) == pytest.approx(1 / 360)
+    assert nulls.smallest_p([1] * 12, Claim(DOMAINS["months"], "sum"), 499) == pytest.approx(1 / 500)
+
+
+def test_corrected_p_by_hand() -> None:
+    maxima = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    found = nulls.corrected_p(torch.tensor([0.05, 0.3, 0.35, 0.9]), maxima)
+    torch.testing.assert_close(found, torch.tensor([5, 3, 2, 1]).double() / 5)
+
+
+def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
+    claim, labels, renamed = arithmetic
+    quiet = digit_network(labels, 0)
+    states = torch.stack([quiet, planted(quiet, labels, 2, (5, 9), 0.5)], dim=1)
+    smoothers = [RidgeSmoother.of(states[:, cell]) for cell in range(2)]
+    found = planes.search(smoothers, labels, renamed, claim.tested_frequencies)
+    assert found.p_fwer[1, 1].item() == pytest.approx(0.01)
+    assert found.p_fwer[0].min().item() > 0.05
+    assert int(found.r2.argmax()) == 1 * 3 + 1
+    by_dimension = dimensions.search(states, labels, renamed, claim.tested_frequencies)
+    assert set(by_dimension.r2[1, 1].topk(2).indices.tolist()) == {5, 9}
+    assert by_dimension.p_fwer(by_dimension.r2[1, 1, 5]).item() == pytest.approx(0.01)
+    scanned = scan.scan(smoothers, labels, claim.tested_frequencies)
+    assert scanned.p_period <= 0.01
+    assert int(scanned.prominence.argmax()) == 1 * 3 + 1
+
+
+def test_a_general_number_representation_is_not_modular(arithmetic) -> None:
+    """Every period of n is present alike: the renaming null falls, the period scan must not."""
+    claim, labels, renamed = arithmetic
+    total = labels.total.double()
+    waves = torch.stack([torch.cos(2 * math.pi * f * total + f) for f in torch.linspace(0.01, 0.5, 90)], dim=1)
+    waves = torch.cat(
+        [waves, torch.stack([torch.sin(2 * math.pi * f * total) for f in torch.linspace(0.01, 0.5, 90)], 1)], 1
+    )
+    smoothers = [RidgeSmoother.of(waves)]
+    assert planes.search(smoothers, labels, renamed, claim.tested_frequencies).p_fwer.min().item() <= 0.01
+    assert scan.scan(smoothers, labels, claim.tested_frequencies).p_period > 0.05
+
+
+def test_untrained_networks_give_uniform_p(arithmetic) -> None:
+    """Thirty untrained networks: the corrected p of planes and of dimensions is 0.05 or less about as often."""
+    claim, labels, renamed = arithmetic
+    plane_p, dimension_p = [], []
+    for seed in range(30):
+        states = digit_network(labels, seed)[:, None]
+        found = planes.search([RidgeSmoother.of(states[:, 0])], labels, renamed, claim.tested_frequencies)
+        plane_p.append(found.p_fwer.min().item())
+        by_dimension = dimensions.search(states, labels, renamed, claim.tested_frequencies)
+        dimension_p.append(by_dimension.p_fwer(by_dimension.r2.max()).item())
+    for values in (plane_p, dimension_p):
+        # 5 of 30 or more at p <= 0.05 has probability 0.016 if the test is exact; the seeds are fixed.
+        assert sum(value <= 0.05 for value in values) < 5
+        assert 0.25 < sum(values) / len(values) < 0.75
+
+
+def test_dimension_null_equals_regression_by_regression(arithmetic) -> None:
+    """The Gram algebra against explicit partial regressions of each renaming."""
+    claim, labels, renamed = arithmetic
+    few = nulls.Renamed(renamed.total[:3], renamed.carry[:3])
+    fixed = dimensions.fixed_nuisances(labels)
+    from toy.regression import drop_zero, orthonormal, partial_r2, residual
+
+    responses = residual(digit_network(labels, 3).double(), fixed)
+    found = dimensions.null_maxima(responses, labels, few, claim.tested_frequencies, fixed)
+    magnitude = dimensions.Magnitude(labels)
+    for index in range(3):
+        extra = orthonormal(drop_zero(residual(magnitude.columns(few.total[index], few.carry[index]), fixed)))
+        nuisances = torch.cat([fixed, extra], dim=1)
+        adjusted = residual(responses, extra)
+        best = max(
+            partial_r2(adjusted, planes.fourier.design(few.total[index] % 7, k, 7), nuisances).max().item()
+            for k in claim.tested_frequencies
+        )
+        assert found[index].item() == pytest.approx(best, rel=1e-4)
+
+
+def test_items_on_a_circle_and_on_a_line() -> None:
+    """Leave-one-item-out tells a circle from an order that does not close; seven iid items give neither."""
+    claim = Claim(DOMAINS["months"], "item")
+    labels = Labels.of(claim, claim.prompts("discovery", 0, 0))
+    renamed = nulls.rename(claim, labels, [1] * 12, 199, 0)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(len(labels.label), 30, generator=generator) * 0.3
+    index = labels.label.double()
+    circle = torch.cat([planes.circles(labels.label, (1,), 12).float() * 2, noise], dim=1)
+    line = torch.cat([torch.stack([index, index**2 / 11], dim=1).float() / 2, noise], dim=1)
+    found = [planes.search([RidgeSmoother.of(states)], labels, renamed, (1,)) for states in (circle, line)]
+    assert found[0].p_fwer.item() <= 0.01
+    assert found[0].r2.item() > found[0].rivals["quadratic"].item()
+    assert found[1].rivals["quadratic"].item() > found[1].r2.item()
+
+
+def test_confirmation_predicts_new_prompts_and_unseen_items() -> None:
+    claim = Claim(DOMAINS["days"], "item")
+    labels, new = (Labels.of(claim, claim.prompts(part, 0, 0)) for part in ("discovery", "confirmation"))
+    generator = torch.Generator().manual_seed(1)
+
+    def states(of: Labels) -> torch.Tensor:
+        noise = torch.randn(len(of.label), 10, generator=generator) * 0.05
+        return torch.cat([planes.circles(of.label, (1,), 7).float(), noise], dim=1)
+
+    found = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
+    assert found.r2 > 0.9
+    assert found.low <= found.r2 <= found.high
+    assert found.angle_error < 0.2
+    assert found.points.shape == (len(new.label), 2)
