@@ -22,7 +22,6 @@ from llm_probe.domains import Domain
 from llm_probe.prompts import question
 from llm_probe.reference import (
     IGNORED,
-    LARGEST_OPERAND,
     Recipe,
     Stream,
     answer_logits,
@@ -169,6 +168,11 @@ def measure(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict
     for domain in reference_domains():
         published = accuracy(model, tokenizer, domain, published=True)
         full = accuracy(model, tokenizer, domain, published=False)
-        table[domain.name] = {"published": published, "full": full, "largest operand": LARGEST_OPERAND - 1}
+        table[domain.name] = {"published": published, "full": full}
     perplexity, unigram = english_perplexity(model, tokenizer)
-    return {"held-out accuracy": table, "english perplexity": perplexity, "unigram perplexity": unigram}
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "held-out accuracy": table,
+        "english perplexity": perplexity,
+        "unigram perplexity": unigram,
+    }

@@ -1,0 +1,65 @@
+"""Train the reference language model, measure it, and write it with its card.
+
+    python scripts/train_reference_lm.py                      as committed: about 40 minutes on one CPU core
+    python scripts/train_reference_lm.py --recipe.seed 1 --out /tmp/another
+
+Interrupted, the same command goes on from the last checkpoint in --work.
+"""
+
+import _root
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import tyro
+
+from llm_probe.models import REFERENCE_FOLDER
+from llm_probe.reference import Recipe
+from llm_probe.reference_card import card
+from llm_probe.reference_train import measure, train
+from llm_probe.table import write_atomic
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how to train."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    """What is trained."""
+    out: Path = REFERENCE_FOLDER
+    """Folder of the finished model."""
+    work: Path = Path("work/reference")
+    """Folder of checkpoints and the log."""
+    threads: int = 1
+    """CPU threads; the committed weights were trained with one."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__)
+    torch.set_num_threads(options.threads)
+    started = time.monotonic()
+    try:
+        model, tokenizer = train(options.recipe, options.work)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from {options.work}", file=sys.stderr)
+        return 130
+    print(f"trained in {(time.monotonic() - started) / 60:.1f} minutes; measuring")
+    measured = measure(model, tokenizer)
+    model.config.dtype = torch.float32
+    model.save_pretrained(options.out)
+    tokenizer.save_pretrained(options.out)
+    write_atomic(options.out / "measured.json", json.dumps(measured, indent=1) + "\n")
+    write_atomic(options.out / "README.md", card(options.recipe, measured))
+    print(card(options.recipe, measured))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
