@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from llm_probe import dimensions, planes
 from llm_probe import scan as period_scan
 from llm_probe.claims import Claim, Labels
+from llm_probe.closure import class_means, closure
 from llm_probe.nulls import Renamed
 from llm_probe.planes import PENALTIES, Confirmation, PlaneSearch
 from llm_probe.rows import Evidence, circle_rows, dimension_rows, plane_rows, scan_rows
@@ -55,8 +57,10 @@ class Best:
     angle_error: float
     p_fwer: float
     p_period: int | float | None
-    rival_r2: float
-    """The parabola in the label, same cell, discovery prompts."""
+    parabola_r2: float
+    """The rival with the order but no closure: a parabola in the label, same cell, discovery prompts."""
+    closure: float | None
+    """Items only; discovery against confirmation prompts of the same cell (`closure`)."""
     layers_held: tuple[int, ...]
     published: Published | None
     n_discovery: int
@@ -79,14 +83,15 @@ def analyse(
     """Choose on the discovery prompts, confirm once, and lay out the rows."""
     frequencies = claim.tested_frequencies
     smoothers = [RidgeSmoother.of(states.discovery[:, cell]) for cell in range(len(states.cells))]
+    adjusted = dimensions.adjusted_states(states.discovery, labels)
     evidence = Evidence(
         claim,
         weights,
         states,
         labels,
         planes.search(smoothers, labels, renamed, frequencies),
-        dimensions.search(states.discovery, labels, renamed, frequencies),
-        period_scan.scan(smoothers, labels, frequencies, seed) if claim.is_arithmetic else None,
+        dimensions.search(adjusted, labels, renamed, frequencies),
+        period_scan.scan(adjusted, labels, frequencies, seed) if claim.is_arithmetic else None,
         None if states.class_means is None else torch.stack([class_mean_r2(means) for means in states.class_means]),
     )
     cell, column = choose(evidence.planes, evidence.scan)
@@ -100,7 +105,7 @@ def analyse(
         seed,
     )
     return Findings(
-        _best(evidence, cell, column, confirmed, len(new_labels.label)),
+        _best(evidence, cell, column, confirmed, new_labels),
         (*plane_rows(evidence), *dimension_rows(evidence)),
         tuple(circle_rows(evidence)),
         tuple(scan_rows(evidence)),
@@ -122,7 +127,7 @@ def choose(found: PlaneSearch, scanned: Scan | None) -> tuple[int, int]:
     return index // score.shape[1], index % score.shape[1]
 
 
-def _best(evidence: Evidence, cell: int, column: int, confirmed: Confirmation, n_confirmation: int) -> Best:
+def _best(evidence: Evidence, cell: int, column: int, confirmed: Confirmation, new_labels: Labels) -> Best:
     found, cells = evidence.planes, evidence.states.cells
     held = {cells[index][0] for index in torch.nonzero((found.p_fwer <= ALPHA).any(dim=1))[:, 0].tolist()}
     layer, site, position = cells[cell]
@@ -139,12 +144,27 @@ def _best(evidence: Evidence, cell: int, column: int, confirmed: Confirmation, n
         angle_error=confirmed.angle_error,
         p_fwer=float(found.p_fwer[cell, column]),
         p_period=evidence.scan.p_period if evidence.scan else None,
-        rival_r2=float(found.rivals["quadratic"][cell]),
+        parabola_r2=float(found.rivals["quadratic"][cell]),
+        closure=_closure(evidence, new_labels, cell),
         layers_held=tuple(sorted(held)),
         published=_published(evidence),
         n_discovery=len(evidence.labels.label),
-        n_confirmation=n_confirmation,
+        n_confirmation=len(new_labels.label),
     )
+
+
+def _closure(evidence: Evidence, new_labels: Labels, cell: int) -> float | None:
+    if evidence.claim.quantity == "sum":
+        return None
+    halves = (
+        class_means(states[:, cell], labels.label, labels.period)
+        for states, labels in (
+            (evidence.states.discovery, evidence.labels),
+            (evidence.states.confirmation, new_labels),
+        )
+    )
+    value = closure(*halves)
+    return None if math.isnan(value) else value
 
 
 def _published(evidence: Evidence) -> Published | None:

@@ -53,6 +53,8 @@ class ProbeConfig:
     """The same pass over the same architecture with random weights."""
     behaviour: bool = True
     """Ask the model for the answers too."""
+    behaviour_prompts: int = 60
+    """Questions asked a domain, part and grid."""
     chat: bool = False
     """Wrap each prompt in the tokenizer's chat template, thinking off."""
     seed: int = 0

@@ -25,7 +25,7 @@ from torch import Tensor
 from llm_probe.claims import Labels
 from llm_probe.nulls import Renamed, corrected_p, units_carry
 from toy import fourier
-from toy.regression import aicc_gain, drop_zero, heldout_least_squares, orthonormal, partial_r2, residual, rival_columns
+from toy.regression import aicc_gain, drop_zero, heldout_least_squares, orthonormal, residual, rival_columns
 
 FAMILIES = ("fourier", "linear", "quadratic", "cubic", "sawtooth", "polynomial_total")
 RENAMINGS_AT_ONCE = 8
@@ -93,28 +93,34 @@ def family_columns(labels: Labels, family: str) -> Float[Tensor, "n c"]:
     return rival_columns(shifted, int(shifted.max()) + 1, "quadratic")
 
 
+def adjusted_states(states: Float[Tensor, "n cells d"], labels: Labels) -> Float[Tensor, "n cells d"]:
+    """Residuals of the fixed nuisances, float32: projected in float64, cell by cell to spare memory."""
+    fixed = fixed_nuisances(labels).to(states.device)
+    return torch.stack([residual(cell.double(), fixed).float() for cell in states.unbind(dim=1)], dim=1)
+
+
 def search(
-    states: Float[Tensor, "n cells d"],
+    responses: Float[Tensor, "n cells d"],
     labels: Labels,
     renamed: Renamed,
     frequencies: tuple[int, ...],
 ) -> DimensionSearch:
-    """Partial R² of all dimensions and frequencies, rivals, and corrected p."""
-    n, cells, d = states.shape
+    """Partial R² of all dimensions and frequencies, rivals, and corrected p; `responses` from `adjusted_states`."""
+    n, cells, d = responses.shape
     fixed = fixed_nuisances(labels)
-    responses = residual(states.reshape(n, -1).double(), fixed.to(states.device))
+    responses = responses.reshape(n, -1)
     magnitude = Magnitude(labels)
     carry = units_carry(labels.first, labels.offset) & labels.has_digits
     extra = orthonormal(drop_zero(residual(magnitude.columns(labels.total, carry), fixed)))
     nuisances = torch.cat([fixed, extra], dim=1)
-    adjusted = residual(responses, extra.to(states.device))
+    adjusted = responses - (extra.to(responses) @ (extra.to(responses).T @ responses))
     blocks = [_frequency_basis(labels.label, k, labels.period, nuisances) for k in frequencies]
     r2 = torch.stack([_share(adjusted, block) for block in blocks])
     rivals, parameters = {}, {"fourier": max((block.shape[1] for block in blocks), default=0) + (len(blocks) > 1)}
     for family in FAMILIES[1:]:
         columns = residual(family_columns(labels, family), nuisances)
         parameters[family] = orthonormal(drop_zero(columns)).shape[1]
-        rivals[family] = partial_r2(adjusted, columns.to(states.device), nuisances.to(states.device)).view(cells, d)
+        rivals[family] = _share(adjusted, orthonormal(drop_zero(columns))).view(cells, d)
     maxima = null_maxima(responses, labels, renamed, frequencies, fixed)
     return DimensionSearch(
         r2.view(-1, cells, d).cpu(),
@@ -146,7 +152,7 @@ def _frequency_basis(
 
 def _share(responses: Float[Tensor, "n r"], basis: Float[Tensor, "n c"]) -> Float[Tensor, " r"]:
     total = responses.square().sum(dim=0)
-    return (basis.to(responses.device).T @ responses).square().sum(dim=0) / total.clamp_min(1e-300)
+    return (basis.to(responses).T @ responses).square().sum(dim=0) / total.clamp_min(1e-300)
 
 
 def null_maxima(
@@ -172,11 +178,11 @@ def null_maxima(
     for totals, carry in zip(
         renamed.total.split(RENAMINGS_AT_ONCE), renamed.carry.split(RENAMINGS_AT_ONCE), strict=True
     ):
-        extra = _whitened(_without(magnitude.columns(totals, carry), fixed))
+        extra = whitened(without(magnitude.columns(totals, carry), fixed))
         pairs = [fourier.circle((totals % labels.period).flatten(), k, labels.period) for k in frequencies]
-        waves = _without(torch.cat([pair.unflatten(0, totals.shape) for pair in pairs], dim=2), fixed)
+        waves = without(torch.cat([pair.unflatten(0, totals.shape) for pair in pairs], dim=2), fixed)
         waves = waves - extra @ (extra.transpose(1, 2) @ waves)
-        basis = torch.cat([extra, *(_whitened(pair) for pair in waves.split(2, dim=2))], dim=2)
+        basis = torch.cat([extra, *(whitened(pair) for pair in waves.split(2, dim=2))], dim=2)
         squared = (basis.transpose(1, 2).float().to(single.device) @ single).square()
         left = total - squared[:, : extra.shape[2]].sum(dim=1)
         explained = squared[:, extra.shape[2] :].unflatten(1, (len(frequencies), 2)).sum(dim=2).amax(dim=1)
@@ -184,11 +190,12 @@ def null_maxima(
     return torch.cat(maxima).double().cpu()
 
 
-def _without(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "b n c"]:
+def without(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "b n c"]:
+    """Every batch's columns without what the orthonormal `fixed` basis explains."""
     return columns - fixed @ (fixed.T @ columns)
 
 
-def _whitened(columns: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+def whitened(columns: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
     """Orthonormal columns of the same span, batch by batch; where the rank is short, zeros (a Nyquist sine)."""
     values, vectors = torch.linalg.eigh(columns.transpose(1, 2) @ columns / columns.shape[1])
     inverse = torch.where(values > 1e-9, values.clamp_min(1e-300).rsqrt(), 0.0) / columns.shape[1] ** 0.5

@@ -206,7 +206,7 @@ DOMAINS: dict[str, Domain] = {
     "notes": _calendar("notes", "semitones", NOTES),
     "zodiac": _calendar("zodiac", "signs", ZODIAC),
     "seasons": _calendar("seasons", "seasons", ("spring", "summer", "autumn", "winter")),
-    "numbers": _linear("numbers", _numbers(1, 12)),
+    "numbers": _linear("numbers", _numbers(1, 9)),
     "planets": _linear("planets", PLANETS),
     "sizes": _linear("sizes", SIZES),
     "grades": _linear("grades", GRADES),

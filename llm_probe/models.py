@@ -124,10 +124,21 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedMode
 
 def randomised(loaded: LoadedModel, seed: int) -> LoadedModel:
     """The same architecture, tokenizer, dtype and device with freshly drawn weights: the null model."""
+    return twin(loaded, seed)()
+
+
+def twin(loaded: LoadedModel, seed: int) -> Callable[[], LoadedModel]:
+    """What makes the null model, without holding on to the model it is the null of: two may not fit in memory."""
     family: Any = type(loaded.model)
-    model = _fresh(lambda: family(copy.deepcopy(loaded.model.config)), seed)
-    model = model.to(loaded.device, loaded.dtype).requires_grad_(False).eval()
-    return _mapped(model, loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
+    config = copy.deepcopy(loaded.model.config)
+    rest = (loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
+    device, dtype = loaded.device, loaded.dtype
+
+    def make() -> LoadedModel:
+        model = _fresh(lambda: family(config), seed).to(device, dtype).requires_grad_(False).eval()
+        return _mapped(model, *rest)
+
+    return make
 
 
 def check_layers(loaded: LoadedModel, layers: Sequence[int]) -> None:

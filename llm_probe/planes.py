@@ -25,9 +25,6 @@ from toy.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2, 
 PENALTIES = (0.01, 1.0, 100.0)
 """Ridge penalties as multiples of the median squared singular value; the search is corrected over them."""
 
-RIVALS = ("quadratic", "polynomial_total")
-"""Two-parameter families that a circle must beat: a parabola in the label, and one in the integer result."""
-
 
 @dataclass(frozen=True)
 class PlaneSearch:
@@ -69,7 +66,7 @@ def search(
     units = labels.groups("unit")
     assert units is not None, "a claim has at least two operand pairs or items"
     folds = {by: labels.groups(by) for by in ("template", "residue")}
-    rivals = {family: rival_targets(labels, family).to(device) for family in RIVALS}
+    rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
     null_maxima = torch.full((len(renamed.total),), -torch.inf, dtype=torch.float64)
     found: list[dict[str, Tensor]] = []
     for smoother in smoothers:
@@ -85,7 +82,7 @@ def search(
         stacked["angle_error"],
         stacked.get("template"),
         stacked.get("residue"),
-        {family: stacked[family] for family in RIVALS},
+        {family: stacked[family] for family in rivals},
         stacked["points"],
     )
 
@@ -112,11 +109,10 @@ def _cell(
             base = baseline_residuals(targets, groups)
             left = [plane_r2(errors, base) for errors in smoother.heldout_path(targets, groups, PENALTIES)]
             result[by] = torch.stack(left).gather(0, penalty[None])[0]
-    for family, columns_of in rivals.items():
-        baseline = baseline_residuals(columns_of, units)
-        result[family] = torch.stack(
-            [plane_r2(errors, baseline)[0] for errors in smoother.heldout_path(columns_of, units, PENALTIES)]
-        ).max()
+    for family, columns in rivals.items():
+        base = baseline_residuals(columns, units)
+        left = [plane_r2(errors, base)[0] for errors in smoother.heldout_path(columns, units, PENALTIES)]
+        result[family] = torch.stack(left).max()
     return result
 
 
@@ -153,15 +149,20 @@ def _null_maxima(
     return best.double()
 
 
-def rival_targets(labels: Labels, family: str) -> Float[Tensor, "n 2"]:
-    """Two columns of equal variance that span a parabola in the label, or in the integer result."""
-    value = labels.label if family == "quadratic" else labels.total - labels.total.min()
-    span = labels.period if family == "quadratic" else int(value.max()) + 1
-    columns = rival_columns(value, span, "quadratic")
-    centred = columns - columns.mean(dim=0)
-    # Orthogonal and of equal length, as cosine and sine are: neither column may dominate the R².
-    basis = torch.linalg.qr(centred).Q
-    return basis * len(basis) ** 0.5
+def rival_targets(labels: Labels) -> dict[str, Float[Tensor, "n 2"]]:
+    """Families of two columns, as a plane has, read from the same activations.
+
+    `quadratic`: a parabola in the label; for sums also `polynomial_total`, one in the integer result.
+    """
+    families = {"quadratic": _parabola(labels.label)}
+    return families | ({"polynomial_total": _parabola(labels.total)} if labels.quantity == "sum" else {})
+
+
+def _parabola(values: Int[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+    """Orthogonal columns of equal length that span x and x², as cosine and sine are: neither dominates the R²."""
+    shifted = values - values.min()
+    columns = rival_columns(shifted, int(shifted.max()) + 1, "quadratic")
+    return torch.linalg.qr(columns - columns.mean(dim=0)).Q * len(values) ** 0.5
 
 
 @dataclass(frozen=True)

@@ -1,44 +1,32 @@
-"""The main job: every claim under trained and random weights, cell by cell, to one result.
+"""The main job: every claim under trained and random weights, to verdicts, tables and a page.
 
-    claims  ->  states (one streaming pass each)  ->  findings (trained | random)  ->  verdicts, tables, page
-
-A cell that is on disk is not computed again. The random-weights model is made only when a cell needs it.
+claims  ->  Job (trained)  ->  findings, answers  ->  Job (random)  ->  findings  ->  verdicts and tables
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from llm_probe import nulls, table
-from llm_probe.activations import ReadPlan
-from llm_probe.analysis import Findings, analyse
-from llm_probe.behaviour import behaviour_rows, example_rows, score
-from llm_probe.claims import Claim, Labels, claims_of
+from llm_probe.claims import Claim, claims_of
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain, resolve
-from llm_probe.errors import InputError
-from llm_probe.models import LoadedModel, check_layers, load, randomised, wrap
+from llm_probe.job import Job
+from llm_probe.models import LoadedModel, load, wrap
 from llm_probe.own import load_domain, load_prompts
-from llm_probe.prompts import Prompt, published_grid, question_set
 from llm_probe.provenance import provenance
-from llm_probe.states import GRID_LIMIT, read
-from llm_probe.store import Behaviour, Store, weights_fingerprint
+from llm_probe.store import Store
 from llm_probe.table import Weights
 from llm_probe.verdicts import accuracy_of, verdict_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-BEHAVIOUR_PROMPTS = 120
-"""Questions a part and grid that the model is asked to answer."""
 
 
 @dataclass(frozen=True)
@@ -122,122 +110,40 @@ def _published_only(domain: Domain) -> Domain:
     return replace(domain, questions=first(domain.questions), statements=first(domain.statements))
 
 
-def run(config: ProbeConfig, claims: Sequence[Claim], loader: Any, store: Store, command: str = "") -> ProbeResult:
-    """Probe the claims one after the other; a line or a bar tells where it is."""
+def run(
+    config: ProbeConfig, claims: Sequence[Claim], make: Callable[[], LoadedModel], store: Store, command: str = ""
+) -> ProbeResult:
+    """Probe the claims: the trained weights first, then what it can do, then its random twin."""
     started = time.monotonic()
-    job = _Job(config, loader(), store)
-    verdicts, findings, behaviours = [], [], {}
-    bar = tqdm(claims, unit="claim", disable=None)
-    for claim in bar:
-        bar.set_description(claim.name)
-        trained = job.findings(claim, "trained")
-        random = job.findings(claim, "random") if config.random_control else None
-        if claim.quantity == "sum" and claim.domain.name not in behaviours:
-            behaviours[claim.domain.name] = job.behaviour(claim)
-        answered = behaviours.get(claim.domain.name) if claim.quantity == "sum" else None
-        verdicts.append(
-            verdict_row(
-                claim,
-                trained.best,
-                random.best if random else None,
-                accuracy_of(list(answered.rows)) if answered else None,
-                nulls.smallest_p(job.token_counts(claim), claim, config.renamings),
-                job.loaded.d_model * len(job.layers) * len(config.site),
-            )
+    job = Job(config, store, make)
+    trained = job.all_findings(claims)
+    answers = job.all_behaviour(claims)
+    smallest = [nulls.smallest_p(job.token_counts(claim), claim, config.renamings) for claim in claims]
+    searched = job.loaded.d_model * len(job.layers) * len(config.site)
+    record = provenance(config, job.loaded, job.layers, command)
+    random = job.untrained().all_findings(claims) if config.random_control else [None] * len(claims)
+    verdicts = [
+        verdict_row(
+            claim,
+            found.best,
+            control.best if control else None,
+            accuracy_of(answers[claim.domain.name].rows)
+            if claim.quantity == "sum" and claim.domain.name in answers
+            else None,
+            smallest_p,
+            searched,
         )
-        findings += [found for found in (trained, random) if found is not None]
-    frames = {
-        "r2_table": [row for found in findings for row in found.rows],
+        for claim, found, control, smallest_p in zip(claims, trained, random, smallest, strict=True)
+    ]
+    both = [found for pair in zip(trained, random, strict=True) for found in pair if found is not None]
+    rows = {
+        "r2_table": [row for found in both for row in found.rows],
         "verdicts": verdicts,
-        "behaviour": [row for entry in behaviours.values() for row in entry.rows],
-        "circles": [row for found in findings for row in found.circles],
-        "scan": [row for found in findings for row in found.scan],
-        "examples": [row for entry in behaviours.values() for row in entry.examples],
+        "behaviour": [row for entry in answers.values() for row in entry.rows],
+        "circles": [row for found in both for row in found.circles],
+        "scan": [row for found in both for row in found.scan],
+        "examples": [row for entry in answers.values() for row in entry.examples],
     }
-    return ProbeResult(
-        {name: table.frame(entries, table.TABLES[name]) for name, entries in frames.items()},
-        provenance(config, job.loaded, job.layers, verdicts, time.monotonic() - started, command),
-    )
-
-
-class _Job:
-    """One model, its random twin, and the cells of a run."""
-
-    def __init__(self, config: ProbeConfig, loaded: LoadedModel, store: Store) -> None:
-        self.config, self.loaded, self.store = config, loaded, store
-        self.layers = tuple(config.layers) or tuple(range(len(loaded.layers)))
-        check_layers(loaded, self.layers)
-
-    @cached_property
-    def random(self) -> LoadedModel:
-        return randomised(self.loaded, self.config.seed + 1)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        return weights_fingerprint(self.loaded.model)
-
-    def token_counts(self, claim: Claim) -> list[int]:
-        """Tokens of each item: the renaming null exchanges items of equal length only."""
-        if claim.is_arithmetic:
-            return []
-        return [
-            len(self.loaded.tokenizer(" " + item, add_special_tokens=False)["input_ids"]) for item in claim.domain.items
-        ]
-
-    def findings(self, claim: Claim, weights: Weights) -> Findings:
-        """Read and analyse one claim, unless its cell is there."""
-        key = self._key(claim, weights)
-        return self.store.findings(key, lambda: self._analyse(claim, weights))
-
-    def _key(self, claim: Claim, weights: str) -> str:
-        # The claim's own content, so that a changed domain file is another cell; the other domains do not matter.
-        config = replace(self.config, domains=(), moduli=(), domain_file=(), prompt_file=(), layers=self.layers)
-        return config.hash(claim=repr(claim), weights=weights, fingerprint=self.fingerprint)
-
-    def _analyse(self, claim: Claim, weights: Weights) -> Findings:
-        config = self.config
-        loaded = self.loaded if weights == "trained" else self.random
-        parts = [claim.prompts("discovery", config.prompts, config.seed)]
-        parts.append(claim.prompts("confirmation", config.prompts // 2, config.seed))
-        if min(len(part) for part in parts) < claim.period:
-            raise InputError(f"{claim.name} has {len(parts[0])} prompts for {claim.period} labels: give more prompts")
-        plan = ReadPlan(self.layers, config.site, self._positions(claim, parts[0][0]))
-        states = read(loaded, claim, parts[0], parts[1], plan, chat=config.chat, batch_tokens=config.batch_tokens)
-        labels, new_labels = (Labels.of(claim, part) for part in parts)
-        renamed = nulls.rename(claim, labels, self.token_counts(claim), config.renamings, config.seed)
-        return analyse(claim, weights, states, labels, new_labels, renamed, config.seed)
-
-    def _positions(self, claim: Claim, prompt: Prompt) -> tuple[table.Position, ...]:
-        if not self.config.position:
-            return claim.default_positions
-        there: tuple[table.Position, ...] = tuple(
-            place for place in self.config.position if place == "last" or place in prompt.spans
-        )
-        if not there:
-            raise InputError(
-                f"prompts of {claim.name} have no position {' or '.join(self.config.position)}: "
-                f"they have last, {', '.join(prompt.spans)}"
-            )
-        return there
-
-    def behaviour(self, claim: Claim) -> Behaviour | None:
-        """Ask the questions of a domain; None where nothing can be asked."""
-        if not self.config.behaviour or self.loaded.is_encoder:
-            return None
-        return self.store.behaviour(self._key(claim, "behaviour"), lambda: self._ask(claim.domain))
-
-    def _ask(self, domain: Domain) -> Behaviour:
-        parts = ("discovery", "confirmation", "causal")
-        wide = [prompt for part in parts for prompt in question_set(domain, part, BEHAVIOUR_PROMPTS, self.config.seed)]
-        found = self._answers(domain, "decoupled", wide)
-        if domain.period > GRID_LIMIT:
-            return found
-        grid = published_grid(domain)
-        narrow = self._answers(domain, "published", grid[:: max(1, len(grid) // BEHAVIOUR_PROMPTS)])
-        return Behaviour(narrow.rows + found.rows, found.examples)
-
-    def _answers(self, domain: Domain, grid: Literal["published", "decoupled"], prompts: list[Prompt]) -> Behaviour:
-        scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
-        return Behaviour(
-            tuple(behaviour_rows(domain, grid, prompts, scored)), tuple(example_rows(domain, prompts, scored))
-        )
+    record["n_prompts"] = sum(found.best.n_discovery + found.best.n_confirmation for found in both)
+    record["seconds"] = round(time.monotonic() - started, 1)
+    return ProbeResult({name: table.frame(rows[name], kind) for name, kind in table.TABLES.items()}, record)

@@ -22,6 +22,7 @@ import numpy as np
 from llm_probe.domains import Domain
 
 Part = Literal["discovery", "confirmation", "causal"]
+Grid = Literal["published", "decoupled"]
 PARTS: tuple[Part, ...] = ("discovery", "confirmation", "causal")
 PAIR_SHARE: dict[Part, tuple[float, float]] = {
     "discovery": (0.0, 0.5),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,20 +10,12 @@ from typing import Any
 
 from llm_probe.config import ProbeConfig
 from llm_probe.models import LoadedModel
-from llm_probe.table import VerdictRow
 
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "pandas")
 
 
-def provenance(
-    config: ProbeConfig,
-    loaded: LoadedModel,
-    layers: tuple[int, ...],
-    verdicts: Sequence[VerdictRow],
-    seconds: float,
-    command: str,
-) -> dict[str, Any]:
-    """The content of run.json."""
+def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...], command: str) -> dict[str, Any]:
+    """The content of run.json, but for the number of prompts and the time, which the end of the run knows."""
     return {
         "model": config.model,
         "revision": loaded.revision,
@@ -35,8 +26,6 @@ def provenance(
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "attention": getattr(loaded.model.config, "_attn_implementation", None),
-        "n_prompts": sum(row.n_discovery + row.n_confirmation for row in verdicts) * (1 + config.random_control),
-        "seconds": round(seconds, 1),
         "control": "same architecture, random weights" if config.random_control else None,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command,

@@ -28,7 +28,8 @@ Every answer token and the end of the answer are the arg-max (teacher-forced), o
 |---|---:|---:|---:|---:|
 {rows}
 
-English perplexity per token on held-out topics: {perplexity:.1f}; a unigram model of the training topics: {unigram:.0f}.
+English perplexity per token on held-out topics: {perplexity:.1f}; a unigram model of the training topics has
+{unigram:.0f}.
 
 ## Made by
 

@@ -148,9 +148,11 @@ def circle_rows(evidence: Evidence) -> Iterator[CircleRow]:
 
 
 def scan_rows(evidence: Evidence) -> Iterator[ScanRow]:
-    """R² at every scanned period of every cell."""
+    """Variance share at every scanned period of every cell."""
     if evidence.scan is None:
         return
     for cell, (layer, site, position) in enumerate(evidence.states.cells):
-        for frequency, r2 in zip(evidence.scan.frequencies.tolist(), evidence.scan.r2[cell].tolist(), strict=True):
-            yield ScanRow(evidence.weights, evidence.claim.domain.name, layer, site, position, 1 / frequency, r2)
+        for frequency, share in zip(
+            evidence.scan.frequencies.tolist(), evidence.scan.share[cell].tolist(), strict=True
+        ):
+            yield ScanRow(evidence.weights, evidence.claim.domain.name, layer, site, position, 1 / frequency, share)

@@ -7,7 +7,7 @@ bounded by `--prompts` and freed before the next claim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,8 @@ GRID_LIMIT = 64
 """Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
 
 Cell = tuple[int, Site, Position]
+Batches = Iterator[tuple[Tensor, Tensor]]
+"""(indices (rows,), states (rows, cells, d)) batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ def read(
     *,
     chat: bool = False,
     batch_tokens: int | None = None,
+    on_prompts: Callable[[int], None] = lambda count: None,
 ) -> States:
-    """Run every prompt of a claim through the model."""
+    """Run every prompt of a claim through the model; `on_prompts` is told how many more are done."""
 
     def batches(prompts: Sequence[Prompt]):
         encoded = encode(loaded.tokenizer, prompts, chat=chat)
-        return stream(loaded, encoded, plan, batch_tokens=batch_tokens)
+        for batch in stream(loaded, encoded, plan, batch_tokens=batch_tokens):
+            on_prompts(len(batch[0]))
+            yield batch
 
     together = [*discovery, *confirmation]
     kept = rows(batches(together), len(together))

@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from torch import nn
 
@@ -21,7 +20,8 @@ from llm_probe.analysis import Best, Findings, Published
 from llm_probe.errors import InputError
 from llm_probe.table import BehaviourRow, CircleRow, ExampleRow, R2Row, ScanRow, write_atomic
 
-T = TypeVar("T")
+CELL_VERSION = 1
+"""Raise it when a change alters a cell's numbers or fields: cells of other versions are then not read."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Store:
         )
 
     def _cell(self, key: str, make: Callable[[], dict]) -> dict:
-        path = self.folder / f"{key}.json" if self.folder else None
+        path = self.folder / f"v{CELL_VERSION}-{key}.json" if self.folder else None
         if path is not None and path.exists():
             return json.loads(path.read_text(encoding="utf-8"))
         text = json.dumps(make())

@@ -7,7 +7,7 @@ Every result of this package is a tidy table; figures and the page read nothing 
     verdicts.csv    VerdictRow    one claim: domain x quantity
     behaviour.csv   BehaviourRow  can the model do the task: domain x grid x template
     circles.csv     CircleRow     class means on the best plane of a layer
-    scan.csv        ScanRow       held-out R² of planes at other periods than the domain's own
+    scan.csv        ScanRow       variance share at the domain's own period and at others
     examples.csv    ExampleRow    three prompts with the model's answers
 """
 
@@ -95,7 +95,9 @@ class VerdictRow:
     p_fwer: float
     """Renaming null, corrected over everything searched."""
     p_period: int | float | None
-    """Does this period stand out among its neighbours; None where the sums span too few periods to ask."""
+    """Does this period stand out in the variance spectrum; None where the sums span too few periods to ask."""
+    closure: float | None
+    """Items only: 1 if the last item is next to the first, 0 if they are as far apart as opposite ones."""
     best_dim: int | None
     best_dim_layer: int | None
     best_dim_frequency: int | None
@@ -151,7 +153,7 @@ class CircleRow:
 
 @dataclass(frozen=True)
 class ScanRow:
-    """Held-out R² of the best plane at one period, on the discovery prompts of a domain."""
+    """Share of the residual stream's variance at one period of the integer result, discovery prompts."""
 
     weights: Weights
     domain: str

@@ -5,21 +5,27 @@
 1. the best plane beats the renaming null, corrected over all that was searched (p <= 0.01);
 2. it holds on confirmation prompts: the lower end of the 95 % interval is above 0 …
 3. … and above the upper end of what the same search reaches with random weights;
-4. for items: no parabola in the item's index is read better when an item is left out (an order that does not close);
-5. where operands span many periods: the claim's own period stands out among its neighbours (p <= 0.01).
+4. for items: no parabola in the item's index is read better when an item is left out, and the order closes - the
+   last item is nearer to the first than half way from opposite to adjacent (`closure` >= 0.5);
+5. where operands span many periods: the own period stands out in the variance spectrum (`scan`, p <= 0.01).
 
-`refuted`: 1 or 4 fails clearly (p > 0.05, or a rival is better). Anything between is `undetermined`, and so is a
-claim the null cannot decide because its items have too few orders.
+`refuted`: 1 or 4 fails clearly (p > 0.05, a parabola is better, or the ends are apart). Anything between is
+`undetermined`, and so is a claim the null cannot decide because its items have too few orders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llm_probe.analysis import ALPHA, Best
+from llm_probe.behaviour import wilson
 from llm_probe.claims import Claim
 from llm_probe.table import BehaviourRow, Quantity, Verdict, VerdictRow
 from toy.fourier import noise_maximum
 
 CLEARLY_NOT = 0.05
+CLOSED = 0.5
+"""Half way between ends as far apart as opposite items (0) and ends that are neighbours (1)."""
 
 
 def judge(  # noqa: PLR0911 - one return a reason
@@ -34,15 +40,20 @@ def judge(  # noqa: PLR0911 - one return a reason
         return "refuted", f"no plane beats renamed labels{published}"
     if trained.p_fwer > ALPHA:
         return "undetermined", f"p between {ALPHA} and {CLEARLY_NOT}{published}"
-    if quantity == "item" and trained.rival_r2 >= trained.discovery_r2:
-        numbers = f"a parabola reaches {trained.rival_r2:.2f} where the circle has {trained.discovery_r2:.2f}"
-        return "refuted", f"explained by order, which does not close: {numbers}"
+    if quantity == "item":
+        if trained.parabola_r2 >= trained.discovery_r2:
+            numbers = f"a parabola has R² {trained.parabola_r2:.2f} where the circle has {trained.discovery_r2:.2f}"
+            return "refuted", f"explained by order: {numbers}"
+        if trained.closure is None or trained.closure <= 0:
+            return "refuted", "ordered, but it does not close: the last item is not next to the first"
+        if trained.closure < CLOSED:
+            return "undetermined", f"ordered, and half closed: {trained.closure:.2f}, where a circle has 1 and a line 0"
     if trained.r2_low <= 0:
         return "undetermined", "does not hold on the confirmation prompts"
     if random is not None and trained.r2_low <= random.r2_high:
         return "undetermined", f"random weights reach {random.r2:.2f} too"
     if trained.p_period is not None and trained.p_period > ALPHA:
-        return "undetermined", "other periods are read as well: the number is there, not its residue alone"
+        return "undetermined", "other periods are as strong: the integer is there, not its residue alone"
     if random is None:
         return "undetermined", "beats its null, but no random-weights control was run"
     return "supported", f"{'holds' if trained.frequency == 1 else f'k = {trained.frequency} holds'} on new prompts"
@@ -90,6 +101,7 @@ def verdict_row(
         random_angle_error=random.angle_error if random else None,
         p_fwer=trained.p_fwer,
         p_period=trained.p_period,
+        closure=trained.closure,
         best_dim=published.dim if published else None,
         best_dim_layer=published.layer if published else None,
         best_dim_frequency=published.frequency if published else None,
@@ -114,10 +126,8 @@ def ranges(layers: tuple[int, ...]) -> str:
     return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
-def accuracy_of(rows: list[BehaviourRow]) -> tuple[float, float, float] | None:
+def accuracy_of(rows: Sequence[BehaviourRow]) -> tuple[float, float, float] | None:
     """Exact match over every template of the decoupled grid, with its Wilson interval; None without behaviour."""
-    from llm_probe.behaviour import wilson
-
     asked = sum(row.n_prompts for row in rows if row.grid == "decoupled")
     if not asked:
         return None

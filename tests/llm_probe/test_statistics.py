@@ -7,8 +7,9 @@ import torch
 
 from llm_probe import dimensions, nulls, planes, scan
 from llm_probe.claims import Claim, Labels
+from llm_probe.closure import closure
 from llm_probe.domains import DOMAINS, modular
-from toy.regression import RidgeSmoother
+from toy.regression import RidgeSmoother, drop_zero, orthonormal, partial_r2, residual
 
 D_MODEL = 48
 
@@ -43,7 +44,7 @@ def arithmetic() -> tuple[Claim, Labels, nulls.Renamed]:
 
 
 def test_digit_renaming_keeps_digit_count_zero_and_the_modulus(arithmetic) -> None:
-    claim, labels, renamed = arithmetic
+    claim, _, renamed = arithmetic
     assert renamed.total.shape == (99, 400)
     assert int(renamed.total.min()) >= 20
     assert int(renamed.total.max()) <= 198
@@ -84,10 +85,11 @@ def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
     assert found.p_fwer[1, 1].item() == pytest.approx(0.01)
     assert found.p_fwer[0].min().item() > 0.05
     assert int(found.r2.argmax()) == 1 * 3 + 1
-    by_dimension = dimensions.search(states, labels, renamed, claim.tested_frequencies)
+    adjusted = dimensions.adjusted_states(states, labels)
+    by_dimension = dimensions.search(adjusted, labels, renamed, claim.tested_frequencies)
     assert set(by_dimension.r2[1, 1].topk(2).indices.tolist()) == {5, 9}
     assert by_dimension.p_fwer(by_dimension.r2[1, 1, 5]).item() == pytest.approx(0.01)
-    scanned = scan.scan(smoothers, labels, claim.tested_frequencies)
+    scanned = scan.scan(adjusted, labels, claim.tested_frequencies)
     assert scanned.p_period <= 0.01
     assert int(scanned.prominence.argmax()) == 1 * 3 + 1
 
@@ -95,27 +97,40 @@ def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
 def test_a_general_number_representation_is_not_modular(arithmetic) -> None:
     """Every period of n is present alike: the renaming null falls, the period scan must not."""
     claim, labels, renamed = arithmetic
-    total = labels.total.double()
-    waves = torch.stack([torch.cos(2 * math.pi * f * total + f) for f in torch.linspace(0.01, 0.5, 90)], dim=1)
-    waves = torch.cat(
-        [waves, torch.stack([torch.sin(2 * math.pi * f * total) for f in torch.linspace(0.01, 0.5, 90)], 1)], 1
-    )
-    smoothers = [RidgeSmoother.of(waves)]
-    assert planes.search(smoothers, labels, renamed, claim.tested_frequencies).p_fwer.min().item() <= 0.01
-    assert scan.scan(smoothers, labels, claim.tested_frequencies).p_period > 0.05
+    angles = 2 * math.pi * torch.linspace(0.01, 0.5, 90) * labels.total[:, None]
+    waves = torch.cat([angles.cos(), angles.sin()], dim=1)
+    found = planes.search([RidgeSmoother.of(waves)], labels, renamed, claim.tested_frequencies)
+    assert found.p_fwer.min().item() <= 0.01
+    assert scan.scan(dimensions.adjusted_states(waves[:, None], labels), labels, (1, 2, 3)).p_period > 0.05
+
+
+def test_variance_shares_by_hand(arithmetic) -> None:
+    """Two lines of unequal strength and noise: each line's share is its share of the variance."""
+    _, labels, _ = arithmetic
+    angle = 2 * math.pi * labels.total / 7
+    noise = torch.randn(400, 8, generator=torch.Generator().manual_seed(0)) * 0.01
+    waves = torch.stack([2 * angle.cos(), 2 * angle.sin(), (3 * angle).cos(), (3 * angle).sin()], dim=1)
+    states = torch.cat([waves, 50 + noise], dim=1)
+    adjusted = dimensions.adjusted_states(states[:, None], labels)
+    # The largest four dimensions are left out of a share, so four larger ones are added to be left out.
+    adjusted = torch.cat([adjusted, 10 * adjusted[:, :, :4]], dim=2)
+    found = scan.shares(adjusted, labels, torch.tensor([1 / 7, 3 / 7], dtype=torch.float64))[0]
+    assert found.tolist() == pytest.approx([0.8, 0.2], abs=0.02)
 
 
 def test_untrained_networks_give_uniform_p(arithmetic) -> None:
     """Thirty untrained networks: the corrected p of planes and of dimensions is 0.05 or less about as often."""
     claim, labels, renamed = arithmetic
-    plane_p, dimension_p = [], []
+    plane_p, dimension_p, period_p = [], [], []
     for seed in range(30):
         states = digit_network(labels, seed)[:, None]
         found = planes.search([RidgeSmoother.of(states[:, 0])], labels, renamed, claim.tested_frequencies)
         plane_p.append(found.p_fwer.min().item())
-        by_dimension = dimensions.search(states, labels, renamed, claim.tested_frequencies)
+        adjusted = dimensions.adjusted_states(states, labels)
+        by_dimension = dimensions.search(adjusted, labels, renamed, claim.tested_frequencies)
         dimension_p.append(by_dimension.p_fwer(by_dimension.r2.max()).item())
-    for values in (plane_p, dimension_p):
+        period_p.append(scan.scan(adjusted, labels, claim.tested_frequencies).p_period)
+    for values in (plane_p, dimension_p, period_p):
         # 5 of 30 or more at p <= 0.05 has probability 0.016 if the test is exact; the seeds are fixed.
         assert sum(value <= 0.05 for value in values) < 5
         assert 0.25 < sum(values) / len(values) < 0.75
@@ -126,8 +141,6 @@ def test_dimension_null_equals_regression_by_regression(arithmetic) -> None:
     claim, labels, renamed = arithmetic
     few = nulls.Renamed(renamed.total[:3], renamed.carry[:3])
     fixed = dimensions.fixed_nuisances(labels)
-    from toy.regression import drop_zero, orthonormal, partial_r2, residual
-
     responses = residual(digit_network(labels, 3).double(), fixed)
     found = dimensions.null_maxima(responses, labels, few, claim.tested_frequencies, fixed)
     magnitude = dimensions.Magnitude(labels)
@@ -172,3 +185,20 @@ def test_confirmation_predicts_new_prompts_and_unseen_items() -> None:
     assert found.low <= found.r2 <= found.high
     assert found.angle_error < 0.2
     assert found.points.shape == (len(new.label), 2)
+
+
+def test_closure_of_a_circle_a_line_and_noise() -> None:
+    labels = torch.arange(12)
+    generator = torch.Generator().manual_seed(0)
+    circle = planes.circles(labels, (1,), 12)
+    line = torch.stack([labels.double(), torch.zeros(12, dtype=torch.float64)], dim=1)
+    assert closure(circle, circle) == pytest.approx(1)
+    # On a line D_adjacent = 1, D_opposite = 36, D_ends = 121.
+    assert closure(line, line) == pytest.approx((36 - 121) / 35)
+
+    def noisy(means: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(12, 200, generator=generator, dtype=torch.float64) * 0.2
+        return torch.cat([means, noise], dim=1)
+
+    # Noise of the two halves is independent, so it does not push the ends apart or together.
+    assert closure(noisy(circle), noisy(circle)) == pytest.approx(1, abs=0.4)

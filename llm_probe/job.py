@@ -1,0 +1,174 @@
+"""One model's share of a run: every claim read and analysed, every domain asked, cell by cell.
+
+A cell that is on disk is not computed again, and a model is only made when a cell needs it. The random-weights
+model is a job of its own, made after the trained one was let go: two models may not fit in memory.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+
+from tqdm import tqdm
+
+from llm_probe import nulls
+from llm_probe.activations import ReadPlan
+from llm_probe.analysis import Findings, analyse
+from llm_probe.behaviour import behaviour_rows, example_rows, score
+from llm_probe.claims import Claim, Labels
+from llm_probe.config import ProbeConfig
+from llm_probe.domains import Domain
+from llm_probe.errors import InputError
+from llm_probe.models import LoadedModel, check_layers, twin
+from llm_probe.prompts import PARTS, Grid, Prompt, published_grid, question_set
+from llm_probe.states import GRID_LIMIT, read
+from llm_probe.store import Behaviour, Store, weights_fingerprint
+from llm_probe.table import Position, Weights
+
+
+class Job:
+    """A model and the cells of a run that it fills."""
+
+    def __init__(
+        self,
+        config: ProbeConfig,
+        store: Store,
+        make: Callable[[], LoadedModel],
+        weights: Weights = "trained",
+        fingerprint: str = "",
+    ) -> None:
+        self.config, self.store, self.make = config, store, make
+        self.weights: Weights = weights
+        self.fingerprint = fingerprint or weights_fingerprint(self.loaded.model)
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model, made when it is first needed."""
+        loaded = self.make()
+        check_layers(loaded, self.config.layers)
+        return loaded
+
+    @cached_property
+    def layers(self) -> tuple[int, ...]:
+        return tuple(self.config.layers) or tuple(range(len(self.loaded.layers)))
+
+    def untrained(self) -> Job:
+        """The job of the random-weights twin; this one lets its model go."""
+        # The twin fills the cells of this model, so it is filed under this model's fingerprint and layers.
+        config = replace(self.config, layers=self.layers)
+        job = Job(config, self.store, twin(self.loaded, config.seed + 1), "random", self.fingerprint)
+        del self.loaded
+        return job
+
+    def token_counts(self, claim: Claim) -> list[int]:
+        """Tokens of each item: the renaming null exchanges items of equal length only."""
+        if claim.is_arithmetic:
+            return []
+        encode = self.loaded.tokenizer
+        return [len(encode(" " + item, add_special_tokens=False)["input_ids"]) for item in claim.domain.items]
+
+    def all_findings(self, claims: Sequence[Claim]) -> list[Findings]:
+        """Every claim read and analysed, with a bar that counts prompts."""
+        parts = [self._parts(claim) for claim in claims]
+        sizes = [sum(map(len, both)) + len(_grid(claim)) for claim, both in zip(claims, parts, strict=True)]
+        found = []
+        with _stage(f"{self.weights} weights", sum(sizes), "prompts") as bar:
+            for claim, both, size in zip(claims, parts, sizes, strict=True):
+                bar.set_postfix_str(claim.name)
+                before = bar.n
+                found.append(self._findings(claim, both, bar.update))
+                bar.update(size - (bar.n - before))
+        return found
+
+    def _findings(self, claim: Claim, parts: tuple[list[Prompt], list[Prompt]], tick: Callable) -> Findings:
+        def make() -> Findings:
+            config = self.config
+            plan = ReadPlan(self.layers, config.site, positions(claim, parts[0][0], config.position))
+            labels, new_labels = (Labels.of(claim, part) for part in parts)
+            renamed = nulls.rename(claim, labels, self.token_counts(claim), config.renamings, config.seed)
+            states = read(
+                self.loaded, claim, *parts, plan, chat=config.chat, batch_tokens=config.batch_tokens, on_prompts=tick
+            )
+            return analyse(claim, self.weights, states, labels, new_labels, renamed, config.seed)
+
+        return self.store.findings(self._key(claim, self.weights), make)
+
+    def _parts(self, claim: Claim) -> tuple[list[Prompt], list[Prompt]]:
+        config = self.config
+        discovery = claim.prompts("discovery", config.prompts, config.seed)
+        confirmation = claim.prompts("confirmation", config.prompts // 2, config.seed)
+        if min(len(discovery), len(confirmation)) < claim.period:
+            raise InputError(
+                f"{claim.name} has {len(discovery)} discovery and {len(confirmation)} confirmation prompts for "
+                f"{claim.period} labels: give more prompts or templates"
+            )
+        return discovery, confirmation
+
+    def _key(self, claim: Claim, what: str) -> str:
+        # The claim's own content, so that a changed domain file is another cell; the other domains do not matter.
+        config = replace(self.config, domains=(), moduli=(), domain_file=(), prompt_file=(), layers=self.layers)
+        return config.hash(claim=repr(claim), what=what, fingerprint=self.fingerprint)
+
+    def all_behaviour(self, claims: Sequence[Claim]) -> dict[str, Behaviour]:
+        """The answers in every domain that can be asked, by its name; none of an encoder."""
+        asked = {claim.domain.name: claim for claim in claims if claim.quantity == "sum"}
+        if not self.config.behaviour or not asked:
+            return {}
+        if self.loaded.is_encoder:
+            print("behaviour skipped: an encoder does not continue a text", file=sys.stderr)
+            return {}
+        found = {}
+        with _stage("behaviour", len(asked), "domains") as bar:
+            for name, claim in asked.items():
+                bar.set_postfix_str(name)
+                found[name] = self.store.behaviour(self._key(claim, "behaviour"), lambda claim=claim: self._ask(claim))
+                bar.update()
+        return found
+
+    def _ask(self, claim: Claim) -> Behaviour:
+        most = self.config.behaviour_prompts
+        wide = [prompt for part in PARTS for prompt in question_set(claim.domain, part, most, self.config.seed)]
+        answered = self._answers(claim.domain, "decoupled", wide)
+        grid = _grid(claim)
+        if not grid:
+            return answered
+        narrow = self._answers(claim.domain, "published", grid[:: max(1, len(grid) // most)])
+        return Behaviour(narrow.rows + answered.rows, answered.examples)
+
+    def _answers(self, domain: Domain, grid: Grid, prompts: list[Prompt]) -> Behaviour:
+        scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
+        rows = tuple(behaviour_rows(domain, grid, prompts, scored))
+        return Behaviour(rows, tuple(example_rows(domain, prompts, scored)))
+
+
+def positions(claim: Claim, prompt: Prompt, asked: Sequence[Position]) -> tuple[Position, ...]:
+    """Where a claim is read: its own default, or those of the asked positions that its prompts have.
+
+    Raises:
+        InputError: they have none of them.
+    """
+    if not asked:
+        return claim.default_positions
+    there: tuple[Position, ...] = tuple(place for place in asked if place == "last" or place in prompt.spans)
+    if not there:
+        has = ", ".join(("last", *prompt.spans))
+        raise InputError(f"prompts of {claim.name} have no position {' or '.join(asked)}: choose from {has}")
+    return there
+
+
+def _grid(claim: Claim) -> list[Prompt]:
+    return published_grid(claim.domain) if claim.quantity == "sum" and claim.period <= GRID_LIMIT else []
+
+
+@contextmanager
+def _stage(name: str, total: int, unit: str) -> Iterator[tqdm]:
+    """A bar on a terminal; elsewhere one line when the stage is done."""
+    started = time.monotonic()
+    with tqdm(total=total, desc=name, unit=f" {unit}", disable=None, leave=False) as bar:
+        yield bar
+    if not sys.stderr.isatty():
+        print(f"{name}: {total:,} {unit} in {time.monotonic() - started:.0f} s", file=sys.stderr)
