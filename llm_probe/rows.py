@@ -58,6 +58,7 @@ def plane_rows(evidence: Evidence) -> Iterator[R2Row]:
     """Every cell's plane at every tested frequency, and its two polynomial rivals."""
     found = evidence.planes
     for cell in range(len(evidence.states.cells)):
+        shares = _variance_shares(evidence, cell)
         for column, frequency in enumerate(found.frequencies):
             optional = {
                 "r2_heldout_templates": found.r2_templates,
@@ -69,12 +70,21 @@ def plane_rows(evidence: Evidence) -> Iterator[R2Row]:
                 family="fourier",
                 frequency=frequency,
                 r2_heldout=float(found.r2[cell, column]),
+                variance_share=shares[frequency - 1] if shares else None,
                 angle_error=float(found.angle_error[cell, column]),
                 p_fwer=float(found.p_fwer[cell, column]),
                 **{name: float(table[cell, column]) for name, table in optional.items() if table is not None},
             )
         for family, values in found.rivals.items():
             yield evidence.row(cell, unit="plane", family=family, r2_heldout=float(values[cell]))
+
+
+def _variance_shares(evidence: Evidence, cell: int) -> list[float]:
+    """Share of the between-class variance at k = 1, 2, …; nothing without class means."""
+    if evidence.states.class_means is None:
+        return []
+    power = fourier.power(evidence.states.class_means[cell]).sum(dim=1)
+    return (power / power.sum()).tolist()
 
 
 def dimension_rows(evidence: Evidence) -> Iterator[R2Row]:

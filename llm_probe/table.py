@@ -31,18 +31,28 @@ class R2Row:
     """One fitted family at one place."""
 
     weights: Weights
+    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
     domain: str
+    """`days`, `mod-add 7`, …"""
     period: int
+    """Number of items, or the modulus."""
     quantity: Quantity
+    """`sum`: the answer to a question; `item`: the item a statement mentions."""
     position: Position
+    """The token that was read: the last one, or the last token of an operand, the modulus or the item."""
     site: Site
+    """`resid_post`: the stream after the block; `mlp_out`, `attn_out`: what a part of the block adds to it."""
     layer: int
     """0-based block; the value is the block's output (before any final norm)."""
     unit: Literal["dimension", "plane"]
     """One residual dimension (labels to activation), or the best plane of all of them (activations to circle)."""
     dim: int | None
+    """Index of the residual dimension; empty for a plane."""
     family: Literal["fourier", "linear", "quadratic", "cubic", "sawtooth", "polynomial_total"]
+    """What was fitted: `fourier` is [cos, sin] of one frequency, the others are its rivals; `polynomial_total` is a
+    parabola in the integer result, the other polynomials are in the label."""
     frequency: int | None
+    """k of the Fourier pair; empty for a rival."""
     r2_class_means: float | None
     """The published statistic: in-sample R² of the n class means over the published grid."""
     r2_partial: float | None
@@ -52,13 +62,17 @@ class R2Row:
     r2_heldout: float | None
     """Held out by operand pair (sum) or by item (item), discovery prompts."""
     r2_heldout_templates: float | None
+    """Each template predicted from the others."""
     r2_heldout_residues: float | None
     """Held out by residue: the fit must extrapolate round the wrap."""
+    variance_share: float | None
+    """Planes: the frequency's share of the variance between class means, all dimensions together."""
     angle_error: float | None
     """Median |predicted - true angle| of held-out prompts, radians; a uniform guess gives 1.57."""
     p_fwer: float | None
     """Corrected over every dimension or plane, layer, site, position and frequency searched for this claim."""
     n_prompts: int
+    """Discovery prompts behind the row."""
     n_groups: int
     """Operand pairs or items: what is left out together."""
 
@@ -68,22 +82,33 @@ class VerdictRow:
     """One claim - this domain's quantity lies on a circle of this period - and what became of it."""
 
     domain: str
+    """`days`, `mod-add 7`, …"""
     period: int
+    """Number of items, or the modulus."""
     quantity: Quantity
+    """`sum` or `item`."""
     cyclic: bool
     """False for a linear control."""
     accuracy: float | None
+    """Exact match on the questions, all templates; empty for items and for encoders."""
     accuracy_low: float | None
+    """Lower end of its 95 % Wilson interval."""
     accuracy_high: float | None
+    """Upper end."""
     layer: int
+    """Block of the plane that is judged."""
     layers_held: str
     """Layers whose best plane beats its null, as `9-14, 20`; empty if none."""
     site: Site
+    """Its site."""
     position: Position
+    """Its token."""
     frequency: int
+    """Its k."""
     plane_r2: float
     """Confirmation prompts, plane chosen and fitted on discovery prompts."""
     plane_r2_low: float
+    """Lower end of its interval:"""
     plane_r2_high: float
     """95 % bootstrap interval, clustered on operand pairs or items."""
     random_r2: float | None
@@ -91,7 +116,9 @@ class VerdictRow:
     null_r2: float
     """95th percentile of the largest discovery R² under the renaming null."""
     angle_error: float
+    """Median angle error on the confirmation prompts, radians; a uniform guess gives 1.57."""
     random_angle_error: float | None
+    """The same with random weights."""
     p_fwer: float
     """Renaming null, corrected over everything searched."""
     p_period: int | float | None
@@ -99,8 +126,11 @@ class VerdictRow:
     closure: float | None
     """Items only: 1 if the last item is next to the first, 0 if they are as far apart as opposite ones."""
     best_dim: int | None
+    """The dimension with the largest class-mean R², the published statistic …"""
     best_dim_layer: int | None
+    """… its layer …"""
     best_dim_frequency: int | None
+    """… and its k."""
     class_mean_r2: float | None
     """The published statistic at its best dimension and layer."""
     random_class_mean_r2: float | None
@@ -108,9 +138,13 @@ class VerdictRow:
     noise_class_mean_r2: float | None
     """Median of the same maximum on independent noise (Beta law)."""
     verdict: Verdict
+    """`supported`, `refuted` or `undetermined`; the rules are in `llm_probe/verdicts.py`."""
     reason: str
+    """Why, in words."""
     n_discovery: int
+    """Prompts on which everything was chosen."""
     n_confirmation: int
+    """Prompts on which the choice was tested once."""
 
 
 @dataclass(frozen=True)
@@ -118,20 +152,29 @@ class BehaviourRow:
     """Exact match of one template of one grid."""
 
     domain: str
+    """`days`, `mod-add 7`, …"""
     period: int
+    """Number of items, or the modulus."""
     grid: Literal["published", "decoupled"]
+    """`published`: operands below the period; `decoupled`: operands over many periods."""
     template: str
+    """Name of the question template."""
     n_prompts: int
+    """Questions asked."""
     exact: float
     """Share whose greedy continuation is the answer, all tokens, up to a leading space."""
     exact_low: float
+    """Lower end of its interval:"""
     exact_high: float
     """95 % Wilson interval."""
     constrained: float
     """Share whose most probable of the n possible answers is the right one."""
     constrained_low: float
+    """Lower end of its 95 % Wilson interval."""
     constrained_high: float
+    """Upper end."""
     chance: float
+    """1 / period."""
 
 
 @dataclass(frozen=True)
@@ -139,16 +182,27 @@ class CircleRow:
     """One item's mean on the best plane of a layer (held out: the item's own prompts did not fit the plane)."""
 
     weights: Weights
+    """`trained` or `random`."""
     domain: str
+    """`days`, …"""
     quantity: Quantity
+    """`sum` or `item`."""
     site: Site
+    """Where it was read."""
     position: Position
+    """At which token."""
     layer: int
+    """In which block."""
     frequency: int
+    """k of the cell's best plane."""
     label: int
+    """0 … period - 1."""
     item: str
+    """Its name."""
     x: float
+    """Predicted cosine, mean over prompts that were left out."""
     y: float
+    """Predicted sine."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +210,17 @@ class ScanRow:
     """Share of the residual stream's variance at one period of the integer result, discovery prompts."""
 
     weights: Weights
+    """`trained` or `random`."""
     domain: str
+    """An arithmetic domain."""
     layer: int
+    """Block."""
     site: Site
+    """Site."""
     position: Position
+    """Token."""
     scanned_period: int | float
+    """Period in units of the integer result."""
     r2: float
 
 
@@ -169,10 +229,15 @@ class ExampleRow:
     """One prompt and what the model wrote."""
 
     domain: str
+    """`days`, …"""
     prompt: str
+    """What the model was shown."""
     answer: str
+    """The right answer."""
     model_answer: str
+    """Its greedy continuation, first line."""
     right: bool
+    """Whether that is an exact match."""
 
 
 TABLES: dict[str, type] = {

@@ -7,7 +7,7 @@ A *place* is what one row of the map stands for: domain, quantity, site and posi
         t, r      trained and random: R² at each of the row's `frequencies`; the best one's p and angle error;
                   points, the class means on the best plane
         rivals    held-out R² of planes that are parabolas
-        scan      R² in hundredths at each of the row's `periods`
+        scan      share of the variance in 1/10000 at each of the row's `periods`
         dims      the best dimensions; `reach`, the best dimension with random weights
 """
 
@@ -48,12 +48,13 @@ def text(value: Any) -> str:
 
 
 def r2_text(value: Any, decimals: int = 2) -> str:
-    """An R² with no more digits than it deserves: a large negative one says only that the fit is useless."""
+    """An R² with no more digits than it deserves: one below -1 says only that the fit is useless."""
     r2 = number(value)
     if r2 is None:
         return "–"
-    places = decimals if abs(r2) < 1 + 1e-9 else int(abs(r2) < 10)
-    return f"{r2 + 0.0:.{places}f}".replace("-", "−") if round(r2, places) else f"{0:.{places}f}"
+    if r2 < -1:
+        return "< −1"
+    return f"{r2:.{decimals}f}".replace("-", "−") if round(r2, decimals) else f"{0:.{decimals}f}"
 
 
 def p_text(value: Any) -> str:
@@ -247,11 +248,11 @@ def _weights_payload(
 def _scan_payload(rows: list[Row], periods: list[float]) -> dict[str, list[int | None]]:
     found: dict[str, dict[float, float]] = {}
     for row in rows:
-        found.setdefault(row["weights"][0], {})[row["scanned_period"]] = row["r2"]
-    # Hundredths as integers: the scan is most of the page.
+        found.setdefault(row["weights"][0], {})[row["scanned_period"]] = row["share"]
+    # Integers in 1/10000: the scan is most of the page.
     return {
-        kind: [round(100 * max(r2[period], FLOOR)) if period in r2 else None for period in periods]
-        for kind, r2 in found.items()
+        kind: [round(10_000 * share[period]) if period in share else None for period in periods]
+        for kind, share in found.items()
     }
 
 

