@@ -56,7 +56,7 @@ class Best:
     null_r2: float
     angle_error: float
     p_fwer: float
-    p_period: int | float | None
+    p_period: float | None
     parabola_r2: float
     """The rival with the order but no closure: a parabola in the label, same cell, discovery prompts."""
     closure: float | None

@@ -29,6 +29,8 @@ from llm_probe.views import (
     FLOOR,
     PLACE,
     best_planes,
+    cannot_do,
+    closure_text,
     map_places,
     number,
     ordered,
@@ -97,10 +99,15 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     if not claims:
         said = "No claim about a circle was tested."
     else:
+        kinds = " and ".join(_supported(verdicts.loc[cyclic], quantity) for quantity in verdicts["quantity"].unique())
         said = (
-            f"{claims.count('supported')} of {len(claims)} cyclic claims are supported: carried on a circle. "
+            f"{claims.count('supported')} of {len(claims)} cyclic claims are supported, carried on a circle: {kinds}. "
             f"{claims.count('refuted')} refuted, {claims.count('undetermined')} undetermined."
         )
+    unable = [claim["verdict"] for claim in verdicts.to_dict("records") if cannot_do(claim)]
+    if unable:
+        fired = unable.count("supported")
+        said += f" {_count(len(unable), 'sum')} the model answers no better than by guessing: {fired or 'none'} supported."
     if controls:
         fired = controls.count("supported")
         said += f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
@@ -108,6 +115,15 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     if not run.get("control"):
         said += " Without a random-weights control no claim is calibrated against an untrained model."
     return said
+
+
+def _supported(claims: pd.DataFrame, quantity: str) -> str:
+    verdicts = claims.loc[claims["quantity"] == quantity, "verdict"].tolist()
+    return f"{verdicts.count('supported')} of {_count(len(verdicts), quantity)}"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 # ---------------------------------------------------------------------------------------------------------- terminal
@@ -143,7 +159,11 @@ def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
         _plain(r2_text(claim["plane_r2"])),
         _plain(r2_text(claim["random_r2"])),
         _plain(p_text(claim["p_fwer"])),
-        "; ".join(filter(None, [f"{claim['verdict']}: {reason}".removesuffix(": "), published])),
+        "; ".join(
+            filter(
+                None, [f"{claim['verdict']}: {reason}".removesuffix(": "), _plain(closure_text(claim)), published]
+            )
+        ),
     )
 
 
@@ -212,19 +232,22 @@ def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> str:
     accuracy = number(claim["accuracy"])
     low, high = number(claim["accuracy_low"]), number(claim["accuracy_high"])
     spread = "" if low is None or high is None else f" <small>{low:.2f}–{high:.2f}</small>"
+    spread += "<small class='unable'>cannot do it</small>" * cannot_do(claim)
     held, word, (reason, published) = text(claim["layers_held"]), claim["verdict"], _why(claim)
     random = number(claim["random_r2"])
     place = escape(json.dumps([*(claim[key] for key in PLACE), int(claim["layer"])]))
-    said = f"plane {r2_text(claim['plane_r2'])}, random weights {r2_text(random)}, null {r2_text(claim['null_r2'])}"
+    plane, untrained, null = (escape(r2_text(value)) for value in (claim["plane_r2"], random, claim["null_r2"]))
+    said = f"plane {plane}, random weights {untrained}, null {null}"
+    below = "; ".join(filter(None, [closure_text(claim), published and f"class-mean R², {published}"]))
     cells = (
         f'<button class="name" data-open="{place}" title="Show where it was read">{escape(claim["name"])}</button>',
         str(claim["period"]),
         "–" if accuracy is None else f"{accuracy:.2f}{spread}",
         _line(claim, random, said),
-        f"<b>{r2_text(claim['plane_r2'])}</b> <small>random {r2_text(random)}</small>",
+        f"<b>{plane}</b> <small>random {untrained}</small>",
         f"{_layer_bar(held, int(claim['layer']), n_layers)}<small>{escape(held) or 'none'}</small>",
         f'<mark class="chip {word}">{word}</mark>',
-        escape(reason) + (f"<small>Class-mean R², {published}</small>" if published else ""),
+        escape(reason) + (f"<small>{escape(below)}</small>" if below else ""),
     )
     kinds = ("name", "n", "accuracy", "line", "value", "layers", "verdict", "why")
     return '<div role="row" class="row">' + "".join(
@@ -292,7 +315,7 @@ def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> str:
         cells = "".join(_cell_button(found.get(key), index, place["name"], key in read) for key in keys)
         rows.append(f'<tr><th scope="row">{escape(place["name"])}</th>{cells}</tr>')
     return (
-        '<div class="scroll"><table class="map"><thead><tr><th scope="col" class="corner">layer</th>'
+        f'<div class="scroll"><table class="map" style="max-width:{12 * 16 + 90 * len(layers)}px"><thead><tr><th scope="col" class="corner">layer</th>'
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

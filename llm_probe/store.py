@@ -20,7 +20,7 @@ from llm_probe.analysis import Best, Findings, Published
 from llm_probe.errors import InputError
 from llm_probe.table import BehaviourRow, CircleRow, ExampleRow, R2Row, ScanRow, write_atomic
 
-CELL_VERSION = 2
+CELL_VERSION = 3
 """Raise it when a change alters a cell's numbers or fields: cells of other versions are then not read."""
 
 

@@ -121,7 +121,7 @@ class VerdictRow:
     """The same with random weights."""
     p_fwer: float
     """Renaming null, corrected over everything searched."""
-    p_period: int | float | None
+    p_period: float | None
     """Does this period stand out in the variance spectrum; None where the sums span too few periods to ask."""
     closure: float | None
     """Items only: 1 if the last item is next to the first, 0 if they are as far apart as opposite ones."""
@@ -219,9 +219,10 @@ class ScanRow:
     """Site."""
     position: Position
     """Token."""
-    scanned_period: int | float
+    scanned_period: float
     """Period in units of the integer result."""
-    r2: float
+    share: float
+    """Of the variance that template and single operands leave, all dimensions together."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A *place* is what one row of the map stands for: domain, quantity, site and posi
 
     layers, examples by domain, and `rows`, one a place, each with its `cells` by layer:
         t, r      trained and random: R² at each of the row's `frequencies`; the best one's p and angle error;
-                  points, the class means on the best plane
+                  points, the class means on the best plane, and `step`: from an item to the next one round it
         rivals    held-out R² of planes that are parabolas
         scan      share of the variance in 1/10000 at each of the row's `periods`
         dims      the best dimensions; `reach`, the best dimension with random weights
@@ -13,6 +13,7 @@ A *place* is what one row of the map stands for: domain, quantity, site and posi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,6 +56,30 @@ def r2_text(value: Any, decimals: int = 2) -> str:
     if r2 < -1:
         return "< −1"
     return f"{r2:.{decimals}f}".replace("-", "−") if round(r2, decimals) else f"{0:.{decimals}f}"
+
+
+def closure_text(claim: Row) -> str:
+    """How far an order of items closes; empty for sums and where no order beats the null."""
+    closure, p = number(claim["closure"]), number(claim["p_fwer"])
+    if closure is None or p is None or p > ALPHA:
+        return ""
+    return f"closure {r2_text(closure)}"
+
+
+def cannot_do(claim: Row) -> bool:
+    """Whether the model was asked and answers no better than by guessing."""
+    low = number(claim["accuracy_low"])
+    return low is not None and low <= 1 / claim["period"]
+
+
+def angle_error(plane: Row) -> float | None:
+    """Median angle error of a plane; None at half the period, where a circle is one axis and angles are 0 or pi."""
+    return None if 2 * plane["frequency"] == plane["period"] else number(plane["angle_error"])
+
+
+def step_round(period: int, frequency: int) -> int:
+    """How far apart items are that are neighbours on the circle of this frequency; 1 where items coincide on it."""
+    return pow(frequency, -1, period) if math.gcd(period, frequency) == 1 else 1
 
 
 def p_text(value: Any) -> str:
@@ -188,6 +213,10 @@ def _place_payload(place: Row, claim: Row, tables: Mapping[str, Cells], layers: 
     return {
         **{key: place[key] for key in ("name", *PLACE)},
         "verdict": claim["verdict"],
+        "note": _note(claim),
+        "confirmed": rounded(claim[key] for key in ("plane_r2", "plane_r2_low", "plane_r2_high")),
+        "closure": closure_text(claim),
+        "p_period": number(claim["p_period"]),
         "null": round(float(claim["null_r2"]), 3),
         "layer": int(claim["layer"]),
         "period": int(claim["period"]),
@@ -198,6 +227,14 @@ def _place_payload(place: Row, claim: Row, tables: Mapping[str, Cells], layers: 
             layer: _cell_payload(cell, frequencies, periods) for layer, cell in found.items() if cell["r2_table"]
         },
     }
+
+
+def _note(claim: Row) -> str:
+    """What a reader should know of a claim wherever its name stands."""
+    if not claim["cyclic"]:
+        return "linear control"
+    accuracy = number(claim["accuracy"])
+    return "" if accuracy is None else f"accuracy {accuracy:.2f}"
 
 
 def _circular(rows: Iterable[Row], weights: str | None = None) -> list[Row]:
@@ -236,7 +273,8 @@ def _weights_payload(
         "r2": rounded(planes[k]["r2_heldout"] if k in planes else None for k in frequencies),
         "k": int(best["frequency"]),
         "p": number(best["p_fwer"]),
-        "error": rounded([best["angle_error"]], 2)[0],
+        "step": step_round(int(best["period"]), int(best["frequency"])),
+        "error": rounded([angle_error(best)], 2)[0],
         "templates": rounded([best["r2_heldout_templates"]])[0],
         "residues": rounded([best["r2_heldout_residues"]])[0],
         "groups": int(best["n_groups"]),
