@@ -1,9 +1,10 @@
 """One streaming pass over the prompts: every layer, site and position that is asked for, from one forward each.
 
 Prompts of equal length form a batch without padding: no mask, and a position is an index from the left. A hook on
-each site takes the positions it needs and drops the rest; the blocks behind the last probed layer, the final norm
-and the vocabulary head are never computed. What comes out is (rows, cells, d_model) in float32, where a cell is a
-(layer, site, position), and it is reduced as it comes:
+each site takes the positions it needs and drops the rest. Never computed are the blocks behind the last probed
+layer, the final norm and the vocabulary head; computed once are the beginnings that prompts share (`prefixes`).
+What comes out is (rows, cells, d_model) in float32, where a cell is a (layer, site, position), and it is reduced as
+it comes:
 
     class_sums   (cells, n_classes, d_model): what class means need, whatever the number of prompts
     rows         (n_rows, cells, d_model): every prompt, for regressions per prompt
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from llm_probe.errors import InputError
 from llm_probe.models import LoadedModel, check_layers, evaluating
+from llm_probe.prefixes import Prefixes, Sharing, agree, can_share, prefix_cache, worthwhile
 from llm_probe.table import Position, Site
 from llm_probe.tokens import Encoded, buckets
 from toy.hooks import capture, stop_after
@@ -56,11 +58,14 @@ def stream(
     plan: ReadPlan,
     *,
     batch_tokens: int | None = None,
+    share_prefixes: bool = True,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]]:
     """Batches of (indices into `encoded`, activations), on the model's device, longest prompts first.
 
     Running out of memory halves the batch and goes on. `on_batch(done, total)` counts the prompts.
+    With `share_prefixes`, beginnings that prompts share are computed once where that pays: the activations are the
+    same up to rounding, 1e-5 in float32.
 
     Raises:
         InputError: a layer or a position that does not exist, or one prompt alone does not fit.
@@ -70,10 +75,11 @@ def stream(
     lengths = [len(prompt.ids) for prompt in encoded]
     # Longest first: if memory is short, that shows in the first minute.
     pending = deque(buckets(lengths, _batch_tokens(loaded, plan, lengths, batch_tokens)))
+    sharing = Sharing(allowed=share_prefixes and can_share(loaded))
     done = 0
     while pending:
         batch = pending.popleft()
-        cells = _forward_or_none(loaded, [encoded[index] for index in batch], plan)
+        cells = _forward_or_none(loaded, [encoded[index] for index in batch], plan, sharing)
         if cells is None:
             if len(batch) == 1:
                 raise InputError(
@@ -130,11 +136,11 @@ def rows(
 
 
 def _forward_or_none(
-    loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan
+    loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan, sharing: Sharing
 ) -> Float[Tensor, "rows cells d_model"] | None:
     """One batch, or None if memory ran out."""
     try:
-        return _forward(loaded, prompts, plan)
+        return _forward(loaded, prompts, plan, sharing)
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
@@ -144,11 +150,38 @@ def _forward_or_none(
     return None
 
 
-def _forward(loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan) -> Float[Tensor, "rows cells d_model"]:
-    """All cells of prompts of equal length."""
-    ids = torch.tensor([prompt.ids for prompt in prompts], device=loaded.device)
+def _forward(
+    loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan, sharing: Sharing
+) -> Float[Tensor, "rows cells d_model"]:
+    """All cells of prompts of equal length; the first batch that shares beginnings is checked on two of its prompts."""
+    shared = None
+    if sharing.allowed:
+        first_read = min(prompt.positions[position] for prompt in prompts for position in plan.positions)
+        shared = worthwhile([prompt.ids for prompt in prompts], first_read, loaded.device)
+    if shared is None or sharing.checked:
+        return _read(loaded, prompts, plan, shared)
+    whole = _read(loaded, [prompts[0], prompts[-1]], plan)
+    cells = None
+    try:
+        cells = _read(loaded, prompts, plan, shared)
+    except Exception as error:
+        # The prompts are sound, as `whole` shows, so it is the cache that this model cannot use.
+        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+            raise
+    sharing.checked = True
+    sharing.allowed = cells is not None and agree(cells[[0, -1]], whole, loaded.dtype)
+    return cells if cells is not None and sharing.allowed else _read(loaded, prompts, plan)
+
+
+def _read(
+    loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan, shared: Prefixes | None = None
+) -> Float[Tensor, "rows cells d_model"]:
+    """All cells of prompts of equal length, from one forward, or from one of their beginnings and one of the rest."""
+    start = shared.length if shared else 0
+    ids = torch.tensor([prompt.ids[start:] for prompt in prompts], device=loaded.device)
     places = torch.tensor(
-        [[prompt.positions[position] for position in plan.positions] for prompt in prompts], device=loaded.device
+        [[prompt.positions[position] - start for position in plan.positions] for prompt in prompts],
+        device=loaded.device,
     )
     row = torch.arange(len(prompts), device=loaded.device)[:, None]
     width = len(plan.positions)
@@ -167,8 +200,11 @@ def _forward(loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan) -> Flo
         cells[:, column[name] : column[name] + width] = read.to(cells.device)
 
     last = loaded.layers[max(plan.layers)]
-    with torch.inference_mode(), evaluating(loaded.model), capture(modules, keep), stop_after(last):
-        loaded.stack(input_ids=ids, use_cache=False)
+    with torch.inference_mode(), evaluating(loaded.model):
+        cache = prefix_cache(loaded.stack, last, shared, loaded.device) if shared else None
+        past = {"past_key_values": cache, "use_cache": True} if shared else {"use_cache": False}
+        with capture(modules, keep), stop_after(last):
+            loaded.stack(input_ids=ids, **past)
     return cells
 
 

@@ -40,7 +40,7 @@ class ProbeConfig:
     position: tuple[Position, ...] = ()
     """Which token; none given: `last` for questions, `item` for statements."""
     templates: Literal["published", "all"] = "all"
-    """`published`: each domain's first template only."""
+    """`published`: of the questions, each domain's first template only; statements have no published one."""
     domain_file: tuple[Path, ...] = ()
     """YAML files that describe domains of your own; they are probed as well."""
     prompt_file: tuple[Path, ...] = ()

@@ -29,6 +29,9 @@ from llm_probe.states import GRID_LIMIT, read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Position, Weights
 
+SPARE_PROMPTS = 20
+"""Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
+
 
 class Job:
     """A model and the cells of a run that it fills."""
@@ -106,6 +109,8 @@ class Job:
                 f"{claim.name} has {len(discovery)} discovery and {len(confirmation)} confirmation prompts for "
                 f"{claim.period} labels: give more prompts or templates"
             )
+        if claim.quantity == "sum":
+            _check_nuisances(claim, discovery)
         return discovery, confirmation
 
     def _key(self, claim: Claim, what: str) -> str:
@@ -158,6 +163,17 @@ def positions(claim: Claim, prompt: Prompt, asked: Sequence[Position]) -> tuple[
         has = ", ".join(("last", *prompt.spans))
         raise InputError(f"prompts of {claim.name} have no position {' or '.join(asked)}: choose from {has}")
     return there
+
+
+def _check_nuisances(claim: Claim, prompts: Sequence[Prompt]) -> None:
+    """Raises InputError if one-hot operands and templates explain so few prompts by themselves."""
+    levels = [len({getattr(prompt, key) for prompt in prompts}) for key in ("first", "offset", "template")]
+    if len(prompts) < sum(levels) + SPARE_PROMPTS:
+        enough = 2 * (len(claim.domain.first_operands) + len(claim.domain.offsets))
+        raise InputError(
+            f"{claim.name} has {len(prompts)} discovery prompts, too few beside {levels[0]} and {levels[1]} different "
+            f"operands, which are taken out first: give --prompts {enough} or more, or more templates"
+        )
 
 
 def _grid(claim: Claim) -> list[Prompt]:

@@ -103,7 +103,7 @@ def load(
     else:
         spread = _too_large(lambda: family.from_config(config, trust_remote_code=trust_remote_code), chosen_dtype)
         placing = {"device_map": "auto"} if chosen_device.type == "cuda" and spread else {}
-        with explained(name, revision):
+        with explained(name, revision), _no_loading_bar():
             model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
         model = model if placing else model.to(chosen_device)
     return _mapped(
@@ -256,6 +256,26 @@ def _fresh(build: Callable[[], Any], seed: int) -> Any:
         return build()
     finally:
         torch.set_rng_state(state)
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Mute transformers' bar for weights that are read from disk; downloads keep theirs."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging
+
+    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    # transformers switches the hub's bars as well as its own.
+    logging.disable_progress_bar()
+    if downloads:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+        if not downloads:
+            disable_progress_bars()
 
 
 def _too_large(build: Callable[[], Any], dtype: torch.dtype) -> bool:

@@ -31,6 +31,8 @@ from torch import Tensor
 from llm_probe.claims import Claim, Labels
 from llm_probe.domains import Operation
 
+ALPHA = 0.01
+"""Level of every test that enters a verdict."""
 ENUMERATED_ITEMS = 7
 
 
@@ -113,14 +115,16 @@ def item_orders(
     return torch.stack(result)
 
 
-def smallest_p(token_counts: Sequence[int], claim: Claim, renamings: int) -> float:
-    """The smallest p-value the null can give: few items have few orders, and a permutation test then cannot decide."""
+def undecidable(claim: Claim, token_counts: Sequence[int], renamings: int) -> str | None:
+    """Why no p-value of this claim can reach the level, whatever the model does; None if one can."""
+    if renamings + 1 < 1 / ALPHA:
+        return f"{renamings} renamings cannot give p <= {ALPHA}: use --renamings {round(1 / ALPHA) - 1} or more"
     if claim.is_arithmetic:
-        return 1 / (1 + renamings)
-    distinct = math.prod(math.factorial(list(token_counts).count(size)) for size in set(token_counts))
+        return None
+    orders = math.prod(math.factorial(list(token_counts).count(size)) for size in set(token_counts))
     if len(set(token_counts)) == 1:
-        distinct //= len(token_counts) * (2 if claim.quantity == "item" else 1)
-    return max(1 / distinct, 1 / (1 + renamings))
+        orders //= len(token_counts) * (2 if claim.quantity == "item" else 1)
+    return f"its items have only {orders} different orders, too few for a test" if orders < 1 / ALPHA else None
 
 
 def corrected_p(observed: Float[Tensor, ...], maxima: Float[Tensor, " renamings"]) -> Float[Tensor, ...]:

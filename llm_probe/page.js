@@ -21,7 +21,7 @@ const line = (x1, y1, x2, y2, stroke, more) => s("line", { x1, y1, x2, y2, strok
 const minus = (text) => text.replace("-", "−");
 function r2(value, decimals = 2) {
   if (value === null || value === undefined) return "–";
-  return minus(value.toFixed(Math.abs(value) <= 1 ? decimals : Math.abs(value) < 10 ? 1 : 0).replace(/^-(0\.?0*)$/, "$1"));
+  return value < -1 ? "< −1" : minus(value.toFixed(decimals).replace(/^-(0\.?0*)$/, "$1"));
 }
 const pValue = (p) => p === null || p === undefined ? "–" : p >= 0.1 ? p.toFixed(2) : p >= 0.01 ? p.toFixed(3) : String(+p.toPrecision(1));
 
@@ -57,15 +57,23 @@ function labelAngles(points, items, rim) {
   return angles;
 }
 
-function circlePicture(row, side, weights, k, limit) {
+// Points as near to the centre as these are predictions of nothing: they are not worth a label each.
+const NOTHING = 0.3;
+const farthest = (side) => Math.max(...side.points.map(([x, y]) => Math.hypot(x, y)));
+
+function circlePicture(row, side, weights, limit) {
   const size = 330, colour = weights === "trained" ? TRAINED : RANDOM, kind = weights[0];
   const longest = Math.max(...row.items.map((item) => item.length), 1);
   const margin = Math.min(14 + 6.6 * longest, 100), unit = (size - 2 * margin) / 2 / limit, height = size - 2 * margin + 52;
   const cx = size / 2, cy = height / 2;
   const rim = labelAngles(side.points, row.items, unit + 12);
   const at = side.points.map(([x, y]) => [cx + unit * x, cy - unit * y]);
-  const path = "M" + at.map((point) => point.map((value) => value.toFixed(1)).join(",")).join("L") + "Z";
-  const labels = side.points.map(([x, y], i) => {
+  // Joined in the order in which they stand round the target circle: in steps of the inverse of k.
+  const round = at.map((_, i) => at[i * side.step % at.length]);
+  const path = "M" + round.map((point) => point.map((value) => value.toFixed(1)).join(",")).join("L") + "Z";
+  const nothing = farthest(side) < NOTHING;
+  const labels = nothing ? [say(cx, cy + unit * NOTHING + 22, `all within ${farthest(side).toFixed(2)} of the centre`, "middle", "muted")]
+    : side.points.map(([x, y], i) => {
     // Labels stand on a rim outside the circle, so that they can be read where points crowd together.
     const dx = Math.cos(rim[i]), dy = -Math.sin(rim[i]), out = unit * Math.max(Math.hypot(x, y), 1) + 10;
     const anchor = dx > 0.3 ? "start" : dx < -0.3 ? "end" : "middle", to = [cx + dx * (out - 4), cy + dy * (out - 4)];
@@ -82,29 +90,31 @@ function circlePicture(row, side, weights, k, limit) {
 function circles(row, cell) {
   const sides = [["trained", cell.t], ["random", cell.r]].filter(([, side]) => side && side.points.length);
   const reach = Math.max(1, ...sides.flatMap(([, side]) => side.points.flat().map(Math.abs)));
-  const drawn = sides.map(([weights, side]) => h("figure", { style: "margin:0 0 8px" },
-    h("figcaption", { class: weights }, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`),
-      `, k = ${side.k}`, h("br"), side.error === null ? "" : `median angle error ${side.error.toFixed(2)} rad`),
-    circlePicture(row, side, weights, side.k, reach)));
+  const drawn = sides.map(([weights, side]) => h("figure", {},
+    h("figcaption", {}, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`), `, k = ${side.k}`, h("br"),
+      side.error === null ? "half the period: one axis, no angle" : `median angle error ${side.error.toFixed(2)} rad (a guess: 1.57)`),
+    circlePicture(row, side, weights, reach)));
   if (!cell.r) drawn.push(h("p", { class: "note" }, "Random weights were not run."));
-  return h("div", { class: "circle" }, h("h3", {}, "Circle"), ...drawn,
-    h("p", { class: "note" }, "Mean prediction of each item's held-out prompts, joined in cyclic order; grey: the target, radius 1. " +
-      "A uniform guess has an angle error of 1.57 rad. Both on one scale" + (cell.t.k > 1 ? `; k = ${cell.t.k} goes round ${cell.t.k} times.` : ".")));
+  const step = cell.t.step, apart = Math.min(step, row.items.length - step);
+  return h("div", { class: "circle" }, h("h3", {}, "Circle"), h("div", { class: "pair" }, ...drawn),
+    h("p", { class: "note" }, `Mean prediction for each ${row.quantity === "sum" ? "answer's" : "item's"} prompts, which did not help to fit the plane; grey: the target, radius 1. ` +
+      (cell.t.k === 1 ? "Joined in cyclic order. " : apart > 1 ? `At k = ${cell.t.k} neighbours are ${apart} apart; joined in that order. ` : `k = ${cell.t.k} goes round ${cell.t.k} times. `) +
+      (row.quantity === "item" ? "Without a signal, leaving an item out pushes its prediction to the far side: errors above 1.57." : "")));
 }
 
 function frequencies(row, cell) {
   const width = 330, height = 190, left = 34, top = 10, bottom = 150, y = upright(top, bottom);
-  const names = row.quantity === "sum" ? { quadratic: "label²", polynomial_total: "sum²" } : { quadratic: "order²" };
+  const names = row.quantity === "sum" ? { quadratic: "residue²", polynomial_total: "sum²" } : { quadratic: "order²" };
   const parabolas = Object.keys(names).filter((family) => typeof cell.rivals[family] === "number");
   const columns = [
     ...row.frequencies.map((k, i) => ({ name: String(k), said: `k = ${k}`, trained: cell.t.r2[i], random: cell.r ? cell.r.r2[i] : null, colour: TRAINED })),
     ...parabolas.map((family) => ({ name: names[family], said: `parabola in ${names[family]}`, trained: cell.rivals[family], random: null, colour: "#7a8089" })),
   ];
-  // A parabola's name is wider than a number: it takes room for two.
-  const share = (width - left - 6) / Math.max(row.frequencies.length + 2.4 * parabolas.length, 5);
+  // A parabola's name is wider than a number: it takes room for three.
+  const share = (width - left - 6) / Math.max(row.frequencies.length + 3.2 * parabolas.length, 5);
   let edge = left;
   const drawn = columns.map(({ name, said, trained, random, colour }) => {
-    const room = share * (colour === TRAINED ? 1 : 2.4), x = edge + room / 2, bar = Math.min(share * 0.6, 26);
+    const room = share * (colour === TRAINED ? 1 : 3.2), x = edge + room / 2, bar = Math.min(share * 0.6, 26);
     edge += room;
     if (trained === null) return [];
     const title = s("title", {}, `${said}: trained ${r2(trained)}` + (random === null ? "" : `, random ${r2(random)}`));
@@ -117,7 +127,7 @@ function frequencies(row, cell) {
   });
   return h("div", {}, h("h3", {}, "Held-out R² by frequency"),
     svg(width, height, "Held-out R² of the plane at each frequency", r2Axis(y, left, width - 4, row.null), drawn,
-      say((left + width) / 2, height - 6, "frequency k (turns a period); grey: parabolas", "middle", "muted")));
+      say((left + width) / 2, height - 6, "frequency k (turns a period); grey: parabola", "middle", "muted")));
 }
 
 function path(xs, values, y) {
@@ -130,22 +140,33 @@ function path(xs, values, y) {
   return d;
 }
 
+// The least of 1, 2, 3, … 10 times a power of ten that is not below a value.
+function above(value) {
+  const power = 10 ** Math.floor(Math.log10(value)), steps = [1, 2, 3, 4, 5, 6, 8, 10];
+  return power * steps.find((step) => step * power >= value * (1 - 1e-9));
+}
+const percent = (share) => `${+(100 * share).toPrecision(2)} %`;
+
 function periodScan(row, cell) {
   if (!row.periods.length || !cell.scan.t) return null;
-  const width = 330, height = 205, left = 34, top = 24, bottom = 164, y = upright(top, bottom), right = width - 8;
-  const x = (period) => left + (1 / period) / 0.5 * (right - left), xs = row.periods.map(x);
+  const width = 340, height = 215, left = 44, top = 24, bottom = 164, right = width - 8;
+  const kinds = ["r", "t"].filter((kind) => cell.scan[kind]), shares = Object.fromEntries(kinds.map((kind) => [kind, cell.scan[kind].map((value) => value === null ? null : value / 10000)]));
+  const most = above(Math.max(...kinds.flatMap((kind) => shares[kind]), 0.001));
+  const x = (period) => left + (1 / period) / 0.5 * (right - left), y = (share) => bottom - share / most * (bottom - top), xs = row.periods.map(x);
+  const grid = [0, most / 2, most].map((tick) => [line(left, y(tick), right, y(tick), tick ? "#e4e7eb" : GREY), say(left - 6, y(tick) + 4, percent(tick), "end", "muted")]);
   const own = Array.from({ length: Math.floor(row.period / 2) }, (_, i) =>
-    line(x(row.period / (i + 1)), i ? bottom - 8 : top - 6, x(row.period / (i + 1)), bottom, i ? "#9aa2ac" : "#000", { "stroke-width": 1.3, "stroke-dasharray": i ? "none" : "3 2" }));
-  const drawn = ["r", "t"].filter((kind) => cell.scan[kind]).map((kind) => s("path", {
-    d: path(xs, cell.scan[kind].map((value) => value === null ? null : value / 100), y), fill: "none", "stroke-width": 1.6,
+    line(x(row.period / (i + 1)), i ? bottom : top - 6, x(row.period / (i + 1)), i ? bottom + 6 : bottom, GREY, { "stroke-width": i ? 1.3 : 1, "stroke-dasharray": i ? "none" : "3 2" }));
+  const drawn = kinds.map((kind) => s("path", {
+    d: path(xs, shares[kind], y), fill: "none", "stroke-width": 1.6, "stroke-linejoin": "round",
     stroke: kind === "t" ? TRAINED : RANDOM, "stroke-dasharray": kind === "t" ? "none" : "4 3",
   }));
-  const ticks = [50, 20, 10, 7, 5, 4, 3, 2].map((period) => say(x(period), bottom + 16, String(period), "middle", "muted"));
-  return h("div", {}, h("h3", {}, "Held-out R² at other periods"),
-    svg(width, height, "Held-out R² of the plane by period", r2Axis(y, left, right, 0), own, drawn, ticks,
+  const ticks = [50, 20, 10, 7, 5, 4, 3, 2].map((period) => say(x(period), bottom + 19, String(period), "middle", "muted"));
+  return h("div", {}, h("h3", {}, "Share of variance by period"),
+    svg(width, height, "Share of the residual stream's variance by period", grid, own, drawn, ticks,
       say(x(row.period), top - 10, `own period ${row.period}`, x(row.period) < 90 ? "start" : "middle"),
-      say((left + right) / 2, height - 6, "period scanned (equal steps of 1/period)", "middle", "muted")),
-    h("p", { class: "note" }, "Ticks along the foot: the own period over k = 2, 3, … A model that carries the sum itself can be read at every period."));
+      say((left + right) / 2, height - 8, "period of the integer result", "middle", "muted")),
+    h("p", { class: "note" }, "What the stream is made of, all dimensions together; solid: trained, dashed: random weights. Ticks below the axis: the own period over k = 2, 3, … " +
+      "Arithmetic modulo the period shows lines there and nowhere near" + (row.p_period === null ? "." : `; over all layers p ${pValue(row.p_period)} against other periods.`)));
 }
 
 function dimensions(row, cell) {
@@ -155,7 +176,7 @@ function dimensions(row, cell) {
     const [parabola, sawtooth, cubic, partial, partialK, p] = rest;
     return h("tr", { class: kind }, h("th", { scope: "row" }, kind ? `random ${dim}` : String(dim)), h("td", {}, k === null ? "–" : String(k)),
       bar(circle, true), bar(parabola), bar(sawtooth), bar(cubic),
-      h("td", {}, shown(partial), partialK !== null && partialK !== k ? h("small", {}, ` k ${partialK}`) : null), h("td", {}, pValue(p)));
+      h("td", {}, r2(partial), partialK !== null && partialK !== k ? h("small", {}, ` (k = ${partialK})`) : null), h("td", {}, pValue(p)));
   };
   if (!cell.dims.length) return h("div", {}, h("h3", {}, "Dimensions"), h("p", { class: "note" }, "No single dimensions were kept here."));
   const head = ["dim", "k", "circle", "parabola", "saw-tooth", "cubic", "partial R²", "p (corr.)"].map((name) => h("th", { scope: "col" }, name));
@@ -178,15 +199,18 @@ function examples(row) {
 }
 
 function facts(row, cell, layer) {
-  const t = cell.t, best = Math.max(...t.r2.filter((value) => value !== null));
-  const out = row.quantity === "sum" ? "operand pairs" : "items";
-  const rivals = Object.entries(cell.rivals).filter(([, value]) => value !== null);
-  const names = { quadratic: "in the label", polynomial_total: "in the integer result" };
-  return h("p", { class: "facts" }, h("b", {}, `Held-out R² ${r2(best)}`), ` at k = ${t.k} (left out: ${out}; ${t.prompts} prompts, ${t.groups} groups), ` +
-    (cell.r ? `random weights ${r2(Math.max(...cell.r.r2.filter((value) => value !== null)))}, ` : "random weights not run, ") +
-    `null ${r2(row.null)}, corrected p ${pValue(t.p)}.` +
-    (t.templates === null ? "" : ` Left out by template ${r2(t.templates)}`) + (t.residues === null ? "" : `, by residue ${r2(t.residues)}`) + (t.templates === null && t.residues === null ? "" : ".") +
-    (rivals.length ? " A parabola is read at " + rivals.map(([family, value]) => `${r2(value)} ${names[family] || family}`).join(" and ") + "." : ""));
+  const t = cell.t, sum = row.quantity === "sum", best = (side) => Math.max(...side.r2.filter((value) => value !== null));
+  const read = layer === row.layer, [value, low, high] = row.confirmed;
+  const rivals = [["quadratic", sum ? "in the residue" : "in the order"], ["polynomial_total", "in the integer result"]]
+    .filter(([family]) => typeof cell.rivals[family] === "number").map(([family, name]) => `${r2(cell.rivals[family])} ${name}`);
+  const others = [t.templates === null ? null : `template ${r2(t.templates)}`, t.residues === null || !sum ? null : `residue ${r2(t.residues)}`].filter(Boolean);
+  return h("p", { class: "facts" }, h("b", {}, `Held-out R² ${r2(best(t))}`),
+    ` at k = ${t.k}, leaving out ${sum ? "operand pairs" : "items"} (${t.groups} of them, ${t.prompts} prompts); ` +
+    (cell.r ? `random weights ${r2(best(cell.r))}, ` : "random weights not run, ") + `null ${r2(row.null)}, corrected p ${pValue(t.p)}. `,
+    read ? [h("b", {}, `On new prompts ${r2(value)}`), ` (${r2(low)} to ${r2(high)}). `] : null,
+    (t.share === null ? "" : `This frequency is ${percent(t.share)} of the variance between class means. `) +
+    (others.length ? `Leaving out by ${others.join(", by ")}. ` : "") + (rivals.length ? `Parabola: ${rivals.join(", ")}. ` : ""),
+    read && row.closure ? [h("b", {}, row.closure.replace("c", "C")), " (1: the last item is next to the first; 0 or less: a line)."] : null);
 }
 
 function open(index, layer, focus) {
@@ -199,10 +223,10 @@ function open(index, layer, focus) {
   }
   const detail = document.getElementById("detail");
   detail.replaceChildren(
-    h("h2", { id: "h-detail" }, `${row.name}, layer ${layer} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict)),
+    h("h2", { id: "h-detail" }, `${row.name}, layer ${layer} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null),
     h("p", { class: "key" }, `${row.site} at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`)),
     facts(row, cell, layer),
-    h("div", { class: "panels" }, circles(row, cell), h("div", {}, frequencies(row, cell), periodScan(row, cell)), dimensions(row, cell), examples(row)));
+    h("div", { class: "panels" }, circles(row, cell), dimensions(row, cell), frequencies(row, cell), periodScan(row, cell), examples(row)));
   if (focus) { detail.focus({ preventScroll: true }); detail.scrollIntoView({ block: "start" }); }
 }
 
@@ -225,7 +249,7 @@ function curve(row) {
     return least < FLOOR ? arrow(xs[values.indexOf(least)], y(FLOOR) + 6, colour) : null;
   });
   const ends = [...new Set([0, layers.length - 1])].map((i) => say(xs[i], bottom + 15, String(layers[i]), layers.length === 1 ? "middle" : i ? "end" : "start", "muted"));
-  return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, row.verdict)),
+  return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, row.note ? `${row.verdict}, ${row.note}` : row.verdict)),
     svg(width, height, `${row.name} over layers`, r2Axis(y, left, right, row.null),
       s("path", { d: path(xs, random, y), fill: "none", stroke: RANDOM, "stroke-width": 1.6, "stroke-dasharray": "4 3" }),
       s("path", { d: path(xs, trained, y), fill: "none", stroke: TRAINED, "stroke-width": 2 }), dots, low,

@@ -75,21 +75,13 @@ def probe(
         InputError: an unknown domain or layer, or a tokenizer without character offsets.
     """
     config = ProbeConfig(model=getattr(model, "name_or_path", "") or type(model).__name__, **options)
-    named = {domain.name: domain for domain in domains if isinstance(domain, Domain)}
-    names = [domain if isinstance(domain, str) else domain.name for domain in domains]
-    claims = claims_of(resolve(names, list(config.moduli), named))
+    claims = claims_for(config, domains)
     return run(config, claims, lambda: wrap(model, tokenizer, name=config.model), Store(config.out))
 
 
 def run_config(config: ProbeConfig, command: str = "") -> ProbeResult:
     """What the command line runs: load, probe, keep every cell under the results folder."""
-    own = [load_domain(path) for path in config.domain_file]
-    domains = resolve(
-        [*config.domains, *(domain.name for domain in own)], list(config.moduli), {d.name: d for d in own}
-    )
-    claims = claims_of([_published_only(domain) if config.templates == "published" else domain for domain in domains])
-    claims += [load_prompts(path) for path in config.prompt_file]
-    store = Store(config.folder)
+    claims, store = claims_for(config, config.domains), Store(config.folder)
 
     def loader() -> LoadedModel:
         return load(
@@ -103,11 +95,15 @@ def run_config(config: ProbeConfig, command: str = "") -> ProbeResult:
     return run(config, claims, loader, store, command)
 
 
-def _published_only(domain: Domain) -> Domain:
-    def first(texts: Any) -> dict[str, str]:
-        return dict(list(texts.items())[:1])
-
-    return replace(domain, questions=first(domain.questions), statements=first(domain.statements))
+def claims_for(config: ProbeConfig, domains: Sequence[str | Domain]) -> list[Claim]:
+    """The claims of these domains, of the configuration's domain files and of its prompt files."""
+    asked = [*domains, *(load_domain(path) for path in config.domain_file)]
+    own = {domain.name: domain for domain in asked if isinstance(domain, Domain)}
+    names = [domain if isinstance(domain, str) else domain.name for domain in asked]
+    found = resolve(names, list(config.moduli), own)
+    if config.templates == "published":
+        found = [replace(domain, questions=dict(list(domain.questions.items())[:1])) for domain in found]
+    return claims_of(found) + [load_prompts(path) for path in config.prompt_file]
 
 
 def run(
@@ -118,7 +114,7 @@ def run(
     job = Job(config, store, make)
     trained = job.all_findings(claims)
     answers = job.all_behaviour(claims)
-    smallest = [nulls.smallest_p(job.token_counts(claim), claim, config.renamings) for claim in claims]
+    undecidable = [nulls.undecidable(claim, job.token_counts(claim), config.renamings) for claim in claims]
     searched = job.loaded.d_model * len(job.layers) * len(config.site)
     record = provenance(config, job.loaded, job.layers, command)
     random = job.untrained().all_findings(claims) if config.random_control else [None] * len(claims)
@@ -130,10 +126,10 @@ def run(
             accuracy_of(answers[claim.domain.name].rows)
             if claim.quantity == "sum" and claim.domain.name in answers
             else None,
-            smallest_p,
+            reason,
             searched,
         )
-        for claim, found, control, smallest_p in zip(claims, trained, random, smallest, strict=True)
+        for claim, found, control, reason in zip(claims, trained, random, undecidable, strict=True)
     ]
     both = [found for pair in zip(trained, random, strict=True) for found in pair if found is not None]
     rows = {

@@ -44,8 +44,10 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * min(1.0, (step + 1) / 10) * (1 - 0.98 * max(0.0, fall))
 
 
-def train(recipe: Recipe, folder: Path, *, progress: bool = True) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
-    """Train to the last step, continuing from `folder/checkpoint.pt` where there is one."""
+def train(
+    recipe: Recipe, folder: Path, *, stop: int | None = None, progress: bool = True
+) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Train to the last step, or to `stop`, continuing from `folder/checkpoint.pt` where there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(recipe.vocabulary)
     model, stream = build_model(recipe), Stream(recipe, tokenizer)
@@ -58,7 +60,8 @@ def train(recipe: Recipe, folder: Path, *, progress: bool = True) -> tuple[Qwen3
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
-    steps = range(first, recipe.first_steps + recipe.second_steps)
+    total = recipe.first_steps + recipe.second_steps
+    steps = range(first, total if stop is None else min(stop, total))
     bar = tqdm(steps, initial=first, total=steps.stop, unit="step", disable=not progress)
     for step in bar:
         rate = learning_rate(recipe, step)

@@ -107,7 +107,9 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     unable = [claim["verdict"] for claim in verdicts.to_dict("records") if cannot_do(claim)]
     if unable:
         fired = unable.count("supported")
-        said += f" {_count(len(unable), 'sum')} the model answers no better than by guessing: {fired or 'none'} supported."
+        said += (
+            f" {_count(len(unable), 'sum')} the model answers no better than by guessing: {fired or 'none'} supported."
+        )
     if controls:
         fired = controls.count("supported")
         said += f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
@@ -160,9 +162,7 @@ def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
         _plain(r2_text(claim["random_r2"])),
         _plain(p_text(claim["p_fwer"])),
         "; ".join(
-            filter(
-                None, [f"{claim['verdict']}: {reason}".removesuffix(": "), _plain(closure_text(claim)), published]
-            )
+            filter(None, [f"{claim['verdict']}: {reason}".removesuffix(": "), _plain(closure_text(claim)), published])
         ),
     )
 
@@ -314,8 +314,10 @@ def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> str:
         keys = [(*(place[key] for key in PLACE), layer) for layer in layers]
         cells = "".join(_cell_button(found.get(key), index, place["name"], key in read) for key in keys)
         rows.append(f'<tr><th scope="row">{escape(place["name"])}</th>{cells}</tr>')
+    width = 190 + 90 * len(layers)
     return (
-        f'<div class="scroll"><table class="map" style="max-width:{12 * 16 + 90 * len(layers)}px"><thead><tr><th scope="col" class="corner">layer</th>'
+        f'<div class="scroll"><table class="map" style="max-width:{width}px"><thead><tr><th scope="col" class="corner">'
+        "layer</th>"
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llm_probe.analysis import ALPHA, Best
+from llm_probe.analysis import Best
 from llm_probe.behaviour import wilson
 from llm_probe.claims import Claim
+from llm_probe.nulls import ALPHA
 from llm_probe.table import BehaviourRow, Quantity, Verdict, VerdictRow
 from toy.fourier import noise_maximum
 
@@ -29,13 +30,12 @@ CLOSED = 0.5
 
 
 def judge(  # noqa: PLR0911 - one return a reason
-    quantity: Quantity, trained: Best, random: Best | None, smallest_p: float
+    quantity: Quantity, trained: Best, random: Best | None, undecidable: str | None
 ) -> tuple[Verdict, str]:
-    """The verdict on a claim and its reason in words."""
+    """The verdict on a claim and its reason in words; `undecidable` is a reason that no p-value could be small."""
     published = _published(trained, random)
-    if smallest_p > ALPHA:
-        orders = round(1 / smallest_p)
-        return "undetermined", f"its items have only {orders} different orders, too few for a test"
+    if undecidable:
+        return "undetermined", undecidable
     if trained.p_fwer > CLEARLY_NOT:
         return "refuted", f"no plane beats renamed labels{published}"
     if trained.p_fwer > ALPHA:
@@ -72,11 +72,11 @@ def verdict_row(
     trained: Best,
     random: Best | None,
     accuracy: tuple[float, float, float] | None,
-    smallest_p: float,
+    undecidable: str | None,
     searched_dimensions: int,
 ) -> VerdictRow:
-    """The row of the verdict table; `accuracy` is (value, low, high)."""
-    verdict, reason = judge(claim.quantity, trained, random, smallest_p)
+    """The row of the verdict table; `accuracy` is (value, low, high), `undecidable` as for `judge`."""
+    verdict, reason = judge(claim.quantity, trained, random, undecidable)
     value, low, high = accuracy or (None, None, None)
     published = trained.published
     return VerdictRow(

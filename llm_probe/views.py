@@ -275,6 +275,7 @@ def _weights_payload(
         "p": number(best["p_fwer"]),
         "step": step_round(int(best["period"]), int(best["frequency"])),
         "error": rounded([angle_error(best)], 2)[0],
+        "share": rounded([best["variance_share"]])[0],
         "templates": rounded([best["r2_heldout_templates"]])[0],
         "residues": rounded([best["r2_heldout_residues"]])[0],
         "groups": int(best["n_groups"]),
