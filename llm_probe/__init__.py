@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llm_probe.domains import Domain as Domain
-    from llm_probe.probe import ProbeResult as ProbeResult
-    from llm_probe.probe import probe as probe
+    from llm_probe.run import ProbeResult as ProbeResult
+    from llm_probe.run import probe as probe
 
 __all__ = ["Domain", "ProbeResult", "probe"]
 
@@ -24,8 +24,9 @@ def __getattr__(name: str) -> Any:
         from llm_probe.domains import Domain
 
         return Domain
+    # No module may be called `probe`: once imported, it would be what `from llm_probe import probe` gives.
     if name in ("probe", "ProbeResult"):
-        import importlib
+        from llm_probe import run
 
-        return getattr(importlib.import_module("llm_probe.probe"), name)
+        return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

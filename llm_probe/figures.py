@@ -3,10 +3,8 @@
     verdict_strip     one row a claim: plane R² with its interval, random weights, null band, the verdict in a word
     layer_map         layers across, claims down, colour = held-out R² of the best plane, hatched = no better than null
     circle            class means on the best plane, trained beside random on one scale
-    frequency_bars    held-out R² by frequency
-    period_scan       held-out R² by period
+    period_scan       share of the variance by period
     layer_curves      held-out R² over layers, one frame a claim
-    dimension_bars    class-mean R² of the best dimensions beside what simpler families and random weights reach
 
 Trained weights are blue, filled and solid; random weights orange, hollow and dashed. A held-out R² has no lower
 bound: what lies below `FLOOR` is drawn there as a triangle that points down the scale.
@@ -35,18 +33,16 @@ from llm_probe.errors import InputError
 from llm_probe.table import Weights
 from llm_probe.views import (
     ALPHA,
-    DIMENSIONS_SHOWN,
     FLOOR,
     PLACE,
-    RIVALS,
+    angle_error,
     at,
     best_planes,
     claim_name,
-    dimension_table,
     map_places,
     number,
     ordered,
-    plane_rows,
+    step_round,
 )
 
 TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
@@ -54,6 +50,10 @@ VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted":
 VERDICT_MARKS = {"supported": "●", "undetermined": "◆", "refuted": "■"}
 SIZE = 9
 """Points; 12 px at 96 dpi."""
+KINDS = ("svg", "png")
+DPI = 130
+NOTHING = 0.3
+"""Points all as near to the centre as this are predictions of nothing: they are not worth a label each."""
 
 
 # ---------------------------------------------------------------------------------------------------------- figures
@@ -68,15 +68,17 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
         axes.barh(y, max(row["null_r2"], 0), height=0.7, color=BAND, zorder=1)
         low, high = max(row["plane_r2_low"], FLOOR), max(row["plane_r2_high"], FLOOR)
         axes.plot([low, high], [y, y], color=TRAINED, linewidth=2, solid_capstyle="butt", zorder=3)
-        _dot(axes, number(row["random_r2"]), y, RANDOM, hollow=True)
-        _dot(axes, row["plane_r2"], y, TRAINED, hollow=False)
+        random = number(row["random_r2"])
+        apart = 0.2 if random is not None and max(random, row["plane_r2"]) < FLOOR else 0.0
+        _dot(axes, random, y + apart, RANDOM, hollow=True)
+        _dot(axes, row["plane_r2"], y - apart, TRAINED, hollow=False)
         accuracy, word = number(row["accuracy"]), row["verdict"]
         shown = "–" if accuracy is None else f"{accuracy:.2f}"
         _row_texts(axes, y, (row["name"], str(row["period"]), shown, VERDICT_MARKS[word], word), VERDICT_COLOURS[word])
     controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
     if controls:
         _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", "", "", "", ""), GREY)
-    _frame(axes, f"held-out R² of the plane, new prompts (triangle: below {FLOOR})", "")
+    _frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
     axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -112,7 +114,8 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
         colour = colours(scale(cell["r2_heldout"]))
         face, hatch = ("white", "/////") if fails else (colour, None)
         corner = (layers.index(cell["layer"]) - 0.5, y - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, edgecolor=colour, linewidth=0, facecolor=face, hatch=hatch))
+        with rc_context({"hatch.linewidth": 0.6}):
+            axes.add_patch(Rectangle(corner, 1, 1, edgecolor=colour, linewidth=0, facecolor=face, hatch=hatch))
     axes.hlines([index + 0.5 for index in range(len(places))], -0.5, len(layers) - 0.5, color="white", linewidth=2)
     axes.vlines([index + 0.5 for index in range(len(layers))], -0.5, len(places) - 0.5, color="white", linewidth=1)
     for claim in verdicts.to_dict("records"):
@@ -121,32 +124,50 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
             axes.plot(
                 layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5, zorder=4
             )
-    _frame(axes, "layer (output of the block); dot: where the verdict was read; hatched: no better than the null", "")
+    where = "layer (output of the block); dot: where the verdict was read"
+    _frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
     axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
     step = max(1, len(layers) // 16)
     axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
     axes.set_yticks(range(len(places)), places["name"].tolist())
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+    claims = {(claim["domain"], claim["quantity"]): claim for claim in verdicts.to_dict("records")}
+    for label, place in zip(axes.get_yticklabels(), places.to_dict("records"), strict=True):
+        claim = claims[place["domain"], place["quantity"]]
+        look = {"weight": "bold"} if claim["verdict"] == "supported" else {}
+        label.set(parse_math=False, style="normal" if claim["cyclic"] else "italic", **look)
     bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("held-out R² of the best plane", fontsize=SIZE)
     bar.ax.tick_params(labelsize=SIZE)
 
 
 def circle(
-    axes: Axes, points: pd.DataFrame, weights: Weights, angle_error: float | None = None, limit: float = 1.4
+    axes: Axes, points: pd.DataFrame, weights: Weights, angle_error: float | None = None, limit: float = 1.3
 ) -> None:
     """Class means of one cell on its best plane, joined in cyclic order; the target circle has radius 1."""
     colour, line = (TRAINED, "-") if weights == "trained" else (RANDOM, "--")
     rows = at(points, weights=weights).sort_values("label")
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=BAND, linewidth=1.2))
     axes.plot(0, 0, "+", color=GREY)
-    closed = pd.concat([rows, rows.iloc[:1]])
+    frequency = int(rows["frequency"].iloc[0]) if len(rows) else 1
+    step = step_round(len(rows), frequency) if len(rows) else 1
+    closed = rows.iloc[[place * step % len(rows) for place in range(len(rows) + 1)]] if len(rows) else rows
     axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
     axes.plot(rows["x"], rows["y"], "o", color=colour, markerfacecolor=_face(weights), markersize=6)
-    angles = _label_angles(rows)
-    for row, angle in zip(rows.to_dict("records"), angles, strict=True):
-        dx, dy, rim = math.cos(angle), math.sin(angle), max(math.hypot(row["x"], row["y"]), 1) + 0.1
+    reach = max((math.hypot(x, y) for x, y in zip(rows["x"], rows["y"], strict=True)), default=0.0)
+    near = 0 < reach < NOTHING
+    if near:
+        axes.text(
+            0,
+            -2 * NOTHING,
+            f"all within {reach:.2f}\nof the centre",
+            ha="center",
+            va="center",
+            fontsize=SIZE,
+            color=GREY,
+        )
+    angles = [] if near else _label_angles(rows)
+    for row, angle in zip([] if near else rows.to_dict("records"), angles, strict=True):
+        dx, dy, rim = math.cos(angle), math.sin(angle), max(math.hypot(row["x"], row["y"]), 1) + 0.16
         axes.annotate(
             str(row["item"]), (row["x"], row["y"]), (rim * dx, rim * dy), fontsize=SIZE, color=INK, va="center",
             ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", parse_math=False, annotation_clip=False,
@@ -154,11 +175,12 @@ def circle(
         )  # fmt: skip
     if rows.empty:
         axes.text(0, 0.1, "not run", ha="center", fontsize=SIZE, color=GREY)
-    around = "" if rows.empty else f", k = {int(rows['frequency'].iloc[0])}"
-    said = "" if angle_error is None else f"\nmedian angle error {angle_error:.2f} rad (chance 1.57)"
+    around = "" if rows.empty else f", k = {frequency}"
+    said = "\n" if angle_error is None else f"\nangle error {angle_error:.2f} rad (a guess: 1.57)"
     axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
-    _frame(axes, "first axis of the plane", "second axis")
-    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    longest = max((0.075 * len(str(item)) for item in points["item"]), default=0.0)
+    axes.set(xlim=(-limit - longest, limit + longest), ylim=(-limit, limit), aspect="equal")
+    axes.set_axis_off()
 
 
 def _label_angles(points: pd.DataFrame) -> list[float]:
@@ -183,7 +205,7 @@ def circle_pair(
     """Trained and random beside each other, on one scale."""
     reach = float(points[["x", "y"]].abs().to_numpy().max()) if len(points) else 1.0
     for axes, weights, error in zip(pair, ("trained", "random"), angle_errors, strict=True):
-        circle(axes, points, weights, error, limit=1.4 * max(1.0, reach))
+        circle(axes, points, weights, error, limit=max(1.0, reach) + 0.3)
 
 
 def circle_of(
@@ -200,47 +222,36 @@ def circle_of(
         known = ", ".join(f"{name}: {kind}" for name, kind in pairs)
         raise InputError(f"no claim {domain}: {quantity} in this run: choose from {known or 'none'}")
     place = {key: claims.iloc[0][key] for key in (*PLACE, "layer")}
-    best = best_planes(at(frames["r2_table"], **place), weights)
-    error = number(best["angle_error"].iloc[0]) if len(best) else None
+    error = _best_error(frames["r2_table"], place, weights)
     circle(axes, at(frames["circles"], **place), weights, error)
     axes.figure.suptitle(f"{claim_name(domain, quantity)}, layer {place['layer']}", fontsize=SIZE + 1)
 
 
-def frequency_bars(
-    axes: Axes, frequencies: Sequence[int], trained: Sequence[float], random: Sequence[float] | None, null_r2: float
-) -> None:
-    """Held-out R² of the best plane at each frequency, over the null band."""
-    axes.axhspan(0, max(null_r2, 0), color=BAND, zorder=0)
-    axes.bar(frequencies, [max(value, FLOOR) for value in trained], width=0.6, color=TRAINED, zorder=2)
-    for x, value in zip(frequencies, trained, strict=True):
-        if value < FLOOR:
-            axes.plot(x, FLOOR, "v", color="white", markeredgecolor=TRAINED, markersize=6, zorder=4)
-    for x, value in zip(frequencies, random or [], strict=False):
-        _dot(axes, value, x, RANDOM, hollow=True, upright=True)
-    _frame(axes, "frequency k (turns over one period)", "held-out R² of the plane")
-    axes.set(xticks=list(frequencies), ylim=(FLOOR - 0.06, 1.02), xlim=(min(frequencies) - 0.8, max(frequencies) + 0.8))
-    axes.axhline(0, color=GREY, linewidth=0.8)
-    _key(axes, ["trained", *["random weights"] * bool(random), "null, 95 %"], bar=True)
-
-
 def period_scan(axes: Axes, scan: pd.DataFrame, period: int) -> None:
-    """Held-out R² at other periods, of one cell; equal steps are equal steps of 1/period, where lines are alike."""
+    """Share of the variance at every period, of one cell; equal steps are equal steps of 1/period, where lines are
+    alike."""
+    most = 100 * max(scan["share"].tolist(), default=0.01)
     for weights, colour, line in (("random", RANDOM, "--"), ("trained", TRAINED, "-")):
         rows = at(scan, weights=weights).sort_values("scanned_period", ascending=False)
-        axes.plot(1 / rows["scanned_period"], rows["r2"].clip(lower=FLOOR), line, color=colour, linewidth=1.4)
-        if len(rows):
-            end = rows.iloc[-1]
-            axes.annotate(
-                weights, (1 / end["scanned_period"], max(end["r2"], FLOOR)), (4, 0), textcoords="offset points",
-                fontsize=SIZE, color=colour, va="center",
-            )  # fmt: skip
+        axes.plot(1 / rows["scanned_period"], 100 * rows["share"], line, color=colour, linewidth=1.4, label=weights)
     for k in range(1, period // 2 + 1):
-        axes.axvline(k / period, color=GREY, linewidth=1.2 if k == 1 else 0.6, linestyle=":", zorder=0)
-    axes.text(1 / period, 1.03, f"own period {period}", ha="center", va="bottom", fontsize=SIZE, color=INK)
-    _frame(axes, "period scanned (dotted: own period / k)", "held-out R² of the plane")
-    ticks = [50, 20, 10, 7, 5, 4, 3, 2]
+        axes.axvline(k / period, ymax=1 if k == 1 else 0.05, color=GREY, linewidth=1 if k == 1 else 1.4, zorder=0,
+                     linestyle=":" if k == 1 else "-")  # fmt: skip
+    axes.annotate(
+        f"own period {period}", (1 / period, 1), (4, -2), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="left", va="top", fontsize=SIZE, color=INK,
+    )  # fmt: skip
+    _frame(axes, "period of the integer result", "share of variance (%)")
+    ticks = [20, 10, 7, 5, 4, 3, 2]
     axes.set_xticks([1 / tick for tick in ticks], [str(tick) for tick in ticks])
-    axes.set(ylim=(FLOOR - 0.06, 1.02), xlim=(0, 0.5))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.set(ylim=(0, 1.15 * most), xlim=(0, 0.5))
+
+
+def _best_error(r2_table: pd.DataFrame, place: Mapping[str, Any], weights: Weights) -> float | None:
+    """Median angle error of a cell's best plane."""
+    best = best_planes(at(r2_table, **place), weights)
+    return angle_error(best.iloc[0].to_dict()) if len(best) else None
 
 
 def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
@@ -250,40 +261,23 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
     for axes, claim in zip(grid, claims, strict=False):
         place = {key: claim[key] for key in PLACE}
         axes.axhspan(0, max(claim["null_r2"], 0), color=BAND, zorder=0)
-        for rows, colour, line, face in ((random, RANDOM, "--", "white"), (trained, TRAINED, "-", TRAINED)):
+        for rows, colour, line, face, size in ((random, RANDOM, "--", "white", 9), (trained, TRAINED, "-", TRAINED, 5)):
             found = at(rows, **place)
             axes.plot(
                 found["layer"], found["r2_heldout"].clip(lower=FLOOR), line, marker="o", markersize=3, color=colour,
                 markerfacecolor=face, linewidth=1.4,
             )  # fmt: skip
             for layer in found.loc[found["r2_heldout"] < FLOOR, "layer"]:
-                axes.plot(layer, FLOOR, "v", color=colour, markerfacecolor=face, markersize=6)
+                axes.plot(layer, FLOOR, "v", color=colour, markerfacecolor=face, markersize=size)
         _frame(axes, "", "")
-        axes.set_title(f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False)
+        axes.set_title(
+            f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False,
+            style="normal" if claim["cyclic"] else "italic",
+        )  # fmt: skip
         axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     for axes in list(grid)[len(claims) :]:
         axes.set_visible(False)
-
-
-def dimension_bars(axes: Axes, cell: pd.DataFrame, random_cell: pd.DataFrame | None = None) -> None:
-    """The published statistic of a cell's best dimensions, beside rivals and what random weights reach."""
-    table = dimension_table(cell.to_dict("records"))[:DIMENSIONS_SHOWN]
-    greys = {"quadratic": "#7A8089", "sawtooth": "#A5ABB3", "cubic": "#CBD0D6"}
-    looks = {"fourier": ("circle", TRAINED), **{key: (RIVALS[key], colour) for key, colour in greys.items()}}
-    for offset, (family, (label, colour)) in enumerate(looks.items()):
-        heights = [row[family] or 0.0 for row in table]
-        x = [index + 0.2 * (offset - 1.5) for index in range(len(table))]
-        axes.bar(x, heights, width=0.18, color=colour, edgecolor=INK, linewidth=0.4, label=label)
-    random = [] if random_cell is None else dimension_table(random_cell.to_dict("records"))
-    if random and (reached := random[0]["fourier"]) is not None:
-        axes.axhline(reached, color=RANDOM, linestyle="--", linewidth=1.4, label=f"random weights reach {reached:.3f}")
-    _frame(axes, "residual dimension", "class-mean R² (in sample)")
-    names = [f"{row['dim']}\nk = {row['frequency']:.0f}" for row in table]
-    axes.set_xticks(range(len(table)), names)
-    axes.set(ylim=(0, 1.02))
-    if table:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=SIZE)
 
 
 # ------------------------------------------------------------------------------------------------------ shared parts
@@ -327,61 +321,80 @@ def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
     )  # fmt: skip
 
 
-def _cell_figures(verdict: Mapping[Any, Any], frames: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
-    """The pictures of the cell a verdict was read in, by name."""
-    place = {key: verdict[key] for key in (*PLACE, "layer")}
-    cells = {weights: at(frames["r2_table"], weights=weights, **place) for weights in ("trained", "random")}
-    planes = {weights: plane_rows(cells[weights], weights).sort_values("frequency") for weights in cells}
-    found = {}
-    if len(points := at(frames["circles"], **place)):
-        best = [best_planes(cells[weights], weights)["angle_error"] for weights in ("trained", "random")]
-        errors = [number(column.iloc[0]) if len(column) else None for column in best]
-        found["circle"] = Figure((7.6, 4.2), layout="constrained")
-        circle_pair(list(found["circle"].subplots(1, 2)), points, (errors[0], errors[1]))
-    if len(planes["trained"]) > 1:
-        found["frequencies"] = Figure((4.2, 3), layout="constrained")
-        frequencies, r2, random = (
-            planes["trained"]["frequency"].astype(int).tolist(),
-            planes["trained"]["r2_heldout"].tolist(),
-            planes["random"]["r2_heldout"].tolist(),
+def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Trained beside random, two claims a row."""
+    rows = -(-len(claims) // 2)
+    # Long labels leave less room for the circle: the rows are as high as the largest circle.
+    items = [at(frames["circles"], domain=claim["domain"], quantity=claim["quantity"])["item"] for claim in claims]
+    shortest = min(max((len(str(item)) for item in column), default=9) for column in items)
+    figure = Figure((5.6 * min(len(claims), 2), (3.4 - 0.08 * min(shortest, 9)) * rows), layout="constrained")
+    parts = figure.subfigures(rows, min(len(claims), 2), squeeze=False).ravel().tolist()
+    for part, claim in zip(parts, claims, strict=False):
+        place = {key: claim[key] for key in (*PLACE, "layer")}
+        errors = [_best_error(frames["r2_table"], place, weights) for weights in ("trained", "random")]
+        circle_pair(part.subplots(1, 2).tolist(), at(frames["circles"], **place), (errors[0], errors[1]))
+        shown = at(frames["circles"], weights="trained", **place)["frequency"].tolist()
+        judged = "" if claim["frequency"] in shown else f" (judged at k = {claim['frequency']})"
+        part.suptitle(
+            f"{claim['name']}, layer {claim['layer']}{judged}", fontsize=SIZE + 1, weight="bold", parse_math=False
         )
-        frequency_bars(found["frequencies"].subplots(), frequencies, r2, random or None, verdict["null_r2"])
-    scan_place = {key: value for key, value in place.items() if key != "quantity"}
-    if verdict["quantity"] == "sum" and len(scanned := at(frames["scan"], **scan_place)):
-        found["periods"] = Figure((5, 3), layout="constrained")
-        period_scan(found["periods"].subplots(), scanned, verdict["period"])
-    if len(at(cells["trained"], unit="dimension")):
-        found["dimensions"] = Figure((5, 3.2), layout="constrained")
-        dimension_bars(found["dimensions"].subplots(), cells["trained"], cells["random"])
-    return found
+    return figure
 
 
-def save_all(folder: Path, frames: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> list[Path]:
-    """The pictures of a run as svg and png: the overviews, and the cell of each claim that is supported.
+def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure | None:
+    """The scan of every claim that has one."""
+    places = [{key: claim[key] for key in ("domain", "site", "position", "layer")} for claim in claims]
+    found = [
+        (claim, cell)
+        for claim, place in zip(claims, places, strict=True)
+        if claim["quantity"] == "sum" and len(cell := at(scan, **place))
+    ]
+    if not found:
+        return None
+    columns = min(len(found), 3)
+    rows = -(-len(found) // columns)
+    figure = Figure((3.4 * columns, 0.5 + 2 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes, (claim, cell) in zip(grid, found, strict=False):
+        period_scan(axes, cell, claim["period"])
+        axes.set_title(f"{claim['name']}, layer {claim['layer']}", fontsize=SIZE, loc="left", parse_math=False)
+        axes.set(xlabel="", ylabel="")
+    for axes in grid[len(found) :]:
+        axes.set_visible(False)
+    figure.supxlabel("period of the integer result (solid: trained, dashed: random weights)", fontsize=SIZE)
+    figure.supylabel("share of variance (%)", fontsize=SIZE)
+    return figure
+
+
+def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """The pictures of a run as svg and png; of a run before, none of these names stays behind.
 
     Returns:
-        What was written: `verdicts`, `layer_map`, `layers` and `<claim>_<picture>`.
+        What was written: `verdicts`, `layer_map` and `layers`, and of the supported claims `circles` and `periods`.
     """
     verdicts, r2_table = frames["verdicts"], frames["r2_table"]
-    if verdicts.empty:
-        return []
-    count = len(verdicts)
-    figures = {name: Figure((7.6, 1.2 + 0.3 * count), layout="constrained") for name in ("verdicts", "layer_map")}
-    verdict_strip(figures["verdicts"].subplots(), verdicts)
-    layer_map(figures["layer_map"].subplots(), verdicts, r2_table)
-    rows = -(-count // 4)
-    figures["layers"] = Figure((9.6, 0.6 + 1.6 * rows), layout="constrained")
-    grid = figures["layers"].subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
-    layer_curves(grid.ravel().tolist(), verdicts, r2_table)
-    figures["layers"].supxlabel("layer (output of the block)", fontsize=SIZE)
-    figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
-    for verdict in at(verdicts, verdict="supported").to_dict("records"):
-        claim = "".join(letter if letter.isalnum() else "_" for letter in f"{verdict['domain']}_{verdict['quantity']}")
-        figures |= {f"{claim}_{name}": figure for name, figure in _cell_figures(verdict, frames).items()}
+    figures: dict[str, Figure] = {}
+    if count := len(verdicts):
+        figures = {name: Figure((7.6, 1.2 + 0.3 * count), layout="constrained") for name in ("verdicts", "layer_map")}
+        verdict_strip(figures["verdicts"].subplots(), verdicts)
+        layer_map(figures["layer_map"].subplots(), verdicts, r2_table)
+        rows = -(-count // 4)
+        figures["layers"] = Figure((9.6, 0.6 + 1.6 * rows), layout="constrained")
+        grid = figures["layers"].subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
+        layer_curves(grid.ravel().tolist(), verdicts, r2_table)
+        figures["layers"].supxlabel("layer (output of the block); italic: linear controls", fontsize=SIZE)
+        figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
+    if supported := at(ordered(verdicts), verdict="supported").to_dict("records"):
+        figures["circles"] = _circles(supported, frames)
+        if (periods := _periods(supported, frames["scan"])) is not None:
+            figures["periods"] = periods
     folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / f"{name}.{kind}" for name in figures for kind in ("svg", "png")]
+    for name in {"verdicts", "layer_map", "layers", "circles", "periods"} - figures.keys():
+        for kind in KINDS:
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
         for path in written:
             metadata = {"Date": None} if path.suffix == ".svg" else {}
-            figures[path.stem].savefig(path, dpi=200, metadata=metadata)
+            figures[path.stem].savefig(path, dpi=DPI, metadata=metadata)
     return written

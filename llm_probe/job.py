@@ -29,7 +29,7 @@ from llm_probe.states import GRID_LIMIT, read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Position, Weights
 
-SPARE_PROMPTS = 20
+SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +27,28 @@ def load_domain(path: Path) -> Domain:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot read the domain file {path}: {str(error).splitlines()[0]}") from error
-    unknown = sorted(content.keys() - set(DOMAIN_KEYS)) if isinstance(content, dict) else []
-    if not isinstance(content, dict) or not {"name", "items"} <= content.keys() or unknown:
-        found = f"unknown key {unknown[0]!r}" if unknown else "`name` or `items` missing"
-        raise InputError(f"{path}: {found}; a domain file is a mapping with the keys {', '.join(DOMAIN_KEYS)}")
+    wrong = _wrong(content)
+    if wrong:
+        raise InputError(f"{path}: {wrong}; a domain file is a mapping with the keys {', '.join(DOMAIN_KEYS)}")
     return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})
+
+
+def _wrong(content: Any) -> str | None:
+    """What is wrong with the content of a domain file; the texts themselves are checked by `Domain`."""
+    if not isinstance(content, dict) or not {"name", "items"} <= content.keys():
+        return "`name` or `items` missing"
+    unknown = sorted(map(str, content.keys() - set(DOMAIN_KEYS)))
+    if unknown:
+        return f"unknown key {unknown[0]!r}"
+    kinds = {"name": str, "items": list, "questions": dict, "statements": dict, "cyclic": bool, "largest_offset": int}
+    names = {str: "text", list: "a list", dict: "a mapping of names to texts", bool: "true or false", int: "a number"}
+    for key, value in content.items():
+        texts = list(value.values()) if isinstance(value, dict) else []
+        if not isinstance(value, kinds[key]) or not all(isinstance(text, str) for text in texts):
+            return f"`{key}` must be {names[kinds[key]]}, got {value!r}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -51,33 +67,49 @@ class GivenClaim(Claim):
 def load_prompts(path: Path) -> GivenClaim:
     """Prompts from CSV, JSONL or Parquet with `prompt`, `label`, `period` and optionally `position`.
 
-    `position` is a piece of the prompt's text: its last token is read; without it, the last token of the prompt.
+    `position` is a piece of the prompt's text, and where it occurs several times the last one: its last token is read;
+    without it, the last token of the prompt.
 
     Raises:
-        InputError: an unknown file type, a missing column, several periods, or a position that is not in its prompt.
+        InputError: an unknown file type, a missing column, several periods, a label that is no integer, or a position
+            that is not in its prompt.
     """
     from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
     from datasets.utils.logging import disable_progress_bar
 
     if path.suffix not in LOADERS or not path.exists():
         raise InputError(f"cannot read prompts from {path}: give an existing {', '.join(LOADERS)} file")
     disable_progress_bar()
-    table = load_dataset(LOADERS[path.suffix], data_files=str(path), split="train")
+    try:
+        table = load_dataset(LOADERS[path.suffix], data_files=str(path), split="train")
+    except (DatasetGenerationError, ValueError) as error:
+        raise InputError(f"cannot read prompts from {path}: {error.__cause__ or error}".splitlines()[0]) from error
     missing = {"prompt", "label", "period"} - set(table.column_names)
     if missing:
         raise InputError(f"{path} lacks the column {sorted(missing)[0]!r}: it needs prompt, label and period")
     periods = set(table["period"])
     if len(periods) != 1:
         raise InputError(f"{path} holds {len(periods)} periods: put prompts of each period into a file of their own")
-    period = int(periods.pop())
+    period = _integer(periods.pop(), "period", path)
     domain = Domain(path.stem, tuple(str(label) for label in range(period)), statements={"given": "{item}"})
     return GivenClaim(domain, "item", tuple(_prompt(dict(row), path, period) for row in table))
 
 
 def _prompt(row: dict, path: Path, period: int) -> Prompt:
-    text, label = str(row["prompt"]), int(row["label"]) % period
+    text, label = str(row["prompt"]), _integer(row["label"], "label", path) % period
     place = row.get("position") or text
     if place not in text:
         raise InputError(f"{path}: the position {place!r} does not occur in the prompt {text!r}")
     start = text.rindex(place)
     return Prompt(text, {"item": (start, start + len(place))}, "given", label, 0, label, label, None)
+
+
+def _integer(value: Any, column: str, path: Path) -> int:
+    try:
+        number = float(value)
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{path}: the {column} {value!r} is not an integer")

@@ -36,7 +36,8 @@ WORTHWHILE = 0.8
 CPU_FORWARD_TOKENS = 64
 GPU_FORWARD_TOKENS = 8192
 """What one more forward costs before its first token, in tokens: on a GPU the launches of its kernels."""
-TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+TOLERANCE = 1e-5
+HALF_TOLERANCE = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Relative difference that rounding may make."""
 
 
@@ -87,7 +88,11 @@ def can_share(loaded: LoadedModel) -> bool:
     if loaded.is_encoder or not type(loaded.stack).__module__.startswith("transformers."):
         return False
     config: Any = loaded.model.config
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+    try:
+        layers = DynamicCache(config=config).layers
+    except (AttributeError, KeyError, ValueError):  # some architectures have a cache of their own
+        return False
+    return all(type(layer) is DynamicLayer for layer in layers)
 
 
 def prefix_cache(stack: nn.Module, last: nn.Module, shared: Prefixes, device: torch.device) -> Any:
@@ -106,7 +111,8 @@ def prefix_cache(stack: nn.Module, last: nn.Module, shared: Prefixes, device: to
 
 def agree(shared: Float[Tensor, "rows cells d"], whole: Float[Tensor, "rows cells d"], dtype: torch.dtype) -> bool:
     """Whether each vector differs by rounding only."""
-    return bool(((shared - whole).norm(dim=-1) <= TOLERANCE[dtype] * whole.norm(dim=-1)).all())
+    tolerance = HALF_TOLERANCE.get(dtype, TOLERANCE)
+    return bool(((shared - whole).norm(dim=-1) <= tolerance * whole.norm(dim=-1)).all())
 
 
 def _behind(

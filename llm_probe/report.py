@@ -107,9 +107,8 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     unable = [claim["verdict"] for claim in verdicts.to_dict("records") if cannot_do(claim)]
     if unable:
         fired = unable.count("supported")
-        said += (
-            f" {_count(len(unable), 'sum')} the model answers no better than by guessing: {fired or 'none'} supported."
-        )
+        said += f" {fired or 'None'} of {_count(len(unable), 'sum')} that it answers no better than by guessing "
+        said += f"{'is' if fired < 2 else 'are'} supported."
     if controls:
         fired = controls.count("supported")
         said += f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
@@ -261,8 +260,9 @@ def _line(claim: Mapping[Any, Any], random: float | None, said: str) -> str:
     zero, band = _percent(0), f"calc({_percent(max(claim['null_r2'], 0))} - {_percent(0)})"
     interval = f"left:{_percent(low)};right:calc(100% - {_percent(high)})"
     dots = [("trained", float(claim["plane_r2"])), *([("random", random)] if random is not None else [])]
+    both = len(dots) == 2 and all(value < FLOOR for _, value in dots)
     marks = [
-        f'<i class="dot {name}{" below" * (value < FLOOR)}" style="left:{_percent(value)}"></i>'
+        f'<i class="dot {name}{" below" * (value < FLOOR)}{" both" * both}" style="left:{_percent(value)}"></i>'
         for name, value in reversed(dots)
     ]
     return (
@@ -303,18 +303,19 @@ def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> str:
     layers = sorted(planes["layer"].unique().tolist())
     found = {tuple(cell[key] for key in (*PLACE, "layer")): cell for cell in planes.to_dict("records")}
     read = {tuple(claim[key] for key in (*PLACE, "layer")) for claim in verdicts.to_dict("records")}
-    cyclic = {(claim["domain"], claim["quantity"]): claim["cyclic"] for claim in verdicts.to_dict("records")}
+    claims = {(claim["domain"], claim["quantity"]): claim for claim in verdicts.to_dict("records")}
     head = "".join(f'<th scope="col">{layer}</th>' for layer in layers)
     rows, last_cyclic = [], True
     for index, place in enumerate(places.to_dict("records")):
-        now = bool(cyclic[place["domain"], place["quantity"]])
+        claim = claims[place["domain"], place["quantity"]]
+        now = bool(claim["cyclic"])
         if last_cyclic and not now:
             rows.append(f'<tr class="group"><th scope="rowgroup" colspan="{len(layers) + 1}">linear controls</th></tr>')
         last_cyclic = now
         keys = [(*(place[key] for key in PLACE), layer) for layer in layers]
         cells = "".join(_cell_button(found.get(key), index, place["name"], key in read) for key in keys)
-        rows.append(f'<tr><th scope="row">{escape(place["name"])}</th>{cells}</tr>')
-    width = 190 + 90 * len(layers)
+        rows.append(f'<tr><th scope="row" class="{claim["verdict"]}">{escape(place["name"])}</th>{cells}</tr>')
+    width = 190 + 150 * len(layers)
     return (
         f'<div class="scroll"><table class="map" style="max-width:{width}px"><thead><tr><th scope="col" class="corner">'
         "layer</th>"

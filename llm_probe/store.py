@@ -95,5 +95,5 @@ def weights_fingerprint(model: nn.Module) -> str:
     """A hash of every parameter's shape and sum: two models in memory that differ do not share cells."""
     digest = hashlib.sha256()
     for name, weight in model.named_parameters():
-        digest.update(f"{name}{tuple(weight.shape)}{float(weight.double().sum()):.12e}".encode())
+        digest.update(f"{name}{tuple(weight.shape)}{float(weight.detach().double().sum()):.12e}".encode())
     return digest.hexdigest()[:16]

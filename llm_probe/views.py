@@ -219,6 +219,7 @@ def _place_payload(place: Row, claim: Row, tables: Mapping[str, Cells], layers: 
         "p_period": number(claim["p_period"]),
         "null": round(float(claim["null_r2"]), 3),
         "layer": int(claim["layer"]),
+        "k": int(claim["frequency"]),
         "period": int(claim["period"]),
         "items": [items[label] for label in sorted(items)],
         "frequencies": frequencies,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llm_probe import figures, report
 from llm_probe.errors import InputError
-from llm_probe.probe import ProbeResult
+from llm_probe.run import ProbeResult
 from llm_probe.table import write_atomic
 
 
@@ -22,7 +22,7 @@ def write_results(result: ProbeResult, folder: Path) -> None:
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
         write_atomic(folder / "run.json", json.dumps(result.run, indent=1) + "\n")
         report.write(folder / "report.html", result.frames, result.run)
-        figures.save_all(folder / "figures", result.frames, result.run)
+        figures.save_all(folder / "figures", result.frames)
     except OSError as error:
         raise InputError(
             f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "

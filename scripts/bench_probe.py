@@ -8,11 +8,12 @@ Scans over the same prompts (the grid of all pairs mod p, last token, every laye
     published    one prompt per forward of the whole model, one layer kept: a pass over the prompts per layer;
                  every pass is timed on `--subset` prompts and scaled to all of them
     all layers   one prompt per forward of the whole model, all hidden states kept
-    bare         the blocks on the batches of `stream`, nothing kept: what a forward costs at least
-    streaming    `stream` and `class_sums`: what this package does
+    bare         the blocks on the batches of `stream`, nothing kept: what a forward of whole prompts costs at least
+    whole        `stream(share_prefixes=False)` and `class_sums`: every prompt computed whole
+    streaming    `stream` and `class_sums`: what this package does, beginnings that prompts share computed once
 
 They are interleaved; times are medians. The share of the matrix-product rate counts two operations per block
-parameter and token.
+parameter and token, all of which are computed by `whole`.
 """
 
 import _root
@@ -86,7 +87,7 @@ def line(
 
 
 def scan_lines(bench: Bench, device: str, dtype: str) -> list[Line]:
-    """The four scans on one model, interleaved."""
+    """The five scans on one model, interleaved."""
     loaded = random_qwen3(bench.full, device, dtype)
     prompts = published_grid(modular("add", bench.period))
     encoded = encode(loaded.tokenizer, prompts)
@@ -97,12 +98,13 @@ def scan_lines(bench: Bench, device: str, dtype: str) -> list[Line]:
         "published (scaled)": lambda: [one_by_one(loaded, few, layer) for layer in range(layers)],
         "all layers": lambda: one_by_one(loaded, encoded, None),
         "bare": lambda: bare(loaded, encoded),
+        "whole": lambda: class_means(loaded, encoded, labels, bench.period, share_prefixes=False),
         "streaming": lambda: class_means(loaded, encoded, labels, bench.period),
     }
     error = difference(loaded, encoded, labels, bench.period)  # also warms everything up
     samples: dict[str, list[float]] = {name: [] for name in runs}
-    # The two that are closest in time are compared most often.
-    for name in ("published (scaled)", "all layers", *("bare", "streaming") * 4) * bench.repeats:
+    # Those that are closest in time are compared most often.
+    for name in ("published (scaled)", "all layers", *("bare", "whole", "streaming") * 4) * bench.repeats:
         samples[name].append(timed(runs[name], device))
     seconds = {name: median(values) for name, values in samples.items()}
     seconds["published (scaled)"] *= len(encoded) / len(few)
@@ -114,11 +116,13 @@ def scan_lines(bench: Bench, device: str, dtype: str) -> list[Line]:
         line(part, f"prompts ({tokens} tokens, {layers} layers, d {loaded.d_model})", len(encoded), ""),
         *(line(part, name, value, "s") for name, value in seconds.items()),
         *(line(part, f"{name} / streaming", seconds[name] / ours, "x", low=low) for name, low in bars.items()),
+        line(part, "bare / whole", seconds["bare"] / seconds["whole"], "x", low=0.85),
+        line(part, "whole / streaming", seconds["whole"] / ours, "x"),
         # In bfloat16 the two differ by its rounding, whatever is right.
         line(part, "difference of class means", error, "relative", high=1e-5 if dtype == "float32" else None),
         line(part, "streaming", tokens / ours, "tokens/s"),
         line(part, "matrix product", rate / 1e12, "TFLOP/s"),
-        line(part, "streaming, share of that rate", operations / ours / rate, ""),
+        line(part, "whole, share of that rate", operations / seconds["whole"] / rate, ""),
     ]
 
 
@@ -147,10 +151,13 @@ def bare(loaded: LoadedModel, encoded: list[Encoded]) -> None:
         loaded.stack(input_ids=ids, use_cache=False)
 
 
-def class_means(loaded: LoadedModel, encoded: list[Encoded], labels: Tensor, period: int) -> Tensor:
+def class_means(
+    loaded: LoadedModel, encoded: list[Encoded], labels: Tensor, period: int, *, share_prefixes: bool = True
+) -> Tensor:
     """(layers, period, d) from one streaming pass."""
     plan = activations.ReadPlan(tuple(range(len(loaded.layers))))
-    sums, counts = activations.class_sums(activations.stream(loaded, encoded, plan), labels, period)
+    batches = activations.stream(loaded, encoded, plan, share_prefixes=share_prefixes)
+    sums, counts = activations.class_sums(batches, labels, period)
     return sums / counts.to(sums.device)[:, None]
 
 

@@ -19,7 +19,7 @@ def main() -> int:
     config = tyro.cli(ProbeConfig, description=__doc__, prog="python scripts/probe_llm.py")
     command = shlex.join(["python", "scripts/probe_llm.py", *sys.argv[1:]])
     try:
-        from llm_probe.probe import run_config
+        from llm_probe.run import run_config
         from llm_probe.write import write_results
 
         result = run_config(config, command)

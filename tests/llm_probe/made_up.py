@@ -127,6 +127,7 @@ class _Maker:
             values = {
                 "r2_heldout": r2,
                 "r2_heldout_templates": r2 - 0.02,
+                "variance_share": max(r2, 0) / 2,
                 "angle_error": 1.57 * (1 - max(r2, 0)) ** 0.7,
             }
             p = 0.002 if r2 > 0.2 else min(1.0, 0.6 - r2)
@@ -148,7 +149,7 @@ class _Maker:
     def _r2(self, place: dict[str, Any], n: int, **values: Any) -> None:
         empty = dict.fromkeys(
             ("dim", "frequency", "r2_class_means", "r2_partial", "aicc_gain", "r2_heldout", "r2_heldout_templates",
-             "r2_heldout_residues", "angle_error", "p_fwer")
+             "r2_heldout_residues", "variance_share", "angle_error", "p_fwer")
         )  # fmt: skip
         self.rows["r2_table"].append(
             R2Row(**{**empty, **place, "period": n, "n_prompts": 800, "n_groups": 210, **values})
@@ -165,8 +166,8 @@ class _Maker:
         frequencies = [*(k / domain.period for k in range(1, domain.period // 2 + 1)), *np.linspace(0.02, 0.5, 120)]
         for frequency in frequencies:
             near = min(abs(frequency - k / domain.period) for k in range(1, domain.period // 2 + 1))
-            r2 = (level if near < 0.006 else 0.25 * level) + self._noise(0.02)
-            row = ScanRow(weights, domain.name, layer, "resid_post", position, 1 / float(frequency), r2)
+            share = abs((0.3 * level if near < 0.006 else 0.0) + self._noise(0.002))
+            row = ScanRow(weights, domain.name, layer, "resid_post", position, 1 / float(frequency), share)
             self.rows["scan"].append(row)
 
     def _verdict(
@@ -195,6 +196,7 @@ class _Maker:
                 random_angle_error=1.52 if has_random else None,
                 p_fwer=0.002 if r2 > 0.3 else 0.62,
                 p_period=0.005 if domain.operands is not None else None,
+                closure=None if place["quantity"] == "sum" else 0.97 if verdict == "supported" else -0.26,
                 best_dim=505,
                 best_dim_layer=3,
                 best_dim_frequency=1,

@@ -11,6 +11,7 @@ from llm_probe import activations
 from llm_probe.activations import ReadPlan, class_sums, rows, stream
 from llm_probe.errors import InputError
 from llm_probe.models import LoadedModel, wrap
+from llm_probe.prefixes import Sharing
 from llm_probe.table import Position
 from llm_probe.tokens import Encoded
 
@@ -110,11 +111,11 @@ def test_running_out_of_memory_halves_the_batch(
     expected = rows(stream(loaded, encoded, PLAN), 23)
     forward, tried = activations._forward, []
 
-    def short_of_memory(loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan) -> Tensor:
+    def short_of_memory(loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan, sharing: Sharing) -> Tensor:
         tried.append(len(prompts))
         if len(prompts) > 2:
             raise RuntimeError(message)
-        return forward(loaded, prompts, plan)
+        return forward(loaded, prompts, plan, sharing)
 
     monkeypatch.setattr(activations, "_forward", short_of_memory)
     torch.testing.assert_close(rows(stream(loaded, encoded, PLAN), 23), expected, rtol=1e-5, atol=1e-5)

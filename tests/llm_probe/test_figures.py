@@ -13,8 +13,20 @@ from matplotlib.patches import Rectangle
 from llm_probe import figures
 from llm_probe.domains import DOMAINS, modular
 from llm_probe.errors import InputError
-from llm_probe.views import FLOOR, at, best_planes, claim_name, map_places, ordered, p_text, r2_text
-from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
+from llm_probe.views import (
+    FLOOR,
+    angle_error,
+    at,
+    best_planes,
+    claim_name,
+    closure_text,
+    map_places,
+    ordered,
+    p_text,
+    r2_text,
+    step_round,
+)
+from tests.llm_probe.made_up import CLAIMS, Claimed, made_up
 
 DAYS = [claim for claim in CLAIMS if claim[0] is DOMAINS["days"]]
 BELOW: list[Claimed] = [(modular("add", 7), "sum", "refuted", -3.0, "no plane beats renamed labels")]
@@ -35,8 +47,9 @@ def texts(axes: Axes) -> list[str]:
         (0.876, "0.88"),
         (-0.084, "−0.08"),
         (-0.004, "0.00"),
-        (-1.36, "−1.4"),
-        (-136.4, "−136"),
+        (-0.996, "−1.00"),
+        (-1.36, "< −1"),
+        (-137157.0, "< −1"),
         (None, "–"),
         (1.0, "1.00"),
     ],
@@ -48,6 +61,24 @@ def test_r2_has_no_more_digits_than_it_deserves(value: float | None, shown: str)
 @pytest.mark.parametrize(("p", "shown"), [(0.623, "0.62"), (0.0112, "0.011"), (0.002, "0.002"), (None, "–")])
 def test_p_has_one_or_two_digits(p: float | None, shown: str) -> None:
     assert p_text(p) == shown
+
+
+@pytest.mark.parametrize(
+    ("closure", "p", "shown"),
+    [(0.971, 0.002, "closure 0.97"), (-17.8, 0.002, "closure < −1"), (6.8, 0.48, ""), (None, 0.002, "")],
+)
+def test_only_an_order_that_beats_the_null_has_a_closure(closure: float | None, p: float, shown: str) -> None:
+    assert closure_text({"closure": closure, "p_fwer": p}) == shown
+
+
+@pytest.mark.parametrize(("period", "frequency", "step"), [(7, 1, 1), (24, 5, 5), (17, 7, 5), (12, 2, 1)])
+def test_neighbours_on_a_circle_are_one_step_of_it_apart(period: int, frequency: int, step: int) -> None:
+    assert step_round(period, frequency) == step
+
+
+def test_half_the_period_has_no_angle() -> None:
+    assert angle_error({"frequency": 6, "period": 12, "angle_error": 0.0}) is None
+    assert angle_error({"frequency": 5, "period": 12, "angle_error": 0.5}) == 0.5
 
 
 def test_arithmetic_is_called_by_its_domain() -> None:
@@ -103,7 +134,8 @@ def test_trained_and_random_circles_share_a_scale() -> None:
     frames = made_up(DAYS[:1], layers=2)
     left, right = Figure().subplots(1, 2)
     figures.circle_pair([left, right], at(frames["circles"], layer=1), (0.4, 1.5))
-    assert left.get_xlim() == right.get_xlim() == left.get_ylim()
+    assert left.get_xlim() == right.get_xlim()
+    assert left.get_ylim() == right.get_ylim()
     assert set(texts(left)) == set(DOMAINS["days"].items)
     assert "0.40 rad" in left.get_title()
 
@@ -130,43 +162,33 @@ def test_circle_of_draws_a_claim_by_name(axes: Axes) -> None:
         figures.circle_of(axes, frames, "weeks")
 
 
-def test_frequency_bars_stop_at_the_floor(axes: Axes) -> None:
-    figures.frequency_bars(axes, [1, 2, 3], [0.8, -4.0, 0.1], None, 0.12)
-    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle) and patch.get_width() == pytest.approx(0.6)]
-    assert [bar.get_height() for bar in bars] == [0.8, FLOOR, 0.1]
-    assert sum(line.get_marker() == "v" for line in axes.lines) == 1
-
-
 def test_the_scan_marks_the_own_period(axes: Axes) -> None:
     frames = made_up([(modular("add", 7), "sum", "refuted", 0.1, "")], layers=1)
     figures.period_scan(axes, frames["scan"], 7)
     assert "own period 7" in texts(axes)
-
-
-def test_dimension_bars_say_what_random_weights_reach(axes: Axes) -> None:
-    table = made_up(DAYS[:1], layers=1)["r2_table"]
-    figures.dimension_bars(axes, at(table, weights="trained"), at(table, weights="random"))
-    legend = axes.get_legend()
-    assert legend is not None
-    assert any(text.get_text().startswith("random weights reach 0.9") for text in legend.get_texts())
+    assert axes.get_ylim()[0] == 0
+    shown = max(
+        float(np.max(np.asarray(line.get_ydata()))) for line in axes.lines if line.get_label() in ("trained", "random")
+    )
+    assert shown == pytest.approx(100 * frames["scan"]["share"].max())
+    assert axes.get_ylim()[1] > shown
 
 
 def test_every_figure_is_saved_as_svg_and_png(tmp_path: Path) -> None:
-    written = figures.save_all(tmp_path, made_up(DAYS[:1], layers=1), RUN)
-    assert {path.name for path in written} == {
-        f"{name}.{kind}"
-        for name in (
-            "verdicts",
-            "layer_map",
-            "layers",
-            "days_sum_circle",
-            "days_sum_frequencies",
-            "days_sum_dimensions",
-        )
-        for kind in ("svg", "png")
-    }
+    claims = [claim for claim in CLAIMS if claim[2] == "supported"]
+    written = figures.save_all(tmp_path, made_up(claims, layers=1))
+    names = ("verdicts", "layer_map", "layers", "circles", "periods")
+    assert {path.name for path in written} == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     assert all(path.stat().st_size > 2000 for path in written)
 
 
+def test_pictures_of_claims_no_longer_supported_go_and_other_files_stay(tmp_path: Path) -> None:
+    for name in ("circles.png", "periods.svg", "mine.png"):
+        (tmp_path / name).touch()
+    figures.save_all(tmp_path, made_up(BELOW, layers=1))
+    names = {"verdicts", "layer_map", "layers", "mine"}
+    assert {path.stem for path in tmp_path.iterdir()} == names
+
+
 def test_a_run_without_verdicts_has_no_figures(tmp_path: Path) -> None:
-    assert figures.save_all(tmp_path, made_up([]), RUN) == []
+    assert figures.save_all(tmp_path, made_up([])) == []

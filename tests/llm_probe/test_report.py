@@ -55,9 +55,19 @@ def page() -> Page:
 
 def test_the_summary_counts_claims_and_controls(page: Page) -> None:
     said = " ".join(page.text)
-    assert "5 of 12 cyclic claims are supported" in said
+    assert "5 of 12 cyclic claims are supported, carried on a circle: 3 of 7 sums and 2 of 5 items." in said
     assert "4 refuted, 3 undetermined" in said
     assert "None of 2 linear controls shows a circle" in said
+
+
+def test_the_summary_says_what_becomes_of_sums_the_model_cannot_do() -> None:
+    frames = made_up(DAYS, layers=1)
+    assert "guessing" not in report.summary(frames["verdicts"], RUN)
+    frames["verdicts"].loc[frames["verdicts"]["quantity"] == "sum", ["accuracy", "accuracy_low"]] = 0.1
+    assert "1 of 1 sum that it answers no better than by guessing is supported" in report.summary(
+        frames["verdicts"], RUN
+    )
+    assert "cannot do it" in " ".join(Page(report.render(frames, RUN)).text)
 
 
 def test_a_linear_control_on_a_circle_is_a_warning() -> None:
@@ -96,10 +106,23 @@ def test_every_row_of_the_map_is_a_row_of_the_payload(page: Page) -> None:
     assert len(cell["reach"]) == 1
 
 
-def test_a_scan_is_in_hundredths_from_long_to_short_periods(page: Page) -> None:
-    row = next(row for row in page.payload["rows"] if row["name"] == "mod-add 7")
+def test_a_scan_is_in_ten_thousandths_from_long_to_short_periods(page: Page) -> None:
+    row = next(row for row in page.payload["rows"] if row["name"] == "mod-add 12")
     assert row["periods"] == sorted(row["periods"], reverse=True)
-    assert all(isinstance(value, int) and value >= -20 for value in row["cells"]["0"]["scan"]["t"])
+    shares = row["cells"]["3"]["scan"]["t"]
+    assert all(isinstance(value, int) and value >= 0 for value in shares)
+    assert shares[row["periods"].index(12.0)] > 1500
+    assert sorted(shares)[len(shares) // 2] < 100
+
+
+def test_a_row_says_what_its_name_cannot(page: Page) -> None:
+    rows = {row["name"]: row for row in page.payload["rows"]}
+    assert rows["numbers: item"]["note"] == "linear control"
+    assert rows["days: sum"]["note"] == "accuracy 0.60"
+    assert rows["days: item"]["note"] == rows["days: sum"]["closure"] == rows["planets: item"]["closure"] == ""
+    assert rows["days: item"]["closure"] == "closure 0.97"
+    assert rows["days: item"]["confirmed"] == [0.93, 0.87, 0.97]
+    assert rows["months: sum"]["cells"]["3"]["t"]["k"] == rows["months: sum"]["k"] == 2
 
 
 def test_markup_in_names_stays_text() -> None:
@@ -135,6 +158,16 @@ def test_a_very_negative_r2_is_an_arrowhead_at_the_left_end() -> None:
     frames = made_up([(modular("add", 7), "sum", "refuted", -3.0, "")], layers=1)
     dots = [mark for mark in Page(report.render(frames, RUN)).all("i") if mark.get("class") == "dot trained below"]
     assert [dot["style"] for dot in dots] == ["left:0.0%"]
+
+
+def test_two_arrowheads_stand_apart_and_their_numbers_say_less_than_minus_one() -> None:
+    frames = made_up([(modular("add", 12), "sum", "refuted", -137157.0, "")], layers=1)
+    content = report.render(frames, RUN)
+    dots = [mark["class"] for mark in Page(content).all("i") if "both" in (mark.get("class") or "")]
+    assert dots == ["dot random below both", "dot trained below both"]
+    assert "<b>&lt; −1</b>" in content
+    assert "< -1" in report.terminal_table(frames["verdicts"], RUN)
+    assert "137157" not in content.replace(Page(content).scripts[0], "")
 
 
 @pytest.mark.parametrize("frames", [{}, made_up([])])
@@ -182,7 +215,7 @@ def test_column_meanings_are_the_docstrings_of_the_fields() -> None:
         assert [column for column, _, _ in meanings[name]] == [field.name for field in fields(row_type)]
     said = {column: text for column, _, text in meanings["r2_table"]}
     assert said["r2_class_means"].startswith("The published statistic")
-    assert said["domain"] == ""
+    assert all(meaning for rows in meanings.values() for _, _, meaning in rows)
 
 
 def test_a_page_is_written_whole(tmp_path: Path) -> None:
@@ -194,7 +227,7 @@ def test_a_page_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_columns_are_aligned() -> None:
-    lines = report.terminal_table(made_up(layers=4)["verdicts"], RUN, width=200).splitlines()
+    lines = report.terminal_table(made_up(layers=4)["verdicts"], RUN, width=240).splitlines()
     head, rows = lines[2], lines[3:-3]
     assert len(rows) == len(CLAIMS)
     for name in ("n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)"):
@@ -221,6 +254,11 @@ def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> N
     assert " ".join(row.split()) == (
         "mod-add 7 7 0.60 - 0.04 -0.10 0.62 refuted: no plane beats renamed labels; dim 505: 0.991, random 0.993"
     )
+
+
+def test_an_item_says_how_far_its_order_closes() -> None:
+    row = report.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
+    assert row.endswith("supported: holds on new prompts; closure 0.97; dim 505: 0.991, random 0.993")
 
 
 def test_long_reasons_wrap_under_the_verdict() -> None:

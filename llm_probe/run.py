@@ -17,6 +17,7 @@ from llm_probe import nulls, table
 from llm_probe.claims import Claim, claims_of
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain, resolve
+from llm_probe.errors import InputError
 from llm_probe.job import Job
 from llm_probe.models import LoadedModel, load, wrap
 from llm_probe.own import load_domain, load_prompts
@@ -111,6 +112,7 @@ def run(
 ) -> ProbeResult:
     """Probe the claims: the trained weights first, then what it can do, then its random twin."""
     started = time.monotonic()
+    _check_counts(config)
     job = Job(config, store, make)
     trained = job.all_findings(claims)
     answers = job.all_behaviour(claims)
@@ -143,3 +145,9 @@ def run(
     record["n_prompts"] = sum(found.best.n_discovery + found.best.n_confirmation for found in both)
     record["seconds"] = round(time.monotonic() - started, 1)
     return ProbeResult({name: table.frame(rows[name], kind) for name, kind in table.TABLES.items()}, record)
+
+
+def _check_counts(config: ProbeConfig) -> None:
+    for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
+        if (count := getattr(config, name)) < 1:
+            raise InputError(f"{count} {name} cannot be used: give --{name.replace('_', '-')} 1 or more")
