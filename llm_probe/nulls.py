@@ -100,7 +100,7 @@ def item_orders(
     Rotations are the same circle, so the first item keeps its place; `mirrored`: reflections are the same too.
     """
     n = len(token_counts)
-    if len(set(token_counts)) == 1 and n <= ENUMERATED_ITEMS:
+    if _is_enumerated(token_counts):
         orders = [(0, *rest) for rest in itertools.permutations(range(1, n))]
         kept = [order for order in orders[1:] if not mirrored or order[1] < order[-1]]
         return torch.tensor(kept)
@@ -115,9 +115,14 @@ def item_orders(
     return torch.stack(result)
 
 
+def _is_enumerated(token_counts: Sequence[int]) -> bool:
+    return len(set(token_counts)) == 1 and len(token_counts) <= ENUMERATED_ITEMS
+
+
 def undecidable(claim: Claim, token_counts: Sequence[int], renamings: int) -> str | None:
     """Why no p-value of this claim can reach the level, whatever the model does; None if one can."""
-    if renamings + 1 < 1 / ALPHA:
+    enumerated = not claim.is_arithmetic and _is_enumerated(token_counts)
+    if renamings + 1 < 1 / ALPHA and not enumerated:
         return f"{renamings} renamings cannot give p <= {ALPHA}: use --renamings {round(1 / ALPHA) - 1} or more"
     if claim.is_arithmetic:
         return None

@@ -207,7 +207,7 @@ function facts(row, cell, layer) {
   return h("p", { class: "facts" }, h("b", {}, `Held-out R² ${r2(best(t))}`),
     ` at k = ${t.k}, leaving out ${sum ? "operand pairs" : "items"} (${t.groups} of them, ${t.prompts} prompts); ` +
     (cell.r ? `random weights ${r2(best(cell.r))}, ` : "random weights not run, ") + `null ${r2(row.null)}, corrected p ${pValue(t.p)}. `,
-    read ? [h("b", {}, `On new prompts ${r2(value)}`), ` (${r2(low)} to ${r2(high)})${row.k === t.k ? "" : `, judged at k = ${row.k}, the most prominent line`}. `] : null,
+    read ? [h("b", {}, `On new prompts ${r2(value)}`), (high < -1 ? "" : ` (${r2(low)} to ${r2(high)})`) + (row.k === t.k ? ". " : `, judged at k = ${row.k}, the most prominent line of the variance. `)] : null,
     (t.share === null ? "" : `This frequency is ${percent(t.share)} of the variance between class means. `) +
     (others.length ? `Leaving out by ${others.join(", by ")}. ` : "") + (rivals.length ? `Parabola: ${rivals.join(", ")}. ` : ""),
     read && row.closure ? [h("b", {}, row.closure.replace("c", "C")), " (1: the last item is next to the first; 0 or less: a line)."] : null);

@@ -30,6 +30,8 @@ PAIR_SHARE: dict[Part, tuple[float, float]] = {
     "causal": (0.8, 1.0),
 }
 """The interval of the pair hash that belongs to each part."""
+MOST_OPERANDS = 90
+"""Different values an operand takes: as many as there are two-digit numbers."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def published_grid(domain: Domain) -> list[Prompt]:
 
 def question_set(domain: Domain, part: Part, size: int, seed: int = 0) -> list[Prompt]:
     """At most `size` questions of a part, the same operand pairs for every domain of equal operand ranges."""
-    first, offset = np.meshgrid(np.array(domain.first_operands), np.array(domain.offsets), indexing="ij")
+    operands = (_drawn(np.array(domain.first_operands), seed), _drawn(np.array(domain.offsets), seed))
+    first, offset = np.meshgrid(*operands, indexing="ij")
     first, offset = first.ravel(), offset.ravel()
     low, high = PAIR_SHARE[part]
     share = pair_hash(first, offset, seed)
@@ -102,6 +105,13 @@ def question_set(domain: Domain, part: Part, size: int, seed: int = 0) -> list[P
         )
         for index in ranked
     ]
+
+
+def _drawn(values: np.ndarray, seed: int) -> np.ndarray:
+    """At most `MOST_OPERANDS` of the values, drawn by hash: each operand is a nuisance with a level of its own."""
+    if len(values) <= MOST_OPERANDS:
+        return values
+    return np.sort(values[np.argsort(pair_hash(values, np.zeros_like(values), seed), kind="stable")[:MOST_OPERANDS]])
 
 
 def statement_set(domain: Domain, part: Part) -> list[Prompt]:

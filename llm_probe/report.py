@@ -1,4 +1,4 @@
-"""The page and the terminal table of a run, from its tables alone.
+"""The page of a run, from its tables alone.
 
 `render` returns one HTML file that needs nothing else: verdicts, map and foot are written here; the detail of a cell
 and the curves over layers are drawn by `page.js` from JSON in the page. Model-made text is escaped wherever it is
@@ -12,7 +12,6 @@ import base64
 import gzip
 import hashlib
 import json
-import textwrap
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -24,6 +23,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from llm_probe import table
+from llm_probe.terminal import facts, short_name, why
 from llm_probe.views import (
     ALPHA,
     FLOOR,
@@ -43,13 +43,7 @@ from llm_probe.views import (
 HERE = Path(__file__).parent
 PAGE_LIMIT = 1_400_000
 """Bytes; a table that would make the page larger is linked as the file beside it."""
-FACTS = {
-    "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
-    "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts", "seconds": "{:,.0f} s", "date": "{}",
-}  # fmt: skip
 CONTROLS = "Linear controls: ordered, but not a circle. None should be supported."
-HEADING = "verdict: why; class-mean R² of the best dimension"
-DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 Run = Mapping[str, Any]
 Frames = Mapping[str, pd.DataFrame]
@@ -88,10 +82,6 @@ def render(frames: Frames, run: Run) -> str:
     return template.substitute(parts | {"downloads": _downloads(known, room)})
 
 
-def short_name(run: Run) -> str:
-    return str(run.get("model", "model")).rstrip("/").split("/")[-1]
-
-
 def summary(verdicts: pd.DataFrame, run: Run) -> str:
     """The run in two or three sentences."""
     cyclic = verdicts["cyclic"].astype(bool)
@@ -127,82 +117,13 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-# ---------------------------------------------------------------------------------------------------------- terminal
-
-
-def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
-    """The table at the end of a run: a headline, one line a claim (its reason wrapped), where things are."""
-    names = ("domain", "n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)", HEADING)
-    lines = [_terminal_cells(claim) for claim in ordered(verdicts).to_dict("records")]
-    widths = [max(len(row[column]) for row in (names, *lines)) for column in range(len(names) - 1)]
-    indent = sum(widths) + 2 * len(widths)
-
-    def line(cells: tuple[str, ...]) -> str:
-        first = cells[0].ljust(widths[0])
-        others = [cell.rjust(size) for cell, size in zip(cells[1:-1], widths[1:], strict=True)]
-        start = "  ".join([first, *others, ""])
-        wrapped = textwrap.wrap(
-            cells[-1], max(width, indent + 40), initial_indent=start, subsequent_indent=" " * (indent + 2)
-        )
-        return "\n".join(wrapped)
-
-    body = [line(names), *map(line, lines)] if lines else ["no claim was judged"]
-    return "\n".join([_headline(run), "", *body, _where(run)])
-
-
-def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
-    accuracy, (reason, published) = number(claim["accuracy"]), _why(claim)
-    return (
-        claim["name"],
-        str(claim["period"]),
-        "-" if accuracy is None else f"{accuracy:.2f}",
-        str(claim["layer"]) if text(claim["layers_held"]) else "-",
-        _plain(r2_text(claim["plane_r2"])),
-        _plain(r2_text(claim["random_r2"])),
-        _plain(p_text(claim["p_fwer"])),
-        "; ".join(
-            filter(None, [f"{claim['verdict']}: {reason}".removesuffix(": "), _plain(closure_text(claim)), published])
-        ),
-    )
-
-
-def _why(claim: Mapping[Any, Any]) -> tuple[str, str]:
-    """The reason, and the best dimension by the published statistic (apart, also where the reason names it)."""
-    reason, _, _ = text(claim["reason"]).partition("; class-mean R²")
-    dim, r2, random = (number(claim[key]) for key in ("best_dim", "class_mean_r2", "random_class_mean_r2"))
-    if dim is None or r2 is None:
-        return reason, ""
-    return reason, f"dim {dim:.0f}: {r2:.3f}" + ("" if random is None else f", random {random:.3f}")
-
-
-def _headline(run: Run) -> str:
-    said = [short_name(run), *_facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
-    return " · ".join([*said, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
-
-
-def _where(run: Run) -> str:
-    out = str(run.get("out", ".")).rstrip("/")
-    return f"\nreport  {out}/report.html      table  {out}/r2_table.csv\nagain   {run.get('command', '')}"
-
-
-def _plain(figure: str) -> str:
-    return figure.replace("−", "-").replace("–", "-")
-
-
 # ---------------------------------------------------------------------------------------------------------- sections
 
 
 def _about(run: Run) -> str:
     """Model facts under the title."""
-    said = [*_facts(run, tuple(FACTS)), f"control: {run.get('control') or 'none'}"]
+    said = [*facts(run), f"control: {run.get('control') or 'none'}"]
     return "".join(f"<span>{escape(part)}</span>" for part in said)
-
-
-def _facts(run: Run, keys: tuple[str, ...]) -> list[str]:
-    values = {**run, "dtype": DTYPES.get(str(run.get("dtype")), run.get("dtype"))}
-    if (size := number(run.get("parameters"))) is not None:
-        values["parameters"] = f"{size / 1e9:.2g} billion" if size >= 1e9 else f"{size / 1e6:.3g} million"
-    return [FACTS[key].format(values[key]) for key in keys if values.get(key) not in (None, "")]
 
 
 def _percent(value: int | float) -> str:
@@ -232,7 +153,7 @@ def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> str:
     low, high = number(claim["accuracy_low"]), number(claim["accuracy_high"])
     spread = "" if low is None or high is None else f" <small>{low:.2f}–{high:.2f}</small>"
     spread += "<small class='unable'>cannot do it</small>" * cannot_do(claim)
-    held, word, (reason, published) = text(claim["layers_held"]), claim["verdict"], _why(claim)
+    held, word, (reason, published) = text(claim["layers_held"]), claim["verdict"], why(claim)
     random = number(claim["random_r2"])
     place = escape(json.dumps([*(claim[key] for key in PLACE), int(claim["layer"])]))
     plane, untrained, null = (escape(r2_text(value)) for value in (claim["plane_r2"], random, claim["null_r2"]))

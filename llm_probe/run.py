@@ -6,6 +6,7 @@ claims  ->  Job (trained)  ->  findings, answers  ->  Job (random)  ->  findings
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +63,7 @@ class ProbeResult:
         return axes
 
     def __str__(self) -> str:
-        from llm_probe.report import terminal_table
+        from llm_probe.terminal import terminal_table
 
         return terminal_table(self.verdicts, self.run)
 
@@ -101,10 +102,15 @@ def claims_for(config: ProbeConfig, domains: Sequence[str | Domain]) -> list[Cla
     asked = [*domains, *(load_domain(path) for path in config.domain_file)]
     own = {domain.name: domain for domain in asked if isinstance(domain, Domain)}
     names = [domain if isinstance(domain, str) else domain.name for domain in asked]
-    found = resolve(names, list(config.moduli), own)
+    # Once each: `mod` and `mod-add` are one, and a domain of one's own replaces one of its name.
+    found = list({domain.name: domain for domain in resolve(names, list(config.moduli), own)}.values())
     if config.templates == "published":
         found = [replace(domain, questions=dict(list(domain.questions.items())[:1])) for domain in found]
-    return claims_of(found) + [load_prompts(path) for path in config.prompt_file]
+    claims = claims_of(found) + [load_prompts(path) for path in config.prompt_file]
+    twice = [name for name, count in Counter(claim.name for claim in claims).items() if count > 1]
+    if twice:
+        raise InputError(f"two claims are called {twice[0]!r}: a prompt file is called by its name, rename it")
+    return claims
 
 
 def run(
@@ -112,7 +118,7 @@ def run(
 ) -> ProbeResult:
     """Probe the claims: the trained weights first, then what it can do, then its random twin."""
     started = time.monotonic()
-    _check_counts(config)
+    config = _checked(config)
     job = Job(config, store, make)
     trained = job.all_findings(claims)
     answers = job.all_behaviour(claims)
@@ -147,7 +153,10 @@ def run(
     return ProbeResult({name: table.frame(rows[name], kind) for name, kind in table.TABLES.items()}, record)
 
 
-def _check_counts(config: ProbeConfig) -> None:
+def _checked(config: ProbeConfig) -> ProbeConfig:
+    """The configuration with every layer, site and position named once; InputError if a number is below one."""
     for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
         if (count := getattr(config, name)) < 1:
             raise InputError(f"{count} {name} cannot be used: give --{name.replace('_', '-')} 1 or more")
+    once = {name: tuple(dict.fromkeys(getattr(config, name))) for name in ("layers", "site", "position")}
+    return replace(config, **once)

@@ -18,7 +18,7 @@ from llm_probe.table import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ("scripts/probe_llm.py",)
-RUN = ("--domains", "compass", "sizes", "--prompts", "60", "--renamings", "19", "--behaviour-prompts", "5")
+RUN = ("--domains", "seasons", "sizes", "--prompts", "60", "--renamings", "19", "--behaviour-prompts", "5")
 """Three claims, so that a run can be stopped between them: five cells of findings and one of answers."""
 # One thread: several processes that spin for two cores take ten times as long.
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -82,10 +82,10 @@ def test_a_run_writes_what_it_promises(finished: Ended) -> None:
 
 
 def test_a_run_prints_one_table_and_where_the_rest_is(finished: Ended) -> None:
-    for said in ("compass: sum", "compass: item", "sizes: item", f"{finished.folder}/report.html"):
+    for said in ("seasons: sum", "seasons: item", "sizes: item", f"{finished.folder}/report.html"):
         assert said in finished.out
     assert "Traceback" not in finished.err and "Loading weights" not in finished.err
-    assert "python scripts/probe_llm.py --domains compass sizes" in finished.out
+    assert "python scripts/probe_llm.py --domains seasons sizes" in finished.out
 
 
 def assert_one_error(err: str, message: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import datasets
 import matplotlib.pyplot as plt
 import pytest
 import torch
@@ -104,7 +105,8 @@ def test_a_planted_circle_is_supported_at_its_frequency_from_its_layer_on(found:
     assert verdict["layer"] == PLANTED_LAYER
     assert verdict["p_fwer"] == pytest.approx(1 / (1 + RENAMINGS))
     assert verdict["p_period"] <= 0.01
-    assert verdict["plane_r2_low"] > 0.4 > 0.2 > verdict["random_r2"]
+    assert verdict["plane_r2_low"] > 0.4
+    assert verdict["random_r2"] < 0.2
 
 
 def test_the_dimensions_it_was_planted_in_stand_first(found: ProbeResult) -> None:
@@ -146,8 +148,8 @@ def test_an_untrained_network_supports_nothing(
     network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast
 ) -> None:
     result = probe(
-        network(), words, ["mod-add", "days", "months"], moduli=(7,), prompts=PROMPTS, renamings=RENAMINGS,
-        behaviour=False,
+        network(), words, ["mod-add", "days", "months"], moduli=(7,), layers=(1, 3), prompts=PROMPTS,
+        renamings=RENAMINGS, behaviour=False,
     )  # fmt: skip
     claims = result.verdicts[["domain", "quantity"]].itertuples(index=False, name=None)
     assert list(claims) == [("mod-add 7", "sum"), *((name, kind) for kind in ("sum", "item") for name in CALENDAR)]
@@ -202,6 +204,24 @@ def test_python_and_the_command_line_make_the_same_claims(tmp_path: Path) -> Non
     assert [len(claim.domain.questions) for claim in claims[:2]] == [1, 1]
     # Confirmation needs statements that discovery has not seen, so they all stay.
     assert len(claims[2].domain.statements) == 9
+
+
+def test_what_is_named_twice_is_done_once(
+    network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast
+) -> None:
+    names = ["mod", "mod-add", "sizes", "sizes"]
+    assert [claim.name for claim in claims_for(ProbeConfig(moduli=(7, 7)), names)] == ["mod-add 7: sum", "sizes: item"]
+    result = probe(network(), words, layers=(3, 1, 3), site=("mlp_out",) * 2, position=("item",) * 2, **SMALL)
+    planes = result.table.query("unit == 'plane' and family == 'fourier' and weights == 'trained'")
+    assert list(planes["layer"]) == [3, 1]
+
+
+def test_a_prompt_file_may_not_take_the_name_of_a_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    file = tmp_path / "days.csv"
+    file.write_text("prompt,label,period\nMonday,0,7\n")
+    with pytest.raises(InputError, match="two claims are called 'days: item'"):
+        claims_for(ProbeConfig(prompt_file=(file,)), ["days"])
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def test_no_held_out_pair_is_trained_on(tokenizer: PreTrainedTokenizerFast) -> N
         pairs = [
             (prompt.first, prompt.offset)
             for prompt in prompts
-            if prompt.first in domain.first_operands
+            if prompt.template in domain.questions
+            and prompt.first in domain.first_operands
             and prompt.text == question(domain, prompt.template, prompt.first, prompt.offset).text
         ]
         first, offset = np.array(pairs).T

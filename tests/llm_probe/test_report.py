@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from llm_probe import report, table
+from llm_probe import report, table, terminal
 from llm_probe.domains import DOMAINS, Domain, modular
 from tests.llm_probe.made_up import CLAIMS, RUN, made_up
 
@@ -166,7 +166,7 @@ def test_two_arrowheads_stand_apart_and_their_numbers_say_less_than_minus_one() 
     dots = [mark["class"] for mark in Page(content).all("i") if "both" in (mark.get("class") or "")]
     assert dots == ["dot random below both", "dot trained below both"]
     assert "<b>&lt; −1</b>" in content
-    assert "< -1" in report.terminal_table(frames["verdicts"], RUN)
+    assert "< -1" in terminal.terminal_table(frames["verdicts"], RUN)
     assert "137157" not in content.replace(Page(content).scripts[0], "")
 
 
@@ -227,7 +227,7 @@ def test_a_page_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_columns_are_aligned() -> None:
-    lines = report.terminal_table(made_up(layers=4)["verdicts"], RUN, width=240).splitlines()
+    lines = terminal.terminal_table(made_up(layers=4)["verdicts"], RUN, width=240).splitlines()
     head, rows = lines[2], lines[3:-3]
     assert len(rows) == len(CLAIMS)
     for name in ("n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)"):
@@ -239,7 +239,7 @@ def test_columns_are_aligned() -> None:
 
 
 def test_the_headline_and_the_last_lines() -> None:
-    lines = report.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN).splitlines()
+    lines = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN).splitlines()
     assert lines[0] == (
         "Up-0.6B · 8 layers · 1024 wide · fp32 · 21,504 prompts in 41 s · control: same architecture, random weights"
     )
@@ -250,29 +250,29 @@ def test_the_headline_and_the_last_lines() -> None:
 def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> None:
     verdicts = made_up([(modular("add", 7), "sum", "refuted", 0.04, "no plane beats renamed labels")])["verdicts"]
     verdicts["reason"] += "; class-mean R² 0.991 (dim 505), random reaches 0.993"
-    row = report.terminal_table(verdicts, RUN).splitlines()[3]
+    row = terminal.terminal_table(verdicts, RUN).splitlines()[3]
     assert " ".join(row.split()) == (
         "mod-add 7 7 0.60 - 0.04 -0.10 0.62 refuted: no plane beats renamed labels; dim 505: 0.991, random 0.993"
     )
 
 
 def test_an_item_says_how_far_its_order_closes() -> None:
-    row = report.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
+    row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
     assert row.endswith("supported: holds on new prompts; closure 0.97; dim 505: 0.991, random 0.993")
 
 
 def test_long_reasons_wrap_under_the_verdict() -> None:
     frames = made_up([(DOMAINS["days"], "sum", "undetermined", 0.4, "many words " * 20)], layers=2)
-    lines = report.terminal_table(frames["verdicts"], RUN).splitlines()
+    lines = terminal.terminal_table(frames["verdicts"], RUN).splitlines()
     assert max(map(len, lines)) <= 153
     assert lines[4].startswith(" " * lines[2].index("verdict"))
 
 
 def test_missing_numbers_are_dashes() -> None:
     frames = made_up(DAYS[:1], layers=2, random=False, behaviour=False)
-    row = report.terminal_table(frames["verdicts"], {**RUN, "control": None}).splitlines()[3].split()
+    row = terminal.terminal_table(frames["verdicts"], {**RUN, "control": None}).splitlines()[3].split()
     assert row[:8] == ["days:", "sum", "7", "-", "0", "0.88", "-", "0.002"]
 
 
 def test_no_verdicts_are_a_sentence() -> None:
-    assert "no claim was judged" in report.terminal_table(made_up([])["verdicts"], RUN)
+    assert "no claim was judged" in terminal.terminal_table(made_up([])["verdicts"], RUN)
