@@ -31,6 +31,16 @@ def source(name: str, reference: Path) -> str:
     return name
 
 
+def commit(path: str, revision: str | None) -> str | None:
+    """The commit of the hub repository whose configuration was just read, from the cache; None for a folder."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(path).is_dir():
+        return None
+    cached = try_to_load_from_cache(path, "config.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else None
+
+
 @contextmanager
 def explained(name: str, revision: str | None) -> Iterator[None]:
     """Turn what loading `name` may raise into an InputError; anything else passes through."""

@@ -84,15 +84,15 @@ def load(
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-    from llm_probe.hub import explained, source
+    from llm_probe.hub import commit, explained, source
 
     chosen_dtype, chosen_device = _dtype(dtype), _device(device)
     path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
         config = AutoConfig.from_pretrained(path, **remote)
         # Pinned to the commit just seen: one model even if the repository moves, and one look-up when offline.
-        commit = getattr(config, "_commit_hash", None)
-        remote["revision"] = commit or revision
+        seen = commit(path, revision)
+        remote["revision"] = seen or revision
         tokenizer = AutoTokenizer.from_pretrained(path, **remote)
     check_tokenizer(tokenizer, name)
     encoder = _is_encoder(config, name)
@@ -107,7 +107,7 @@ def load(
             model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
         model = model if placing else model.to(chosen_device)
     return _mapped(
-        model.requires_grad_(False).eval(), tokenizer, name, commit, "random" if random_weights else "trained", encoder
+        model.requires_grad_(False).eval(), tokenizer, name, seen, "random" if random_weights else "trained", encoder
     )
 
 
