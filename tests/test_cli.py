@@ -40,7 +40,14 @@ class Ended:
 def start(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, *SCRIPT, *arguments]
     return subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that runs in the background may have been told to ignore Ctrl-C, which its children would inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it resets one signal
     )
 
 
