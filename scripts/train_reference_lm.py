@@ -1,6 +1,6 @@
 """Train the reference language model, measure it, and write it with its card.
 
-    python scripts/train_reference_lm.py                      as committed: about 40 minutes on one CPU core
+    python scripts/train_reference_lm.py                      as committed: 51 minutes on one busy CPU core
     python scripts/train_reference_lm.py --recipe.seed 1 --out /tmp/another
 
 Interrupted, the same command goes on from the last checkpoint in --work.
