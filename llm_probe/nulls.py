@@ -29,10 +29,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from llm_probe.claims import Claim, Labels
-from llm_probe.domains import Operation
+from llm_probe.table import ALPHA
 
-ALPHA = 0.01
-"""Level of every test that enters a verdict."""
 ENUMERATED_ITEMS = 7
 
 
@@ -57,7 +55,7 @@ def rename(claim: Claim, labels: Labels, token_counts: Sequence[int], count: int
     orders = item_orders(list(token_counts), count, generator, mirrored=claim.quantity == "item")
     total = orders[:, labels.first]
     if claim.quantity == "sum":
-        total = total + labels.offset * (-1 if claim.domain.operation == "sub" else 1)
+        total = claim.domain.total(total, labels.offset)
     return Renamed(total, torch.zeros_like(total, dtype=torch.bool))
 
 
@@ -69,14 +67,9 @@ def _digit_renamings(claim: Claim, labels: Labels, count: int, generator: torch.
         names = torch.arange(10)
         names[free] = free[torch.randperm(len(free), generator=generator)]
         first, offset = (_rename(operand, names) for operand in (labels.first, labels.offset))
-        totals.append(apply(claim.domain.operation, first, offset))
+        totals.append(claim.domain.total(first, offset))
         carries.append(units_carry(first, offset))
     return Renamed(torch.stack(totals), torch.stack(carries))
-
-
-def apply(operation: Operation, first: Int[Tensor, " n"], offset: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """The integer result of an operation."""
-    return {"add": first + offset, "sub": first - offset, "mul": first * offset}[operation]
 
 
 def units_carry(first: Int[Tensor, " n"], offset: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:

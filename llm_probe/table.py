@@ -19,6 +19,9 @@ from typing import Literal
 
 import pandas as pd
 
+ALPHA = 0.01
+"""Level of every test that enters a verdict."""
+
 Weights = Literal["trained", "random"]
 Quantity = Literal["sum", "item"]
 Verdict = Literal["supported", "refuted", "undetermined"]

@@ -20,8 +20,7 @@ from collections.abc import Sequence
 from llm_probe.analysis import Best
 from llm_probe.behaviour import wilson
 from llm_probe.claims import Claim
-from llm_probe.nulls import ALPHA
-from llm_probe.table import BehaviourRow, Quantity, Verdict, VerdictRow
+from llm_probe.table import ALPHA, BehaviourRow, Quantity, Verdict, VerdictRow
 from toy.fourier import noise_maximum
 
 CLEARLY_NOT = 0.05

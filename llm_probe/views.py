@@ -19,10 +19,10 @@ from typing import Any
 
 import pandas as pd
 
+from llm_probe.table import ALPHA
+
 FLOOR = -0.2
 """Held-out R² has no lower bound; it is drawn down to here."""
-ALPHA = 0.01
-"""A cell whose corrected p is larger is hatched."""
 PLACE = ["domain", "quantity", "site", "position"]
 VERDICTS = ("supported", "undetermined", "refuted")
 RIVALS = {"quadratic": "parabola", "sawtooth": "sawtooth", "cubic": "cubic"}
