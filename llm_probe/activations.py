@@ -25,11 +25,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from llm_probe.errors import InputError
 from llm_probe.models import LoadedModel, check_layers, evaluating
 from llm_probe.prefixes import Prefixes, Sharing, agree, can_share, prefix_cache, worthwhile
 from llm_probe.table import Position, Site
 from llm_probe.tokens import Encoded, buckets
+from toy.errors import InputError
 from toy.hooks import capture, stop_after
 
 CPU_BATCH_TOKENS = 8192

@@ -33,10 +33,10 @@ import torch
 from torch import Tensor
 
 from llm_probe.domains import Domain
-from llm_probe.errors import InputError
 from llm_probe.prompts import Prompt
 from llm_probe.table import BehaviourRow, ExampleRow
 from llm_probe.tokens import buckets, encode, rendered
+from toy.errors import InputError
 
 BATCH_TOKENS = 4096
 """Prompt tokens in one pass."""

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llm_probe.errors import InputError
+from toy.errors import InputError
 
 Operation = Literal["add", "sub", "mul"]
 

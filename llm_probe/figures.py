@@ -29,7 +29,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from llm_probe.errors import InputError
 from llm_probe.table import Weights
 from llm_probe.views import (
     ALPHA,
@@ -44,6 +43,7 @@ from llm_probe.views import (
     ordered,
     step_round,
 )
+from toy.errors import InputError
 
 TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
 VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from llm_probe.errors import InputError
+from toy.errors import InputError
 
 OFFLINE_ADVICE = (
     "run with --model reference, which needs no network, or with HF_HUB_OFFLINE=1 and a model that is already cached"

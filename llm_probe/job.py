@@ -22,12 +22,12 @@ from llm_probe.behaviour import behaviour_rows, example_rows, score
 from llm_probe.claims import Claim, Labels
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain
-from llm_probe.errors import InputError
 from llm_probe.models import LoadedModel, check_layers, twin
 from llm_probe.prompts import PARTS, Grid, Prompt, published_grid, question_set
 from llm_probe.states import GRID_LIMIT, read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Position, Weights
+from toy.errors import InputError
 
 SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""

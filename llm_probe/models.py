@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from llm_probe import layout
-from llm_probe.errors import InputError
 from llm_probe.layout import ModelMapError
 from llm_probe.table import Site, Weights
+from toy.errors import InputError
 from toy.hooks import capture
 
 REFERENCE_FOLDER = Path(__file__).parent / "reference_model"

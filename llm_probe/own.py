@@ -10,8 +10,8 @@ import numpy as np
 
 from llm_probe.claims import Claim
 from llm_probe.domains import Domain
-from llm_probe.errors import InputError
 from llm_probe.prompts import PAIR_SHARE, Part, Prompt, pair_hash
+from toy.errors import InputError
 
 DOMAIN_KEYS = ("name", "items", "questions", "statements", "cyclic", "largest_offset")
 LOADERS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}

@@ -15,8 +15,8 @@ from tokenizers import normalizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import TikTokenConverter
 
-from llm_probe.errors import InputError
 from llm_probe.reference import QWEN_PRETOKENIZATION
+from toy.errors import InputError
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 END_OF_TEXT_ID, TURN_START_ID, TURN_END_ID = 151643, 151644, 151645

@@ -39,6 +39,7 @@ from llm_probe.views import (
     r2_text,
     text,
 )
+from toy.files import write_atomic
 
 HERE = Path(__file__).parent
 PAGE_LIMIT = 1_400_000
@@ -51,7 +52,7 @@ Frames = Mapping[str, pd.DataFrame]
 
 def write(path: Path, frames: Frames, run: Run) -> None:
     """The page as one file, whole or not at all."""
-    table.write_atomic(path, render(frames, run))
+    write_atomic(path, render(frames, run))
 
 
 def render(frames: Frames, run: Run) -> str:

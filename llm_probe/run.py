@@ -18,7 +18,6 @@ from llm_probe import nulls, table
 from llm_probe.claims import Claim, claims_of
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain, resolve
-from llm_probe.errors import InputError
 from llm_probe.job import Job
 from llm_probe.models import LoadedModel, load, wrap
 from llm_probe.own import load_domain, load_prompts
@@ -26,6 +25,7 @@ from llm_probe.provenance import provenance
 from llm_probe.store import Store
 from llm_probe.table import Weights
 from llm_probe.verdicts import accuracy_of, verdict_row
+from toy.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,6 @@ Every result of this package is a tidy table; figures and the page read nothing 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -258,14 +257,3 @@ def frame(rows: list, row_type: type) -> pd.DataFrame:
     """Rows as a DataFrame with the columns of `row_type`, also when there are none."""
     names = [field.name for field in fields(row_type)]
     return pd.DataFrame([vars(row) for row in rows], columns=names)
-
-
-def write_atomic(path: Path, content: str) -> None:
-    """Write a whole text file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llm_probe.errors import InputError
 from llm_probe.prompts import Prompt
+from toy.errors import InputError
 
 
 @dataclass(frozen=True)

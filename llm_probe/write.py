@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from llm_probe import figures, report
-from llm_probe.errors import InputError
 from llm_probe.run import ProbeResult
-from llm_probe.table import write_atomic
+from toy.errors import InputError
+from toy.files import write_atomic
 
 
 def write_results(result: ProbeResult, folder: Path) -> None:

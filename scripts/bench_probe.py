@@ -36,7 +36,7 @@ from llm_probe import activations
 from llm_probe.domains import modular
 from llm_probe.models import DTYPES, LoadedModel
 from llm_probe.prompts import published_grid
-from llm_probe.table import write_atomic
+from toy.files import write_atomic
 from llm_probe.tokens import Encoded, buckets, encode
 from toy.regression import class_mean_r2
 

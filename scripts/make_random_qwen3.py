@@ -14,7 +14,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from llm_probe.errors import InputError
+from toy.errors import InputError
 
 MODEL = "Qwen/Qwen3-0.6B"
 MARK = "RANDOM weights, not Qwen's"

@@ -12,7 +12,7 @@ import sys
 import tyro
 
 from llm_probe.config import ProbeConfig
-from llm_probe.errors import InputError
+from toy.errors import InputError
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from llm_probe.models import REFERENCE_FOLDER
 from llm_probe.reference import Recipe
 from llm_probe.reference_card import card
 from llm_probe.reference_train import measure, train
-from llm_probe.table import write_atomic
+from toy.files import write_atomic
 
 
 @dataclass(frozen=True)

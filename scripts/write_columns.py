@@ -8,7 +8,8 @@ import _root
 import sys
 
 from llm_probe.report import column_meanings
-from llm_probe.table import TABLES, write_atomic
+from llm_probe.table import TABLES
+from toy.files import write_atomic
 
 HEAD = """# Results
 

@@ -9,11 +9,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from llm_probe import activations
 from llm_probe.activations import ReadPlan, class_sums, rows, stream
-from llm_probe.errors import InputError
 from llm_probe.models import LoadedModel, wrap
 from llm_probe.prefixes import Sharing
 from llm_probe.table import Position
 from llm_probe.tokens import Encoded
+from toy.errors import InputError
 
 ARCHITECTURES = ("qwen3", "qwen2", "llama", "mistral", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "bert")
 PLAN = ReadPlan(layers=(0, 2), sites=("resid_post", "mlp_out"), positions=("last", "item"))

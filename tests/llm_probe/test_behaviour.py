@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from llm_probe.behaviour import Scored, behaviour_rows, example_rows, score, wilson
 from llm_probe.domains import DOMAINS, Domain
-from llm_probe.errors import InputError
 from llm_probe.prompts import Prompt, question, question_set
 from llm_probe.reference import QWEN_PRETOKENIZATION
+from toy.errors import InputError
 
 END = "<end>"
 Rule = Callable[[str], dict[str, float]]

@@ -12,7 +12,6 @@ from matplotlib.patches import Rectangle
 
 from llm_probe import figures
 from llm_probe.domains import DOMAINS, modular
-from llm_probe.errors import InputError
 from llm_probe.views import (
     FLOOR,
     angle_error,
@@ -27,6 +26,7 @@ from llm_probe.views import (
     step_round,
 )
 from tests.llm_probe.made_up import CLAIMS, Claimed, made_up
+from toy.errors import InputError
 
 DAYS = [claim for claim in CLAIMS if claim[0] is DOMAINS["days"]]
 BELOW: list[Claimed] = [(modular("add", 7), "sum", "refuted", -3.0, "no plane beats renamed labels")]

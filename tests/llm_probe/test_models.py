@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from llm_probe import hub
-from llm_probe.errors import InputError
 from llm_probe.models import (
     LoadedModel,
     ModelMapError,
@@ -22,6 +21,7 @@ from llm_probe.models import (
     wrap,
 )
 from llm_probe.table import Site
+from toy.errors import InputError
 from toy.hooks import capture
 
 ARCHITECTURES = ("qwen3", "qwen2", "llama", "mistral", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "bert")

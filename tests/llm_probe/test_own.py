@@ -13,8 +13,8 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from llm_probe import probe
-from llm_probe.errors import InputError
 from llm_probe.own import GivenClaim, load_domain, load_prompts
+from toy.errors import InputError
 
 TIDES = """
 name: tides

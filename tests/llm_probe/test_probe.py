@@ -27,11 +27,11 @@ from llm_probe import probe
 from llm_probe.claims import Claim
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import DOMAINS, Domain, modular
-from llm_probe.errors import InputError
 from llm_probe.models import REFERENCE_FOLDER
 from llm_probe.prompts import published_grid
 from llm_probe.run import ProbeResult, claims_for
 from llm_probe.table import TABLES
+from toy.errors import InputError
 from toy.hooks import rewrite
 
 PLANTED_LAYER, FREQUENCY, DIMENSIONS, AMPLITUDE = 2, 2, (5, 9), 0.1

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from llm_probe.domains import DOMAINS, Domain, modular, resolve
-from llm_probe.errors import InputError
 from llm_probe.prompts import (
     PARTS,
     pair_hash,
@@ -16,6 +15,7 @@ from llm_probe.prompts import (
     statement,
     statement_set,
 )
+from toy.errors import InputError
 
 PAIRS = pytest.mark.parametrize("domain", [modular("add", 7), DOMAINS["days"], DOMAINS["notes"]], ids=lambda d: d.name)
 

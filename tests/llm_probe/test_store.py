@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from llm_probe.analysis import Best, Findings, Published
-from llm_probe.errors import InputError
 from llm_probe.store import CELL_VERSION, Behaviour, Store, weights_fingerprint
 from llm_probe.table import BehaviourRow, CircleRow, ExampleRow, R2Row, ScanRow
+from toy.errors import InputError
 
 BEST = Best(
     layer=1,

@@ -5,11 +5,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 from llm_probe.domains import DOMAINS, Domain, modular
-from llm_probe.errors import InputError
 from llm_probe.prompts import Prompt, question, statement
 from llm_probe.qwen_vocabulary import qwen_ranks, qwen_tokenizer
 from llm_probe.reference import QWEN_PRETOKENIZATION
 from llm_probe.tokens import Encoded, buckets, encode
+from toy.errors import InputError
 
 CHAT = (
     "{{ bos_token }}{% for message in messages %}<user>\n{{ message['content'] | trim }}</user>\n{% endfor %}"

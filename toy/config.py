@@ -1,0 +1,194 @@
+"""What to train: one frozen record, the named presets, and the two ways to change them (a YAML file, the command line)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """One training run of a toy network; the defaults are the preset `fast`."""
+
+    task: str = "add"
+    """Which operation: a name of `toy/tasks.py` (add, subtract, multiply, divide, addpow, add3, quadratic, …)."""
+    modulus: int = 113
+    """p, prime or composite, at least 3."""
+    train_fraction: float = 0.3
+    """Share of all questions that is trained on; the others are the test."""
+    split: Literal["torch", "nanda"] = "torch"
+    """How the seed chooses them: a torch permutation on the CPU, or the shuffle of Nanda et al.'s code."""
+    seed: int = 0
+    """Of the split, the initial weights and the batches."""
+    architecture: Literal["transformer", "mlp"] = "transformer"
+    """The transformer without LayerNorm, or embeddings and one hidden layer."""
+    n_layers: int = 1
+    """Transformer blocks."""
+    d_model: int = 128
+    """Width of the residual stream, or of the MLP's embedding."""
+    n_heads: int = 4
+    """Attention heads, each d_model / n_heads wide."""
+    d_mlp: int = 512
+    """Neurons of a block."""
+    activation: Literal["relu", "square"] = "relu"
+    """Of the neurons."""
+    equals_logit: bool = False
+    """Whether the token "=" has a logit too, as in Nanda et al.'s code."""
+    steps: int = 3000
+    """Updates; with a batch of all training rows one update is one epoch."""
+    learning_rate: float = 1e-2
+    """Of AdamW."""
+    weight_decay: float = 2.0
+    """Of AdamW, on every parameter."""
+    beta1: float = 0.9
+    """Of AdamW: memory of the gradient's mean."""
+    beta2: float = 0.98
+    """Of AdamW: memory of its square."""
+    warmup_steps: int = 10
+    """The rate rises linearly over so many updates."""
+    schedule: Literal["constant", "after_grokking", "cosine"] = "after_grokking"
+    """After the warm-up: constant; constant until the run has grokked and `decay_start` is past, then linear down
+    to `decay_to`; or a cosine to zero over all steps."""
+    decay_start: int = 1500
+    """after_grokking: the first update at which the rate may fall."""
+    decay_steps: int = 1000
+    """after_grokking: over how many updates it falls."""
+    decay_to: float = 0.02
+    """after_grokking: the share of the rate that is left."""
+    batch_size: int | None = None
+    """Rows per update; None takes all training rows."""
+    loss_dtype: Literal["float32", "float64"] = "float32"
+    """Precision of the softmax; Nanda et al. take float64, which matters for losses below 1e-6."""
+    forward: Literal["auto", "factored", "plain"] = "auto"
+    """auto: factored where it is exact (a transformer of one layer), else plain."""
+    log_every: int = 25
+    """Updates between two lines of metrics.jsonl, and between two looks at the test rows."""
+    checkpoint_every: int = 100
+    """Updates between two checkpoints."""
+    device: str = "auto"
+    """auto (cuda, else mps, else cpu) or a torch device."""
+
+
+NOT_IDENTITY = {"steps", "device", "forward", "checkpoint_every"}
+"""Fields in which a resumed run may differ from the run it goes on with."""
+
+PRESETS: dict[str, ToyConfig] = {
+    "fast": ToyConfig(),
+    "nanda": ToyConfig(
+        split="nanda",
+        equals_logit=True,
+        steps=25_000,
+        learning_rate=1e-3,
+        weight_decay=1.0,
+        schedule="constant",
+        loss_dtype="float64",
+        log_every=100,
+        checkpoint_every=250,
+    ),
+    "published-001": ToyConfig(
+        steps=25_000, learning_rate=1e-3, weight_decay=1.0, schedule="constant", log_every=25, checkpoint_every=500
+    ),
+    "published-002": ToyConfig(
+        n_layers=2,
+        batch_size=4096,
+        steps=200_000,
+        learning_rate=1e-3,
+        weight_decay=1e-3,
+        schedule="constant",
+        log_every=500,
+        checkpoint_every=5000,
+    ),
+    "published-003": ToyConfig(
+        modulus=97,
+        train_fraction=0.8,
+        architecture="mlp",
+        d_mlp=256,
+        batch_size=64,
+        steps=118_000,
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        warmup_steps=0,
+        schedule="constant",
+        log_every=1000,
+        checkpoint_every=10_000,
+    ),
+    "published-004": ToyConfig(
+        seed=42,
+        steps=25_000,
+        learning_rate=1e-3,
+        weight_decay=1.0,
+        beta2=0.999,
+        warmup_steps=0,
+        schedule="constant",
+        log_every=100,
+        checkpoint_every=500,
+    ),
+}
+"""`fast` groks in some 300 updates; `nanda` is the schedule of Nanda et al. 2023; `published-001` to `-004` are four
+published repositories. What their documents leave open stands at the defaults: 001's optimiser beyond the number of
+epochs, 002's rate and modulus, 003's modulus (59, 97 and 113 do not give its parameter count)."""
+
+
+def preset(name: str) -> ToyConfig:
+    """The preset of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyConfig:
+    """`base` with the fields of a mapping changed.
+
+    Raises:
+        InputError: a field that does not exist, or a value of the wrong kind.
+    """
+    kinds = {field.name: type(getattr(ToyConfig(), field.name)) for field in fields(ToyConfig)}
+    for name, value in values.items():
+        if name not in kinds:
+            raise InputError(f"{source} sets {name!r}, which is no field: choose from {', '.join(kinds)}")
+        wanted = (int, type(None)) if name == "batch_size" else (float, int) if kinds[name] is float else (kinds[name],)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and kinds[name] is not bool):
+            raise InputError(f"{source} sets {name} to {value!r}: give {kinds[name].__name__}")
+    return replace(base, **values)
+
+
+def read_yaml(path: Path, base: ToyConfig) -> ToyConfig:
+    """`base` with the fields of a YAML file changed; the file may name its own `preset`.
+
+    Raises:
+        InputError: the file is not there, is no YAML mapping, or names something that does not exist.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read {path}: {error}".replace("\n", " ")) from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is no mapping of fields to values: write lines such as `modulus: 97`")
+    base = preset(str(values.pop("preset"))) if "preset" in values else base
+    return from_mapping(values, base, str(path))
+
+
+def read_config(path: Path) -> ToyConfig:
+    """The resolved configuration that a run directory holds (`config.json`)."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: it is not the configuration of a toy run ({error})") from error
+    return from_mapping(values, ToyConfig(), str(path))
+
+
+def differing_fields(one: ToyConfig, other: ToyConfig) -> list[str]:
+    """Names of the fields that make two runs different runs."""
+    first, second = asdict(one), asdict(other)
+    ignored = NOT_IDENTITY - ({"steps"} if one.schedule == "cosine" else set())
+    return [name for name in first if name not in ignored and first[name] != second[name]]
