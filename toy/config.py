@@ -1,4 +1,4 @@
-"""What to train: one frozen record, the named presets, and the two ways to change them (a YAML file, the command line)."""
+"""What to train: one frozen record, the named presets, and two ways to change them, a YAML file and options."""
 
 from __future__ import annotations
 
