@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Run:
         path = self.folder / "metrics.jsonl"
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
-    def write_metrics(self, rows: list[Mapping[str, Any]]) -> None:
+    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """All lines at once, whole or not at all."""
         write_atomic(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ class Finished:
     """Why it ended: all steps done, time is up, or stop marker."""
 
 
-Report = Callable[[int, Sequence[dict[str, float]]], None]
+Line = dict[str, int | float]
+Report = Callable[[int, Sequence[Line]], None]
 """Told after each look: the step and one line of metrics per seed."""
 
 
@@ -82,9 +84,8 @@ class Training:
         self.operands, self.answers = operands, answers
         self.train = torch.stack([train for train, _ in parts]).to(device)
         self.test = torch.stack([test for _, test in parts]).to(device)
-        self.batch_size = min(config.batch_size or self.train.shape[1], self.train.shape[1])
-        if self.batch_size < 1:
-            raise InputError(f"batch_size {config.batch_size} cannot be used: give 1 or more, or leave it out")
+        size = self.train.shape[1]
+        self.batch_size = size if config.batch_size is None else min(config.batch_size, size)
         self.stack = Stack(config, seeds, device)
         self.stepper = Stepper(config, self.stack)
         self.optimiser = AdamW(config, self.stack.flat)
@@ -109,13 +110,13 @@ class Training:
         self.step += 1
         return self.loss
 
-    def look(self) -> list[dict[str, float]]:
+    def look(self) -> list[Line]:
         """One line of metrics per seed, and its milestones."""
         lines = []
         train_loss, train_accuracy = self._look(self.train)
         test_loss, test_accuracy = self._look(self.test)
         for index in range(len(self.seeds)):
-            line = {
+            line: Line = {
                 "step": self.step,
                 "train_loss": float(train_loss[index]),
                 "test_loss": float(test_loss[index]),
@@ -201,9 +202,9 @@ def train(
     started = time.monotonic()
     if seeds < 1:
         raise InputError(f"{seeds} seeds cannot be trained: give 1 or more")
-    for name in ("steps", "log_every", "checkpoint_every"):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} is {getattr(config, name)}: give 1 or more")
+    for name in ("steps", "log_every", "checkpoint_every", "batch_size"):
+        if (value := getattr(config, name)) is not None and value < 1:
+            raise InputError(f"{name} is {value}: give 1 or more")
     numbers = range(config.seed, config.seed + seeds)
     training = Training(config, numbers)
     runs = tuple(Run(folder if seeds == 1 else folder / f"seed{seed}", replace(config, seed=seed)) for seed in numbers)
@@ -227,8 +228,10 @@ def _until_done(
         if (done or training.step % config.log_every == 0) and not seen:
             lines = training.look()
             _refuse_nan(training, [line["train_loss"] + line["test_loss"] for line in lines])
-            for rows, line in zip(metrics, lines, strict=True):
-                rows.append(line)
+            with _explained(folder):
+                for run, rows, line in zip(runs, metrics, lines, strict=True):
+                    rows.append(line)
+                    run.write_metrics(rows)
             if report:
                 report(training.step, lines)
             # A look is rare enough to ask the disk and the clock.
@@ -237,7 +240,7 @@ def _until_done(
         reason = "all steps done" if done else reason
         if reason or training.step % config.checkpoint_every == 0:
             _refuse_nan(training, training.stack.flat.sum(1).tolist())
-            _keep(folder, runs, training, metrics)
+            _keep(folder, runs, training)
         if reason:
             if done:
                 write_atomic(folder / "STOP", json.dumps({"step": training.step, "reason": reason}) + "\n")
@@ -277,14 +280,20 @@ def _is_ours(marker: Path) -> bool:
     return marker.exists() and "all steps done" in marker.read_text(encoding="utf-8", errors="replace")
 
 
-def _keep(folder: Path, runs: Sequence[Run], training: Training, metrics: list[list[dict[str, Any]]]) -> None:
-    """Checkpoints, metrics, then the state: a kill between them repeats steps, and loses none."""
-    try:
+def _keep(folder: Path, runs: Sequence[Run], training: Training) -> None:
+    """Checkpoints, then the state: a kill between them repeats steps, and loses none."""
+    with _explained(folder):
         for index, run in enumerate(runs):
             run.write_checkpoint(training.step, training.stack.of(index))
-            run.write_metrics(metrics[index])
         state = training.state()
         replace_with(folder / "state.pt", lambda temporary: torch.save(state, temporary))
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Say in one sentence that the disk is full."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise InputError(
             f"cannot write to {folder} ({getattr(error, 'strerror', None) or error}): free some space and give the "

@@ -1,0 +1,111 @@
+"""Train the toy's experiments, measure them and print every bar: results/toy/bars.csv and seeds.csv.
+
+python scripts/bars_toy.py                    all of them (some two hours on two cores; goes on where it was stopped)
+python scripts/bars_toy.py --only fast p53    some of them
+
+Networks go to work/toy/<experiment>; what is there already is not trained or measured again.
+"""
+
+import _root
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run."""
+
+    only: tuple[str, ...] = ()
+    """Experiments of toy/experiments.py; all if none is named."""
+    work: Path = Path("work/toy")
+    """Where networks are trained."""
+    out: Path = _root.ROOT / "results" / "toy"
+    """Where the tables go."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/bars_toy.py")
+    from toy.experiments import EXPERIMENTS
+
+    try:
+        if unknown := [name for name in options.only if name not in EXPERIMENTS]:
+            raise InputError(f"unknown experiment {unknown[0]!r}: choose from {', '.join(EXPERIMENTS)}")
+        seen = {name: _seen(name, options.work / name) for name in options.only or EXPERIMENTS}
+        _write(seen, options.out)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped: the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _seen(name: str, folder: Path):
+    """Train and measure one experiment."""
+    from tqdm import tqdm
+
+    from toy.analysis import analyse
+    from toy.experiments import EXPERIMENTS, Seen
+    from toy.files import write_atomic
+    from toy.progress import progress
+    from toy.symmetry import mirror_accuracy
+    from toy.train import train
+
+    experiment = EXPERIMENTS[name]
+    with tqdm(total=experiment.config.steps, desc=name, unit="step", disable=None) as bar:
+        finished = train(
+            experiment.config, folder, seeds=experiment.seeds, report=lambda step, _: bar.update(step - bar.n)
+        )
+    found = []
+    for run in finished.runs:
+        path, rows_path = run.folder / "analysis.json", run.folder / "progress.json"
+        if not path.exists():
+            model = run.model()
+            mirror = mirror_accuracy(model, run.config)
+            measured = analyse(model, run.config) | {"mirror": mirror and asdict(mirror)}
+            write_atomic(path, json.dumps(measured, indent=1) + "\n")
+        if experiment.progress and not rows_path.exists():
+            write_atomic(rows_path, json.dumps(progress(run)) + "\n")
+        rows = json.loads(rows_path.read_text(encoding="utf-8")) if experiment.progress else []
+        found.append(Seen(run.config, run.metrics(), json.loads(path.read_text(encoding="utf-8")), rows))
+    return found
+
+
+def _write(seen, out: Path) -> None:
+    """Two tables: one row a bar, one row a network."""
+    import pandas as pd
+
+    from toy.experiments import EXPERIMENTS, network_row
+    from toy.files import write_atomic
+
+    bars = []
+    for name, networks in seen.items():
+        for bar in EXPERIMENTS[name].bars:
+            value = bar.measure(networks)
+            verdict = {True: "holds", False: "falls short", None: "report"}[bar.holds(value)]
+            limit = {"at_least": bar.at_least, "at_most": bar.at_most}
+            bars.append(
+                {"experiment": name, "seeds": len(networks), "bar": bar.says, "value": value}
+                | limit
+                | {"verdict": verdict}
+            )
+    networks = [network_row(name, each) for name, group in seen.items() for each in group]
+    for name, rows in (("bars", bars), ("seeds", networks)):
+        write_atomic(out / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+    print(
+        pd.DataFrame(bars)
+        .drop(columns=["at_least", "at_most"])
+        .to_string(index=False, float_format=lambda x: f"{x:.4g}")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
