@@ -10,7 +10,7 @@ import _root
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
@@ -56,7 +56,6 @@ def _seen(name: str, folder: Path):
     from toy.experiments import EXPERIMENTS, Seen
     from toy.files import write_atomic
     from toy.progress import progress
-    from toy.symmetry import mirror_accuracy
     from toy.train import train
 
     experiment = EXPERIMENTS[name]
@@ -68,10 +67,7 @@ def _seen(name: str, folder: Path):
     for run in finished.runs:
         path, rows_path = run.folder / "analysis.json", run.folder / "progress.json"
         if not path.exists():
-            model = run.model()
-            mirror = mirror_accuracy(model, run.config)
-            measured = analyse(model, run.config) | {"mirror": mirror and asdict(mirror)}
-            write_atomic(path, json.dumps(measured, indent=1) + "\n")
+            write_atomic(path, json.dumps(analyse(run.model(), run.config), indent=1) + "\n")
         if experiment.progress and not rows_path.exists():
             write_atomic(rows_path, json.dumps(progress(run)) + "\n")
         rows = json.loads(rows_path.read_text(encoding="utf-8")) if experiment.progress else []

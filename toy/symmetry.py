@@ -10,46 +10,30 @@ right on a share f of the test, which reads like partial generalisation. So accu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from toy.config import ToyConfig
-from toy.factored import ROWS_AT_ONCE
-from toy.model import Toy
-from toy.tasks import split, table
+from toy.scores import TableScores
 
 
-@dataclass(frozen=True)
-class MirrorAccuracy:
-    """Test accuracy on both kinds of question."""
+def mirror_accuracy(whole: TableScores) -> dict[str, float] | None:
+    """Test accuracy on mirrored and unmirrored questions, and the share of the test that is mirrored.
 
-    share_mirrored: float
-    """Of the test questions: what memory and symmetry alone would get right."""
-    mirrored: float
-    unmirrored: float
-
-
-def mirror_accuracy(model: Toy, config: ToyConfig) -> MirrorAccuracy | None:
-    """The accuracy of a network on mirrored and unmirrored test questions.
-
-    None where the operation of two operands is not symmetric, or one of the kinds is empty.
+    None where the operation is not one of two operands and symmetric, or where one of the kinds is empty.
     """
-    rows = table(config.task, config.modulus)
-    if rows.operands.shape[1] != 2 or len(rows.answers) != config.modulus**2:
+    rows, p = whole.rows, whole.rows.modulus
+    if rows.operands.shape[1] != 2 or len(rows.answers) != p * p:
         return None
-    answers = rows.answers.view(config.modulus, config.modulus)
+    answers = rows.answers.view(p, p)
     if not torch.equal(answers, answers.T):
         return None
-    train, test = split(len(rows.answers), config.train_fraction, config.seed, config.split)
-    trained = torch.zeros(len(rows.answers), dtype=torch.bool)
-    trained[train] = True
-    mirrored = trained.view(config.modulus, -1).T.flatten()[test]
-    with torch.no_grad():
-        out = torch.cat([model(part).argmax(1) for part in rows.operands[test].split(ROWS_AT_ONCE)])
-    right = (out == rows.answers[test]).double()
-    if not 0 < int(mirrored.sum()) < len(test):
+    trained = torch.zeros(p * p, dtype=torch.bool)
+    trained[whole.train] = True
+    mirrored = trained.view(p, p).T.flatten()[whole.test]
+    if mirrored.all() or not mirrored.any():
         return None
-    return MirrorAccuracy(
-        float(mirrored.double().mean()), float(right[mirrored].mean()), float(right[~mirrored].mean())
-    )
+    right = whole.scores.right[whole.test].double()
+    return {
+        "share_mirrored": float(mirrored.double().mean()),
+        "mirrored": float(right[mirrored].mean()),
+        "unmirrored": float(right[~mirrored].mean()),
+    }

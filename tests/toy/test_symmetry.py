@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
-from toy.config import ToyConfig
-from toy.model import MLP
+from toy.scores import Scores, TableScores
 from toy.symmetry import mirror_accuracy
 from toy.tasks import split, table
 
-CONFIG = ToyConfig(modulus=13, architecture="mlp", d_model=4, d_mlp=4)
 
-
-class Memory(MLP):
-    """Answers what was trained on, swapped or not, and 0 to all else."""
-
-    def forward(self, operands: Tensor) -> Tensor:
-        rows = table("add", 13)
-        known = torch.zeros(13, 13, dtype=torch.long)
-        a, b = rows.operands[split(169, CONFIG.train_fraction, 0)[0]].T
-        known[a, b] = known[b, a] = (a + b) % 13
-        return torch.nn.functional.one_hot(known[operands[:, 0], operands[:, 1]], 13).float()
+def _scores(task: str, right: torch.Tensor | None = None) -> TableScores:
+    rows = table(task, 13)
+    train, test = split(len(rows.answers), 0.3, 0)
+    known = torch.ones(len(rows.answers), dtype=torch.bool) if right is None else right
+    return TableScores(rows, Scores(torch.zeros(len(known)), known), train, test)
 
 
 def test_memory_and_symmetry_alone() -> None:
-    found = mirror_accuracy(Memory(CONFIG), CONFIG)
-    assert found is not None and found.mirrored == 1
-    assert found.unmirrored == pytest.approx(1 / 13, abs=0.1)  # the right answer is 0 by chance
-    assert found.share_mirrored == pytest.approx(CONFIG.train_fraction, abs=0.1)
+    known = torch.zeros(13, 13, dtype=torch.bool)
+    a, b = table("add", 13).operands[split(169, 0.3, 0)[0]].T
+    known[a, b] = known[b, a] = True
+    found = mirror_accuracy(_scores("add", known.flatten()))
+    assert found is not None and (found["mirrored"], found["unmirrored"]) == (1, 0)
+    whole = _scores("add", known.flatten())
+    assert found["share_mirrored"] == pytest.approx(float(whole.scores.right[whole.test].double().mean()))
+
+
+def test_the_diagonal_is_its_own_mirror() -> None:
+    diagonal = torch.eye(13, dtype=torch.bool).flatten()
+    found = mirror_accuracy(_scores("multiply", diagonal))
+    assert found is not None and found["mirrored"] == 0 and found["unmirrored"] > 0
 
 
 @pytest.mark.parametrize("task", ["subtract", "divide", "add3"])
 def test_no_symmetry_to_gain_from(task: str) -> None:
-    config = ToyConfig(task=task, modulus=5, architecture="mlp", d_model=4, d_mlp=4)
-    assert mirror_accuracy(MLP(config), config) is None
+    assert mirror_accuracy(_scores(task)) is None
