@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from toy.errors import InputError
 
@@ -151,12 +151,15 @@ def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyCon
         InputError: a field that does not exist, or a value of the wrong kind.
     """
     kinds = {field.name: type(getattr(ToyConfig(), field.name)) for field in fields(ToyConfig)}
+    hints = get_type_hints(ToyConfig)
     for name, value in values.items():
         if name not in kinds:
             raise InputError(f"{source} sets {name!r}, which is no field: choose from {', '.join(kinds)}")
         wanted = (int, type(None)) if name == "batch_size" else (float, int) if kinds[name] is float else (kinds[name],)
         if not isinstance(value, wanted) or (isinstance(value, bool) and kinds[name] is not bool):
             raise InputError(f"{source} sets {name} to {value!r}: give {kinds[name].__name__}")
+        if get_origin(hints[name]) is Literal and value not in (choices := get_args(hints[name])):
+            raise InputError(f"{source} sets {name} to {value!r}: choose from {', '.join(choices)}")
     return replace(base, **values)
 
 
@@ -185,6 +188,13 @@ def read_config(path: Path) -> ToyConfig:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: it is not the configuration of a toy run ({error})") from error
     return from_mapping(values, ToyConfig(), str(path))
+
+
+def check_counts(config: ToyConfig) -> None:
+    """Raises InputError if a number of steps or rows is below one."""
+    for name in ("steps", "log_every", "checkpoint_every", "decay_steps", "batch_size"):
+        if (value := getattr(config, name)) is not None and value < 1:
+            raise InputError(f"{name} is {value}: give 1 or more")
 
 
 def differing_fields(one: ToyConfig, other: ToyConfig) -> list[str]:

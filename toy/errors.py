@@ -3,3 +3,12 @@
 
 class InputError(ValueError):
     """What was asked for cannot be done; the message says what can."""
+
+
+class Diverged(InputError):
+    """A network's loss is no longer a number."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+        """Updates done when it was seen."""

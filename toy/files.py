@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ def replace_with(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` make a file beside `path`, then move it there in one step; nothing is left if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending is kept: writers of pictures and films choose their format by it.
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    # The process number keeps two jobs that write the same file apart.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         write(temporary)
         temporary.replace(path)

@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toy.cells import check_writable
-from toy.config import ToyConfig, differing_fields, read_config
-from toy.errors import InputError
+from toy.config import ToyConfig, check_counts, differing_fields, read_config
+from toy.errors import Diverged, InputError
 from toy.files import replace_with, write_atomic
 from toy.optimiser import AdamW, rate
 from toy.runs import Run
@@ -202,9 +202,7 @@ def train(
     started = time.monotonic()
     if seeds < 1:
         raise InputError(f"{seeds} seeds cannot be trained: give 1 or more")
-    for name in ("steps", "log_every", "checkpoint_every", "batch_size"):
-        if (value := getattr(config, name)) is not None and value < 1:
-            raise InputError(f"{name} is {value}: give 1 or more")
+    check_counts(config)
     numbers = range(config.seed, config.seed + seeds)
     training = Training(config, numbers)
     runs = tuple(Run(folder if seeds == 1 else folder / f"seed{seed}", replace(config, seed=seed)) for seed in numbers)
@@ -301,13 +299,25 @@ def _explained(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def state_of_one(state: dict[str, Any], index: int) -> dict[str, Any]:
+    """What one network of several needs to go on by itself: its rows of `Training.state`."""
+    own = slice(index, index + 1)
+    moments = {name: value[own].clone() if value.ndim else value for name, value in state["optimiser"].items()}
+    return state | {
+        "weights": state["weights"][own].clone(),
+        "optimiser": moments,
+        "milestones": state["milestones"][own],
+    }
+
+
 def _refuse_nan(training: Training, values: Sequence[float]) -> None:
     """One number per seed, each of which must be finite; nothing has been written since they were."""
     for seed, value in zip(training.seeds, values, strict=True):
         if not math.isfinite(value):
-            raise InputError(
+            raise Diverged(
                 f"the loss of seed {seed} is no longer a number at step {training.step}: the checkpoints before it "
-                "are kept; start again elsewhere with a lower --learning-rate"
+                "are kept; start again elsewhere with a lower --learning-rate",
+                training.step,
             )
 
 

@@ -45,6 +45,7 @@ def test_a_file_and_what_it_starts_from(tmp_path: Path) -> None:
         ("modulo: 7", "'modulo', which is no field"),
         ("modulus: seven", "modulus to 'seven': give int"),
         ("modulus: true", "modulus to True: give int"),
+        ("schedule: foo", "schedule to 'foo': choose from constant, after_grokking, cosine"),
         ("preset: quick", "unknown preset 'quick'"),
         ("- 7", "no mapping"),
         ("a: [", "cannot read"),
