@@ -22,7 +22,8 @@ class ProbeConfig:
     """Probe a language model for quantities that lie on a circle."""
 
     model: str = "reference"
-    """Hub id or local folder; `reference` is the small model in this repository."""
+    """Hub id or local folder; `reference` is the small model in this repository. The run directory (or a checkpoint
+    file) of a toy is probed on the toy's own task."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -69,7 +70,8 @@ class ProbeConfig:
     @property
     def folder(self) -> Path:
         """Where results go: `out`, or results/<model> with the slash of a hub id doubled to a dash."""
-        name = Path(self.model).name if Path(self.model).exists() else self.model.replace("/", "--")
+        path = Path(self.model)
+        name = path.stem if path.is_file() else path.name if path.exists() else self.model.replace("/", "--")
         return self.out or Path("results") / name
 
     def hash(self, **also: object) -> str:

@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from toy.errors import InputError
 
 Operation = Literal["add", "sub", "mul"]
@@ -31,6 +33,9 @@ WORDS: dict[Operation, str] = {"add": "plus", "sub": "minus", "mul": "times"}
 
 SMALLEST_MODULUS = 5
 """A circle through fewer points than five cannot be told from a square wave and a ramp."""
+
+GRID_LIMIT = 64
+"""Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
 
 ARITHMETIC_QUESTIONS: dict[str, str] = {
     "published": "{item} {symbol} {offset} mod {modulus} =",
@@ -119,9 +124,32 @@ class Domain:
         """Integers the second slot runs over."""
         return self.operands or range(self.largest_offset or 3 * self.period)
 
+    @property
+    def has_grid(self) -> bool:
+        """Whether all n² pairs are read for the published statistic."""
+        return self.period <= GRID_LIMIT
+
+    @property
+    def second_is_item(self) -> bool:
+        """Whether the second operand is an item too, and not a number of steps."""
+        return False
+
+    @property
+    def fixed_items(self) -> tuple[int, ...]:
+        """Items that the questions themselves name: the renaming null leaves them."""
+        return ()
+
     def first_text(self, first: int) -> str:
         """How the first operand is written."""
         return str(first) if self.operands else self.items[first]
+
+    def offset_text(self, offset: int) -> str:
+        """How the second operand is written."""
+        return self.items[offset] if self.second_is_item else str(offset)
+
+    def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Which operand pairs may be asked, as an array of their shape."""
+        return np.ones(np.broadcast(first, offset).shape, dtype=bool)
 
     def total(self, first: Any, offset: Any) -> Any:
         """The integer result before it is reduced mod the period, of two integers or of two integer tensors."""

@@ -54,6 +54,8 @@ KINDS = ("svg", "png")
 DPI = 130
 NOTHING = 0.3
 """Points all as near to the centre as this are predictions of nothing: they are not worth a label each."""
+MOST_LABELS = 30
+"""Of more points than these every second, third, … is named."""
 
 
 # ---------------------------------------------------------------------------------------------------------- figures
@@ -156,17 +158,10 @@ def circle(
     reach = max((math.hypot(x, y) for x, y in zip(rows["x"], rows["y"], strict=True)), default=0.0)
     near = 0 < reach < NOTHING
     if near:
-        axes.text(
-            0,
-            -2 * NOTHING,
-            f"all within {reach:.2f}\nof the centre",
-            ha="center",
-            va="center",
-            fontsize=SIZE,
-            color=GREY,
-        )
-    angles = [] if near else _label_angles(rows)
-    for row, angle in zip([] if near else rows.to_dict("records"), angles, strict=True):
+        said = f"all within {reach:.2f}\nof the centre"
+        axes.text(0, -2 * NOTHING, said, ha="center", va="center", fontsize=SIZE, color=GREY)
+    named = rows.iloc[:0] if near else closed.iloc[: len(rows) : -(-len(rows) // MOST_LABELS) or 1]
+    for row, angle in zip(named.to_dict("records"), _label_angles(named), strict=True):
         dx, dy, rim = math.cos(angle), math.sin(angle), max(math.hypot(row["x"], row["y"]), 1) + 0.16
         axes.annotate(
             str(row["item"]), (row["x"], row["y"]), (rim * dx, rim * dy), fontsize=SIZE, color=INK, va="center",

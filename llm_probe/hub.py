@@ -17,6 +17,17 @@ OFFLINE_ADVICE = (
 )
 
 
+def is_toy(name: str) -> bool:
+    """Whether a name is a run directory or a checkpoint file of a toy (`toy`) and no language model."""
+    from toy.runs import is_run
+
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path.suffix in (".pt", ".pth")
+    # A language model's folder may hold checkpoints too, but its configuration names an architecture.
+    return is_run(path) and '"model_type"' not in (path / "config.json").read_text(encoding="utf-8", errors="replace")
+
+
 def source(name: str, reference: Path) -> str:
     """What `from_pretrained` is given: a folder, or the name itself if it is one of the hub.
 
@@ -27,7 +38,10 @@ def source(name: str, reference: Path) -> str:
     if (path / "config.json").is_file():
         return str(path)
     if path.is_dir() or path == reference or name.startswith(("/", ".", "~")):
-        raise InputError(f"no model in the folder {path}: give a folder with config.json and model.safetensors")
+        raise InputError(
+            f"no model in the folder {path}: give a folder with config.json and model.safetensors, or a run directory "
+            "of scripts/train_toy.py"
+        )
     return name
 
 

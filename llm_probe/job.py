@@ -24,7 +24,7 @@ from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain
 from llm_probe.models import LoadedModel, check_layers, twin
 from llm_probe.prompts import PARTS, Grid, Prompt, published_grid, question_set
-from llm_probe.states import GRID_LIMIT, read
+from llm_probe.states import read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Position, Weights
 from toy.errors import InputError
@@ -177,7 +177,7 @@ def _check_nuisances(claim: Claim, prompts: Sequence[Prompt]) -> None:
 
 
 def _grid(claim: Claim) -> list[Prompt]:
-    return published_grid(claim.domain) if claim.quantity == "sum" and claim.period <= GRID_LIMIT else []
+    return published_grid(claim.domain) if claim.quantity == "sum" and claim.domain.has_grid else []
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class LoadedModel:
     tokenizer: Any
     name: str
     revision: str | None
-    """Commit of the hub repository; None for a folder or a model in memory."""
+    """Commit of the hub repository, or the training step of a toy; None for a folder or a model in memory."""
     weights: Weights
     layers: tuple[nn.Module, ...]
     final_norm: nn.Module | None
@@ -74,7 +74,9 @@ def load(
     random_weights: bool = False,
     seed: int = 0,
 ) -> LoadedModel:
-    """A model from the hub, a folder, or `reference` (the small model that comes with this repository).
+    """A model from the hub, a folder, `reference` (the small model that comes with this repository), or a toy.
+
+    A toy is the run directory or the checkpoint file of a network of `toy` (`toy_model`).
 
     `device` auto means cuda, else mps, else cpu; weights too large for one GPU are spread by accelerate.
 
@@ -84,9 +86,12 @@ def load(
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-    from llm_probe.hub import commit, explained, source
+    from llm_probe.hub import commit, explained, is_toy, source
 
     chosen_dtype, chosen_device = _dtype(dtype), _device(device)
+    if is_toy(name):
+        toy = _toy(name, chosen_dtype, chosen_device)
+        return randomised(toy, seed) if random_weights else toy
     path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
         config = AutoConfig.from_pretrained(path, **remote)
@@ -230,6 +235,14 @@ def _mapped(
     )
     self_check(loaded)
     return loaded
+
+
+def _toy(name: str, dtype: torch.dtype, device: torch.device) -> LoadedModel:
+    from llm_probe.toy_model import as_language_model
+
+    model, tokenizer, step = as_language_model(Path(name).expanduser())
+    seen = None if step is None else f"step {step}"
+    return _mapped(model.to(device, dtype).requires_grad_(False), tokenizer, name, seen, "trained", is_encoder=False)
 
 
 def _is_encoder(config: Any, name: str) -> bool:

@@ -11,7 +11,8 @@ is exact for untrained weights, whatever the search (max-T; Westfall & Young 199
 
 - arithmetic: digits are permuted in both operands; 0 and the modulus' own digits keep their names, so that the
   operands keep their digit count and the prompt its modulus. The set of operand pairs maps onto itself.
-- named items: items with equally many tokens are permuted. Small sets are enumerated (seven days: 720 orders).
+- named items: items with equally many tokens are permuted. Small sets are enumerated (seven days: 720 orders). Where
+  the second operand is an item too (`second_is_item`, the toy), it is renamed with the first.
 
 What it does not rule out - a general representation of numbers in which every period can be read - is asked by
 the period scan (`scan`).
@@ -52,10 +53,13 @@ def rename(claim: Claim, labels: Labels, token_counts: Sequence[int], count: int
     generator = torch.Generator().manual_seed(seed)
     if claim.is_arithmetic:
         return _digit_renamings(claim, labels, count, generator)
-    orders = item_orders(list(token_counts), count, generator, mirrored=claim.quantity == "item")
+    domain, kinds = claim.domain, list(token_counts)
+    for item in domain.fixed_items:
+        kinds[item] = -1 - item  # a kind of its own changes places with nothing
+    orders = item_orders(kinds, count, generator, mirrored=claim.quantity == "item")
     total = orders[:, labels.first]
     if claim.quantity == "sum":
-        total = claim.domain.total(total, labels.offset)
+        total = domain.total(total, orders[:, labels.offset] if domain.second_is_item else labels.offset)
     return Renamed(total, torch.zeros_like(total, dtype=torch.bool))
 
 

@@ -59,6 +59,8 @@ function labelAngles(points, items, rim) {
 
 // Points as near to the centre as these are predictions of nothing: they are not worth a label each.
 const NOTHING = 0.3;
+// Of more points than these every second, third, … is named.
+const MOST_LABELS = 30;
 const farthest = (side) => Math.max(...side.points.map(([x, y]) => Math.hypot(x, y)));
 
 function circlePicture(row, side, weights, limit) {
@@ -66,16 +68,18 @@ function circlePicture(row, side, weights, limit) {
   const longest = Math.max(...row.items.map((item) => item.length), 1);
   const margin = Math.min(14 + 6.6 * longest, 100), unit = (size - 2 * margin) / 2 / limit, height = size - 2 * margin + 52;
   const cx = size / 2, cy = height / 2;
-  const rim = labelAngles(side.points, row.items, unit + 12);
+  const every = Math.ceil(row.items.length / MOST_LABELS);
+  const named = side.points.map((_, i) => i * side.step % row.items.length).filter((_, place) => place % every === 0);
+  const rim = labelAngles(named.map((i) => side.points[i]), named.map((i) => row.items[i]), unit + 12);
   const at = side.points.map(([x, y]) => [cx + unit * x, cy - unit * y]);
   // Joined in the order in which they stand round the target circle: in steps of the inverse of k.
   const round = at.map((_, i) => at[i * side.step % at.length]);
   const path = "M" + round.map((point) => point.map((value) => value.toFixed(1)).join(",")).join("L") + "Z";
   const nothing = farthest(side) < NOTHING;
   const labels = nothing ? [say(cx, cy + unit * NOTHING + 22, `all within ${farthest(side).toFixed(2)} of the centre`, "middle", "muted")]
-    : side.points.map(([x, y], i) => {
+    : named.map((i, place) => {
     // Labels stand on a rim outside the circle, so that they can be read where points crowd together.
-    const dx = Math.cos(rim[i]), dy = -Math.sin(rim[i]), out = unit * Math.max(Math.hypot(x, y), 1) + 10;
+    const [x, y] = side.points[i], dx = Math.cos(rim[place]), dy = -Math.sin(rim[place]), out = unit * Math.max(Math.hypot(x, y), 1) + 10;
     const anchor = dx > 0.3 ? "start" : dx < -0.3 ? "end" : "middle", to = [cx + dx * (out - 4), cy + dy * (out - 4)];
     const leader = Math.hypot(to[0] - at[i][0], to[1] - at[i][1]) > 14 ? line(at[i][0], at[i][1], to[0], to[1], "#aab1ba") : null;
     return [leader, say(cx + dx * out, cy + dy * (out + 2) + 4, row.items[i], anchor)];
@@ -106,15 +110,16 @@ function frequencies(row, cell) {
   const width = 330, height = 190, left = 34, top = 10, bottom = 150, y = upright(top, bottom);
   const names = row.quantity === "sum" ? { quadratic: "residue²", polynomial_total: "sum²" } : { quadratic: "order²" };
   const parabolas = Object.keys(names).filter((family) => typeof cell.rivals[family] === "number");
+  // A parabola's name is wider than a number: it takes room for three.
+  const fair = (width - left - 6) / Math.max(row.frequencies.length + 3.2 * parabolas.length, 5), wide = Math.max(3.2 * fair, 56);
+  const share = Math.min(fair, (width - left - 6 - wide * parabolas.length) / row.frequencies.length), every = share < 13 ? Math.ceil(22 / share) : 1;
   const columns = [
-    ...row.frequencies.map((k, i) => ({ name: String(k), said: `k = ${k}`, trained: cell.t.r2[i], random: cell.r ? cell.r.r2[i] : null, colour: TRAINED })),
+    ...row.frequencies.map((k, i) => ({ name: k % every ? "" : String(k), said: `k = ${k}`, trained: cell.t.r2[i], random: cell.r ? cell.r.r2[i] : null, colour: TRAINED })),
     ...parabolas.map((family) => ({ name: names[family], said: `parabola in ${names[family]}`, trained: cell.rivals[family], random: null, colour: "#7a8089" })),
   ];
-  // A parabola's name is wider than a number: it takes room for three.
-  const share = (width - left - 6) / Math.max(row.frequencies.length + 3.2 * parabolas.length, 5);
   let edge = left;
   const drawn = columns.map(({ name, said, trained, random, colour }) => {
-    const room = share * (colour === TRAINED ? 1 : 3.2), x = edge + room / 2, bar = Math.min(share * 0.6, 26);
+    const room = colour === TRAINED ? share : wide, x = edge + room / 2, bar = Math.min(share * 0.6, 26);
     edge += room;
     if (trained === null) return [];
     const title = s("title", {}, `${said}: trained ${r2(trained)}` + (random === null ? "" : `, random ${r2(random)}`));

@@ -66,7 +66,7 @@ def render(text: str, slots: dict[str, str]) -> tuple[str, dict[str, tuple[int, 
 
 def question(domain: Domain, template: str, first: int, offset: int) -> Prompt:
     """The question `first op offset` of a domain in one of its templates."""
-    slots = {"item": domain.first_text(first), "offset": str(offset), "modulus": str(domain.period)}
+    slots = {"item": domain.first_text(first), "offset": domain.offset_text(offset), "modulus": str(domain.period)}
     text, spans = render(domain.questions[template], slots)
     total = domain.total(first, offset)
     label = total % domain.period
@@ -88,12 +88,14 @@ def published_grid(domain: Domain) -> list[Prompt]:
 
 def question_set(domain: Domain, part: Part, size: int, seed: int = 0) -> list[Prompt]:
     """At most `size` questions of a part, the same operand pairs for every domain of equal operand ranges."""
-    operands = (_drawn(np.array(domain.first_operands), seed), _drawn(np.array(domain.offsets), seed))
+    operands = [np.array(values) for values in (domain.first_operands, domain.offsets)]
+    if not domain.second_is_item:  # a renaming of the items must map the operands onto themselves
+        operands = [_drawn(values, seed) for values in operands]
     first, offset = np.meshgrid(*operands, indexing="ij")
     first, offset = first.ravel(), offset.ravel()
     low, high = PAIR_SHARE[part]
     share = pair_hash(first, offset, seed)
-    kept = (share >= low) & (share < high)
+    kept = (share >= low) & (share < high) & domain.asks(first, offset)
     first, offset = first[kept], offset[kept]
     templates = part_templates(tuple(domain.questions), part)
     # One pseudo-random order over (pair, template); its beginning holds each pair at most once when pairs abound.

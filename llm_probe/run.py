@@ -18,6 +18,7 @@ from llm_probe import nulls, table
 from llm_probe.claims import Claim, claims_of
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain, resolve
+from llm_probe.hub import is_toy
 from llm_probe.job import Job
 from llm_probe.models import LoadedModel, load, wrap
 from llm_probe.own import load_domain, load_prompts
@@ -83,7 +84,7 @@ def probe(
 
 def run_config(config: ProbeConfig, command: str = "") -> ProbeResult:
     """What the command line runs: load, probe, keep every cell under the results folder."""
-    claims, store = claims_for(config, config.domains), Store(config.folder)
+    claims, store = claims_for(config, domains_of(config)), Store(config.folder)
 
     def loader() -> LoadedModel:
         return load(
@@ -95,6 +96,28 @@ def run_config(config: ProbeConfig, command: str = "") -> ProbeResult:
         )
 
     return run(config, claims, loader, store, command)
+
+
+def domains_of(config: ProbeConfig) -> Sequence[str | Domain]:
+    """The domains that the command line names; of a toy, its own task.
+
+    Raises:
+        InputError: a toy is asked for anything else.
+    """
+    if not is_toy(config.model):
+        return config.domains
+    from llm_probe.toy_domain import toy_domain
+    from toy.layouts import load_checkpoint
+
+    domain = toy_domain(load_checkpoint(Path(config.model).expanduser())[1])
+    default = ProbeConfig()
+    for name in ("domains", "moduli", "domain_file", "prompt_file"):
+        if getattr(config, name) != getattr(default, name):
+            raise InputError(
+                f"{config.model} is a toy, which knows its own task only ({domain.name}): "
+                f"leave out --{name.replace('_', '-')}"
+            )
+    return [domain]
 
 
 def claims_for(config: ProbeConfig, domains: Sequence[str | Domain]) -> list[Claim]:

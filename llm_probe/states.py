@@ -21,9 +21,6 @@ from llm_probe.prompts import Prompt, published_grid
 from llm_probe.table import Position, Site
 from llm_probe.tokens import encode
 
-GRID_LIMIT = 64
-"""Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
-
 Cell = tuple[int, Site, Position]
 Batches = Iterator[tuple[Tensor, Tensor]]
 """(indices (rows,), states (rows, cells, d)) batch by batch."""
@@ -65,7 +62,7 @@ def read(
     if claim.quantity == "item":
         grid: Sequence[Prompt] = discovery
         means = _means(iter([(torch.arange(len(discovery)), kept[: len(discovery)])]), grid, claim.period)
-    elif claim.period <= GRID_LIMIT:
+    elif claim.domain.has_grid:
         grid = published_grid(claim.domain)
         means = _means(batches(grid), grid, claim.period)
     return States(tuple(plan.cells), kept[: len(discovery)], kept[len(discovery) :], means)

@@ -14,6 +14,18 @@ from toy.config import PRESETS, ToyConfig
 from toy.train import THRESHOLD
 
 FAST = PRESETS["fast"]
+BATCHES = replace(
+    FAST,
+    modulus=97,
+    d_mlp=1024,
+    batch_size=4096,
+    learning_rate=1e-3,
+    schedule="cosine",
+    log_every=200,
+    checkpoint_every=500,
+)
+"""Tables of three operands: too long for one batch, and learnt as a whole rather than grokked, so the rate falls
+throughout."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,17 @@ EXPERIMENTS: dict[str, Experiment] = {
     "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=5000), POLYNOMIAL, seeds=8),
     "sextic": Experiment(
         replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=5000), POLYNOMIAL, seeds=8
+    ),
+    "add3": Experiment(
+        replace(BATCHES, task="add3", weight_decay=0.05, steps=6000),
+        (Bar("test accuracy", worst("test_accuracy"), at_least=0.99),),
+    ),
+    "addpow": Experiment(
+        replace(BATCHES, task="addpow", train_fraction=0.5, weight_decay=0.3, steps=8000),
+        (
+            Bar("accuracy for each c, the least", _worst_power, at_least=1.0),
+            Bar("test accuracy", worst("test_accuracy")),
+        ),
     ),
     "mlp": Experiment(replace(PRESETS["published-003"], steps=20_000, learning_rate=3e-3, weight_decay=0.3), GROKS),
     "two-layers": Experiment(
