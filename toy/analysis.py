@@ -86,7 +86,7 @@ def description(
     return {
         **{f"key_frequencies_{rule}": list(frequencies) for rule, frequencies in found.items()},
         "logit_fve": float(logit_shares[torch.tensor(keys, dtype=torch.long) - 1].sum()),
-        "logit_fve_any_output": planes.share(keys),
+        "logit_fve_planes": planes.share(keys),
         "logit_bias_share": planes.bias_share(),
         "full_loss": planes.full_loss(),
         "slice_accuracy": planes.accuracy(),

@@ -125,6 +125,8 @@ def _phase(name: str) -> Callable[[Sequence[Seen]], float]:
     return measure
 
 
+PLANES = worst("logit_fve_planes")
+
 GROKS = (
     Bar("test accuracy, worst seed", worst("test_accuracy"), at_least=THRESHOLD),
     Bar("step with 99 % of the test right, last seed", _last),
@@ -145,7 +147,9 @@ EXPERIMENTS: dict[str, Experiment] = {
             Bar("step with 99 % of the test right, last of eight seeds", _last, at_most=400.0),
             Bar("accuracy on all questions, worst seed", worst("full_accuracy"), at_least=1.0),
             Bar("restricted loss / full loss, worst seed", _loss_ratio, at_most=1.05),
-            Bar("logit variance in the keys, worst seed", worst("logit_fve"), at_least=0.95),
+            Bar("logit variance over the questions in the keys' planes, worst seed", PLANES, at_least=0.95),
+            Bar("logit variance along cos w(a+b-c) of the keys, worst seed", worst("logit_fve"), at_least=0.95),
+            Bar("the same, best seed", worst("logit_fve", max)),
         ),
         seeds=8,
     ),
@@ -156,9 +160,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "divide": Experiment(replace(FAST, task="divide"), GROKS),
     "composite": Experiment(replace(FAST, modulus=120), GROKS),
     "quadratic": Experiment(replace(FAST, task="quadratic", modulus=97), POLYNOMIAL[:3]),
-    "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=5000), POLYNOMIAL, seeds=8),
+    "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=3000), POLYNOMIAL, seeds=8),
     "sextic": Experiment(
-        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=5000), POLYNOMIAL, seeds=8
+        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=2000), POLYNOMIAL, seeds=8
     ),
     "add3": Experiment(
         replace(BATCHES, task="add3", weight_decay=0.05, steps=6000),
@@ -173,7 +177,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "mlp": Experiment(replace(PRESETS["published-003"], steps=20_000, learning_rate=3e-3, weight_decay=0.3), GROKS),
     "two-layers": Experiment(
-        replace(FAST, n_layers=2, modulus=59, steps=1000, decay_start=500, decay_steps=300),
+        replace(FAST, n_layers=2, modulus=59, learning_rate=3e-3, weight_decay=1.0, train_fraction=0.4, steps=1500),
         (
             Bar("step with 99 % of the training rows right", lambda seen: seen[0].first_step("train"), at_most=250.0),
             Bar("test accuracy", worst("test_accuracy"), at_least=0.95),
@@ -188,7 +192,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             Bar("memorisation ends at step", _phase("memorisation_ends")),
             Bar("circuit formation ends at step", _phase("circuit_formation_ends")),
             Bar("cleanup ends at step", _phase("cleanup_ends")),
-            Bar("logit variance in the keys", worst("logit_fve")),
+            Bar("logit variance over the questions in the keys' planes", PLANES),
+            Bar("logit variance along cos w(a+b-c) of the keys", worst("logit_fve")),
             Bar("restricted loss / full loss", _loss_ratio),
         ),
         progress=True,

@@ -92,7 +92,7 @@ def measure(
         "excluded_loss_by_frequency": {str(k): planes.excluded_loss([k], train_rows) for k in key_frequencies},
         "logit_coefficients": {str(k): float(coefficients[k - 1]) for k in key_frequencies},
         "logit_fve": sum(float(spectra.logit_shares(readout)[k - 1]) for k in key_frequencies),
-        "logit_fve_any_output": planes.share(key_frequencies),
+        "logit_fve_planes": planes.share(key_frequencies),
         **weights_summary(model, readout),
         "neurons_explained": circuits.neurons(readout, shares)["neurons_explained"],
         "n_keys": len(found[RULE]),

@@ -67,10 +67,14 @@ class AnswerPlanes:
         return self.logits - self.part(keys)[self.answer]
 
     def share(self, keys: Sequence[int]) -> float:
-        """P_keys L's part of the logit variance: coefficients free for every output, where cos w_k(s - c) has one."""
+        """P_keys L's part of what the logits vary over the questions (the mean-logit bias does not).
+
+        Coefficients are free for every output, where cos w_k(s - c) has one: this is what the restricted loss keeps.
+        """
         part = self.part(keys)
         part = part - part.mean(dim=1, keepdim=True)
-        return float((part.square().sum(dim=1) * self.counts).sum()) / self._variance()
+        varying = max(1 - self.bias_share(), 1e-12) * self._variance()
+        return float((part.square().sum(dim=1) * self.counts).sum()) / varying
 
     def bias_share(self) -> float:
         """The mean-logit bias' part of the logit variance."""

@@ -97,7 +97,7 @@ def test_spectra_are_where_they_were_put(analysis: dict[str, Any]) -> None:
         assert analysis["spectra"][name] == pytest.approx(shares, abs=1e-12), name
     assert analysis["logit_coefficients"] == pytest.approx(at(HEIGHT, HEIGHT), abs=1e-12)
     assert analysis["logit_fve"] == pytest.approx(1)
-    assert analysis["logit_fve_any_output"] == pytest.approx(1)
+    assert analysis["logit_fve_planes"] == pytest.approx(1)
     assert analysis["logit_bias_share"] == pytest.approx(0, abs=1e-20)
 
 

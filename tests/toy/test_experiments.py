@@ -42,7 +42,7 @@ def test_the_worst_seed_counts() -> None:
         _seen(logit_fve=0.97, restricted_loss=2e-4, full_loss=4e-4),
         _seen(logit_fve=0.9, restricted_loss=3.0, full_loss=2.0),
     )
-    assert _value("fast", "logit variance", *seen) == 0.9
+    assert _value("fast", "logit variance along", *seen) == 0.9
     assert _value("fast", "restricted loss", *seen) == pytest.approx(1.5)
     assert mean("logit_fve")(seen) == pytest.approx(0.935)
 

@@ -43,8 +43,12 @@ def test_projection_is_the_regression_on_all_rows(task_modulus: tuple[str, int],
     some = torch.rand(n * n, generator=torch.Generator().manual_seed(0)) < 0.5
     assert planes.excluded_loss(keys, some) == pytest.approx(cross_entropy(excluded[some], answer[some]))
     assert planes.full_loss() == pytest.approx(cross_entropy(logits, answer))
-    # Without a per-question shift, the three parts of the logits are orthogonal.
-    assert planes.share(keys) + planes.bias_share() <= 1 + 1e-9
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    part = fitted - logits.mean(dim=0)
+    part = part - part.mean(dim=1, keepdim=True)
+    over_questions = (centred - centred.mean(dim=0)).square().sum()
+    assert planes.share(keys) == pytest.approx(float(part.square().sum() / over_questions))
+    assert planes.bias_share() == pytest.approx(float(1 - over_questions / centred.square().sum()))
 
 
 def test_memory_is_in_the_excluded_part_and_the_rule_in_the_restricted() -> None:
