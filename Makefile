@@ -6,7 +6,7 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe minilm random-qwen3 test lint bench lock clean
+.PHONY: help env probe toy toy-bars minilm random-qwen3 test lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,13 @@ env: .venv/.installed ## make .venv with the versions of requirements.lock
 
 probe: .venv/.installed ## probe a language model for circles: scripts/probe_llm.py
 	$(PY) scripts/probe_llm.py $(ARGS)
+
+toy: .venv/.installed ## train the toy whose circuit is known, measure and draw it
+	$(PY) scripts/train_toy.py $(ARGS) --out work/toy/mine
+	$(PY) scripts/analyze_toy.py work/toy/mine
+
+toy-bars: .venv/.installed ## train every experiment of the toy and print every bar (hours; resumes)
+	$(PY) scripts/bars_toy.py $(ARGS)
 
 test: lint ## lint, then run the tests
 	$(PY) -m pytest
@@ -37,7 +44,8 @@ random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out
 	$(PY) scripts/make_random_qwen3.py --cache work/hub
 	HF_HOME=work/hub HF_HUB_OFFLINE=1 $(PY) scripts/probe_llm.py --model Qwen/Qwen3-0.6B --out results/random-Qwen3-0.6B $(ARGS)
 
-bench: .venv/.installed ## measure time and memory: scripts/bench_probe.py
+bench: .venv/.installed ## measure time and memory: scripts/bench_probe.py and bench_toy.py
+	$(PY) scripts/bench_toy.py
 	$(PY) scripts/bench_probe.py $(ARGS)
 
 # torch goes first and alone, so that a wheel that is already there or offered locally (CPU, CUDA) is taken as it is.

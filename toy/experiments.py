@@ -160,16 +160,16 @@ EXPERIMENTS: dict[str, Experiment] = {
     "divide": Experiment(replace(FAST, task="divide"), GROKS),
     "composite": Experiment(replace(FAST, modulus=120), GROKS),
     "quadratic": Experiment(replace(FAST, task="quadratic", modulus=97), POLYNOMIAL[:3]),
-    "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=3000), POLYNOMIAL, seeds=8),
+    "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=2000), POLYNOMIAL, seeds=8),
     "sextic": Experiment(
-        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=2000), POLYNOMIAL, seeds=8
+        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=1200), POLYNOMIAL, seeds=8
     ),
     "add3": Experiment(
         replace(BATCHES, task="add3", weight_decay=0.05, steps=6000),
         (Bar("test accuracy", worst("test_accuracy"), at_least=0.99),),
     ),
     "addpow": Experiment(
-        replace(BATCHES, task="addpow", train_fraction=0.5, weight_decay=0.3, steps=8000),
+        replace(BATCHES, task="addpow", train_fraction=0.5, weight_decay=0.3, steps=6000),
         (
             Bar("accuracy for each c, the least", _worst_power, at_least=1.0),
             Bar("test accuracy", worst("test_accuracy")),

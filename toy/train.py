@@ -27,6 +27,7 @@ from toy.cells import check_writable
 from toy.config import ToyConfig, check_counts, differing_fields, read_config
 from toy.errors import Diverged, InputError
 from toy.files import replace_with, write_atomic
+from toy.memory import keep_freed_memory
 from toy.optimiser import AdamW, rate
 from toy.runs import Run
 from toy.stack import Stack
@@ -76,6 +77,7 @@ class Training:
     """The networks of one call, their rows, and how they move."""
 
     def __init__(self, config: ToyConfig, seeds: Sequence[int]) -> None:
+        keep_freed_memory()
         self.config, self.seeds = config, tuple(seeds)
         device = chosen_device(config.device)
         rows = table(config.task, config.modulus)
