@@ -1,8 +1,8 @@
 """Memory that a training step frees stays with the process, on Linux with glibc.
 
-A step frees and takes the same buffers of some megabytes again and again. By default glibc hands such blocks back to the
-system at once, and every page of them is faulted in anew: 7,000 faults and a fifth of the time of a step of the
-default toy. Two of its limits, raised once, end that; what is kept is what one step needs.
+A step frees and takes the same buffers of some megabytes again and again. By default glibc hands such blocks back
+to the system at once, and every page of them is faulted in anew: 7,000 faults and a fifth of the time of a step of
+the default toy. Two of its limits, raised once, end that; what is kept is what one step needs.
 """
 
 from __future__ import annotations

@@ -16,11 +16,10 @@ from toy.memory import keep_freed_memory
 if sys.argv[1] == "kept" and not keep_freed_memory():
     print(-1)
     sys.exit()
-sizes = [2_000_000, 3_000_000, 4_000_000]
 def step():
-    for size in sizes:
-        torch.zeros(size)
-step()
+    held = [torch.empty(size).fill_(1.0) for size in (2_000_000, 3_000_000, 4_000_000)]
+for _ in range(20):  # until the heap has room for every order of them
+    step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
     step()
