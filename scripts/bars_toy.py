@@ -28,6 +28,8 @@ class Options:
     """Where networks are trained."""
     out: Path = _root.ROOT / "results" / "toy"
     """Where the tables go."""
+    speed: bool = True
+    """Whether to time training too, at the end."""
 
 
 def main() -> int:
@@ -38,7 +40,7 @@ def main() -> int:
         if unknown := [name for name in options.only if name not in EXPERIMENTS]:
             raise InputError(f"unknown experiment {unknown[0]!r}: choose from {', '.join(EXPERIMENTS)}")
         seen = {name: _seen(name, options.work / name) for name in options.only or EXPERIMENTS}
-        _write(seen, options.out)
+        _write(seen, _speed() if options.speed else [], options.out)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -75,32 +77,34 @@ def _seen(name: str, folder: Path):
     return found
 
 
-def _write(seen, out: Path) -> None:
+def _speed():
+    """The bars of speed, from one run of the bench."""
+    from bench_toy import LIMITS, Bench, measure
+
+    from toy.experiments import Bar, bar_row
+
+    rows = []
+    for name, value, unit in measure(Bench()):
+        at_least, at_most = LIMITS.get(name, (None, None))
+        rows.append(bar_row("speed", 1, Bar(f"{name} ({unit})", lambda _, v=value: v, at_least, at_most), []))
+    return rows
+
+
+def _write(seen, speed, out: Path) -> None:
     """Two tables: one row a bar, one row a network."""
     import pandas as pd
 
-    from toy.experiments import EXPERIMENTS, network_row
+    from toy.experiments import EXPERIMENTS, bar_row, network_row
     from toy.files import write_atomic
 
-    bars = []
-    for name, networks in seen.items():
-        for bar in EXPERIMENTS[name].bars:
-            value = bar.measure(networks)
-            verdict = {True: "holds", False: "falls short", None: "report"}[bar.holds(value)]
-            limit = {"at_least": bar.at_least, "at_most": bar.at_most}
-            bars.append(
-                {"experiment": name, "seeds": len(networks), "bar": bar.says, "value": value}
-                | limit
-                | {"verdict": verdict}
-            )
+    bars = [
+        bar_row(name, len(each), bar, each) for name, each in seen.items() for bar in EXPERIMENTS[name].bars
+    ] + speed
     networks = [network_row(name, each) for name, group in seen.items() for each in group]
     for name, rows in (("bars", bars), ("seeds", networks)):
         write_atomic(out / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
-    print(
-        pd.DataFrame(bars)
-        .drop(columns=["at_least", "at_most"])
-        .to_string(index=False, float_format=lambda x: f"{x:.4g}")
-    )
+    shown = pd.DataFrame(bars).drop(columns=["at_least", "at_most"])
+    print(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
 if __name__ == "__main__":

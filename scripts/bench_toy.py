@@ -14,11 +14,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from toy.config import ToyConfig
 from toy.errors import InputError
+
+if TYPE_CHECKING:
+    from toy.train import Training
+
+
+LIMITS = {
+    "plain / factored": (5.0, None),
+    "share of the machine's rate": (0.6, None),
+    "400 steps with looks, 1 seed": (None, 15.0),
+    "400 steps with looks, of several, per seed": (None, 15.0),
+    "several / 1 seed": (None, 1.0),
+}
+"""Bars: a measure and the (least, largest) value it may have."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +42,11 @@ class Bench:
     modulus: int = 113
     """p of the addition task."""
     repeats: int = 15
-    """Timings of each way."""
+    """Timings of each step."""
     seeds: int = 8
-    """Networks in the batched step."""
-    steps: int = 0
-    """If set, also train this many steps and say how long that took (a GPU: 25000)."""
+    """Networks that train together."""
+    steps: int = 400
+    """Length of the timed training (a GPU: 25000)."""
     device: str = "auto"
     """cuda, mps, cpu or auto."""
     out: Path | None = None
@@ -42,7 +56,7 @@ class Bench:
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench_toy.py")
     try:
-        rows = _measure(bench)
+        rows = measure(bench)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -57,17 +71,17 @@ def main() -> int:
     return 0
 
 
-def _measure(bench: Bench) -> list[tuple[str, float, str]]:
+def measure(bench: Bench) -> list[tuple[str, float, str]]:
+    """(measure, value, unit) of steps and of whole trainings."""
     import torch
 
     from toy.train import Training
 
     config = ToyConfig(modulus=bench.modulus, device=bench.device)
     single, plain = Training(config, [0]), Training(replace(config, forward="plain"), [0])
-    batched = Training(config, range(bench.seeds))
     left = torch.randn(2048, 2048, device=single.stack.flat.device)
 
-    def waiting(work: Callable[[], object]) -> Callable[[], object]:
+    def finished(work: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
             work()
             if left.is_cuda:
@@ -75,42 +89,48 @@ def _measure(bench: Bench) -> list[tuple[str, float, str]]:
 
         return run
 
-    works = {"single": single.update, "plain": plain.update, "batched": batched.update, "product": lambda: left @ left}
-    times = _timed({name: waiting(work) for name, work in works.items()}, bench.repeats)
+    works = {"single": single.update, "plain": plain.update, "product": lambda: left @ left}
+    times = _timed({name: finished(work) for name, work in works.items()}, bench.repeats)
     median = {name: sorted(seen)[len(seen) // 2] for name, seen in times.items()}
     machine = 2 * 2048**3 / min(times["product"])
     rate = _operations(config, single.train.shape[1]) / median["single"]
-    rows = [
+    # Trained in turn and in slices, so that a machine that is busy for a while slows both alike.
+    trainings = {"1 seed": Training(config, [0]), "several": Training(config, range(bench.seeds))}
+    taken = dict.fromkeys(trainings, 0.0)
+    for start in range(0, bench.steps, config.log_every):
+        for name, training in trainings.items():
+            slice_ = min(config.log_every, bench.steps - start)
+            taken[name] += _timed({name: finished(lambda t=training, n=slice_: _train(t, n))}, 1)[name][0]
+    several = taken["several"] / bench.seeds
+    return [
         ("plain step", 1e3 * median["plain"], "ms"),
         ("factored step", 1e3 * median["single"], "ms"),
         ("plain / factored", median["plain"] / median["single"], "ratio"),
         ("machine's matrix rate", machine / 1e9, "GFLOP/s"),
         ("factored step's matrix rate", rate / 1e9, "GFLOP/s"),
         ("share of the machine's rate", rate / machine, "ratio"),
-        (f"step of {bench.seeds} seeds, per seed", 1e3 * median["batched"] / bench.seeds, "ms"),
-        ("batched per seed / single", median["batched"] / bench.seeds / median["single"], "ratio"),
+        (f"{bench.steps} steps with looks, 1 seed", taken["1 seed"], "s"),
+        (f"{bench.steps} steps with looks, of several, per seed", several, "s"),
+        ("several / 1 seed", several / taken["1 seed"], "ratio"),
         ("threads", float(torch.get_num_threads()), "count"),
     ]
-    if bench.steps:
-        for name, training, seeds in (("1 seed", single, 1), (f"{bench.seeds} seeds", batched, bench.seeds)):
-            taken = _timed({name: waiting(lambda t=training: [t.update() for _ in range(bench.steps)])}, 1)[name][0]
-            rows += [
-                (f"{bench.steps} steps of {name}", taken, "s"),
-                (f"the same, per seed of {seeds}", taken / seeds, "s"),
-            ]
-    return rows
+
+
+def _train(training: Training, steps: int) -> None:
+    training.look()
+    for _ in range(steps):
+        training.update()
 
 
 def _timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each work, in turn, after one that does not count."""
+    """Seconds of each work, in turn; of several repeats the first does not count."""
     times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(repeats + 1):
+    for _ in range(repeats + (repeats > 1)):
         for name, work in works.items():
             started = time.perf_counter()
             work()
-            if turn or repeats == 1:
-                times[name].append(time.perf_counter() - started)
-    return times
+            times[name].append(time.perf_counter() - started)
+    return {name: seen[repeats > 1 :] for name, seen in times.items()}
 
 
 def _operations(config: ToyConfig, rows: int) -> float:

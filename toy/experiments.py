@@ -201,6 +201,20 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 
 
+def bar_row(experiment: str, seeds: int, bar: Bar, seen: Sequence[Seen]) -> dict[str, Any]:
+    """What a bar was measured at, as a row of the table of all bars."""
+    value = bar.measure(seen)
+    return {
+        "experiment": experiment,
+        "seeds": seeds,
+        "bar": bar.says,
+        "value": value,
+        "at_least": bar.at_least,
+        "at_most": bar.at_most,
+        "verdict": {True: "holds", False: "falls short", None: "report"}[bar.holds(value)],
+    }
+
+
 def network_row(name: str, seen: Seen) -> dict[str, Any]:
     """What one network reached, as a row of the table of all networks."""
     kept = (

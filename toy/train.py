@@ -69,7 +69,7 @@ class Finished:
 
 
 Line = dict[str, int | float]
-Report = Callable[[int, Sequence[Line]], None]
+Report = Callable[[int, Sequence[Line]], object]
 """Told after each look: the step and one line of metrics per seed."""
 
 
