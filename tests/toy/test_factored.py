@@ -61,6 +61,14 @@ def test_equal_to_the_plain_forward(kind: str, dtype: torch.dtype, monkeypatch: 
             )
 
 
+def test_both_ways_to_add_up_a_numbers_rows() -> None:
+    tokens = torch.tensor([[0, 2, 2], [1, 1, 1]])
+    rows = torch.arange(12.0).view(2, 3, 2)
+    expected = torch.tensor([[[0.0, 1], [0, 0], [6, 8]], [[0, 0], [24, 27], [0, 0]]])
+    for add_up in (factored.by_index, factored.by_product):
+        assert torch.equal(add_up(tokens, rows, 3), expected)
+
+
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, architecture="mlp"), replace(SMALL, n_layers=2)])
 def test_a_seed_among_others_is_the_seed_alone(config: ToyConfig) -> None:
     rows = table(config.task, config.modulus)
