@@ -1,0 +1,49 @@
+"""What a toy network computes: measurements, every picture, the film and a page, from a run or a checkpoint.
+
+python scripts/analyze_toy.py work/toy/fast-add-113                 a run directory: the results lie in it
+python scripts/analyze_toy.py wd_10-1_mod_addition.pth              a published checkpoint: the results beside it
+python scripts/analyze_toy.py checkpoint_24900.pt --split-seed 42 --train-frac 0.3 --out results/published
+"""
+
+import _root
+
+import shlex
+import sys
+
+import tyro
+
+from toy.errors import InputError
+from toy.request import Request
+
+
+def main() -> int:
+    request = tyro.cli(
+        Request, description=__doc__, prog="python scripts/analyze_toy.py", config=(tyro.conf.PositionalRequiredArgs,)
+    )
+    command = shlex.join(["python", "scripts/analyze_toy.py", *sys.argv[1:]])
+    try:
+        return _analyze(request, command)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped: files that are there are whole, the same command makes all of them", file=sys.stderr)
+        return 130
+
+
+def _analyze(request: Request, command: str) -> int:
+    from tqdm import tqdm
+
+    from toy.examine import examine
+    from toy.summary import terminal_table
+
+    found = examine(request, command, lambda what, steps: tqdm(steps, what, disable=None))
+    print(terminal_table(found.analysis))
+    for line in found.absent:
+        print(f"no figure {line}")
+    print(f"{found.figures} figures and the page {found.folder / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Pictures of the weights: spectra, coefficients, circles and the embedding gallery.
+
+Each function makes one family of figures and its sentences from `Material`. Keys are those of the neuron rule unless
+the sentence says otherwise; the same measure on untrained weights stands beside every number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from toy import figures, fourier, gallery, planes, regression, spectra
+from toy.look import SIZE, listed, new_figure, percent, span, two
+from toy.material import Material, Picture, strongest_sum
+from toy.readout import Readout
+
+CIRCLES = 5
+"""At most so many keys get a circle of their own."""
+MOST_POWER = 0.9
+
+
+def embedding_and_unembedding(material: Material) -> Picture:
+    """Share of the power by frequency, keys filled, flat level and untrained weights beside."""
+    keys, trained = material.keys, material.analysis["spectra"]
+    untrained = material.analysis["untrained"]["spectra"]
+    matrices = {"embedding": "embedding W_E", "unembedding": "unembedding W_U"}
+    if material.config.architecture == "mlp":
+        matrices["unembedding"] = "output weights (unembedding and W_L are one in the MLP)"
+    else:
+        matrices["w_l"] = "neurons to logits, W_L = W_out W_U"
+    held = {name: sum(trained[name][k - 1] for k in keys) for name in matrices}
+    chance = {name: strongest_sum(untrained[name], len(keys)) for name in matrices}
+    message = (
+        f"{len(keys)} key frequencies hold {percent(held['embedding'])} of the embedding's power and "
+        f"{percent(held['unembedding'])} of the unembedding's (untrained, the strongest {len(keys)}: "
+        f"{percent(chance['embedding'])} and {percent(chance['unembedding'])})"
+        if keys
+        else f"No key frequency by the neuron rule: the strongest holds {percent(max(trained['embedding']))} of the "
+        f"embedding's power (untrained: {percent(max(untrained['embedding']))})"
+    )
+    figure = new_figure(0.5 + 1.9 * len(matrices), message)
+    for axes, (name, title) in zip(figure.subplots(len(matrices), 1, sharex=True), matrices.items(), strict=True):
+        figures.spectrum(axes, trained[name], keys, untrained[name], title)
+        if axes.get_subplotspec().rowspan.stop < len(matrices):
+            axes.set_xlabel("")
+    figure.axes[0].set_title("blue: keys · dashed: untrained · dotted: flat", fontsize=SIZE, loc="right")
+    rules = {"neurons": "the neuron rule", "embedding": "W_E", "w_l": "W_L", "logits": "the logits"}
+    found = [f"by {words} {listed(material.analysis[f'key_frequencies_{rule}'])}" for rule, words in rules.items()]
+    count = len(trained["embedding"])
+    said = (
+        f"Keys {'; '.join(found)}. A flat spectrum has {percent(1 / count)} at each of {count} frequencies; the "
+        f"largest share of a single one in an untrained embedding is {percent(max(untrained['embedding']))}."
+    )
+    return Picture(figure, said)
+
+
+def coefficient_map(material: Material) -> Picture:
+    """Fourier components of the embedding by dimension, their lengths, and the logits' cosines."""
+    trained, untrained = (_components(readout.embedding) for readout in (material.readout, material.untrained))
+    lengths, plain = trained.norm(dim=1), untrained.norm(dim=1)
+    few, many = _components_for(lengths), _components_for(plain)
+    figure = new_figure(
+        7.4,
+        f"{few} of {len(lengths)} Fourier components hold {percent(MOST_POWER)} of the embedding "
+        f"(untrained: {many} of {len(plain)})",
+    )
+    grid = figure.add_gridspec(2, 2, height_ratios=[1.7, 1], width_ratios=[1.55, 1])
+    above, left, right = (figure.add_subplot(place) for place in (grid[0, :], grid[1, 0], grid[1, 1]))
+    figures.component_map(above, trained.numpy(), material.keys, "dimension of the embedding")
+    values = material.analysis["logit_coefficients"]
+    beside = spectra.logit_coefficients(material.untrained).tolist()
+    figures.coefficients(
+        left, values, material.keys, beside, "coefficient of cos w_k(s − c) in the logits, s the answer"
+    )
+    figures.component_lengths(right, lengths.numpy(), plain.numpy())
+    right.set_title("dots: this network · hollow: untrained", fontsize=SIZE, loc="left")
+    strongest = sorted(range(1, len(values) + 1), key=lambda k: -abs(values[k - 1]))[: max(len(material.keys), 1)]
+    said = (
+        f"Rows that stand out are frequencies the network kept. Gini coefficient of the embedding's components "
+        f"{material.analysis['gini']:.2f}, of W_L {material.analysis['gini_w_l']:.2f} (untrained "
+        f"{material.analysis['untrained']['gini']:.2f} and {material.analysis['untrained']['gini_w_l']:.2f}). "
+        f"The logits carry cos w_k(s − c) most at k = {listed(strongest)}, the largest coefficient "
+        f"{max(map(abs, values)):.2g} (untrained {max(map(abs, beside)):.2g})."
+    )
+    return Picture(figure, said)
+
+
+def _components(rows: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
+    """Along cos and sin of every frequency; the constant, which is no frequency, is left out."""
+    return (fourier.orthonormal_basis(len(rows)) @ rows.double())[1:]
+
+
+def _components_for(lengths: Float[Tensor, " m"]) -> int:
+    power = lengths.square().sort(descending=True).values
+    return int((power.cumsum(0) < MOST_POWER * power.sum()).sum()) + 1
+
+
+def circles(material: Material) -> Picture:
+    """Numbers on each key's plane beside the ideal circle; the same of untrained weights under it."""
+    shown = material.shown[:CIRCLES]
+    trained, untrained = (_on_planes(readout, shown) for readout in (material.readout, material.untrained))
+    reached, before = ([agreement for _, agreement in each] for each in (trained, untrained))
+    kind = "The key frequencies" if material.keys else "No key; the strongest three frequencies"
+    message = f"{kind} correlate {span(reached)} with the ideal circle (untrained: {span(before)})"
+    reach = 1.04 * max(1.0, *(float(abs(points).max()) for points, _ in trained + untrained))
+    figure = new_figure(4.9, message, width=max(6.4, 1.95 * len(shown)))
+    grid = figure.subplots(2, len(shown), squeeze=False)
+    rows = ((grid[0], trained, True, ""), (grid[1], untrained, False, "untrained, "))
+    for row, found, is_trained, word in rows:
+        for axes, k, (points, agreement) in zip(row, shown, found, strict=True):
+            figures.plane(axes, points, k, f"{word}k = {k}\nr = {agreement:.3f}", trained=is_trained, reach=reach)
+    said = (
+        f"Each {material.place} on the plane of frequency k, tied to its ideal place on the grey circle. Correlation "
+        f"{span(reached)} at k = {listed(shown)}. The plane is fitted to the points drawn on it, so untrained weights "
+        f"reach {span(before)}: that is the level to compare with."
+    )
+    if len(material.keys) > CIRCLES:
+        said += f" The strongest {CIRCLES} of {len(material.keys)} keys are drawn."
+    return Picture(figure, said)
+
+
+def _on_planes(readout: Readout, frequencies: Sequence[int]) -> list[tuple[np.ndarray, float]]:
+    """Points of mean square radius 1 and their correlation with the ideal circle, for each frequency."""
+    found = []
+    for k in frequencies:
+        points = planes.points(readout.embedding, planes.basis(readout.embedding, k))
+        scale = points.square().sum(dim=1).mean().sqrt().clamp_min(1e-300)
+        found.append(((points / scale).numpy(), planes.correlation(points, k)))
+    return found
+
+
+def embedding_gallery(material: Material) -> Picture:
+    """The first principal components in pairs, against each other and along the circle."""
+    rows = material.readout.embedding
+    components, shares = planes.principal(rows)
+    pairs = min(4, components.shape[1] // 2)
+    _, plain = planes.principal(material.untrained.embedding)
+    count = 2 * pairs
+    message = (
+        f"The first {count} principal components hold {percent(float(shares[:count].sum()))} of the embedding "
+        f"(untrained {percent(float(plain[:count].sum()))})"
+    )
+    figure = new_figure(5.0, message)
+    grid = figure.subplots(2, pairs, squeeze=False, height_ratios=[1.5, 1])
+    best = [int(fourier.dominant_frequency(components[:, 2 * i : 2 * i + 1])) for i in range(pairs)]
+    for i, k in enumerate(best):
+        pair = components[:, 2 * i : 2 * i + 2].numpy()
+        turn = k * np.arange(material.n) % material.n / material.n
+        names = (f"component {2 * i + 1}", f"component {2 * i + 2}")
+        title = f"{percent(float(shares[2 * i : 2 * i + 2].sum()))} of the variance"
+        join = _round(material.n, k) if _waves(components[:, 2 * i : 2 * i + 2], k) else []
+        figures.scatter_around(grid[0, i], pair, turn, *names, title, join=join)
+        gallery.principal_trace(grid[1, i], pair[:, 0], pair[:, 1], f"strongest frequency {k}")
+        grid[1, i].set_xlabel(material.place, fontsize=SIZE)
+        if i:
+            grid[1, i].set_ylabel("")
+    circularity, before = (each["circularity"] for each in (material.analysis, material.analysis["untrained"]))
+    said = (
+        f"Colour is the phase of the component's strongest frequency ({listed(best)}); neighbours in phase are "
+        f"joined where both components are mostly of it. Below, both along the circle (solid the first, dashed the "
+        f"second). Circularity of the first four components {two(circularity)} (untrained {two(before)}; a single "
+        f"circle in each gives 1)."
+    )
+    return Picture(figure, said)
+
+
+def _waves(pair: Float[Tensor, "n 2"], frequency: int) -> bool:
+    """Whether more than half of both columns' variance is of the frequency."""
+    return bool((regression.class_mean_r2(pair)[frequency - 1] > 0.5).all())
+
+
+def _round(n: int, frequency: int) -> list[int]:
+    """The positions in the order of their phase at a frequency; none where several share one phase."""
+    if math.gcd(n, frequency) > 1:
+        return []
+    return [pow(frequency, -1, n) * place % n for place in range(n)]
