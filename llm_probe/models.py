@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from llm_probe import layout
 from llm_probe.layout import ModelMapError
 from llm_probe.table import Site, Weights
+from toy.device import chosen_device
 from toy.errors import InputError
 from toy.hooks import capture
 
@@ -88,9 +89,9 @@ def load(
 
     from llm_probe.hub import commit, explained, is_toy, source
 
-    chosen_dtype, chosen_device = _dtype(dtype), _device(device)
+    chosen_dtype, place = _dtype(dtype), chosen_device(device)
     if is_toy(name):
-        toy = _toy(name, chosen_dtype, chosen_device)
+        toy = _toy(name, chosen_dtype, place)
         return randomised(toy, seed) if random_weights else toy
     path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
@@ -104,13 +105,13 @@ def load(
     family: Any = AutoModel if encoder else AutoModelForCausalLM
     if random_weights:
         model = _fresh(lambda: family.from_config(config, trust_remote_code=trust_remote_code), seed)
-        model = model.to(chosen_device, chosen_dtype)
+        model = model.to(place, chosen_dtype)
     else:
         spread = _too_large(lambda: family.from_config(config, trust_remote_code=trust_remote_code), chosen_dtype)
-        placing = {"device_map": "auto"} if chosen_device.type == "cuda" and spread else {}
+        placing = {"device_map": "auto"} if place.type == "cuda" and spread else {}
         with explained(name, revision), _no_loading_bar():
             model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
-        model = model if placing else model.to(chosen_device)
+        model = model if placing else model.to(place)
     return _mapped(
         model.requires_grad_(False).eval(), tokenizer, name, seen, "random" if random_weights else "trained", encoder
     )
@@ -304,12 +305,3 @@ def _dtype(dtype: str) -> torch.dtype:
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
     return DTYPES[dtype]
-
-
-def _device(device: str) -> torch.device:
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return torch.device(next(kind for kind, there in has.items() if there))
-    if not has.get(device.partition(":")[0], False):
-        raise InputError(f"device {device!r} is not there: choose from auto, {', '.join(k for k in has if has[k])}")
-    return torch.device(device)

@@ -169,7 +169,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         (Bar("test accuracy", worst("test_accuracy"), at_least=0.99),),
     ),
     "addpow": Experiment(
-        replace(BATCHES, task="addpow", train_fraction=0.5, weight_decay=0.3, steps=6000),
+        replace(BATCHES, task="addpow", train_fraction=0.8, learning_rate=3e-3, weight_decay=0.1, steps=5000),
         (
             Bar("accuracy for each c, the least", _worst_power, at_least=1.0),
             Bar("test accuracy", worst("test_accuracy")),

@@ -122,7 +122,7 @@ def compute(cell: Cell, out: Path, *, keep_checkpoints: bool = False, report: Re
     """
     import torch
 
-    from toy.train import chosen_device
+    from toy.device import chosen_device
 
     folder = out / "runs" / cell.key
 

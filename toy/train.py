@@ -25,6 +25,7 @@ from torch import Tensor
 
 from toy.cells import check_writable
 from toy.config import ToyConfig, check_counts, differing_fields, read_config
+from toy.device import chosen_device
 from toy.errors import Diverged, InputError
 from toy.files import replace_with, write_atomic
 from toy.memory import keep_freed_memory
@@ -321,17 +322,3 @@ def _refuse_nan(training: Training, values: Sequence[float]) -> None:
                 "are kept; start again elsewhere with a lower --learning-rate",
                 training.step,
             )
-
-
-def chosen_device(device: str) -> torch.device:
-    """auto means cuda, else mps, else cpu.
-
-    Raises:
-        InputError: the device is not there.
-    """
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return torch.device(next(kind for kind, there in has.items() if there))
-    if not has.get(device.partition(":")[0], False):
-        raise InputError(f"device {device!r} is not there: choose from auto, {', '.join(k for k in has if has[k])}")
-    return torch.device(device)
