@@ -7,6 +7,8 @@ is the best of several products of 2,048 x 2,048 matrices; a step's rate counts 
 matrix products alone, forward and backward.
 """
 
+from __future__ import annotations
+
 import _root
 
 import sys

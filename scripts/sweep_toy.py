@@ -101,7 +101,7 @@ def _write(plan: Plan, cells: list[Cell], out: Path) -> None:
     if not (found := sweep.found(out, cells)):
         return
     from toy.look import save
-    from toy.pictures_of_sweeps import survival_figure
+    from toy.pictures.sweeps import survival_figure
     from toy.survival import printed, write_tables
 
     about = {

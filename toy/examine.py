@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toy import animate, families, page
+from toy import animate, page
 from toy.analysis import analyse
 from toy.errors import InputError
 from toy.files import write_atomic
 from toy.layouts import load_checkpoint, stored_losses
 from toy.look import Real
-from toy.material import gather
+from toy.pictures import families
+from toy.pictures.material import gather
 from toy.progress import final_keys, measure
 from toy.request import Request
 from toy.runs import Run, is_run, open_run

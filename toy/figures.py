@@ -11,7 +11,7 @@
     spectrum_2d         length of each product of Fourier components of (a, b), over all outputs
 
 n positions on the circle, K = floor(n/2) frequencies k = 1 … K, list index k - 1. Families that need these as whole
-figures are in toy/families.py, drawings of neurons, attention, errors and ablations in toy/gallery.py.
+figures are in toy/pictures/families.py, drawings of neurons, attention, errors and ablations in its gallery.py.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from typing import Any
 
 from toy import summary
 from toy.config import ToyConfig
-from toy.families import FAMILIES
 from toy.look import PIXELS_AN_INCH
-from toy.material import Material, Picture
+from toy.pictures.families import FAMILIES
+from toy.pictures.material import Material, Picture
 from toy.tasks import named
 
 TEMPLATE = Path(__file__).with_suffix(".html")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from toy import families
 from toy.config import ToyConfig
+from toy.pictures import families
 from toy.train import train
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/analyze_toy.py"

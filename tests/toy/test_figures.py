@@ -14,12 +14,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from toy import families, figures, gallery, look
+from toy import figures, look
 from toy.analysis import analyse
 from toy.closed_form import gromov
 from toy.config import ToyConfig
-from toy.material import Material, gather
 from toy.model import build
+from toy.pictures import families, gallery
+from toy.pictures.material import Material, gather
 from toy.progress import measure
 from toy.tasks import TASKS
 

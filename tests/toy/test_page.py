@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from toy import families, page, summary
+from toy import page, summary
 from toy.analysis import analyse
 from toy.closed_form import gromov
 from toy.config import ToyConfig
 from toy.errors import InputError
 from toy.examine import as_csv, examine
 from toy.look import new_figure
-from toy.material import Material, Picture, gather
 from toy.model import build
+from toy.pictures import families
+from toy.pictures.material import Material, Picture, gather
 from toy.request import Request
 from toy.train import train
 

@@ -16,7 +16,7 @@ from scipy.stats import CensoredData, ecdf
 
 from toy.axes import Cell, Plan, parse_axes
 from toy.config import ToyConfig
-from toy.pictures_of_sweeps import LINES_NAMED, message, survival_figure
+from toy.pictures.sweeps import LINES_NAMED, message, survival_figure
 from toy.survival import Row, curve, printed, seed_rows, summary_rows, survival, survival_rows, wilson, write_tables
 
 BASE = ToyConfig(steps=400, log_every=25)

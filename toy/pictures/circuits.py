@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toy import figures, fourier, gallery, regression
+from toy import figures, fourier, regression
 from toy.look import GREY, INK, SIZE, Real, colour_bar, listed, new_figure, percent, span, two
-from toy.material import Material, Picture, centred_logits, rebuilt_logits
+from toy.pictures import gallery
+from toy.pictures.material import Material, Picture, centred_logits, rebuilt_logits
 from toy.readout import Readout
 
 TRACES = 4

@@ -15,9 +15,10 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from toy import figures, gallery
+from toy import figures
 from toy.look import GREY, INK, SIZE, TRAINED, UNTRAINED, WIDTH, Real, listed, new_figure, percent, two
-from toy.material import Material, Picture
+from toy.pictures import gallery
+from toy.pictures.material import Material, Picture
 from toy.progress import phases
 from toy.train import Milestones
 

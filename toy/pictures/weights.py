@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from toy import figures, fourier, gallery, planes, regression, spectra
+from toy import figures, fourier, planes, regression, spectra
 from toy.look import SIZE, listed, new_figure, percent, span, two
-from toy.material import Material, Picture, strongest_sum
+from toy.pictures import gallery
+from toy.pictures.material import Material, Picture, strongest_sum
 from toy.readout import Readout
 
 CIRCLES = 5

@@ -12,9 +12,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from toy import gallery
 from toy.look import GREY, SIZE, Real, listed, new_figure, percent, two
-from toy.material import Material, Picture
+from toy.pictures import gallery
+from toy.pictures.material import Material, Picture
 
 SYMMETRIC = 0.9
 """Gradient symmetricity from which on a network would be taken for a Pizza."""

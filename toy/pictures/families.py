@@ -10,12 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toy import pictures_of_causes as causes
-from toy import pictures_of_circuits as circuits
-from toy import pictures_of_training as training
-from toy import pictures_of_weights as weights
 from toy.look import KINDS, save
-from toy.material import Material, Picture
+from toy.pictures import causes, circuits, training, weights
+from toy.pictures.material import Material, Picture
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,6 @@
+"""The pictures of a toy network: one file a group of families, all drawn with the functions of `toy/figures.py`.
+
+material   what pictures are drawn from, and what a family gives back
+families   every family in order
+training, weights, circuits, causes, sweeps   the families; gallery: their larger drawing functions
+"""
