@@ -162,8 +162,11 @@ class NeuronCut:
 def _group(cut: NeuronCut, group: Sequence[int], generator: torch.Generator) -> dict[str, Any]:
     m = len(cut.variance)
     rest = torch.tensor(sorted(set(range(m)) - set(group)))
-    size = min(len(group), len(rest))
-    draws = [cut.both(rest[torch.randperm(len(rest), generator=generator)[:size]].tolist()) for _ in range(DRAWS)]
+    # A group of more than half of the neurons has no control of its own size.
+    drawn = DRAWS if len(rest) >= len(group) else 0
+    draws = [
+        cut.both(rest[torch.randperm(len(rest), generator=generator)[: len(group)]].tolist()) for _ in range(drawn)
+    ]
     matched = cut.nearest_in_variance(group)
     return {
         "size": len(group),

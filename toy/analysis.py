@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor
 from toy import ablation, circuits, clock_pizza, spectra
 from toy import keys as key_rules
 from toy.config import ToyConfig
-from toy.model import Toy, build
+from toy.model import Toy, build_untrained
 from toy.readout import Readout, grid, read_out
 from toy.restricted import AnswerPlanes
 from toy.scores import TableScores, trained_on
@@ -158,9 +157,7 @@ def thresholds(readout: Readout) -> dict[str, float]:
 
 def untrained(config: ToyConfig, keys: Sequence[int], seed: int) -> dict[str, Any]:
     """The description of the same architecture with fresh weights."""
-    # Far from the seeds of any sweep, so that it is never the network itself at step 0.
-    fresh = replace(config, seed=1_000_003 + seed)
-    model = build(fresh).requires_grad_(False)
+    model, fresh = build_untrained(config, seed)
     readout = read_out(model, fresh)
     shares = spectra.grid_shares(readout.neurons)
     found = key_rules.all_rules(readout, shares)

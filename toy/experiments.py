@@ -14,6 +14,8 @@ from toy.config import PRESETS, ToyConfig
 from toy.train import THRESHOLD
 
 FAST = PRESETS["fast"]
+SHORT = replace(FAST, steps=1500, decay_start=500, decay_steps=800)
+"""For tasks of which grokking alone is asked."""
 BATCHES = replace(
     FAST,
     modulus=97,
@@ -155,11 +157,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "p53": Experiment(replace(FAST, modulus=53), GROKS),
     "p71": Experiment(replace(FAST, modulus=71), GROKS),
-    "subtract": Experiment(replace(FAST, task="subtract"), GROKS),
-    "multiply": Experiment(replace(FAST, task="multiply"), GROKS),
-    "divide": Experiment(replace(FAST, task="divide"), GROKS),
-    "composite": Experiment(replace(FAST, modulus=120), GROKS),
-    "quadratic": Experiment(replace(FAST, task="quadratic", modulus=97), POLYNOMIAL[:3]),
+    "subtract": Experiment(replace(SHORT, task="subtract"), GROKS),
+    "multiply": Experiment(replace(SHORT, task="multiply"), GROKS),
+    "divide": Experiment(replace(SHORT, task="divide"), GROKS),
+    "composite": Experiment(replace(SHORT, modulus=120), GROKS),
+    "quadratic": Experiment(replace(SHORT, task="quadratic", modulus=97), POLYNOMIAL[:3]),
     "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=2000), POLYNOMIAL, seeds=8),
     "sextic": Experiment(
         replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=1200), POLYNOMIAL, seeds=8

@@ -17,6 +17,7 @@ measurement need not know which it is given. `attention` is the transformer's ow
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -199,6 +200,15 @@ def build(config: ToyConfig) -> Toy:
         InputError: an unknown task, a modulus below 3, or sizes that do not fit together.
     """
     return Transformer(config) if config.architecture == "transformer" else MLP(config)
+
+
+def build_untrained(config: ToyConfig, seed: int) -> tuple[Toy, ToyConfig]:
+    """The same architecture with fresh weights, and its configuration: the control of every measurement.
+
+    Its seed is far from those of any sweep, so that it is never the network itself at step 0.
+    """
+    fresh = replace(config, seed=1_000_003 + seed)
+    return build(fresh).requires_grad_(False), fresh
 
 
 def activate(x: Float[Tensor, "*n m"], activation: str) -> Float[Tensor, "*n m"]:

@@ -99,8 +99,11 @@ def test_its_keys_are_what_it_runs_on(grokked: dict[str, Any]) -> None:
     assert embedding["all"]["drop"] > 80
     assert embedding["top"]["drop"] > 30
     assert embedding["control_all"]["mean_drop"] < embedding["top"]["drop"] / 3
-    group = grokked["neuron_ablation"]["groups"][-1]
+    groups = grokked["neuron_ablation"]["groups"]
+    group = [each for each in groups if each["random"]][-1]
     assert group["top"]["zero"]["drop"] > group["random"]["zero"]["mean_drop"]
+    # More than half of the neurons have no control of their own size.
+    assert all((each["random"] is None) == (2 * each["size"] > grokked["n_neurons"]) for each in groups)
 
 
 def test_an_untrained_one_does_not(grokked: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ an MLP has no attention, a single file no history. Both are computed from the ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,13 +18,10 @@ from torch import Tensor
 
 from toy import fourier, spectra
 from toy.config import ToyConfig
-from toy.model import Toy, build
+from toy.model import Toy, build_untrained
 from toy.readout import Readout, read_out
 from toy.scores import TableScores
 from toy.tasks import Task, named
-
-UNTRAINED_SEED = 1_000_003
-"""Added to the analysis' seed, as `toy.analysis.untrained` does."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def gather(
         analysis=analysis,
         readout=read_out(model, config),
         # The network that the numbers under `untrained` were measured on.
-        untrained=read_out(build(replace(config, seed=UNTRAINED_SEED + analysis["seed"])), config),
+        untrained=read_out(build_untrained(config, analysis["seed"])[0], config),
         table=TableScores.of(model, config),
         metrics=metrics,
         progress=progress,
