@@ -68,9 +68,10 @@ def _seen(name: str, folder: Path):
     found = []
     for run in finished.runs:
         path, rows_path = run.folder / "analysis.json", run.folder / "progress.json"
-        if not path.exists():
+        trained = max(run.checkpoints().values()).stat().st_mtime
+        if not path.exists() or path.stat().st_mtime < trained:
             write_atomic(path, json.dumps(analyse(run.model(), run.config), indent=1) + "\n")
-        if experiment.progress and not rows_path.exists():
+        if experiment.progress and (not rows_path.exists() or rows_path.stat().st_mtime < trained):
             write_atomic(rows_path, json.dumps(progress(run)) + "\n")
         rows = json.loads(rows_path.read_text(encoding="utf-8")) if experiment.progress else []
         found.append(Seen(run.config, run.metrics(), json.loads(path.read_text(encoding="utf-8")), rows))

@@ -157,14 +157,14 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "p53": Experiment(replace(FAST, modulus=53), GROKS),
     "p71": Experiment(replace(FAST, modulus=71), GROKS),
-    "subtract": Experiment(replace(SHORT, task="subtract"), GROKS),
+    "subtract": Experiment(replace(SHORT, task="subtract", steps=4000), GROKS),
     "multiply": Experiment(replace(SHORT, task="multiply"), GROKS),
-    "divide": Experiment(replace(SHORT, task="divide"), GROKS),
+    "divide": Experiment(replace(SHORT, task="divide", steps=4000), GROKS),
     "composite": Experiment(replace(SHORT, modulus=120), GROKS),
     "quadratic": Experiment(replace(SHORT, task="quadratic", modulus=97), POLYNOMIAL[:3]),
-    "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=2000), POLYNOMIAL, seeds=8),
+    "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=1000), POLYNOMIAL, seeds=8),
     "sextic": Experiment(
-        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=1200), POLYNOMIAL, seeds=8
+        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, steps=600), POLYNOMIAL, seeds=8
     ),
     "add3": Experiment(
         replace(BATCHES, task="add3", weight_decay=0.05, steps=6000),
