@@ -157,7 +157,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "p53": Experiment(replace(FAST, modulus=53), GROKS),
     "p71": Experiment(replace(FAST, modulus=71), GROKS),
-    "subtract": Experiment(replace(SHORT, task="subtract", steps=4000), GROKS),
+    "subtract": Experiment(replace(SHORT, task="subtract", learning_rate=3e-3, weight_decay=3.0, steps=2000), GROKS),
     "multiply": Experiment(replace(SHORT, task="multiply"), GROKS),
     "divide": Experiment(replace(SHORT, task="divide", steps=2500), GROKS),
     "composite": Experiment(replace(SHORT, modulus=120), GROKS),
@@ -167,7 +167,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "cubic": Experiment(replace(FAST, task="cubic", modulus=97, steps=1000), POLYNOMIAL, seeds=8),
     # At the rate of `fast` memory itself stalls: 79 % of the training rows were right at step 200.
     "sextic": Experiment(
-        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, learning_rate=3e-3, weight_decay=1.0, steps=600),
+        replace(FAST, task="sextic", modulus=127, train_fraction=0.4, learning_rate=3e-3, weight_decay=1.0, steps=300),
         POLYNOMIAL,
         seeds=8,
     ),

@@ -97,13 +97,14 @@ class Training:
         self.epoch, self.order = -1, self.train
         self.rate = torch.zeros(len(self.seeds), 1, device=device)
         self.loss = torch.zeros(len(self.seeds), device=device)
-        self.batch = self.train[:, : self.batch_size].clone()
+        first = self.train[:, : self.batch_size]
+        self.questions, self.targets = self.operands[first], self.answers[first]
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def update(self) -> Float[Tensor, " S"]:
         """One optimiser step; the losses it started from."""
         if self.batch_size < self.train.shape[1]:
-            self.batch.copy_(self._batch())
+            self._choose(self._batch())
         rates = [rate(self.config, self.step, self._decay_from(each)) for each in self.milestones]
         self.rate.copy_(torch.tensor(rates)[:, None])
         if self.stack.flat.is_cuda:
@@ -147,8 +148,13 @@ class Training:
         self.optimiser.restore(state["optimiser"])
         self.milestones = [Milestones(**each) for each in state["milestones"]]
 
+    def _choose(self, rows: Tensor) -> None:
+        """The next update's questions, copied into memory that stays where a CUDA graph knows it."""
+        self.questions.copy_(self.operands[rows])
+        self.targets.copy_(self.answers[rows])
+
     def _move(self) -> None:
-        self.loss.copy_(self.stepper.gradient(self.operands[self.batch], self.answers[self.batch]))
+        self.loss.copy_(self.stepper.gradient(self.questions, self.targets))
         self.optimiser.update(self.stack.gradient, self.rate)
 
     def _replay(self) -> None:
