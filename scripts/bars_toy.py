@@ -1,6 +1,6 @@
 """Train the toy's experiments, measure them and print every bar: results/toy/bars.csv and seeds.csv.
 
-python scripts/bars_toy.py                    all of them (some two hours on two cores; goes on where it was stopped)
+python scripts/bars_toy.py                    all of them (hours on two cores; goes on where it was stopped)
 python scripts/bars_toy.py --only fast p53    some of them
 
 Networks go to work/toy/<experiment>; what is there already is not trained or measured again.

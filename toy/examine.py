@@ -9,7 +9,7 @@ Nothing is read back: the same path gives the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from toy.layouts import load_checkpoint, stored_losses
 from toy.look import Real
 from toy.pictures import families
 from toy.pictures.material import gather
-from toy.progress import final_keys, measure
+from toy.progress import Watch, progress, unwatched
 from toy.request import Request
 from toy.runs import Run, is_run, open_run
 
@@ -40,15 +40,6 @@ class Examined:
     """Families that do not apply, each with its reason."""
 
 
-Watch = Callable[[str, Sequence[int]], Iterable[int]]
-"""Passes steps on while it shows how far they are: (what is done, steps)."""
-
-
-def unwatched(_what: str, steps: Sequence[int]) -> Iterable[int]:
-    """Shows nothing."""
-    return steps
-
-
 def examine(request: Request, command: str, watch: Watch = unwatched) -> Examined:
     """Analyse, draw and write.
 
@@ -60,7 +51,7 @@ def examine(request: Request, command: str, watch: Watch = unwatched) -> Examine
     folder = request.folder
     analysis = analyse(model, config, seed=request.seed)
     source = {"checkpoint": path.name, "step": step, "config": asdict(config), **_stored(path, run)}
-    history = [] if run is None else _history(run, request, watch)
+    history = [] if run is None else progress(run, request.steps, watch)
     material = gather(model, config, analysis, step, run.metrics() if run else (), history)
     pictures = families.draw_all(material)
     try:
@@ -100,15 +91,6 @@ def _stored(path: Path, run: Run | None) -> dict[str, Any]:
     """The losses that another project's file keeps of itself, to compare with."""
     losses = {} if run is not None else stored_losses(path)
     return {"stored_losses": losses} if losses else {}
-
-
-def _history(run: Run, request: Request, watch: Watch) -> list[dict[str, Any]]:
-    """One row of progress measures per checkpoint; keys are those of the last."""
-    steps = sorted(request.steps) or list(run.checkpoints())
-    logged = {row["step"]: row for row in run.metrics()}
-    keys = final_keys(run.model(steps[-1]), run.config)
-    watched = watch("progress", steps)
-    return [measure(run.model(step), run.config, keys, step, logged.get(step)) for step in watched]
 
 
 def _film(request: Request, run: Run | None, folder: Path, history: Sequence[dict[str, Any]]) -> str | None:

@@ -16,7 +16,7 @@ boundaries by eye. A phase that a run never comes to is null.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from toy import circuits, clock_pizza, keys, spectra
@@ -28,6 +28,7 @@ from toy.restricted import AnswerPlanes
 from toy.runs import Run
 from toy.scores import TableScores, trained_on
 from toy.tasks import table
+from toy.train import THRESHOLD
 
 ROWS_SCORED = 100_000
 """Longer tables (three operands) are not run at every checkpoint: their losses come from metrics.jsonl."""
@@ -35,14 +36,13 @@ LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 RISEN = 2.0
 """By what factor the excluded loss must rise from its minimum to count."""
-GROKKED = 0.99
 
 RULES = {
     "memorisation_ends": "the checkpoint of the smallest excluded loss up to the end of circuit formation, if the "
     f"excluded loss exceeds it {RISEN:g} times by the end of cleanup",
     "circuit_formation_ends": "the last checkpoint before the end of cleanup whose test loss is at least half of its "
     "maximum until then",
-    "cleanup_ends": f"the first checkpoint with a test accuracy of {GROKKED:.0%}",
+    "cleanup_ends": f"the first checkpoint with a test accuracy of {THRESHOLD:.0%}",
     "restricted_halved": "the first checkpoint from which on, until the end of cleanup, the restricted loss is below "
     "half of its maximum",
     "test_halved": "the same for the test loss",
@@ -51,21 +51,25 @@ RULES = {
 no boundary."""
 
 
-def progress(run: Run) -> list[dict[str, Any]]:
-    """One row per checkpoint of the run, ascending in step.
+Watch = Callable[[str, Sequence[int]], Iterable[int]]
+"""Passes steps on while it shows how far they are: (what is done, steps)."""
+
+
+def unwatched(_what: str, steps: Sequence[int]) -> Iterable[int]:
+    """Shows nothing."""
+    return steps
+
+
+def progress(run: Run, steps: Sequence[int] = (), watch: Watch = unwatched) -> list[dict[str, Any]]:
+    """One row per checkpoint, ascending in step, of these steps or of all; keys are those of the last.
 
     Raises:
-        InputError: the run holds no checkpoint.
+        InputError: the run holds no checkpoint, or none of a step.
     """
-    return list(progress_rows(run))
-
-
-def progress_rows(run: Run) -> Iterator[dict[str, Any]]:
-    """The rows one by one, as they are measured."""
-    final = final_keys(run.model(), run.config)
+    final = final_keys(run.model(max(steps, default=None)), run.config)
     logged = {row["step"]: row for row in run.metrics()}
-    for step in run.checkpoints():
-        yield measure(run.model(step), run.config, final, step, logged.get(step))
+    watched = watch("progress", sorted(steps) or list(run.checkpoints()))
+    return [measure(run.model(step), run.config, final, step, logged.get(step)) for step in watched]
 
 
 def final_keys(model: Toy, config: ToyConfig) -> list[int]:
@@ -116,7 +120,7 @@ def phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     `restricted_before_test` says whether the restricted loss halved at an earlier checkpoint than the test loss: that
     the circuit was there before it showed.
     """
-    grokked = next((row["step"] for row in rows if row["test_accuracy"] >= GROKKED), None)
+    grokked = next((row["step"] for row in rows if row["test_accuracy"] >= THRESHOLD), None)
     seen = [row for row in rows if grokked is None or row["step"] <= grokked]
     formed = _last_high(seen, "test_loss")
     boundaries = {

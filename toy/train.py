@@ -250,7 +250,8 @@ def _until_done(
             _keep(folder, runs, training)
         if reason:
             if done:
-                write_atomic(folder / "STOP", json.dumps({"step": training.step, "reason": reason}) + "\n")
+                with _explained(folder):
+                    write_atomic(folder / "STOP", json.dumps({"step": training.step, "reason": reason}) + "\n")
             return reason
         training.update()
 
