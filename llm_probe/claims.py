@@ -44,6 +44,12 @@ class Claim:
         return self.quantity == "sum" and self.domain.operands is not None
 
     @property
+    def renames_digits(self) -> bool:
+        """Whether the first operand is a number, so that renaming changes digits and not items."""
+        written = all(item.isdigit() for item in self.domain.items) and not self.domain.second_is_item
+        return self.is_arithmetic or written
+
+    @property
     def tested_frequencies(self) -> tuple[int, ...]:
         return tuple(fourier.frequencies(self.period)) if self.quantity == "sum" else (1,)
 

@@ -92,7 +92,8 @@ class Domain:
     operands: range | None = None
     """Integers that both operands run over (arithmetic); None: the items, and `largest_offset` offsets."""
     largest_offset: int = 0
-    """Offsets run over 0 … largest_offset - 1; 0 means three periods."""
+    """Offsets run over 0 … largest_offset - 1; 0 means three periods, or beside items that are numbers all numbers of
+    two digits or more that reach three periods: digits can then change places in both (`renaming`)."""
 
     def __post_init__(self) -> None:
         if len(set(self.items)) != len(self.items) or len(self.items) < 3:
@@ -122,7 +123,11 @@ class Domain:
     @property
     def offsets(self) -> range:
         """Integers the second slot runs over."""
-        return self.operands or range(self.largest_offset or 3 * self.period)
+        if self.operands or self.largest_offset:
+            return self.operands or range(self.largest_offset)
+        if all(item.isdigit() for item in self.items):
+            return one_digit_count(3 * self.period)
+        return range(3 * self.period)
 
     @property
     def has_grid(self) -> bool:
@@ -182,6 +187,12 @@ def _numbers(first: int, last: int) -> tuple[str, ...]:
     return tuple(str(value) for value in range(first, last + 1))
 
 
+def one_digit_count(reach: int) -> range:
+    """All numbers of one digit count, at least two, that reach below `reach`."""
+    digits = max(2, len(str(reach - 1)))
+    return range(10 ** (digits - 1), 10**digits)
+
+
 def modular(operation: Operation, modulus: int, *, operands: range | None = None) -> Domain:
     """Arithmetic mod `modulus`.
 
@@ -193,7 +204,6 @@ def modular(operation: Operation, modulus: int, *, operands: range | None = None
     """
     if modulus < SMALLEST_MODULUS:
         raise InputError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
-    digits = max(2, len(str(4 * modulus - 1)))
     words = {"symbol": SYMBOLS[operation], "word": WORDS[operation], "modulus": str(modulus)}
     return Domain(
         f"mod-{operation} {modulus}",
@@ -202,7 +212,7 @@ def modular(operation: Operation, modulus: int, *, operands: range | None = None
             key: _fill(text, symbol=words["symbol"], word=words["word"]) for key, text in ARITHMETIC_QUESTIONS.items()
         },
         operation=operation,
-        operands=operands or range(10 ** (digits - 1), 10**digits),
+        operands=operands or one_digit_count(4 * modulus),
     )
 
 

@@ -23,7 +23,9 @@ from llm_probe.claims import Claim, Labels
 from llm_probe.config import ProbeConfig
 from llm_probe.domains import Domain
 from llm_probe.models import LoadedModel, check_layers, twin
+from llm_probe.own import GivenClaim
 from llm_probe.prompts import PARTS, Grid, Prompt, published_grid, question_set
+from llm_probe.renaming import item_kinds
 from llm_probe.states import read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Position, Weights
@@ -67,12 +69,18 @@ class Job:
         del self.loaded
         return job
 
-    def token_counts(self, claim: Claim) -> list[int]:
-        """Tokens of each item: the renaming null exchanges items of equal length only."""
-        if claim.is_arithmetic:
+    def item_kinds(self, claim: Claim) -> list[int]:
+        """Which items can change places in the renaming null; empty where digits do."""
+        if claim.renames_digits:
             return []
-        encode = self.loaded.tokenizer
-        return [len(encode(" " + item, add_special_tokens=False)["input_ids"]) for item in claim.domain.items]
+        if isinstance(claim, GivenClaim):
+            return [0] * claim.period
+        texts = claim.domain.questions if claim.quantity == "sum" else claim.domain.statements
+        around = {token for text in texts.values() for token in self._tokens(_without_slots(text))}
+        return item_kinds([[self._tokens(" " + item), self._tokens(item)] for item in claim.domain.items], around)
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.loaded.tokenizer.encode(text, add_special_tokens=False))
 
     def all_findings(self, claims: Sequence[Claim]) -> list[Findings]:
         """Every claim read and analysed, with a bar that counts prompts."""
@@ -92,7 +100,7 @@ class Job:
             config = self.config
             plan = ReadPlan(self.layers, config.site, positions(claim, parts[0][0], config.position))
             labels, new_labels = (Labels.of(claim, part) for part in parts)
-            renamed = nulls.rename(claim, labels, self.token_counts(claim), config.renamings, config.seed)
+            renamed = nulls.rename(claim, labels, self.item_kinds(claim), config.renamings, config.seed)
             states = read(
                 self.loaded, claim, *parts, plan, chat=config.chat, batch_tokens=config.batch_tokens, on_prompts=tick
             )
@@ -148,6 +156,10 @@ class Job:
         scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
         rows = tuple(behaviour_rows(domain, grid, prompts, scored))
         return Behaviour(rows, tuple(example_rows(domain, prompts, scored)))
+
+
+def _without_slots(text: str) -> str:
+    return text.replace("{item}", " ").replace("{offset}", " ")
 
 
 def positions(claim: Claim, prompt: Prompt, asked: Sequence[Position]) -> tuple[Position, ...]:

@@ -7,21 +7,17 @@ computed with the true labels, and
 
     p = (1 + #{renamings whose maximum >= observed}) / (1 + #renamings)
 
-is exact for untrained weights, whatever the search (max-T; Westfall & Young 1993). Two renamings are used:
-
-- arithmetic: digits are permuted in both operands; 0 and the modulus' own digits keep their names, so that the
-  operands keep their digit count and the prompt its modulus. The set of operand pairs maps onto itself.
-- named items: items with equally many tokens are permuted. Small sets are enumerated (seven days: 720 orders). Where
-  the second operand is an item too (`second_is_item`, the toy), it is renamed with the first.
+is exact for untrained weights, whatever the search (max-T; Westfall & Young 1993). Which names can change places is in
+`renaming`: digits in both operands (and in the items, where those are numbers), or items of one kind. Where the second
+operand is an item too (`second_is_item`, the toy), it is renamed with the first. Small sets of orders are enumerated
+(seven days: 720, because rotations of a circle are the same circle).
 
 What it does not rule out - a general representation of numbers in which every period can be read - is asked by
-the period scan (`scan`).
+the period scan (`scan`) and by the assignment test (`assignment`).
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,9 +26,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from llm_probe.claims import Claim, Labels
+from llm_probe.renaming import ENUMERATED, digit_classes, n_orders, orders
 from llm_probe.table import ALPHA
-
-ENUMERATED_ITEMS = 7
 
 
 @dataclass(frozen=True)
@@ -45,34 +40,35 @@ class Renamed:
     """Whether the units carry; never for named items."""
 
 
-def rename(claim: Claim, labels: Labels, token_counts: Sequence[int], count: int, seed: int) -> Renamed:
-    """`count` renamings of a claim's prompts, or every one of them where items are few.
+def rename(claim: Claim, labels: Labels, kinds: Sequence[int], count: int, seed: int) -> Renamed:
+    """`count` renamings of a claim's prompts, or every one of them where there are few.
 
-    `token_counts`: how many tokens the claim's items take in this tokenizer (ignored for arithmetic).
+    `kinds`: which items can change places in this tokenizer (`renaming.item_kinds`; ignored where digits do).
     """
     generator = torch.Generator().manual_seed(seed)
-    if claim.is_arithmetic:
-        return _digit_renamings(claim, labels, count, generator)
-    domain, kinds = claim.domain, list(token_counts)
-    for item in domain.fixed_items:
-        kinds[item] = -1 - item  # a kind of its own changes places with nothing
-    orders = item_orders(kinds, count, generator, mirrored=claim.quantity == "item")
-    total = orders[:, labels.first]
+    if claim.renames_digits:
+        return _digit_renamings(claim, labels, orders(digit_classes(claim), 10, count, generator))
+    domain = claim.domain
+    names = item_orders(kinds, domain.fixed_items, count, generator, mirrored=claim.quantity == "item")
+    total = names[:, labels.first]
     if claim.quantity == "sum":
-        total = domain.total(total, orders[:, labels.offset] if domain.second_is_item else labels.offset)
+        total = domain.total(total, names[:, labels.offset] if domain.second_is_item else labels.offset)
     return Renamed(total, torch.zeros_like(total, dtype=torch.bool))
 
 
-def _digit_renamings(claim: Claim, labels: Labels, count: int, generator: torch.Generator) -> Renamed:
-    fixed = {0, *(int(digit) for digit in str(claim.period))}
-    free = torch.tensor([digit for digit in range(10) if digit not in fixed])
+def _digit_renamings(claim: Claim, labels: Labels, names: Int[Tensor, "renamings ten"]) -> Renamed:
+    """Labels under renamed digits; an item that is a number is renamed by its own digits."""
+    domain = claim.domain
+    values = None if claim.is_arithmetic else torch.tensor([int(item) for item in domain.items])
     totals, carries = [], []
-    for _ in range(count):
-        names = torch.arange(10)
-        names[free] = free[torch.randperm(len(free), generator=generator)]
-        first, offset = (_rename(operand, names) for operand in (labels.first, labels.offset))
-        totals.append(claim.domain.total(first, offset))
-        carries.append(units_carry(first, offset))
+    for digits in names:
+        offset = _rename(labels.offset, digits)
+        if values is None:
+            first = _rename(labels.first, digits)
+        else:
+            first = (_rename(values[labels.first], digits)[:, None] == values).int().argmax(dim=1)
+        totals.append(domain.total(first, offset) if claim.quantity == "sum" else first)
+        carries.append(units_carry(first, offset) & labels.has_digits)
     return Renamed(torch.stack(totals), torch.stack(carries))
 
 
@@ -86,47 +82,47 @@ def _rename(numbers: Int[Tensor, " n"], names: Int[Tensor, " ten"]) -> Int[Tenso
     while bool((numbers >= place).any()):
         result += torch.where(numbers >= place, names[(numbers // place) % 10] * place, 0)
         place *= 10
-    return result
+    # Zero is a digit too, where it is a number by itself.
+    return torch.where(numbers == 0, names[0], result)
 
 
 def item_orders(
-    token_counts: list[int], count: int, generator: torch.Generator, *, mirrored: bool
+    kinds: Sequence[int], fixed: Sequence[int], count: int, generator: torch.Generator, *, mirrored: bool
 ) -> Int[Tensor, "orders items"]:
-    """Orders of the items other than the true one, items of equal token count changing places.
+    """Orders of the items other than the true one, items of one kind changing places.
 
-    Rotations are the same circle, so the first item keeps its place; `mirrored`: reflections are the same too.
+    Rotations are the same circle, so if all items are of one kind the first keeps its place; `mirrored`: reflections
+    are the same too.
     """
-    n = len(token_counts)
-    if _is_enumerated(token_counts):
-        orders = [(0, *rest) for rest in itertools.permutations(range(1, n))]
-        kept = [order for order in orders[1:] if not mirrored or order[1] < order[-1]]
-        return torch.tensor(kept)
-    counts = torch.tensor(token_counts)
-    result = []
-    for _ in range(count):
-        order = torch.arange(n)
-        for size in counts.unique():
-            places = (counts == size).nonzero()[:, 0]
-            order[places] = places[torch.randperm(len(places), generator=generator)]
-        result.append(order)
-    return torch.stack(result)
+    found = orders(_item_classes(kinds, fixed), len(kinds), count, generator)
+    if mirrored and _all_free(kinds, fixed) and len(kinds) > 2 and len(found) == n_orders([len(kinds) - 1]) - 1:
+        found = found[found[:, 1] < found[:, -1]]
+    return found
 
 
-def _is_enumerated(token_counts: Sequence[int]) -> bool:
-    return len(set(token_counts)) == 1 and len(token_counts) <= ENUMERATED_ITEMS
+def _all_free(kinds: Sequence[int], fixed: Sequence[int]) -> bool:
+    return len(set(kinds)) == 1 and not fixed
 
 
-def undecidable(claim: Claim, token_counts: Sequence[int], renamings: int) -> str | None:
+def _item_classes(kinds: Sequence[int], fixed: Sequence[int]) -> list[list[int]]:
+    held = {*fixed, *([0] if _all_free(kinds, fixed) else [])}
+    free = [index for index in range(len(kinds)) if index not in held]
+    return [[index for index in free if kinds[index] == kind] for kind in sorted({kinds[index] for index in free})]
+
+
+def undecidable(claim: Claim, kinds: Sequence[int], renamings: int) -> str | None:
     """Why no p-value of this claim can reach the level, whatever the model does; None if one can."""
-    enumerated = not claim.is_arithmetic and _is_enumerated(token_counts)
-    if renamings + 1 < 1 / ALPHA and not enumerated:
+    if claim.renames_digits:
+        what, available = "digits", n_orders([len(kind) for kind in digit_classes(claim)])
+    else:
+        fixed = claim.domain.fixed_items
+        what, available = "items", n_orders([len(kind) for kind in _item_classes(kinds, fixed)])
+        available //= 2 if claim.quantity == "item" and _all_free(kinds, fixed) else 1
+    if available < 1 / ALPHA:
+        return f"its {what} have only {available} different orders, too few for a test"
+    if renamings + 1 < 1 / ALPHA and available > ENUMERATED:
         return f"{renamings} renamings cannot give p <= {ALPHA}: use --renamings {round(1 / ALPHA) - 1} or more"
-    if claim.is_arithmetic:
-        return None
-    orders = math.prod(math.factorial(list(token_counts).count(size)) for size in set(token_counts))
-    if len(set(token_counts)) == 1:
-        orders //= len(token_counts) * (2 if claim.quantity == "item" else 1)
-    return f"its items have only {orders} different orders, too few for a test" if orders < 1 / ALPHA else None
+    return None
 
 
 def corrected_p(observed: Float[Tensor, ...], maxima: Float[Tensor, " renamings"]) -> Float[Tensor, ...]:

@@ -57,6 +57,11 @@ class GivenClaim(Claim):
 
     given: tuple[Prompt, ...] = ()
 
+    @property
+    def renames_digits(self) -> bool:
+        """The items are labels here, not texts: which prompt has which can be permuted."""
+        return False
+
     def prompts(self, part: Part, size: int, seed: int) -> list[Prompt]:
         """The rows that fall to a part by the hash of their number."""
         low, high = PAIR_SHARE[part]

@@ -145,7 +145,7 @@ def run(
     job = Job(config, store, make)
     trained = job.all_findings(claims)
     answers = job.all_behaviour(claims)
-    undecidable = [nulls.undecidable(claim, job.token_counts(claim), config.renamings) for claim in claims]
+    undecidable = [nulls.undecidable(claim, job.item_kinds(claim), config.renamings) for claim in claims]
     searched = job.loaded.d_model * len(job.layers) * len(config.site)
     record = provenance(config, job.loaded, job.layers, command) | {"weights_fingerprint": job.fingerprint}
     random = job.untrained().all_findings(claims) if config.random_control else [None] * len(claims)

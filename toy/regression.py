@@ -108,6 +108,15 @@ def aicc_gain(r2: Float[Tensor, " d"], n: int, nuisances: int, parameters: int) 
     return -n * torch.log1p(-r2.clamp(max=1 - 1e-12)) + penalty(nuisances + 1) - penalty(nuisances + 1 + parameters)
 
 
+def bic_gain(r2: Float[Tensor, " d"], n: int, parameters: int) -> Float[Tensor, " d"]:
+    """BIC of the nuisances alone minus BIC with the family, -n log(1 - R²) - parameters · log n (Schwarz 1978).
+
+    `parameters` counts the family's columns and one more where a frequency was selected. K counts the nuisances and
+    σ on both sides, so that here, unlike in the AICc, they cancel.
+    """
+    return -n * torch.log1p(-r2.clamp(max=1 - 1e-12)) - parameters * math.log(n)
+
+
 @dataclass(frozen=True)
 class Groups:
     """A partition of the prompts into groups that are left out together.

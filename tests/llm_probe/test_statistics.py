@@ -56,12 +56,13 @@ def test_digit_renaming_keeps_digit_count_zero_and_the_modulus(arithmetic) -> No
 
 def test_item_orders_are_enumerated_once() -> None:
     generator = torch.Generator().manual_seed(0)
-    days = nulls.item_orders([1] * 7, 10, generator, mirrored=False)
+    days = nulls.item_orders([1] * 7, (), 10, generator, mirrored=False)
     assert days.shape == (719, 7)
     assert len({tuple(order) for order in days.tolist()}) == 719
-    assert nulls.item_orders([1] * 7, 10, generator, mirrored=True).shape == (359, 7)
-    uneven = nulls.item_orders([1, 1, 1, 2, 2], 50, generator, mirrored=False)
-    assert all(set(order[:3]) == {0, 1, 2} for order in uneven.tolist())
+    assert nulls.item_orders([1] * 7, (), 10, generator, mirrored=True).shape == (359, 7)
+    uneven = nulls.item_orders([1] * 8 + [2, 2], (), 50, generator, mirrored=False)
+    assert all(set(order[:8]) == set(range(8)) for order in uneven.tolist())
+    assert len(uneven) == 50
 
 
 def test_claims_that_no_p_value_can_decide() -> None:

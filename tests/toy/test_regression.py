@@ -82,6 +82,12 @@ def test_aicc_gain_by_hand() -> None:
     assert gain.item() == pytest.approx(10 + (2 + 4 / 8) - (6 + 24 / 6))
 
 
+def test_bic_gain_by_hand() -> None:
+    """n = 100, 2 columns and a selected frequency, R² = 1 - e^-1: -2 log likelihood falls by 100; K rises by 3."""
+    gain = regression.bic_gain(torch.tensor([1 - math.exp(-1), 0.0], dtype=torch.float64), 100, 3)
+    assert gain.tolist() == pytest.approx([100 - 3 * math.log(100), -3 * math.log(100)])
+
+
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([0.01, 1.0, 100.0]), st.sampled_from([(40, 6), (30, 50)]))
 def test_heldout_residuals_equal_refits_centred_on_the_training_part(
