@@ -1,15 +1,17 @@
 """One claim under one set of weights: from residual states to rows and to the plane that is judged.
 
-    discovery states     ->  planes.search, dimensions.search, scan    everything is chosen here
+    discovery states     ->  planes.search, dimensions.search, scan    `Choice`: everything is chosen here
     confirmation states  ->  planes.confirm                            tested once
     published grid       ->  class means                               the published statistic, for comparison
 
-`Findings` is what is written to disk for the claim; the verdict is made from two of them, trained and random.
+The choice is handed to `keep` before a confirmation prompt is looked at: the job writes it to disk. `Findings` is what
+is written for the claim; the verdict is made from two of them, trained and random.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +20,15 @@ from llm_probe import dimensions, planes
 from llm_probe import scan as period_scan
 from llm_probe.claims import Claim, Labels
 from llm_probe.closure import class_means, closure
+from llm_probe.gain_tables import Gains, gains_of
+from llm_probe.judged import explained_by, invariant_row
 from llm_probe.nulls import Renamed
 from llm_probe.planes import PENALTIES, Confirmation, PlaneSearch
 from llm_probe.rows import Evidence, circle_rows, dimension_rows, plane_rows, scan_rows
 from llm_probe.scan import Scan
+from llm_probe.selectivity import label_control_rows
 from llm_probe.states import States
-from llm_probe.table import ALPHA, CircleRow, Position, R2Row, ScanRow, Site, Weights
+from llm_probe.table import ALPHA, CircleRow, ControlRow, InvariantRow, Position, R2Row, ScanRow, Site, Weights
 from toy.regression import RidgeSmoother, class_mean_r2
 
 
@@ -59,9 +64,21 @@ class Best:
     closure: float | None
     """Items only; discovery against confirmation prompts of the same cell (`closure`)."""
     layers_held: tuple[int, ...]
+    explained_by: str | None
+    """A simpler quantity that takes most of the plane's circle away (`hypotheses`)."""
     published: Published | None
     n_discovery: int
     n_confirmation: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is decided on discovery prompts alone."""
+
+    cell: int
+    column: int
+    """Index of the frequency."""
+    penalty: float
 
 
 @dataclass(frozen=True)
@@ -72,12 +89,24 @@ class Findings:
     rows: tuple[R2Row, ...]
     circles: tuple[CircleRow, ...]
     scan: tuple[ScanRow, ...]
+    controls: tuple[ControlRow, ...] = ()
+    invariants: tuple[InvariantRow, ...] = ()
+    gains: Gains | None = None
+    """Of arithmetic claims: what every period of the family gains under this modulus."""
 
 
 def analyse(
-    claim: Claim, weights: Weights, states: States, labels: Labels, new_labels: Labels, renamed: Renamed, seed: int
+    claim: Claim,
+    weights: Weights,
+    states: States,
+    labels: Labels,
+    new_labels: Labels,
+    renamed: Renamed,
+    seed: int,
+    periods: tuple[int, ...] = (),
+    keep: Callable[[Choice], Choice] = lambda choice: choice,
 ) -> Findings:
-    """Choose on the discovery prompts, confirm once, and lay out the rows."""
+    """Choose on the discovery prompts, confirm once, and lay out the rows; `periods`: of the claim's family."""
     frequencies = claim.tested_frequencies
     smoothers = [RidgeSmoother.of(states.discovery[:, cell]) for cell in range(len(states.cells))]
     adjusted = dimensions.adjusted_states(states.discovery, labels)
@@ -88,24 +117,31 @@ def analyse(
         labels,
         planes.search(smoothers, labels, renamed, frequencies),
         dimensions.search(adjusted, labels, renamed, frequencies),
-        period_scan.scan(adjusted, labels, frequencies, seed) if claim.is_arithmetic else None,
+        period_scan.scan(adjusted, labels, frequencies) if claim.adds_numbers else None,
         None if states.class_means is None else torch.stack([class_mean_r2(means) for means in states.class_means]),
     )
     cell, column = choose(evidence.planes, evidence.scan)
+    choice = keep(Choice(cell, column, PENALTIES[int(evidence.planes.penalty[cell, column])]))
+    cell, frequency = choice.cell, frequencies[choice.column]
     confirmed = planes.confirm(
         states.discovery[:, cell],
         states.confirmation[:, cell],
         labels,
         new_labels,
-        frequencies[column],
-        PENALTIES[int(evidence.planes.penalty[cell, column])],
+        frequency,
+        choice.penalty,
         seed,
     )
+    name = claim.domain.name
+    trained = weights == "trained"
     return Findings(
-        _best(evidence, cell, column, confirmed, new_labels),
+        _best(evidence, choice, confirmed, new_labels),
         (*plane_rows(evidence), *dimension_rows(evidence)),
         tuple(circle_rows(evidence)),
         tuple(scan_rows(evidence)),
+        tuple(label_control_rows(smoothers, states.cells, labels, name, frequencies, seed)) if trained else (),
+        (invariant_row(claim, weights, states, labels, new_labels, cell, frequency, confirmed),),
+        gains_of(smoothers, adjusted, labels, periods) if periods else None,
     )
 
 
@@ -124,7 +160,8 @@ def choose(found: PlaneSearch, scanned: Scan | None) -> tuple[int, int]:
     return index // score.shape[1], index % score.shape[1]
 
 
-def _best(evidence: Evidence, cell: int, column: int, confirmed: Confirmation, new_labels: Labels) -> Best:
+def _best(evidence: Evidence, choice: Choice, confirmed: Confirmation, new_labels: Labels) -> Best:
+    cell, column = choice.cell, choice.column
     found, cells = evidence.planes, evidence.states.cells
     held = {cells[index][0] for index in torch.nonzero((found.p_fwer <= ALPHA).any(dim=1))[:, 0].tolist()}
     layer, site, position = cells[cell]
@@ -144,10 +181,16 @@ def _best(evidence: Evidence, cell: int, column: int, confirmed: Confirmation, n
         parabola_r2=float(found.rivals["quadratic"][cell]),
         closure=_closure(evidence, new_labels, cell),
         layers_held=tuple(sorted(held)),
+        explained_by=_explained(evidence, confirmed, new_labels, found.frequencies[column]),
         published=_published(evidence),
         n_discovery=len(evidence.labels.label),
         n_confirmation=len(new_labels.label),
     )
+
+
+def _explained(evidence: Evidence, confirmed: Confirmation, new_labels: Labels, frequency: int) -> str | None:
+    # Of a handful of items three columns explain half whatever they are; `closure` and the parabola ask about order.
+    return None if evidence.claim.quantity == "item" else explained_by(confirmed, new_labels, frequency)
 
 
 def _closure(evidence: Evidence, new_labels: Labels, cell: int) -> float | None:

@@ -40,7 +40,7 @@ class Claim:
 
     @property
     def is_arithmetic(self) -> bool:
-        """Operands are integers that run over many periods, so a period can be compared with its neighbours."""
+        """A question of the form a op b mod n, whose prompt says the modulus."""
         return self.quantity == "sum" and self.domain.operands is not None
 
     @property
@@ -48,6 +48,11 @@ class Claim:
         """Whether the first operand is a number, so that renaming changes digits and not items."""
         written = all(item.isdigit() for item in self.domain.items) and not self.domain.second_is_item
         return self.is_arithmetic or written
+
+    @property
+    def adds_numbers(self) -> bool:
+        """Both operands are numbers, so that the result spans several periods and a period has neighbours."""
+        return self.quantity == "sum" and self.renames_digits
 
     @property
     def tested_frequencies(self) -> tuple[int, ...]:

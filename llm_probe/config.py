@@ -52,6 +52,8 @@ class ProbeConfig:
     """Renamings of the null; the smallest p is 1 / (renamings + 1)."""
     random_control: bool = True
     """The same pass over the same architecture with random weights."""
+    blocks_control: bool = True
+    """Random blocks behind the trained embeddings: a third pass."""
     behaviour: bool = True
     """Ask the model for the answers too."""
     behaviour_prompts: int = 60

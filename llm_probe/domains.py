@@ -49,6 +49,19 @@ ARITHMETIC_QUESTIONS: dict[str, str] = {
     "calculate": "Calculate {item} {symbol} {offset} mod {modulus}. Answer:",
 }
 
+PLAIN_QUESTIONS: dict[str, str] = {
+    "published": "{item} {symbol} {offset} =",
+    "brackets": "({item} {symbol} {offset}) =",
+    "percent": "{item}{symbol}{offset} =",
+    "modulo": "{item} {word} {offset} is",
+    "modulus_first": ": {item} {symbol} {offset} =",
+    "question": "Q: What is {item} {symbol} {offset}? A:",
+    "remainder": "{item} {symbol} {offset} leaves",
+    "congruent": "{item} {word} {offset} equals",
+    "calculate": "Calculate {item} {symbol} {offset}. Answer:",
+}
+"""The arithmetic questions without their modulus, by the same names: a control."""
+
 CALENDAR_QUESTIONS: dict[str, str] = {
     "published": "{item} + {offset} {unit} = ",
     "plus": "{item} plus {offset} {unit} is",

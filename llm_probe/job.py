@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -20,16 +20,20 @@ from llm_probe.activations import ReadPlan
 from llm_probe.analysis import Findings, analyse
 from llm_probe.behaviour import behaviour_rows, example_rows, score
 from llm_probe.claims import Claim, Labels
+from llm_probe.companions import Family, families, family_of
 from llm_probe.config import ProbeConfig
+from llm_probe.dimensions import adjusted_states
 from llm_probe.domains import Domain
+from llm_probe.gain_tables import Gains, gains_of
 from llm_probe.models import LoadedModel, check_layers, twin
 from llm_probe.own import GivenClaim
 from llm_probe.prompts import PARTS, Grid, Prompt, published_grid, question_set
 from llm_probe.renaming import item_kinds
-from llm_probe.states import read
+from llm_probe.states import Cell, States, read
 from llm_probe.store import Behaviour, Store, weights_fingerprint
 from llm_probe.table import Position, Weights
 from toy.errors import InputError
+from toy.regression import RidgeSmoother
 
 SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
@@ -61,13 +65,21 @@ class Job:
     def layers(self) -> tuple[int, ...]:
         return tuple(self.config.layers) or tuple(range(len(self.loaded.layers)))
 
-    def untrained(self) -> Job:
-        """The job of the random-weights twin; this one lets its model go."""
-        # The twin fills the cells of this model, so it is filed under this model's fingerprint and layers.
+    def untrained(self) -> tuple[Job, Job]:
+        """The jobs of the random-weights twin and of the one that keeps the embeddings; this one lets its model go."""
+        # The twins fill the cells of this model, so they are filed under this model's fingerprint and layers.
         config = replace(self.config, layers=self.layers)
-        job = Job(config, self.store, twin(self.loaded, config.seed + 1), "random", self.fingerprint)
+        makers = [twin(self.loaded, config.seed + 1, keep_embeddings=kept) for kept in (False, True)]
+        random, blocks = (
+            Job(config, self.store, make, "random", self.fingerprint + name)
+            for make, name in zip(makers, ("", "-blocks"), strict=True)
+        )
         del self.loaded
-        return job
+        return random, blocks
+
+    def let_go(self) -> None:
+        """Free the model, if it was made."""
+        self.__dict__.pop("loaded", None)
 
     def item_kinds(self, claim: Claim) -> list[int]:
         """Which items can change places in the renaming null; empty where digits do."""
@@ -84,6 +96,7 @@ class Job:
 
     def all_findings(self, claims: Sequence[Claim]) -> list[Findings]:
         """Every claim read and analysed, with a bar that counts prompts."""
+        found_families = families(claims)
         parts = [self._parts(claim) for claim in claims]
         sizes = [sum(map(len, both)) + len(_grid(claim)) for claim, both in zip(claims, parts, strict=True)]
         found = []
@@ -91,22 +104,74 @@ class Job:
             for claim, both, size in zip(claims, parts, sizes, strict=True):
                 bar.set_postfix_str(claim.name)
                 before = bar.n
-                found.append(self._findings(claim, both, bar.update))
+                family = family_of(claim, found_families)
+                found.append(self._findings(claim, both, family.moduli if family else (), bar.update))
                 bar.update(size - (bar.n - before))
         return found
 
-    def _findings(self, claim: Claim, parts: tuple[list[Prompt], list[Prompt]], tick: Callable) -> Findings:
+    def _findings(
+        self, claim: Claim, parts: tuple[list[Prompt], list[Prompt]], periods: tuple[int, ...], tick: Callable
+    ) -> Findings:
+        key = self._key(claim, self.weights, periods)
+
         def make() -> Findings:
             config = self.config
-            plan = ReadPlan(self.layers, config.site, positions(claim, parts[0][0], config.position))
             labels, new_labels = (Labels.of(claim, part) for part in parts)
             renamed = nulls.rename(claim, labels, self.item_kinds(claim), config.renamings, config.seed)
-            states = read(
-                self.loaded, claim, *parts, plan, chat=config.chat, batch_tokens=config.batch_tokens, on_prompts=tick
+            states = self._read(claim, *parts, tick)
+            return analyse(
+                claim,
+                self.weights,
+                states,
+                labels,
+                new_labels,
+                renamed,
+                config.seed,
+                periods,
+                lambda made: self.store.choice(key, made),
             )
-            return analyse(claim, self.weights, states, labels, new_labels, renamed, config.seed)
 
-        return self.store.findings(self._key(claim, self.weights), make)
+        return self.store.findings(key, make)
+
+    def _read(
+        self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], tick: Callable, *, grid: bool = True
+    ) -> States:
+        plan = ReadPlan(self.layers, self.config.site, positions(claim, discovery[0], self.config.position))
+        return read(
+            self.loaded,
+            claim,
+            discovery,
+            confirmation,
+            plan,
+            chat=self.config.chat,
+            batch_tokens=self.config.batch_tokens,
+            on_prompts=tick,
+            grid=grid,
+        )
+
+    def cells(self, claim: Claim) -> list[Cell]:
+        """The places that are read for a claim, in order."""
+        prompt = claim.prompts("discovery", 1, self.config.seed)[0]
+        return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position)).cells
+
+    def columns(self, family: Family, found: Mapping[str, Findings]) -> dict[int, Gains]:
+        """The columns of a family's gain table by modulus; companions are read for it."""
+        asked = {claim.period: found[claim.name].gains for claim in family.asked}
+        more = {claim.period: self.gains(claim, family.moduli) for claim in family.companions}
+        return {modulus: column for modulus, column in (asked | more).items() if column is not None}
+
+    def gains(self, claim: Claim, periods: tuple[int, ...]) -> Gains:
+        """What the periods of a family gain in the discovery prompts of a claim that is not itself judged."""
+
+        def make() -> Gains:
+            prompts = claim.prompts("discovery", self.config.prompts, self.config.seed)
+            labels = Labels.of(claim, prompts)
+            _check_nuisances(claim, prompts)
+            states = self._read(claim, prompts, [], lambda count: None, grid=False).discovery
+            smoothers = [RidgeSmoother.of(states[:, cell]) for cell in range(states.shape[1])]
+            return gains_of(smoothers, adjusted_states(states, labels), labels, periods)
+
+        return self.store.gains(self._key(claim, f"{self.weights}-gains", periods), make)
 
     def _parts(self, claim: Claim) -> tuple[list[Prompt], list[Prompt]]:
         config = self.config
@@ -121,10 +186,10 @@ class Job:
             _check_nuisances(claim, discovery)
         return discovery, confirmation
 
-    def _key(self, claim: Claim, what: str) -> str:
+    def _key(self, claim: Claim, what: str, periods: tuple[int, ...] = ()) -> str:
         # The claim's own content, so that a changed domain file is another cell; the other domains do not matter.
         config = replace(self.config, domains=(), moduli=(), domain_file=(), prompt_file=(), layers=self.layers)
-        return config.hash(claim=repr(claim), what=what, fingerprint=self.fingerprint)
+        return config.hash(claim=repr(claim), what=what, periods=periods, fingerprint=self.fingerprint)
 
     def all_behaviour(self, claims: Sequence[Claim]) -> dict[str, Behaviour]:
         """The answers in every domain that can be asked, by its name; none of an encoder."""

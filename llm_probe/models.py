@@ -133,15 +133,23 @@ def randomised(loaded: LoadedModel, seed: int) -> LoadedModel:
     return twin(loaded, seed)()
 
 
-def twin(loaded: LoadedModel, seed: int) -> Callable[[], LoadedModel]:
-    """What makes the null model, without holding on to the model it is the null of: two may not fit in memory."""
+def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Callable[[], LoadedModel]:
+    """What makes the null model, without holding on to the model it is the null of: two may not fit in memory.
+
+    `keep_embeddings`: only the blocks are random; the trained token embeddings are held on to until then.
+    """
     family: Any = type(loaded.model)
     config = copy.deepcopy(loaded.model.config)
     rest = (loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
     device, dtype = loaded.device, loaded.dtype
 
+    trained: Any = loaded.model
+    table = trained.get_input_embeddings().weight.detach().cpu().clone() if keep_embeddings else None
+
     def make() -> LoadedModel:
         model = _fresh(lambda: family(config), seed).to(device, dtype).requires_grad_(False).eval()
+        if table is not None:
+            model.get_input_embeddings().weight.copy_(table)  # type: ignore[union-attr,operator]
         return _mapped(model, *rest)
 
     return make

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,20 @@ import pandas as pd
 
 from llm_probe import nulls, table
 from llm_probe.claims import Claim, claims_of
+from llm_probe.companions import families
 from llm_probe.config import ProbeConfig
+from llm_probe.controls import prompt_controls, weights_control
 from llm_probe.domains import Domain, resolve
+from llm_probe.gain_tables import note_of, tests_of
 from llm_probe.hub import is_toy
 from llm_probe.job import Job
+from llm_probe.joined import Judged
 from llm_probe.models import LoadedModel, load, wrap
 from llm_probe.own import load_domain, load_prompts
 from llm_probe.provenance import provenance
-from llm_probe.store import Store
-from llm_probe.table import Weights
-from llm_probe.verdicts import accuracy_of, verdict_row
+from llm_probe.store import Behaviour, Store
+from llm_probe.table import Control, Weights
+from llm_probe.verdicts import accuracy_of, verdict_row, with_holm
 from toy.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,37 +147,72 @@ def run(
     started = time.monotonic()
     config = _checked(config)
     job = Job(config, store, make)
-    trained = job.all_findings(claims)
+    trained = judged_together(job, claims)
     answers = job.all_behaviour(claims)
     undecidable = [nulls.undecidable(claim, job.item_kinds(claim), config.renamings) for claim in claims]
     searched = job.loaded.d_model * len(job.layers) * len(config.site)
     record = provenance(config, job.loaded, job.layers, command) | {"weights_fingerprint": job.fingerprint}
-    random = job.untrained().all_findings(claims) if config.random_control else [None] * len(claims)
-    verdicts = [
-        verdict_row(
-            claim,
-            found.best,
-            control.best if control else None,
-            accuracy_of(answers[claim.domain.name].rows)
-            if claim.quantity == "sum" and claim.domain.name in answers
-            else None,
-            reason,
-            searched,
-        )
-        for claim, found, control, reason in zip(claims, trained, random, undecidable, strict=True)
-    ]
-    both = [found for pair in zip(trained, random, strict=True) for found in pair if found is not None]
+    controls = _random(job, claims) if config.random_control else {}
+    random = controls.get("random_weights", [None] * len(claims))
+    verdicts = with_holm(
+        [
+            verdict_row(claim, one, control, _accuracy(claim, answers), reason, searched)
+            for claim, one, control, reason in zip(claims, trained, random, undecidable, strict=True)
+        ]
+    )
+    both = [one.findings for pair in zip(trained, random, strict=True) for one in pair if one is not None]
     rows = {
         "r2_table": [row for found in both for row in found.rows],
         "verdicts": verdicts,
         "behaviour": [row for entry in answers.values() for row in entry.rows],
         "circles": [row for found in both for row in found.circles],
         "scan": [row for found in both for row in found.scan],
+        "controls": [
+            row
+            for index, (claim, one) in enumerate(zip(claims, trained, strict=True))
+            for row in (
+                *one.controls,
+                *(weights_control(claim, name, found[index].findings) for name, found in controls.items()),
+            )
+        ],
+        "invariants": [row for found in both for row in found.invariants],
         "examples": [row for entry in answers.values() for row in entry.examples],
     }
     record["n_prompts"] = sum(found.best.n_discovery + found.best.n_confirmation for found in both)
     record["seconds"] = round(time.monotonic() - started, 1)
     return ProbeResult({name: table.frame(rows[name], kind) for name, kind in table.TABLES.items()}, record)
+
+
+def judged_together(job: Job, claims: Sequence[Claim]) -> list[Judged]:
+    """Every claim's findings, with the tests that compare it with others of its family."""
+    found = {claim.name: findings for claim, findings in zip(claims, job.all_findings(claims), strict=True)}
+    result = {claim.name: Judged.alone(claim, found[claim.name]) for claim in claims}
+    for family in families(claims):
+        columns = job.columns(family, found)
+        plain = job.gains(family.plain, family.moduli)
+        tests = tests_of(family.moduli, list(columns.values()), job.config.seed)
+        for claim in family.asked:
+            rows = prompt_controls(claim, columns, plain, job.cells(claim), found[claim.name].best.n_discovery)
+            note = note_of(family.moduli, claim.period, tests.get(claim.period))
+            result[claim.name] = Judged.of(claim, found[claim.name], tests.get(claim.period), note, tuple(rows))
+    return [result[claim.name] for claim in claims]
+
+
+def _random(job: Job, claims: Sequence[Claim]) -> dict[Control, list[Judged]]:
+    """The same under random weights, all of them and of the blocks alone; the trained model is let go."""
+    random, blocks = job.untrained()
+    found: dict[Control, list[Judged]] = {"random_weights": judged_together(random, claims)}
+    random.let_go()
+    if job.config.blocks_control:
+        found["random_blocks"] = [
+            Judged.alone(claim, findings) for claim, findings in zip(claims, blocks.all_findings(claims), strict=True)
+        ]
+    return found
+
+
+def _accuracy(claim: Claim, answers: Mapping[str, Behaviour]) -> tuple[float, float, float] | None:
+    asked = claim.quantity == "sum" and claim.domain.name in answers
+    return accuracy_of(answers[claim.domain.name].rows) if asked else None
 
 
 def _checked(config: ProbeConfig) -> ProbeConfig:

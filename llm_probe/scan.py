@@ -6,11 +6,14 @@ for arithmetic mod p. What the stream is *made of* is: the share of its variance
     S(f) = ||Q_fᵀ M_Z H||² / ||M_Z H||²,   Q_f = orth(M_Z [cos, sin](2πfn)),
 
 summed over all dimensions (rotation-invariant), Z the template and both one-hot operands. Arithmetic mod p puts
-lines at k/p and nowhere near. A line's **prominence** is its share minus the mean over its neighbourhood (farther
-than the resolution, nearer than `NEIGHBOURHOOD`). The largest prominence over cells and k is compared with that of
-random sets of equally many frequencies elsewhere:
+lines at k/p and nowhere near. How far a line stands out is its log share beyond the log mean share of its
+neighbourhood (farther than the resolution, nearer than `NEIGHBOURHOOD`). Frequencies elsewhere give that quantity's
+mean m and standard deviation s, from as many independent lines M as the resolution leaves:
 
-    p = (1 + #{random sets at least as prominent}) / (1 + #sets).
+    t = (x - m) / (s sqrt(1 + 1/M)),   p = min(1, lines · cells · 2 · P(T_{M-1} >= t))   for the largest own line
+
+(Bonferroni). A share is a sum of squares, so its logarithm has a lighter right tail than the normal law: for noise p is
+conservative. No permutation would do: at p = 23 the own lines are a third of all lines there are.
 
 Frequencies at multiples of 1/10 are left out of both: periods 2, 5 and 10 are expected in any decimal
 representation, so they prove nothing and would drown the null. Every cell is looked at twice, with all dimensions
@@ -19,10 +22,12 @@ and without the four of largest variance: massive activations can be most of it,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy import stats
 from torch import Tensor
 
 from llm_probe.claims import Labels
@@ -32,7 +37,8 @@ LOWEST = 0.02
 """Below it a line has fewer than four periods in two-digit sums: it is magnitude."""
 NEIGHBOURHOOD = 0.05
 POINTS = 240
-SETS = 199
+FEWEST_LINES = 4
+"""Independent lines elsewhere: with fewer their spread is not known."""
 MASSIVE_DIMENSIONS = 4
 
 
@@ -45,25 +51,29 @@ class Scan:
     share: Float[Tensor, "cells f"]
     """All dimensions together."""
     prominence: Float[Tensor, "cells k"]
-    """Of the own lines; -inf where a line coincides with a decimal one."""
-    p_period: float
+    """t of the own lines; -inf where a line coincides with a decimal one."""
+    p_period: float | None
+    """None where own lines leave too few others to compare with."""
 
 
-def scan(responses: Float[Tensor, "n cells d"], labels: Labels, frequencies: tuple[int, ...], seed: int = 0) -> Scan:
+def scan(responses: Float[Tensor, "n cells d"], labels: Labels, frequencies: tuple[int, ...]) -> Scan:
     """Scan an arithmetic claim's discovery prompts; `responses` are residuals of the fixed nuisances."""
     own = torch.tensor([k / labels.period for k in frequencies], dtype=torch.float64)
     grid = torch.linspace(LOWEST, 0.5, POINTS, dtype=torch.float64)
     scanned = torch.cat([own, grid])
     both = torch.stack([shares(part, labels, scanned) for part in (responses, without_massive(responses))])
-    # n is a sum of two operands of half its range, so a line is as wide as theirs.
-    resolution = 2 / float(labels.total.max() - labels.total.min())
-    prominence = _prominence(scanned, both, own, resolution).amax(dim=0)
+    # Waves in n are products of waves in the operands: two are told apart over the longer of their ranges.
+    resolution = 1 / max(float(operand.max() - operand.min()) for operand in (labels.first, labels.offset))
+    contrast = _contrast(scanned, both, own, resolution)
     usable = ~_is_decimal(own, resolution) & (own >= LOWEST)
-    observed = prominence[:, : len(own)].masked_fill(~usable, -torch.inf)
     distance = (grid[:, None] - own).abs().amin(dim=1)
     elsewhere = torch.nonzero((distance > resolution) & ~_is_decimal(grid, resolution))[:, 0] + len(own)
-    null = _null_maxima(prominence[:, elsewhere], int(usable.sum()), seed)
-    return Scan(scanned, both[0], observed, (1 + int((null >= observed.max()).sum())) / (1 + SETS))
+    independent = len(elsewhere) * float(grid[1] - grid[0]) / resolution
+    score = _studentised(contrast, elsewhere, independent)[..., : len(own)].amax(dim=0)
+    score = score.masked_fill(~usable, -torch.inf)
+    tests, best = int(usable.sum()) * score.shape[0] * len(both), float(score.max())
+    p = min(1.0, float(stats.t.sf(best, independent - 1)) * tests) if math.isfinite(best) else None
+    return Scan(scanned, both[0], score, p)
 
 
 def shares(
@@ -85,24 +95,29 @@ def without_massive(responses: Float[Tensor, "n cells d"]) -> Float[Tensor, "n c
     return responses * torch.ones_like(squared).scatter_(1, massive, 0)
 
 
-def _null_maxima(prominence: Float[Tensor, "cells f"], lines: int, seed: int) -> Float[Tensor, " sets"]:
-    """Largest prominence over cells of `SETS` random sets of `lines` frequencies; +inf where none is left."""
-    if lines == 0 or prominence.shape[1] < lines:
-        return torch.full((SETS,), torch.inf, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    best = prominence.max(dim=0).values
-    picks = [torch.randperm(len(best), generator=generator)[:lines] for _ in range(SETS)]
-    return torch.stack([best[pick].max() for pick in picks])
-
-
-def _prominence(
+def _contrast(
     scanned: Float[Tensor, " f"], share: Float[Tensor, "... f"], own: Float[Tensor, " k"], resolution: float
 ) -> Float[Tensor, "... f"]:
-    """Share minus the mean share of the neighbourhood; own lines never count as neighbours."""
+    """Log share beyond the log mean share of the neighbourhood; own lines never count as neighbours."""
     away = (scanned[:, None] - scanned).abs()
     foreign = (scanned[:, None] - own).abs().amin(dim=1) > resolution
     neighbours = ((away > resolution) & (away <= NEIGHBOURHOOD) & foreign).double()
-    return share - (share @ neighbours.T) / neighbours.sum(dim=1).clamp_min(1)
+    around = (share @ neighbours.T) / neighbours.sum(dim=1).clamp_min(1)
+    # Where own lines leave no neighbour there is nothing to stand out of.
+    contrast = share.clamp_min(1e-30).log() - around.clamp_min(1e-30).log()
+    return contrast.masked_fill(neighbours.sum(dim=1) == 0, -torch.inf)
+
+
+def _studentised(
+    contrast: Float[Tensor, "... f"], elsewhere: Int[Tensor, " g"], independent: float
+) -> Float[Tensor, "... f"]:
+    """Distance from what frequencies elsewhere have, in standard errors of one more of them; -inf if they are few."""
+    foreign = contrast[..., elsewhere]
+    foreign = foreign[..., foreign.flatten(0, -2).isfinite().all(dim=0)]
+    if independent < FEWEST_LINES or foreign.shape[-1] < FEWEST_LINES:
+        return torch.full_like(contrast, -torch.inf)
+    spread = foreign.std(dim=-1, keepdim=True).clamp_min(1e-12) * (1 + 1 / independent) ** 0.5
+    return (contrast - foreign.mean(dim=-1, keepdim=True)) / spread
 
 
 def _is_decimal(frequency: Float[Tensor, " f"], resolution: float) -> Bool[Tensor, " f"]:

@@ -47,8 +47,12 @@ def read(
     chat: bool = False,
     batch_tokens: int | None = None,
     on_prompts: Callable[[int], None] = lambda count: None,
+    grid: bool = True,
 ) -> States:
-    """Run every prompt of a claim through the model; `on_prompts` is told how many more are done."""
+    """Run every prompt of a claim through the model; `on_prompts` is told how many more are done.
+
+    `grid`: whether the published grid is read too, where there is one.
+    """
 
     def batches(prompts: Sequence[Prompt]):
         encoded = encode(loaded.tokenizer, prompts, chat=chat)
@@ -60,11 +64,10 @@ def read(
     kept = rows(batches(together), len(together))
     means = None
     if claim.quantity == "item":
-        grid: Sequence[Prompt] = discovery
-        means = _means(iter([(torch.arange(len(discovery)), kept[: len(discovery)])]), grid, claim.period)
-    elif claim.domain.has_grid:
-        grid = published_grid(claim.domain)
-        means = _means(batches(grid), grid, claim.period)
+        means = _means(iter([(torch.arange(len(discovery)), kept[: len(discovery)])]), discovery, claim.period)
+    elif grid and claim.domain.has_grid:
+        asked = published_grid(claim.domain)
+        means = _means(batches(asked), asked, claim.period)
     return States(tuple(plan.cells), kept[: len(discovery)], kept[len(discovery) :], means)
 
 

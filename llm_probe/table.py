@@ -8,6 +8,8 @@ Every result of this package is a tidy table; figures and the page read nothing 
     behaviour.csv   BehaviourRow  can the model do the task: domain x grid x template
     circles.csv     CircleRow     class means on the best plane of a layer
     scan.csv        ScanRow       variance share at the domain's own period and at others
+    controls.csv    ControlRow    the same search for what should not be there: claim x control
+    invariants.csv  InvariantRow  the judged plane in numbers that no rotation of the stream changes
     examples.csv    ExampleRow    three prompts with the model's answers
 """
 
@@ -26,6 +28,10 @@ Quantity = Literal["sum", "item"]
 Verdict = Literal["supported", "refuted", "undetermined"]
 Site = Literal["resid_post", "mlp_out", "attn_out"]
 Position = Literal["last", "item", "offset", "modulus"]
+Control = Literal[
+    "shuffled", "difference", "sum", "latin_square", "reordered", "no_modulus", "wrong_modulus", "random_weights",
+    "random_blocks",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,15 @@ class VerdictRow:
     random_angle_error: float | None
     """The same with random weights."""
     p_fwer: float
-    """Renaming null, corrected over everything searched."""
+    """Corrected over everything searched: renaming null and, where operands are numbers, `p_selective` (the larger)."""
+    p_holm: float
+    """The same corrected over all claims of the run (Holm)."""
+    p_selective: float | None
+    """Is it this period and not every period: twice the smaller of the next two; empty where operands are words."""
+    p_assignment: float | None
+    """Are periods read best under their own moduli: all moduli together, corrected over planes and dimensions."""
+    assignment_effect: float | None
+    """How much more this period gains under its own modulus than under the others, nats, in the best plane."""
     p_period: float | None
     """Does this period stand out in the variance spectrum; None where the sums span too few periods to ask."""
     closure: float | None
@@ -139,6 +153,12 @@ class VerdictRow:
     """What the same search reaches with random weights."""
     noise_class_mean_r2: float | None
     """Median of the same maximum on independent noise (Beta law)."""
+    control: str | None
+    """The label control that is read best (`controls.csv`) …"""
+    control_r2: float | None
+    """… and its R²."""
+    explained_by: str | None
+    """A simpler quantity that takes most of the circle away (`hypotheses`), with both shares; empty if none does."""
     verdict: Verdict
     """`supported`, `refuted` or `undetermined`; the rules are in `llm_probe/verdicts.py`."""
     reason: str
@@ -228,6 +248,80 @@ class ScanRow:
 
 
 @dataclass(frozen=True)
+class ControlRow:
+    """The largest held-out R² of the same search for something that should not be there."""
+
+    domain: str
+    """`days`, `mod-add 7`, …"""
+    period: int
+    """Number of items, or the modulus."""
+    quantity: Quantity
+    """`sum` or `item`."""
+    control: Control
+    """`shuffled` labels; `difference` (or `sum`): the other operation; `latin_square`: a task of the same form without
+    a circle; `reordered` items; `no_modulus`: the prompts without it; `wrong_modulus`: this period under the other
+    moduli; `random_weights`; `random_blocks`: random weights with the trained embeddings kept."""
+    r2: float
+    """Discovery prompts, largest over cells, frequencies and penalties."""
+    layer: int
+    """Where that is."""
+    site: Site
+    """Its site."""
+    position: Position
+    """Its token."""
+    frequency: int | None
+    """Its k; empty where only the largest was kept."""
+    n_prompts: int
+    """Discovery prompts behind it."""
+
+
+@dataclass(frozen=True)
+class InvariantRow:
+    """The judged plane of one claim under one set of weights, in numbers that no rotation of the stream changes."""
+
+    weights: Weights
+    """`trained` or `random`."""
+    domain: str
+    """`days`, …"""
+    period: int
+    """Number of items, or the modulus."""
+    quantity: Quantity
+    """`sum` or `item`."""
+    layer: int
+    """Block of the plane that is judged."""
+    site: Site
+    """Its site."""
+    position: Position
+    """Its token."""
+    frequency: int
+    """Its k."""
+    resultant: float
+    """|mean exp(i(predicted - true angle))| of the confirmation prompts: 1 at best, near 0 by chance."""
+    decode_accuracy: float
+    """Share of confirmation prompts nearest to their own residue's place on the circle."""
+    decode_chance: float
+    """The same by guessing."""
+    kappa: float | None
+    """Cohen's kappa of that decoding."""
+    circulant: float | None
+    """Share of the class means' Gram matrix that is circulant (two halves of the prompts); 1 on a circle."""
+    circulant_beyond_simplex: float | None
+    """The same beyond equal distances, which have no order."""
+    circulant_noise: float | None
+    """What means without order reach of that."""
+    circulant_line: float | None
+    """What equally spaced points on a line reach."""
+    phi_share: float | None
+    """Fourier power at the period and its harmonics (Φ_T) as a share of all variance: between / (between + within)."""
+    f_ratio: float | None
+    """Mean square between residues over that within; 1 for noise."""
+    r2_wraps: float | None
+    """Plane R², each parity of the quotient predicted from the other; empty where sums span fewer than four periods."""
+    r2_without_massive: float | None
+    """Plane R² held out by pair or item without the four dimensions of largest root mean square."""
+
+
+@dataclass(frozen=True)
 class ExampleRow:
     """One prompt and what the model wrote."""
 
@@ -249,6 +343,8 @@ TABLES: dict[str, type] = {
     "behaviour": BehaviourRow,
     "circles": CircleRow,
     "scan": ScanRow,
+    "controls": ControlRow,
+    "invariants": InvariantRow,
     "examples": ExampleRow,
 }
 

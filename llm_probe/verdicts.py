@@ -3,59 +3,98 @@
 `supported` needs every one of these, each of which could have come out the other way:
 
 1. the best plane beats the renaming null, corrected over all that was searched (p <= 0.01);
-2. it holds on confirmation prompts: the lower end of the 95 % interval is above 0 …
-3. … and above the upper end of what the same search reaches with random weights;
-4. for items: no parabola in the item's index is read better when an item is left out, and the order closes - the
-   last item is nearer to the first than half way from opposite to adjacent (`closure` >= 0.5);
-5. where operands span many periods: the own period stands out in the variance spectrum (`scan`, p <= 0.01).
+2. where operands are numbers: it is this period and not every period (`joined`: p_selective <= 0.01), and either it
+   stands out of its neighbourhood or no other modulus' prompts carry it as much;
+3. it holds on confirmation prompts: the lower end of the 95 % interval is above 0 …
+4. … above the upper end of what the same search reaches with random weights …
+5. … and above what it reads of every control label (`selectivity`);
+6. no simpler quantity takes the circle away (`hypotheses`);
+7. for items: no parabola in the item's index is read better when an item is left out, and the order closes - the
+   last item is nearer to the first than half way from opposite to adjacent (`closure` >= 0.5).
 
-`refuted`: 1 or 4 fails clearly (p > 0.05, a parabola is better, or the ends are apart). Anything between is
+`refuted`: 1 or 7 fails clearly (p > 0.05, a parabola is better, or the ends are apart). Anything between is
 `undetermined`, and so is a claim the null cannot decide because its items have too few orders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
 
 from llm_probe.analysis import Best
 from llm_probe.behaviour import wilson
 from llm_probe.claims import Claim
-from llm_probe.table import ALPHA, BehaviourRow, Quantity, Verdict, VerdictRow
+from llm_probe.corrections import holm
+from llm_probe.joined import Judged
+from llm_probe.table import ALPHA, BehaviourRow, Control, ControlRow, Quantity, Verdict, VerdictRow
 from toy.fourier import noise_maximum
 
 CLEARLY_NOT = 0.05
 CLOSED = 0.5
 """Half way between ends as far apart as opposite items (0) and ends that are neighbours (1)."""
+CONTROLS: dict[Control, str] = {
+    "shuffled": "shuffled labels",
+    "difference": "differences",
+    "sum": "sums",
+    "latin_square": "answers to a task without a circle",
+    "reordered": "items in another order",
+}
+"""Control labels in words: the same prompts, a label that should not be read."""
 
 
 def judge(  # noqa: PLR0911 - one return a reason
-    quantity: Quantity, trained: Best, random: Best | None, undecidable: str | None
+    quantity: Quantity, trained: Judged, random: Judged | None, undecidable: str | None
 ) -> tuple[Verdict, str]:
     """The verdict on a claim and its reason in words; `undecidable` is a reason that no p-value could be small."""
-    published = _published(trained, random)
+    best = trained.best
+    published = _published(best, random.best if random else None)
     if undecidable:
         return "undetermined", undecidable
-    if trained.p_fwer > CLEARLY_NOT:
+    if trained.p_renaming > CLEARLY_NOT:
         return "refuted", f"no plane beats renamed labels{published}"
-    if trained.p_fwer > ALPHA:
+    if trained.p_renaming > ALPHA:
         return "undetermined", f"p between {ALPHA} and {CLEARLY_NOT}{published}"
-    if quantity == "item":
-        if trained.parabola_r2 >= trained.discovery_r2:
-            numbers = f"a parabola has R² {trained.parabola_r2:.2f} where the circle has {trained.discovery_r2:.2f}"
-            return "refuted", f"explained by order: {numbers}"
-        if trained.closure is None or trained.closure <= 0:
-            return "refuted", "ordered, but it does not close: the last item is not next to the first"
-        if trained.closure < CLOSED:
-            return "undetermined", f"ordered, and half closed: {trained.closure:.2f}, where a circle has 1 and a line 0"
-    if trained.r2_low <= 0:
+    if quantity == "item" and (found := _order(best)) is not None:
+        return found
+    if trained.p_selective is not None and trained.p_selective > ALPHA:
+        because = "; " + trained.note if trained.note and trained.p_assignment is None else ""
+        return "undetermined", f"other periods are as strong: the integer is there, not its residue alone{because}"
+    if quantity == "sum" and trained.adds_numbers and trained.p_selective is None:
+        return "undetermined", "its sums span too few periods to tell this period from every other"
+    if (trained.rank or 1) > 1 and (best.p_period is None or best.p_period > ALPHA):
+        # The assignment's p is of all moduli together: which of them it was, their own ranks say.
+        return "undetermined", f"its period is read as well under {(trained.rank or 1) - 1} other moduli"
+    if best.r2_low <= 0:
         return "undetermined", "does not hold on the confirmation prompts"
-    if random is not None and trained.r2_low <= random.r2_high:
-        return "undetermined", f"random weights reach {random.r2:.2f} too"
-    if trained.p_period is not None and trained.p_period > ALPHA:
-        return "undetermined", "other periods are as strong: the integer is there, not its residue alone"
+    if random is not None and best.r2_low <= random.best.r2_high:
+        return "undetermined", f"random weights reach {random.best.r2:.2f} too"
+    if (control := strongest_control(trained)) is not None and best.r2_low <= control.r2:
+        return "undetermined", f"{CONTROLS[control.control]} are read as well: R² {control.r2:.2f}"
+    if best.explained_by is not None:
+        return "undetermined", f"explained by something simpler: {best.explained_by}"
     if random is None:
         return "undetermined", "beats its null, but no random-weights control was run"
-    return "supported", f"{'holds' if trained.frequency == 1 else f'k = {trained.frequency} holds'} on new prompts"
+    return "supported", f"{'holds' if best.frequency == 1 else f'k = {best.frequency} holds'} on new prompts"
+
+
+def _order(best: Best) -> tuple[Verdict, str] | None:
+    """Why items that are ordered are not on a circle; None if they may be."""
+    if best.parabola_r2 >= best.discovery_r2:
+        numbers = f"a parabola has R² {best.parabola_r2:.2f} where the circle has {best.discovery_r2:.2f}"
+        return "refuted", f"explained by order: {numbers}"
+    if best.closure is None or best.closure <= 0:
+        return "refuted", "ordered, but it does not close: the last item is not next to the first"
+    if best.closure < CLOSED:
+        return "undetermined", f"ordered, and half closed: {best.closure:.2f}, where a circle has 1 and a line 0"
+    return None
+
+
+def strongest_control(trained: Judged) -> ControlRow | None:
+    """The control label that is read best; None where none applies."""
+    labels = [row for row in trained.controls if row.control in CONTROLS]
+    return max(labels, key=lambda row: row.r2, default=None)
 
 
 def _published(trained: Best, random: Best | None) -> str:
@@ -68,14 +107,15 @@ def _published(trained: Best, random: Best | None) -> str:
 
 def verdict_row(
     claim: Claim,
-    trained: Best,
-    random: Best | None,
+    judged: Judged,
+    control: Judged | None,
     accuracy: tuple[float, float, float] | None,
     undecidable: str | None,
     searched_dimensions: int,
 ) -> VerdictRow:
     """The row of the verdict table; `accuracy` is (value, low, high), `undecidable` as for `judge`."""
-    verdict, reason = judge(claim.quantity, trained, random, undecidable)
+    verdict, reason = judge(claim.quantity, judged, control, undecidable)
+    trained, random, label_control = judged.best, control.best if control else None, strongest_control(judged)
     value, low, high = accuracy or (None, None, None)
     published = trained.published
     return VerdictRow(
@@ -99,6 +139,10 @@ def verdict_row(
         angle_error=trained.angle_error,
         random_angle_error=random.angle_error if random else None,
         p_fwer=trained.p_fwer,
+        p_holm=trained.p_fwer,
+        p_selective=judged.p_selective,
+        p_assignment=judged.p_assignment,
+        assignment_effect=judged.effect,
         p_period=trained.p_period,
         closure=trained.closure,
         best_dim=published.dim if published else None,
@@ -107,11 +151,22 @@ def verdict_row(
         class_mean_r2=published.r2 if published else None,
         random_class_mean_r2=random.published.r2 if random and random.published else None,
         noise_class_mean_r2=noise_maximum(claim.period, searched_dimensions) if published else None,
+        control=label_control.control if label_control else None,
+        control_r2=label_control.r2 if label_control else None,
+        explained_by=trained.explained_by,
         verdict=verdict,
         reason=reason,
         n_discovery=trained.n_discovery,
         n_confirmation=trained.n_confirmation,
     )
+
+
+def with_holm(rows: Sequence[VerdictRow]) -> list[VerdictRow]:
+    """The rows with `p_holm` over all of them."""
+    if not rows:
+        return []
+    adjusted = holm(torch.tensor([row.p_fwer for row in rows], dtype=torch.float64)).tolist()
+    return [replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True)]
 
 
 def ranges(layers: tuple[int, ...]) -> str:

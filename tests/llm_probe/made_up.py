@@ -7,6 +7,7 @@ numbers show every form a run can take and mean nothing.
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from llm_probe.table import (
     TABLES,
     BehaviourRow,
     CircleRow,
+    Control,
+    ControlRow,
     ExampleRow,
+    InvariantRow,
     Position,
     Quantity,
     R2Row,
@@ -176,6 +180,15 @@ class _Maker:
         best = max(self.layers - 2, 0)
         accuracy = 0.6 if self.behaviour and place["quantity"] == "sum" else None
         has_random = "random" in self.weights
+        control: Control = "shuffled" if place["quantity"] == "sum" else "reordered"
+        rest = {"site": place["site"], "position": place["position"], "frequency": 1}
+        known = {"domain": domain.name, "period": domain.period, "quantity": place["quantity"], "layer": best, **rest}
+        self.rows["controls"].append(ControlRow(**known, control=control, r2=-0.02, n_prompts=800))
+        for weights in self.weights:
+            measured = dict.fromkeys(field.name for field in fields(InvariantRow)) | known | {"weights": weights}
+            level = max(r2, 0.0) if weights == "trained" else 0.05
+            sizes = {"resultant": level, "decode_accuracy": level, "decode_chance": 1 / domain.period}
+            self.rows["invariants"].append(InvariantRow(**measured | sizes))
         self.rows["verdicts"].append(
             VerdictRow(
                 **place,
@@ -195,6 +208,10 @@ class _Maker:
                 angle_error=1.57 * (1 - max(r2, 0)) ** 0.7,
                 random_angle_error=1.52 if has_random else None,
                 p_fwer=0.002 if r2 > 0.3 else 0.62,
+                p_holm=0.03 if r2 > 0.3 else 1.0,
+                p_selective=0.004 if domain.operands is not None else None,
+                p_assignment=0.002 if domain.operands is not None else None,
+                assignment_effect=0.7 if domain.operands is not None else None,
                 p_period=0.005 if domain.operands is not None else None,
                 closure=None if place["quantity"] == "sum" else 0.97 if verdict == "supported" else -0.26,
                 best_dim=505,
@@ -203,6 +220,11 @@ class _Maker:
                 class_mean_r2=0.991,
                 random_class_mean_r2=0.993 if has_random else None,
                 noise_class_mean_r2=0.985,
+                control="shuffled" if place["quantity"] == "sum" else "reordered",
+                control_r2=-0.02,
+                explained_by="digit count (0.61 of the plane, the circle 0.04 beyond it)"
+                if "digit" in reason
+                else None,
                 verdict=verdict,
                 reason=reason,
                 n_discovery=800,

@@ -17,7 +17,7 @@ from torch import nn
 
 from llm_probe.analysis import Best, Findings, Published
 from llm_probe.store import CELL_VERSION, Behaviour, Store, weights_fingerprint
-from llm_probe.table import BehaviourRow, CircleRow, ExampleRow, R2Row, ScanRow
+from llm_probe.table import BehaviourRow, CircleRow, ControlRow, ExampleRow, InvariantRow, R2Row, ScanRow
 from toy.errors import InputError
 
 BEST = Best(
@@ -36,6 +36,7 @@ BEST = Best(
     parabola_r2=0.5,
     closure=None,
     layers_held=(0, 1, 7),
+    explained_by=None,
     published=Published(0.999, 5, 1, 2),
     n_discovery=800,
     n_confirmation=400,
@@ -54,6 +55,12 @@ FINDINGS = Findings(
     (ROW, replace(ROW, layer=2)),
     (CircleRow(**PLACE, frequency=2, label=3, item="Thursday", x=1 / 7, y=-1 / 7),),
     (ScanRow("trained", "days", 1, "resid_post", "last", 7 / 3, 1e-17),),
+    (ControlRow("days", 7, "sum", "shuffled", -1 / 3, 1, "resid_post", "last", 2, 800),),
+    (
+        InvariantRow(
+            "trained", "days", 7, "sum", 1, "resid_post", "last", 2, 1 / 3, 0.5, 1 / 7, *[None] * 7, -1e-9, None
+        ),
+    ),
 )
 ANSWERS = Behaviour(
     (BehaviourRow("days", 7, "published", "plus", 49, 1 / 7, 0.1, 0.2, 0.3, 0.2, 0.4, 1 / 7),),

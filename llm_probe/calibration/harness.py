@@ -1,0 +1,154 @@
+"""Many trials, cell by cell: rates with their intervals.
+
+    false_positives.csv   share of null networks with p <= 0.05, or with the verdict `supported`, by statistic and null
+    power.csv             share of networks with a planted signal that the same statistic finds
+
+Each trial is a cell of its own (`toy.cells`): an interrupted run goes on, and more networks are added to those there.
+Intervals are Clopper-Pearson's, 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from llm_probe.calibration.networks import Planted
+from llm_probe.calibration.trials import Null, Setting, Trial, run_trial
+from llm_probe.corrections import clopper_pearson
+from toy.cells import Cells, key_of
+
+LEVEL = 0.05
+VERSION = 1
+"""Raise it when a trial's numbers change."""
+SHARES: dict[Null, float] = {"magnitudes": 0.55, "names": 0.12, "qwen3": 0.23, "shuffled": 0.1}
+"""Of the null networks."""
+AMPLITUDES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SIGNALS: dict[str, Planted] = {
+    "plane, k = 1, every modulus": Planted(0.0),
+    "plane, k = 3, every modulus": Planted(0.0, frequency=3),
+    "dimension, k = 1, every modulus": Planted(0.0, unit="dimension"),
+    "plane, k = 1, one modulus": Planted(0.0, everywhere=False),
+}
+
+
+@dataclass(frozen=True)
+class FalsePositiveRow:
+    """How often a statistic fires on one kind of network that has nothing to find."""
+
+    statistic: str
+    """A p-value of the tables (at 0.05), `supported`, or one that is not printed, for comparison."""
+    null: str
+    """`magnitudes`, `names`, `qwen3`, `shuffled` (`calibration/trials.py`), or `all`."""
+    n_networks: int
+    """Networks to which the statistic applies."""
+    false_positive_rate: float
+    """Share of them on which it fires."""
+    lower: float
+    """Lower end of the 95 % Clopper-Pearson interval."""
+    upper: float
+    """Upper end."""
+
+
+@dataclass(frozen=True)
+class PowerRow:
+    """How often a statistic finds a signal of known size."""
+
+    statistic: str
+    """As in false_positives.csv."""
+    planted: str
+    """A rotated plane or a single dimension, its frequency, and under how many moduli."""
+    amplitude: float
+    """Radius of the circle, in standard deviations of a dimension."""
+    n_networks: int
+    """Networks it was planted in."""
+    power: float
+    """Share of them in which it is found."""
+    lower: float
+    """Lower end of the 95 % Clopper-Pearson interval."""
+    upper: float
+    """Upper end."""
+
+
+def null_settings(networks: int) -> list[Setting]:
+    """The null networks, by their shares; more of them begin with the same ones."""
+    counts = {null: round(share * networks) for null, share in SHARES.items()}
+    return [Setting(null, seed) for null, count in counts.items() for seed in range(count)]
+
+
+def planted_settings(networks: int) -> list[tuple[str, Setting]]:
+    """Networks with a signal, for every kind and amplitude; their seeds are not those of the nulls."""
+    found = []
+    for name, signal in SIGNALS.items():
+        for amplitude in AMPLITUDES:
+            planted = Planted(amplitude, signal.frequency, signal.unit, signal.everywhere)
+            # Sums only: ten claims in turn, of which the last two are hours.
+            seeds = [seed for seed in range(100_000, 100_000 + 2 * networks) if seed % 10 < 8][:networks]
+            found += [(name, Setting("magnitudes", seed, planted)) for seed in seeds]
+    return found
+
+
+def run_all(
+    settings: Sequence[Setting], folder: Path, workers: int, on_trial: Callable[[], None] = lambda: None
+) -> list[Trial]:
+    """Every trial, from disk where it is there, in `workers` processes."""
+    with ProcessPoolExecutor(workers) as pool:
+        trials = []
+        for trial in pool.map(partial(_stored, folder=folder), settings, chunksize=1):
+            trials.append(trial)
+            on_trial()
+    return trials
+
+
+def _stored(setting: Setting, folder: Path) -> Trial:
+    import torch
+
+    torch.set_num_threads(1)
+    key = key_of({"setting": asdict(setting)})
+    return Trial(**Cells(folder, VERSION).get(key, lambda: asdict(run_trial(setting))))
+
+
+def false_positives(settings: Sequence[Setting], trials: Sequence[Trial]) -> list[FalsePositiveRow]:
+    """One row a statistic and null, and one for all nulls together."""
+    rows = []
+    for statistic in _statistics(trials):
+        for null in ("all", *SHARES):
+            chosen = [trial for one, trial in zip(settings, trials, strict=True) if null in ("all", one.null)]
+            rate = _rate(statistic, chosen)
+            if rate is not None:
+                rows.append(FalsePositiveRow(statistic, null, *rate))
+    return rows
+
+
+def power(settings: Sequence[tuple[str, Setting]], trials: Sequence[Trial]) -> list[PowerRow]:
+    """One row a statistic, kind of signal and amplitude."""
+    rows = []
+    for statistic in _statistics(trials):
+        for name in SIGNALS:
+            for amplitude in AMPLITUDES:
+                chosen = [
+                    trial
+                    for (kind, one), trial in zip(settings, trials, strict=True)
+                    if kind == name and one.planted is not None and one.planted.amplitude == amplitude
+                ]
+                rate = _rate(statistic, chosen)
+                if rate is not None:
+                    rows.append(PowerRow(statistic, name, amplitude, *rate))
+    return rows
+
+
+def _statistics(trials: Iterable[Trial]) -> list[str]:
+    return [*dict.fromkeys(name for trial in trials for name in trial.p), "supported"]
+
+
+def _rate(statistic: str, trials: Sequence[Trial]) -> tuple[int, float, float, float] | None:
+    """(networks, rate, lower, upper); None where the statistic applies to none."""
+    if statistic == "supported":
+        fired = [trial.verdict == "supported" for trial in trials]
+    else:
+        fired = [trial.p[statistic] <= LEVEL for trial in trials if statistic in trial.p]
+    if not fired:
+        return None
+    return len(fired), sum(fired) / len(fired), *clopper_pearson(sum(fired), len(fired))

@@ -1,0 +1,1 @@
+"""The published experiments, run again: their prompt grids, their claims, and the controls that they lacked."""

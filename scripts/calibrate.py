@@ -1,0 +1,81 @@
+"""How often is each statistic fooled, and how small a circle does it find? Null and planted networks, through the job.
+
+python scripts/calibrate.py                    1,000 null networks: results/calibration/false_positives.csv
+python scripts/calibrate.py --planted 40       and as many networks for each planted signal: power.csv
+"""
+
+import _root
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """How often is each statistic fooled, and how small a circle does it find?"""
+
+    networks: int = 1000
+    """Null networks."""
+    planted: int = 0
+    """Networks for each kind and size of planted signal; 0: none."""
+    workers: int = 0
+    """Processes of one thread each; 0: one a core."""
+    out: Path = Path("results/calibration")
+    """Tables and figure; finished trials are kept in `cells` there, and the same command goes on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the trials, write the tables, print the rates."""
+    options = tyro.cli(Options, prog="python scripts/calibrate.py", args=arguments, description=__doc__)
+    try:
+        return calibrate(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def calibrate(options: Options) -> int:
+    """The work behind `main`."""
+    from llm_probe.calibration import figure, harness
+    from llm_probe.table import frame
+    from toy.files import write_atomic
+
+    if options.networks < 10 or options.planted < 0:
+        raise InputError(
+            f"{options.networks} null and {options.planted} planted networks cannot be run: give 10 and 0 or more"
+        )
+    workers = options.workers or os.cpu_count() or 1
+    settings = harness.null_settings(options.networks)
+    rows = harness.false_positives(settings, _run(settings, options.out, workers, "null networks"))
+    tables = {"false_positives": frame(rows, harness.FalsePositiveRow)}
+    print(figure.rates_text(rows))
+    found = []
+    if options.planted:
+        planted = harness.planted_settings(options.planted)
+        trials = _run([setting for _, setting in planted], options.out, workers, "planted signals")
+        found = harness.power(planted, trials)
+        tables["power"] = frame(found, harness.PowerRow)
+        print(figure.power_text(found))
+    for name, table in tables.items():
+        write_atomic(options.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    figure.write(options.out, rows, found)
+    return 0
+
+
+def _run(settings: list, out: Path, workers: int, name: str) -> list:
+    from tqdm import tqdm
+
+    from llm_probe.calibration.harness import run_all
+
+    with tqdm(total=len(settings), desc=name, unit=" networks", disable=None) as bar:
+        return run_all(settings, out, workers, bar.update)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

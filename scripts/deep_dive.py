@@ -1,0 +1,49 @@
+"""The published deep-dive experiments with the controls they lacked: tables, figures and a sentence each.
+
+python scripts/deep_dive.py                                                the reference model, all experiments
+python scripts/deep_dive.py --model Qwen/Qwen3-0.6B --dims 35 867 505      the published dimensions followed too
+python scripts/deep_dive.py --experiments primes range --layers 1 2
+
+Results go to results/deep_dive/<model>; an interrupted run goes on where it was.
+"""
+
+import _root
+
+import shlex
+import sys
+
+import tyro
+
+from llm_probe.published.settings import DeepDiveConfig
+from toy.errors import InputError
+
+
+def main() -> int:
+    config = tyro.cli(DeepDiveConfig, description=__doc__, prog="python scripts/deep_dive.py")
+    command = shlex.join(["python", "scripts/deep_dive.py", *sys.argv[1:]])
+    try:
+        from tqdm import tqdm
+
+        from llm_probe.published.deep_dive import deep_dive, write
+
+        with tqdm(desc="deep dive", unit=" cells", disable=None, leave=False) as bar:
+
+            def tell(weights: str, name: str) -> None:
+                bar.set_postfix_str(f"{weights}: {name}")
+                bar.update()
+
+            result = deep_dive(config, command, tell)
+        write(result, config.folder)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; finished cells are in {config.folder / 'cells'}: the same command goes on", file=sys.stderr)
+        return 130
+    print(result)
+    print(f"\ntables and figures  {config.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
