@@ -46,7 +46,7 @@ class ProbeConfig:
     """YAML files that describe domains of your own; they are probed as well."""
     prompt_file: tuple[Path, ...] = ()
     """CSV, JSONL or Parquet files with `prompt`, `label`, `period` and, if wanted, `position` text."""
-    prompts: int = 800
+    prompts: int = 1000
     """Discovery questions a claim; confirmation takes half as many."""
     renamings: int = 499
     """Renamings of the null; the smallest p is 1 / (renamings + 1)."""

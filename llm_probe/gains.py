@@ -1,7 +1,7 @@
 """Gain tables of the assignment test: what every period explains in the responses to prompts with one modulus.
 
     dimensions   gain = log max_k R²_k, partial R² of [cos, sin](2πkn/p_i) beyond the nuisances, k = 1 … floor(p_i/2)
-    planes       gain = -½ log(1 - max R²), R² held out by operand pair, over k = 1, 2, 3 and the ridge penalties; nats
+    planes       gain = -½ log(1 - max R²), R² held out by operand pair, lightest penalty, over k = 1, 2, 3; nats
 
 Strength multiplies: a prompt that carries n twice as strongly raises every small partial R² by the same *factor*, so
 that in log R² it is a column effect and is centred away. It also has more power than nats here: a circle of 0.1 sd in
@@ -68,7 +68,8 @@ def plane_gain(
 ) -> Float[Tensor, "periods cells"]:
     """Gain of every period in every cell's best plane under one modulus: -½ log(1 - R²), nats.
 
-    R² is held out by operand pair, the best over the frequencies 1, 2, 3 and the penalties; it may be negative.
+    R² is held out by operand pair, the best over the frequencies 1, 2, 3; it may be negative. Every entry has the same,
+    lightest penalty of `planes`: a penalty chosen entry by entry adds noise to a comparison of entries.
     """
     device = smoothers[0].left.device
     targets = torch.cat(
@@ -80,8 +81,7 @@ def plane_gain(
     assert units is not None, "a claim has at least two operand pairs"
     baseline, columns = baseline_residuals(targets, units), []
     for smoother in smoothers:
-        path = smoother.heldout_path(targets, units, PENALTIES)
-        r2 = torch.stack([plane_r2(residuals, baseline) for residuals in path]).amax(dim=0)
+        r2 = plane_r2(smoother.heldout_residuals(targets, units, PENALTIES[0]), baseline)
         best = torch.stack([block.max() for block in r2.split(counts)])
         columns.append(-0.5 * torch.log1p(-best.clamp(max=1 - 1e-12)))
     return torch.stack(columns, dim=1).cpu()

@@ -6,10 +6,12 @@ for that, each exact or nearly so on its own null:
 
     p_assignment    periods gain most under their own moduli         (`assignment`; all moduli of a family together)
     p_period        the period stands out of its neighbourhood       (`scan`; each claim by itself)
-    p_selective   = min(1, 2 min(p_assignment, p_period))            either will do, at the price of two (Bonferroni)
+    p_selective   = min(1, p_assignment / 0.75, p_period / 0.25)     either will do (weighted Bonferroni)
     p_fwer        = max(renaming p, p_selective)                     both nulls must fall (intersection-union)
 
-so that p_fwer is valid if *either* null holds. Where one of the two cannot be run the other stands alone.
+The weights are fixed in advance: the assignment test is the one that finds small circles, the scan is there for a
+single modulus. So p_fwer is valid if *either* null holds. Where one of the two tests cannot be run the other has all
+the weight.
 """
 
 from __future__ import annotations
@@ -20,6 +22,15 @@ from llm_probe.analysis import Best, Findings
 from llm_probe.assignment import ModulusTest
 from llm_probe.claims import Claim
 from llm_probe.table import ALPHA, ControlRow
+
+ASSIGNMENT_WEIGHT = 0.75
+
+
+def selective(p_assignment: float | None, p_period: float | None) -> float | None:
+    """The two tests combined; None where neither could be run."""
+    if p_assignment is None or p_period is None:
+        return p_period if p_assignment is None else p_assignment
+    return min(1.0, p_assignment / ASSIGNMENT_WEIGHT, p_period / (1 - ASSIGNMENT_WEIGHT))
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,7 @@ class Judged:
         claim: Claim, findings: Findings, test: ModulusTest | None, note: str, controls: tuple[ControlRow, ...]
     ) -> Judged:
         """Combine the tests and correct every p of the findings."""
-        known = [p for p in (findings.best.p_period, test and test.p) if p is not None]
-        p = min(1.0, len(known) * min(known)) if known and claim.adds_numbers else None
+        p = selective(test and test.p, findings.best.p_period) if claim.adds_numbers else None
         found = findings if p is None else corrected(findings, p)
         return Judged(
             found,

@@ -132,7 +132,7 @@ class VerdictRow:
     p_holm: float
     """The same corrected over all claims of the run (Holm)."""
     p_selective: float | None
-    """Is it this period and not every period: twice the smaller of the next two; empty where operands are words."""
+    """Is it this period, not every period: `p_assignment` or `p_period`, weighted; empty where operands are words."""
     p_assignment: float | None
     """Are periods read best under their own moduli: all moduli together, corrected over planes and dimensions."""
     assignment_effect: float | None

@@ -103,9 +103,24 @@ def _write(seen, speed, out: Path) -> None:
     ] + speed
     networks = [network_row(name, each) for name, group in seen.items() for each in group]
     for name, rows in (("bars", bars), ("seeds", networks)):
-        write_atomic(out / f"{name}.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+        write_atomic(out / f"{name}.csv", _beside(out / f"{name}.csv", rows).to_csv(index=False, float_format="%.6g"))
     shown = pd.DataFrame(bars).drop(columns=["at_least", "at_most"])
     print(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def _beside(path: Path, rows):
+    """The new rows, and those of experiments that were not measured now."""
+    import pandas as pd
+
+    from toy.experiments import EXPERIMENTS
+
+    new = pd.DataFrame(rows)
+    if not path.exists():
+        return new
+    old = pd.read_csv(path)
+    kept = pd.concat([old[~old["experiment"].isin(new["experiment"])], new], ignore_index=True)
+    order = {name: index for index, name in enumerate((*EXPERIMENTS, "speed"))}
+    return kept.sort_values("experiment", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 if __name__ == "__main__":

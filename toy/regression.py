@@ -131,9 +131,11 @@ class Groups:
     def of(keys: Int[Tensor, " n"]) -> Groups:
         """Prompts with equal keys belong together."""
         order = torch.argsort(keys, stable=True)
-        members = torch.split(order, torch.unique(keys, return_counts=True)[1].tolist())
-        sizes = sorted({len(group) for group in members})
-        return Groups(tuple(torch.stack([group for group in members if len(group) == size]) for size in sizes))
+        counts = torch.unique(keys, return_counts=True)[1]
+        starts = counts.cumsum(0) - counts
+        return Groups(
+            tuple(order[starts[counts == size][:, None] + torch.arange(int(size))] for size in counts.unique())
+        )
 
     @property
     def count(self) -> int:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 from llm_probe.calibration.networks import Planted
@@ -74,7 +76,7 @@ class PowerRow:
 
 def null_settings(networks: int) -> list[Setting]:
     """The null networks, by their shares; more of them begin with the same ones."""
-    counts = {null: round(share * networks) for null, share in SHARES.items()}
+    counts: dict[Null, int] = {null: round(share * networks) for null, share in SHARES.items()}
     return [Setting(null, seed) for null, count in counts.items() for seed in range(count)]
 
 
@@ -107,7 +109,8 @@ def _stored(setting: Setting, folder: Path) -> Trial:
 
     torch.set_num_threads(1)
     key = key_of({"setting": asdict(setting)})
-    return Trial(**Cells(folder, VERSION).get(key, lambda: asdict(run_trial(setting))))
+    with redirect_stderr(StringIO()):  # what a job says of its progress
+        return Trial(**Cells(folder, VERSION).get(key, lambda: asdict(run_trial(setting))))
 
 
 def false_positives(settings: Sequence[Setting], trials: Sequence[Trial]) -> list[FalsePositiveRow]:

@@ -92,12 +92,14 @@ class MagnitudeNetwork:
 def _numbers(claim: Claim, prompts: Sequence[Prompt]) -> Int[Tensor, "n four"]:
     """First operand, second, result and modulus of every prompt; -1 where it is no number or not there."""
     domain, columns = claim.domain, []
+    numbers, added, is_sum = claim.renames_digits, claim.adds_numbers, claim.quantity == "sum"
+    asks = {name for name, text in domain.questions.items() if claim.is_arithmetic and "{modulus}" in text}
     for prompt in prompts:
-        first = int(domain.first_text(prompt.first)) if claim.renames_digits else -1
-        offset = prompt.offset if claim.quantity == "sum" else -1
-        total = first + offset if claim.adds_numbers and domain.operation == "add" else prompt.total
-        modulus = domain.period if claim.is_arithmetic and "{modulus}" in domain.questions[prompt.template] else -1
-        columns.append((first, offset, abs(total) if claim.adds_numbers else -1, modulus))
+        first = int(domain.first_text(prompt.first)) if numbers else -1
+        offset = prompt.offset if is_sum else -1
+        total = first + offset if added and domain.operation == "add" else prompt.total
+        modulus = domain.period if prompt.template in asks else -1
+        columns.append((first, offset, abs(total) if added else -1, modulus))
     return torch.tensor(columns)
 
 

@@ -108,13 +108,13 @@ def test_a_period_that_other_moduli_carry_as_well_needs_to_stand_out_by_itself()
     assert "under 2 other moduli" in reason
 
 
-def test_selective_p_is_twice_the_smaller_and_every_p_is_at_least_that() -> None:
-    """Worked by hand: renaming 0.002, period 0.2, assignment 0.04 make 2 min = 0.08 of every smaller p."""
+def test_selective_p_is_weighted_and_every_p_is_at_least_that() -> None:
+    """Worked by hand: assignment 0.06 / 0.75 = 0.08 is less than period 0.2 / 0.25 = 0.8."""
     claim = Claim(modular("add", 7), "sum")
     best = replace(GOOD, p_period=0.2)
-    test = ModulusTest(7, (7, 9, 11, 13, 17), (), 0.04, None, 0.04, 0.5, None, 1, None, 0, None, 120)
+    test = ModulusTest(7, (7, 9, 11, 13, 17), (), 0.06, None, 0.06, 0.5, None, 1, None, 0, None, 120)
     found = Judged.of(claim, Findings(best, (), (), ()), test, "", ())
-    assert (found.p_selective, found.p_renaming, found.best.p_fwer) == (0.08, 0.002, 0.08)
+    assert (found.p_selective, found.p_renaming, found.best.p_fwer) == pytest.approx((0.08, 0.002, 0.08))
     assert found.best.layers_held == ()
     alone = Judged.alone(claim, Findings(GOOD, (), (), ()))
     assert (alone.p_selective, alone.best.p_fwer, alone.best.layers_held) == (0.005, 0.005, (2, 3))
