@@ -1,13 +1,12 @@
-"""How fast the two permutation tests are at the size of Qwen3-0.6B, against the naive way to do one, in one run.
+"""How fast the permutation tests are at the size of Qwen3-0.6B against the naive way to do one, and the calibration.
 
-python scripts/bench_inference.py --out results/bench/inference.csv
+python scripts/bench_inference.py --harness 20 --out results/bench/inference.csv
 
 Freedman-Lane   10,000 max-T permutations at p = 23: the published grid's 529 prompts, all 11 frequencies, 28 layers
-                of 1,024 dimensions of noise. `naive` permutes the residuals and loops over the frequencies; it is
-                timed on `--naive` permutations before and after, and scaled. Both draw the same permutations, and
-                their maxima are compared.
-assignment      all 5,040 assignments of seven moduli over 28 planes and 28,672 dimensions, after the table; beside
-                it the table of one modulus (800 prompts, every period and frequency).
+                of 1,024 dimensions of noise. `naive` permutes the residuals and loops over the frequencies, on
+                `--naive` permutations before and after, scaled. Both draw the same; their maxima are compared.
+assignment      all 5,040 assignments of seven moduli over 28 planes and 28,672 dimensions; the table of one modulus
+harness         `--harness` null networks of `scripts/calibrate.py`, a worker a core, scaled to its 1,000
 """
 
 import _root
@@ -21,8 +20,9 @@ from statistics import median
 import pandas as pd
 import torch
 import tyro
-from torch import Tensor
 
+from _harness_lines import harness_lines
+from _naive_permutations import naive_maxima
 from bench_probe import Line, line, product_rate, timed
 from llm_probe import design, dimensions, gains
 from llm_probe.assignment import modulus_tests
@@ -44,13 +44,15 @@ class Bench:
     permutations: int = 10_000
     naive: int = 20
     """Permutations on which the naive way is timed, twice."""
+    harness: int = 0
+    """Null networks that are put through the job; 0: none."""
     out: Path | None = None
     """CSV file to write."""
 
 
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench_inference.py")
-    lines = [*freedman_lane_lines(bench), *assignment_lines(bench)]
+    lines = [*freedman_lane_lines(bench), *assignment_lines(bench), *harness_lines(bench.harness)]
     table = pd.DataFrame(lines, columns=["part", "quantity", "value", "unit", "bar", "met"])
     print(table.to_string(index=False, float_format="{:.4g}".format))
     if bench.out is not None:
@@ -90,15 +92,6 @@ def freedman_lane_lines(bench: Bench) -> list[Line]:
         line(part, "matrix product", median(rate) / 1e9, "GFLOP/s"),
         line(part, "difference of maxima", error, "relative", high=1e-5),
     ]
-
-
-def naive_maxima(residuals: Tensor, bases: Tensor, left: Tensor, rows: Tensor) -> Tensor:
-    """T of each permutation: the residuals' rows permuted, then one frequency after the other."""
-    maxima = []
-    for order in torch.argsort(rows, dim=1):
-        permuted = residuals[order]
-        maxima.append(max(((basis.float().T @ permuted).square().sum(dim=0) / left).max() for basis in bases))
-    return torch.stack(maxima).double()
 
 
 def assignment_lines(bench: Bench) -> list[Line]:

@@ -50,6 +50,8 @@ def calibrate(options: Options) -> int:
         raise InputError(
             f"{options.networks} null and {options.planted} planted networks cannot be run: give 10 and 0 or more"
         )
+    if options.workers < 0:
+        raise InputError(f"{options.workers} workers cannot run: give 1 or more, or 0 for one a core")
     workers = options.workers or os.cpu_count() or 1
     settings = harness.null_settings(options.networks)
     rows = harness.false_positives(settings, _run(settings, options.out, workers, "null networks"))

@@ -1,0 +1,250 @@
+"""How often each statistic is fooled, and how small a circle it finds: two figures and their tables in the terminal.
+
+    false_positives   a line a statistic: the rate over all null networks with its interval, small marks for each kind
+    power             a frame a planted signal: the share found over its amplitude, a line a statistic
+
+Statistics that the suite prints are blue; those it does not print, shown for comparison, stand apart in orange. The
+axis of rates is a square root: 0 is on it, and 0.05 is not lost beside 1. Intervals are Clopper-Pearson's, 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from llm_probe.calibration.harness import LEVEL, SHARES, FalsePositiveRow, PowerRow
+from llm_probe.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+
+COMPARED = ("renaming alone (not printed)", "class-mean R² against noise")
+"""Statistics that no table of a run holds."""
+NULL_MARKS = {"magnitudes": "o", "names": "s", "qwen3": "^", "shuffled": "D"}
+NULL_NAMES = {
+    "magnitudes": "ReLU networks of numbers",
+    "names": "ReLU networks of names",
+    "qwen3": "random Qwen3",
+    "shuffled": "shuffled labels",
+}
+LOOKS: dict[str, dict[str, Any]] = {
+    "supported": {"color": INK, "marker": "o", "linewidth": 2},
+    "p_fwer (planes)": {"color": TRAINED, "marker": "s"},
+    "p_fwer (dimensions)": {"color": "#56B4E9", "marker": "^"},
+    "p_selective": {"color": "#009E73", "marker": "D"},
+    "p_assignment": {"color": "#A24C84", "marker": "v"},
+    "p_period": {"color": "#8A6100", "marker": "P"},
+    COMPARED[0]: {"color": RANDOM, "marker": "X", "linestyle": "--"},
+    COMPARED[1]: {"color": GREY, "marker": "*", "linestyle": "--"},
+}
+"""Statistic to its line among the others (hues of Okabe & Ito, told apart by marks too)."""
+WANTED = 0.8
+"""The power that studies are planned for."""
+SHOWN = 0.1
+"""The amplitude that the terminal shows."""
+TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
+
+
+# --------------------------------------------------------------------------------------------------------- terminal
+
+
+def rates_text(rows: Sequence[FalsePositiveRow]) -> str:
+    """The false positive rates: over all networks with the interval, then of each null."""
+    nulls = [null for null in SHARES if any(row.null == null for row in rows)]
+    rate_of = {(row.statistic, row.null): f"{row.false_positive_rate:.3f}" for row in rows}
+    table = [["statistic", "networks", "fires", "95 % interval", *nulls]]
+    for row in _pooled(rows):
+        table.append(
+            [
+                row.statistic,
+                f"{row.n_networks:,}",
+                f"{row.false_positive_rate:.3f}",
+                f"{row.lower:.3f}-{row.upper:.3f}",
+                *(rate_of.get((row.statistic, null), "-") for null in nulls),
+            ]
+        )
+    return f"False positives: networks with nothing to find, p <= {LEVEL}\n" + _aligned(table)
+
+
+def power_text(rows: Sequence[PowerRow]) -> str:
+    """Statistic x planted signal at the amplitude nearest to 0.1 that was planted, with intervals."""
+    kinds = list(dict.fromkeys(row.planted for row in rows))
+    nearest = {
+        kind: min({row.amplitude for row in rows if row.planted == kind}, key=lambda size: abs(size - SHOWN))
+        for kind in kinds
+    }
+    cells = {
+        (row.statistic, row.planted): f"{row.power:.2f} ({row.lower:.2f}-{row.upper:.2f})"
+        for row in rows
+        if row.amplitude == nearest[row.planted]
+    }
+    halves = [kind.rpartition(", ")[::2] if ", " in kind else ("", kind) for kind in kinds]
+    table = [["", *line] for line in zip(*halves, strict=True) if any(line)]
+    table.append(["statistic", *(f"{nearest[kind]:g} sd" for kind in kinds)])
+    for statistic in _ordered({row.statistic for row in rows}):
+        table.append([statistic, *(cells.get((statistic, kind), "-") for kind in kinds)])
+    return "Power: share of the networks in which the planted signal is found\n" + _aligned(table)
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, all but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(row))
+        for row in (list(zip(line, widths, strict=True)) for line in table)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _pooled(rows: Sequence[FalsePositiveRow]) -> list[FalsePositiveRow]:
+    found = {row.statistic: row for row in rows if row.null == "all"}
+    return [found[name] for name in _ordered(set(found))]
+
+
+def _ordered(statistics: set[str]) -> list[str]:
+    """Those that are printed, the verdict first, then those that are not."""
+    known = [name for name in LOOKS if name in statistics]
+    other = sorted(statistics - set(LOOKS))
+    return [*(name for name in known if name not in COMPARED), *other, *(name for name in known if name in COMPARED)]
+
+
+# ---------------------------------------------------------------------------------------------------------- figures
+
+
+def rates(axes: Axes, rows: Sequence[FalsePositiveRow]) -> None:
+    """A line a statistic, the printed ones on top; a gap and another hue for those that are compared."""
+    pooled = _pooled(rows)
+    apart = next((place for place, row in enumerate(pooled) if row.statistic in COMPARED), len(pooled))
+    heights = [place + (0.9 if place >= apart else 0) for place in range(len(pooled))]
+    axes.axvline(LEVEL, color=GREY, linewidth=1, linestyle=":", zorder=0)
+    for y, row in zip(heights, pooled, strict=True):
+        colour = RANDOM if row.statistic in COMPARED else TRAINED
+        axes.plot([row.lower, row.upper], [y, y], color=colour, linewidth=2.4, solid_capstyle="butt", zorder=3)
+        axes.plot(row.false_positive_rate, y, "o", color=colour, markersize=7, zorder=4)
+        for one in rows:
+            if one.statistic == row.statistic and one.null in NULL_MARKS:
+                axes.plot(
+                    one.false_positive_rate, y + 0.34, NULL_MARKS[one.null], color=colour, markerfacecolor="white",
+                    markersize=4.5, markeredgewidth=1, clip_on=False, zorder=2,
+                )  # fmt: skip
+        said = f"{row.false_positive_rate:.3f}  ({row.lower:.3f}–{row.upper:.3f})  n = {row.n_networks:,}"
+        for edge, away, side, text in ((0, -10, "right", row.statistic), (1, 8, "left", said)):
+            axes.annotate(
+                text, (edge, y), (away, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha=side,
+                va="center", fontsize=SIZE, color=INK if edge else colour, annotation_clip=False, parse_math=False,
+                weight="bold" if text == "supported" else "normal",
+            )  # fmt: skip
+    if 0 < apart < len(pooled):
+        axes.axhline(apart - 0.1, color=BAND, linewidth=1)
+        axes.annotate(
+            "not printed, for comparison", (1, apart), (8, 2), xycoords=("axes fraction", "data"),
+            textcoords="offset points", va="center", fontsize=SIZE, color=GREY, annotation_clip=False,
+        )  # fmt: skip
+    axes.set_xscale("function", functions=(_root, _square))
+    _frame(axes, f"share of null networks on which it fires (p ≤ {LEVEL}, or the verdict; square-root axis)", "")
+    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.set(xlim=(0, 1), ylim=(max(heights, default=0) + 0.7, -0.6), yticks=[])
+    axes.spines["left"].set_color(BAND)
+    _null_key(axes, [null for null in NULL_MARKS if any(row.null == null for row in rows)])
+
+
+def _root(values: Any) -> Any:
+    # Matplotlib asks below 0 too, for margins that are then cut off.
+    return np.sqrt(np.clip(values, 0, None))
+
+
+def _square(values: Any) -> Any:
+    return np.square(values)
+
+
+def _null_key(axes: Axes, nulls: Sequence[str]) -> None:
+    pooled = Line2D([], [], color=TRAINED, marker="o", markersize=7, linewidth=2.4)
+    marks = [
+        Line2D([], [], color=GREY, marker=NULL_MARKS[null], markerfacecolor="white", markersize=4.5, linestyle="none")
+        for null in nulls
+    ]
+    axes.legend(
+        [pooled, *marks], ["all, 95 %", *(NULL_NAMES[null] for null in nulls)], loc="lower center",
+        bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=SIZE, handletextpad=0.5, columnspacing=1.4,
+    )  # fmt: skip
+
+
+def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Sequence[str]) -> None:
+    """One planted signal: a line a statistic; marks at one amplitude stand beside each other."""
+    axes.axhline(WANTED, color=GREY, linewidth=1, linestyle=":", zorder=0)
+    for place, statistic in enumerate(statistics):
+        found = sorted((row for row in rows if row.statistic == statistic), key=lambda row: row.amplitude)
+        aside = 1.035 ** (place - (len(statistics) - 1) / 2)
+        x = [row.amplitude * aside for row in found]
+        look = _look(statistic)
+        axes.vlines(x, [row.lower for row in found], [row.upper for row in found], color=look["color"], linewidth=0.9,
+                    alpha=0.7)  # fmt: skip
+        axes.plot(x, [row.power for row in found], markersize=4.5, **look)
+    amplitudes = sorted({row.amplitude for row in rows})
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(amplitudes, [f"{size:g}" for size in amplitudes])
+    _frame(axes, "", "")
+    axes.set(ylim=(-0.02, 1.03), yticks=[0, 0.25, 0.5, 0.75, 1])
+
+
+def _look(statistic: str) -> dict[str, Any]:
+    return {"linestyle": "-", "linewidth": 1.3, **LOOKS.get(statistic, {"color": GREY, "marker": "."})}
+
+
+def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
+    """Frames for the signals that were planted at more than one amplitude; None if there are none."""
+    sizes = {kind: {row.amplitude for row in rows if row.planted == kind} for kind in {row.planted for row in rows}}
+    kinds = [kind for kind in dict.fromkeys(row.planted for row in rows) if len(sizes[kind]) > 1]
+    if not kinds:
+        return None
+    statistics = _ordered({row.statistic for row in rows if row.planted in kinds})
+    columns = min(2, len(kinds))
+    lines = -(-len(kinds) // columns)
+    figure = Figure((3.7 * columns, 1.0 + 2.4 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
+    for axes, kind in zip(grid, kinds, strict=False):
+        power_over_amplitude(axes, [row for row in rows if row.planted == kind], statistics)
+        axes.set_title(kind, fontsize=SIZE, loc="left", color=INK)
+    for axes in grid[len(kinds) :]:
+        axes.set_visible(False)
+    figure.supxlabel("radius of the planted circle (standard deviations of a dimension)", fontsize=SIZE, color=INK)
+    figure.supylabel(f"share of networks in which it is found (dotted: {WANTED})", fontsize=SIZE, color=INK)
+    handles = [Line2D([], [], markersize=4.5, **_look(name)) for name in statistics]
+    figure.legend(handles, statistics, loc="outside upper center", ncols=3, frameon=False, fontsize=SIZE)
+    return figure
+
+
+def _frame(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=SIZE, color=INK)
+    axes.set_ylabel(y, fontsize=SIZE, color=INK)
+    axes.tick_params(labelsize=SIZE, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def write(folder: Path, rows: Sequence[FalsePositiveRow], power_rows: Sequence[PowerRow]) -> list[Path]:
+    """`false_positives` and, of signals planted at several amplitudes, `power`, each as svg and png.
+
+    Returns:
+        What was written.
+    """
+    figures: dict[str, Figure] = {}
+    if pooled := _pooled(rows):
+        figures["false_positives"] = Figure((7.6, 1.3 + 0.4 * len(pooled)), layout="constrained")
+        rates(figures["false_positives"].subplots(), rows)
+    if (power := _power_figure(power_rows)) is not None:
+        figures["power"] = power
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
+        for path in written:
+            metadata = {"Date": None} if path.suffix == ".svg" else {}
+            figures[path.stem].savefig(path, dpi=DPI, metadata=metadata)
+    return written
