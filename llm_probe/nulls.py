@@ -118,6 +118,10 @@ def undecidable(claim: Claim, kinds: Sequence[int], renamings: int) -> str | Non
         fixed = claim.domain.fixed_items
         what, available = "items", n_orders([len(kind) for kind in _item_classes(kinds, fixed)])
         available //= 2 if claim.quantity == "item" and _all_free(kinds, fixed) else 1
+    if available < 2:
+        return (
+            f"its {what} share tokens in this tokenizer, so that none can change its name: there is no null to test by"
+        )
     if available < 1 / ALPHA:
         return f"its {what} have only {available} different orders, too few for a test"
     if renamings + 1 < 1 / ALPHA and available > ENUMERATED:
