@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -95,6 +96,10 @@ class ToyForCausalLM(nn.Module):
     def get_decoder(self) -> ToyStack:
         """The part without the vocabulary head."""
         return self.model
+
+    def get_input_embeddings(self) -> SimpleNamespace:
+        """W_E by the name transformers gives it: `weight` (p + 1, d_model)."""
+        return SimpleNamespace(weight=self.model.network.W_E)
 
     def forward(self, input_ids: Int[Tensor, "batch pos"], logits_to_keep: int = 0, **options: Any) -> Output:
         """Logits of the last `logits_to_keep` positions (0: all)."""

@@ -36,12 +36,11 @@ CLOSED = 0.5
 """Half way between ends as far apart as opposite items (0) and ends that are neighbours (1)."""
 CONTROLS: dict[Control, str] = {
     "shuffled": "shuffled labels",
-    "difference": "differences",
-    "sum": "sums",
     "latin_square": "answers to a task without a circle",
     "reordered": "items in another order",
 }
-"""Control labels in words: the same prompts, a label that should not be read."""
+"""Control labels in words: the same prompts, a label that should not be read. The other operation is reported and not
+judged by: a square of a circle of a + b holds a - b as well, so a model may have reason to carry it."""
 
 
 def judge(  # noqa: PLR0911 - one return a reason

@@ -26,6 +26,8 @@ class Options:
     """Networks for each kind and size of planted signal; 0: none."""
     workers: int = 0
     """Processes of one thread each; 0: one a core."""
+    work: Path = Path("work/calibration")
+    """Where the grokked toys are trained that must be found (with --planted)."""
     out: Path = Path("results/calibration")
     """Tables and figure; finished trials are kept in `cells` there, and the same command goes on."""
 
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def calibrate(options: Options) -> int:
     """The work behind `main`."""
-    from llm_probe.calibration import figure, harness
+    from llm_probe.calibration import figure, harness, known_circles
     from llm_probe.table import frame
     from toy.files import write_atomic
 
@@ -61,7 +63,7 @@ def calibrate(options: Options) -> int:
     if options.planted:
         planted = harness.planted_settings(options.planted)
         trials = _run([setting for _, setting in planted], options.out, workers, "planted signals")
-        found = harness.power(planted, trials)
+        found = harness.power(planted, trials) + known_circles.rows(8, options.work)
         tables["power"] = frame(found, harness.PowerRow)
         print(figure.power_text(found))
     for name, table in tables.items():

@@ -93,7 +93,7 @@ def planted_settings(networks: int) -> list[tuple[str, Setting]]:
 
 
 def run_all(
-    settings: Sequence[Setting], folder: Path, workers: int, on_trial: Callable[[], None] = lambda: None
+    settings: Sequence[Setting], folder: Path, workers: int, on_trial: Callable[[], object] = lambda: None
 ) -> list[Trial]:
     """Every trial, from disk where it is there, in `workers` processes."""
     with ProcessPoolExecutor(workers) as pool:
