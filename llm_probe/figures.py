@@ -1,6 +1,6 @@
 """The pictures of a run, as functions `(axes, tables)`: the page draws from the same tables, papers take svg and png.
 
-    verdict_strip     one row a claim: plane R² with its interval, random weights, null band, the verdict in a word
+    verdict_strip     one row a claim: plane R² with its interval, random weights, null band, best control label
     layer_map         layers across, claims down, colour = held-out R² of the best plane, hatched = no better than null
     circle            class means on the best plane, trained beside random on one scale
     period_scan       share of the variance by period
@@ -62,7 +62,7 @@ MOST_LABELS = 30
 
 
 def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
-    """One row a claim: name, n, accuracy, R² with interval, random weights, null band, verdict."""
+    """One row a claim: name, n, accuracy, R² with interval, random weights, best control label, null band, verdict."""
     claims = ordered(verdicts)
     heights = [index + (0.0 if cyclic else 1.4) for index, cyclic in enumerate(claims["cyclic"])]
     _row_texts(axes, -1.0, ("claim", "n", "accuracy", "", "verdict"), GREY)
@@ -70,10 +70,13 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
         axes.barh(y, max(row["null_r2"], 0), height=0.7, color=BAND, zorder=1)
         low, high = max(row["plane_r2_low"], FLOOR), max(row["plane_r2_high"], FLOOR)
         axes.plot([low, high], [y, y], color=TRAINED, linewidth=2, solid_capstyle="butt", zorder=3)
-        random = number(row["random_r2"])
+        random, control = number(row["random_r2"]), number(row["control_r2"])
         apart = 0.2 if random is not None and max(random, row["plane_r2"]) < FLOOR else 0.0
         _dot(axes, random, y + apart, RANDOM, hollow=True)
         _dot(axes, row["plane_r2"], y - apart, TRAINED, hollow=False)
+        if control is not None:
+            shape = "<" if control < FLOOR else "D"
+            axes.plot(max(control, FLOOR), y, shape, color=INK, markerfacecolor="none", markersize=4, zorder=5)
         accuracy, word = number(row["accuracy"]), row["verdict"]
         shown = "–" if accuracy is None else f"{accuracy:.2f}"
         _row_texts(axes, y, (row["name"], str(row["period"]), shown, VERDICT_MARKS[word], word), VERDICT_COLOURS[word])
@@ -85,8 +88,9 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     axes.spines["left"].set_visible(False)
-    has_random = bool(claims["random_r2"].notna().any())
-    _key(axes, ["trained, 95 % interval", *["random weights"] * has_random, "null, 95 %"])
+    others = {"random weights": "random_r2", "control label": "control_r2"}
+    shown = [name for name, column in others.items() if bool(claims[column].notna().any())]
+    _key(axes, ["trained, 95 % interval", *shown, "null, 95 %"])
 
 
 def _row_texts(axes: Axes, y: float, texts: tuple[str, str, str, str, str], colour: str) -> None:
@@ -307,6 +311,7 @@ def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
     own = Patch(color=TRAINED) if bar else Line2D([], [], color=TRAINED, marker="o", linewidth=2)
     marks = {
         "random weights": Line2D([], [], color=RANDOM, marker="o", markerfacecolor="white", linestyle="none"),
+        "control label": Line2D([], [], color=INK, marker="D", markersize=4, markerfacecolor="none", linestyle="none"),
         "null, 95 %": Patch(color=BAND),
     }
     handles = [marks.get(name, own) for name in names]

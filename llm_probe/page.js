@@ -4,7 +4,7 @@
 
 const data = JSON.parse(document.getElementById("payload").textContent);
 const SVG = "http://www.w3.org/2000/svg";
-const TRAINED = "#0063a6", RANDOM = "#c65200", GREY = "#5f6670", BAND = "#d5d9de";
+const TRAINED = "#0063a6", RANDOM = "#c65200", INK = "#1f2328", GREY = "#5f6670", BAND = "#d5d9de";
 
 function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
@@ -23,7 +23,7 @@ function r2(value, decimals = 2) {
   if (value === null || value === undefined) return "–";
   return value < -1 ? "< −1" : minus(value.toFixed(decimals).replace(/^-(0\.?0*)$/, "$1"));
 }
-const pValue = (p) => p === null || p === undefined ? "–" : p >= 0.1 ? p.toFixed(2) : p >= 0.01 ? p.toFixed(3) : String(+p.toPrecision(1));
+const pValue = (p) => p === null || p === undefined ? "–" : p >= 0.1 ? p.toFixed(2) : p >= 0.01 ? p.toFixed(3) : p >= 0.00009 ? String(+p.toPrecision(1)) : p.toExponential(0);
 
 // An R² axis from the floor to 1: a function from R² to height, and its ticks.
 const FLOOR = data.floor;
@@ -231,7 +231,8 @@ function open(index, layer, focus) {
     h("h2", { id: "h-detail" }, `${row.name}, layer ${layer} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null),
     h("p", { class: "key" }, `${row.site} at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`)),
     facts(row, cell, layer),
-    h("div", { class: "panels" }, circles(row, cell), dimensions(row, cell), frequencies(row, cell), periodScan(row, cell), examples(row)));
+    h("div", { class: "panels" }, circles(row, cell), dimensions(row, cell), frequencies(row, cell), periodScan(row, cell), examples(row)),
+    ...claimPanels(row));
   if (focus) { detail.focus({ preventScroll: true }); detail.scrollIntoView({ block: "start" }); }
 }
 

@@ -1,13 +1,13 @@
 """The page of a run, from its tables alone.
 
-`render` returns one HTML file that needs nothing else: verdicts, map and foot are written here; the detail of a cell
-and the curves over layers are drawn by `page.js` from JSON in the page. Model-made text is escaped wherever it is
-written, and the page's own security policy allows no request and no script but `page.js`, known by its hash.
+`render` returns one HTML file that needs nothing else: verdicts (`verdict_rows`), map and foot are written as HTML; the
+detail of a cell and the curves over layers are drawn by `page.js` and `page_claim.js` from JSON in the page
+(`payload`). Model-made text is escaped wherever it is written, and the page's own security policy allows no request
+and no script but those two, known by their hash.
 """
 
 from __future__ import annotations
 
-import ast
 import base64
 import gzip
 import hashlib
@@ -23,28 +23,32 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from llm_probe import table
-from llm_probe.terminal import facts, short_name, why
+from llm_probe.columns import column_meanings
+from llm_probe.payload import payload
+from llm_probe.terminal import facts, short_name
+from llm_probe.verdict_rows import verdict_rows
 from llm_probe.views import (
     ALPHA,
-    FLOOR,
     PLACE,
     best_planes,
     cannot_do,
-    closure_text,
     map_places,
     number,
     ordered,
     p_text,
-    payload,
     r2_text,
-    text,
 )
 from toy.files import write_atomic
 
 HERE = Path(__file__).parent
+SCRIPTS = ("page_claim.js", "page.js")
+"""One script: the first draws a claim, the second the rest; it runs last."""
+CALIBRATION = HERE.parent / "results" / "calibration" / "false_positives.csv"
+"""Made by scripts/calibrate.py."""
+PUBLISHED = "class-mean R² against noise"
+"""The statistic there that stands for the published claims."""
 PAGE_LIMIT = 1_400_000
 """Bytes; a table that would make the page larger is linked as the file beside it."""
-CONTROLS = "Linear controls: ordered, but not a circle. None should be supported."
 
 Run = Mapping[str, Any]
 Frames = Mapping[str, pd.DataFrame]
@@ -58,20 +62,20 @@ def write(path: Path, frames: Frames, run: Run) -> None:
 def render(frames: Frames, run: Run) -> str:
     """The page as text; a table that is missing counts as empty."""
     known = {name: frames.get(name, table.frame([], row)) for name, row in table.TABLES.items()}
-    claims = ordered(known["verdicts"])
-    script = (HERE / "page.js").read_text(encoding="utf-8")
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     parts = {
         "title": escape(f"{short_name(run)}: what lies on a circle"),
         "model": escape(str(run.get("model", "a model"))),
         "about": _about(run),
         "summary": escape(summary(known["verdicts"], run)),
         "command": escape(str(run.get("command", ""))),
-        "verdicts": _verdict_rows(claims, run),
+        "verdicts": verdict_rows(ordered(known["verdicts"]), int(run.get("layers") or 0)),
         "map": _map(known["verdicts"], known["r2_table"]),
         "legend": _colours(),
         "provenance": _provenance(run),
         "columns": _columns(),
         "cite": escape(_citation(run)),
+        "calibration": f'<p class="calibration">{escape(said)}</p>' if (said := calibration()) else "",
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
         "script": script,
         "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -109,6 +113,28 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     return said
 
 
+def calibration(path: Path | None = None) -> str:
+    """How often the published statistic and a verdict fire on networks with nothing to find; empty without a table."""
+    path = path or CALIBRATION
+    if not path.is_file():
+        return ""
+    rates = pd.read_csv(path)
+    rates = rates.loc[rates["null"] == "all"].set_index("statistic").to_dict("index")
+    if not {PUBLISHED, "supported"} <= rates.keys():
+        return ""
+    published, verdict = (_rate(rates[name]) for name in (PUBLISHED, "supported"))
+    return (
+        f"Calibration: the class-mean R², compared with independent noise at p ≤ 0.05, fires on {published} networks "
+        f"with nothing to find; this suite calls {verdict} supported (results/calibration)."
+    )
+
+
+def _rate(row: Mapping[Any, Any]) -> str:
+    share, low, high = (100 * row[name] for name in ("false_positive_rate", "lower", "upper"))
+    count, networks = round(share * row["n_networks"] / 100), int(row["n_networks"])
+    return f"{count:,} of {networks:,} ({low:.1f} to {high:.1f} %, 95 % interval)"
+
+
 def _supported(claims: pd.DataFrame, quantity: str) -> str:
     verdicts = claims.loc[claims["quantity"] == quantity, "verdict"].tolist()
     return f"{verdicts.count('supported')} of {_count(len(verdicts), quantity)}"
@@ -125,87 +151,6 @@ def _about(run: Run) -> str:
     """Model facts under the title."""
     said = [*facts(run), f"control: {run.get('control') or 'none'}"]
     return "".join(f"<span>{escape(part)}</span>" for part in said)
-
-
-def _percent(value: int | float) -> str:
-    """Where a held-out R² lies on a line from `FLOOR` to 1, as CSS."""
-    return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
-
-
-def _verdict_rows(claims: pd.DataFrame, run: Run) -> str:
-    if claims.empty:
-        return '<p class="empty">No claim was judged.</p>'
-    head = ("claim", "n", "accuracy", "held-out R² of the plane", "", "layers where it holds", "verdict", "why")
-    axis = "".join(f'<i style="left:{_percent(tick)}">{tick:g}</i>' for tick in (0, 0.5, 1))
-    cells = [f'<span role="columnheader">{name}</span>' for name in head]
-    cells[3] = f'<span role="columnheader">{head[3]}<b class="ticks">{axis}</b></span>'
-    rows = [f'<div role="row" class="row header">{"".join(cells)}</div>']
-    last_cyclic = True
-    for claim in claims.to_dict("records"):
-        if last_cyclic and not claim["cyclic"]:
-            rows.append(f'<div role="row" class="group"><span role="cell">{CONTROLS}</span></div>')
-        last_cyclic = claim["cyclic"]
-        rows.append(_verdict_row(claim, int(run.get("layers") or 0)))
-    return f'<div role="table" class="verdicts">{"".join(rows)}</div>'
-
-
-def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> str:
-    accuracy = number(claim["accuracy"])
-    low, high = number(claim["accuracy_low"]), number(claim["accuracy_high"])
-    spread = "" if low is None or high is None else f" <small>{low:.2f}–{high:.2f}</small>"
-    spread += "<small class='unable'>cannot do it</small>" * cannot_do(claim)
-    held, word, (reason, published) = text(claim["layers_held"]), claim["verdict"], why(claim)
-    random = number(claim["random_r2"])
-    place = escape(json.dumps([*(claim[key] for key in PLACE), int(claim["layer"])]))
-    plane, untrained, null = (escape(r2_text(value)) for value in (claim["plane_r2"], random, claim["null_r2"]))
-    said = f"plane {plane}, random weights {untrained}, null {null}"
-    below = "; ".join(filter(None, [closure_text(claim), published and f"class-mean R², {published}"]))
-    cells = (
-        f'<button class="name" data-open="{place}" title="Show where it was read">{escape(claim["name"])}</button>',
-        str(claim["period"]),
-        "–" if accuracy is None else f"{accuracy:.2f}{spread}",
-        _line(claim, random, said),
-        f"<b>{plane}</b> <small>random {untrained}</small>",
-        f"{_layer_bar(held, int(claim['layer']), n_layers)}<small>{escape(held) or 'none'}</small>",
-        f'<mark class="chip {word}">{word}</mark>',
-        escape(reason) + (f"<small>{escape(below)}</small>" if below else ""),
-    )
-    kinds = ("name", "n", "accuracy", "line", "value", "layers", "verdict", "why")
-    return '<div role="row" class="row">' + "".join(
-        f'<span role="cell" class="c-{kind}">{cell}</span>' for kind, cell in zip(kinds, cells, strict=True)
-    ) + "</div>"  # fmt: skip
-
-
-def _line(claim: Mapping[Any, Any], random: float | None, said: str) -> str:
-    """R² from `FLOOR` to 1: null band, interval, trained dot, random dot."""
-    low, high = float(claim["plane_r2_low"]), float(claim["plane_r2_high"])
-    zero, band = _percent(0), f"calc({_percent(max(claim['null_r2'], 0))} - {_percent(0)})"
-    interval = f"left:{_percent(low)};right:calc(100% - {_percent(high)})"
-    dots = [("trained", float(claim["plane_r2"])), *([("random", random)] if random is not None else [])]
-    both = len(dots) == 2 and all(value < FLOOR for _, value in dots)
-    marks = [
-        f'<i class="dot {name}{" below" * (value < FLOOR)}{" both" * both}" style="left:{_percent(value)}"></i>'
-        for name, value in reversed(dots)
-    ]
-    return (
-        f'<span class="line" role="img" aria-label="{said}" title="{said}">'
-        f'<i class="null" style="left:{zero};width:{band}"></i><i class="zero" style="left:{zero}"></i>'
-        f'<i class="interval" style="{interval}"></i>{"".join(marks)}</span>'
-    )
-
-
-def _layer_bar(held: str, best: int, n_layers: int) -> str:
-    """Layers as a bar: where the plane beats its null, and the one that was confirmed."""
-    n_layers = max(n_layers, best + 1)
-    ends = [part.strip().partition("-") for part in held.split(",") if part.strip()]
-    spans = [(int(first), int(last or first)) for first, _, last in ends] if held else []
-    marks = [("held", first, last) for first, last in spans] + ([("best", best, best)] if held else [])
-    each = 100 / n_layers
-    inner = "".join(
-        f'<i class="{kind}" style="left:{each * first:.2f}%;width:{each * (last - first + 1):.2f}%"></i>'
-        for kind, first, last in marks
-    )
-    return f'<span class="layerbar" aria-hidden="true">{inner}</span>'
 
 
 def _colour(r2: int | float) -> str:
@@ -271,22 +216,6 @@ def _provenance(run: Run) -> str:
         f"<div><dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(said(value))}</dd></div>"
         for key, value in run.items()
     )
-
-
-def column_meanings() -> dict[str, list[tuple[str, str, str]]]:
-    """Table to (column, type, meaning), read from the docstrings under the fields of its dataclass."""
-    tree = ast.parse(Path(table.__file__).read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    meanings: dict[str, list[tuple[str, str, str]]] = {}
-    for name, row_type in table.TABLES.items():
-        body = classes[row_type.__name__].body
-        rows = meanings.setdefault(name, [])
-        for node, after in zip(body, [*body[1:], None], strict=True):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-                meaning = str(after.value.value) if said else ""  # type: ignore[union-attr]
-                rows.append((node.target.id, ast.unparse(node.annotation), " ".join(meaning.split())))
-    return meanings
 
 
 def _columns() -> str:

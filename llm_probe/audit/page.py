@@ -12,12 +12,13 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 
 from llm_probe.audit.claims import COLUMNS, Kind
 from llm_probe.audit.evidence import DROPS, Judgement
-from llm_probe.audit.judge import p_text
+from llm_probe.audit.judge import Verdict, p_text
 from llm_probe.audit.searches import search_of
 
 PLURALS: dict[Kind, str] = {
@@ -26,7 +27,30 @@ PLURALS: dict[Kind, str] = {
     "accuracy": "accuracies",
 }
 VERDICTS = ("supported", "undetermined", "refuted")
-VERDICT_COLUMNS = (*COLUMNS, "published", "null_median", "null_95", "p_fwer", "confounds", "verdict", "reason")
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """One published number, judged: what stands beside the claim's own columns."""
+
+    published: float
+    """The published value again, beside what it is compared with."""
+    null_median: str
+    """Median of the strongest null of the claim's search; empty where no null is known."""
+    null_95: str
+    """Its 95 % quantile."""
+    p_fwer: str
+    """Chance under the nulls of as large a number (of a polynomial, as small a one), corrected for the search; of
+    several nulls the largest. Of an ablation, Fisher's test, corrected for the number of ablations."""
+    confounds: str
+    """Simple functions of the operands, and polynomials published beside it, with their R²; best first."""
+    verdict: Verdict
+    """`supported`, `refuted` or `undetermined`: what the number is worth by itself (`llm_probe/audit/judge.py`)."""
+    reason: str
+    """Why, in a sentence."""
+
+
+VERDICT_COLUMNS = (*COLUMNS, *(field.name for field in fields(AuditRow)))
 FITS: tuple[Kind, ...] = ("class_mean_r2", "mean_r2", "line_r2", "input_r2")
 SHOWN = 6
 """Rows of an experiment that are seen before its list is opened."""
@@ -77,10 +101,20 @@ def table(judgements: Sequence[Judgement]) -> str:
     writer.writerow(VERDICT_COLUMNS)
     for one in judgements:
         claim = [getattr(one.claim, name) for name in COLUMNS]
-        numbers = [_number(one.null_median), _number(one.null_95), "" if one.p_fwer is None else f"{one.p_fwer:.4g}"]
-        named = "; ".join(f"{each.name} ({each.r2:.3f})" for each in one.confounds)
-        writer.writerow([*claim, one.claim.value, *numbers, named, one.verdict, one.reason])
+        writer.writerow([*claim, *vars(_audited(one)).values()])
     return text.getvalue()
+
+
+def _audited(one: Judgement) -> AuditRow:
+    return AuditRow(
+        published=one.claim.value,
+        null_median=_number(one.null_median),
+        null_95=_number(one.null_95),
+        p_fwer="" if one.p_fwer is None else f"{one.p_fwer:.4g}",
+        confounds="; ".join(f"{each.name} ({each.r2:.3f})" for each in one.confounds),
+        verdict=one.verdict,
+        reason=one.reason,
+    )
 
 
 def _number(value: float | None) -> str:

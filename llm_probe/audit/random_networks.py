@@ -13,7 +13,7 @@ last token, float32, weights from transformers' own initialisation (normal, sd 0
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,41 @@ QUANTILES = {"median_r2": 0.5, "q75_r2": 0.75, "q90_r2": 0.9, "q95_r2": 0.95, "q
 """Quantiles over the dimensions of one layer: the law of a dimension that was not searched for."""
 POSITION_DOMAIN = "alphabet position"
 POSITION_TEXT = "The {position} letter of the alphabet is "
-COLUMNS = ("null", "domain", "n", "seed", "layer", "dims", "max_r2", "tenth_r2", *QUANTILES)
+
+
+@dataclass(frozen=True)
+class NullRow:
+    """The class-mean R² of one layer of one network that was never trained, on one domain."""
+
+    null: str
+    """Which kind of network."""
+    domain: str
+    """`days`, `mod-add 7`, …; `alphabet position` is fitted by a straight line, as it was published."""
+    n: int
+    """Class means: the period."""
+    seed: int
+    """Determines the network's weights."""
+    layer: int
+    """0-based block; its output at the last token was read."""
+    dims: int
+    """Residual dimensions: what was searched in this layer."""
+    max_r2: float
+    """Largest R² among them, each at its best frequency …"""
+    tenth_r2: float
+    """… the tenth largest …"""
+    median_r2: float
+    """… and quantiles: the law of a dimension that was not searched for."""
+    q75_r2: float
+    """75 %."""
+    q90_r2: float
+    """90 %."""
+    q95_r2: float
+    """95 %."""
+    q99_r2: float
+    """99 %."""
+
+
+COLUMNS = tuple(field.name for field in fields(NullRow))
 MODULI = (7, 11, 13, 17, 19, 23, 29, 31, 10, 12, 24)
 CALENDARS = ("days", "months", "hours", "alphabet", POSITION_DOMAIN)
 ALPHABET_STARTS, LETTERS = 13, 26

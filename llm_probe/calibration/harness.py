@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Null, Setting, Trial, run_trial
 from llm_probe.corrections import clopper_pearson
 from toy.cells import Cells, key_of
+from toy.errors import InputError
 
 LEVEL = 0.05
 VERSION = 1
@@ -95,12 +97,22 @@ def planted_settings(networks: int) -> list[tuple[str, Setting]]:
 def run_all(
     settings: Sequence[Setting], folder: Path, workers: int, on_trial: Callable[[], object] = lambda: None
 ) -> list[Trial]:
-    """Every trial, from disk where it is there, in `workers` processes."""
-    with ProcessPoolExecutor(workers) as pool:
-        trials = []
-        for trial in pool.map(partial(_stored, folder=folder), settings, chunksize=1):
-            trials.append(trial)
-            on_trial()
+    """Every trial, from disk where it is there, in `workers` processes.
+
+    Raises:
+        InputError: a worker was killed.
+    """
+    trials = []
+    try:
+        with ProcessPoolExecutor(workers) as pool:
+            for trial in pool.map(partial(_stored, folder=folder), settings, chunksize=1):
+                trials.append(trial)
+                on_trial()
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"a worker was killed after {len(trials)} of {len(settings)} networks, perhaps for memory: the same "
+            "command goes on, with fewer --workers if it happens again"
+        ) from error
     return trials
 
 

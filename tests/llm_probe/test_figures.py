@@ -58,7 +58,9 @@ def test_r2_has_no_more_digits_than_it_deserves(value: float | None, shown: str)
     assert r2_text(value) == shown
 
 
-@pytest.mark.parametrize(("p", "shown"), [(0.623, "0.62"), (0.0112, "0.011"), (0.002, "0.002"), (None, "–")])
+@pytest.mark.parametrize(
+    ("p", "shown"), [(0.623, "0.62"), (0.0112, "0.011"), (0.002, "0.002"), (0.00002, "2e-5"), (None, "–")]
+)
 def test_p_has_one_or_two_digits(p: float | None, shown: str) -> None:
     assert p_text(p) == shown
 
@@ -119,6 +121,14 @@ def test_a_very_negative_r2_is_a_triangle_at_the_floor(axes: Axes) -> None:
     figures.verdict_strip(axes, made_up(BELOW, layers=1)["verdicts"])
     marks = [line for line in axes.lines if line.get_marker() == "<"]
     assert [np.asarray(line.get_xdata()).tolist() for line in marks] == [[FLOOR]]
+
+
+def test_the_strip_marks_the_best_control_label_with_a_diamond(axes: Axes) -> None:
+    frames = made_up(DAYS, layers=1)
+    frames["verdicts"]["control_r2"] = [0.3, None]
+    figures.verdict_strip(axes, frames["verdicts"])
+    marks = [line for line in axes.lines if line.get_marker() == "D"]
+    assert [np.asarray(line.get_xdata()).tolist() for line in marks] == [[0.3]]
 
 
 def test_the_map_hatches_what_does_not_beat_the_null(axes: Axes) -> None:

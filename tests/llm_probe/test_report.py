@@ -9,16 +9,20 @@ import hashlib
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from llm_probe import report, table, terminal
+from llm_probe.claim_views import CONTROL_NAMES
+from llm_probe.columns import column_meanings
 from llm_probe.domains import DOMAINS, Domain, modular
-from tests.llm_probe.made_up import CLAIMS, RUN, made_up
+from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
 
 SCRIPT = "<script>alert(1)</script>"
 DAYS = [claim for claim in CLAIMS if claim[0] is DOMAINS["days"]]
@@ -139,6 +143,87 @@ def test_markup_in_names_stays_text() -> None:
     assert json.loads(opens or "") == [domain.name, "sum", "resid_post", "last", 0]
 
 
+def test_the_best_control_label_is_a_mark_of_its_own() -> None:
+    frames = made_up(DAYS, layers=1)
+    frames["verdicts"].loc[0, ["control", "control_r2"]] = ["latin_square", 0.4]
+    frames["verdicts"].loc[1, ["control", "control_r2"]] = [None, None]
+    page = Page(report.render(frames, RUN))
+    marks = [mark["style"] for mark in page.all("i") if mark.get("class") == "dot control" and mark.get("style")]
+    assert marks == ["left:50.0%"]  # 0.4 is half way from the floor, -0.2, to 1
+    said = [mark["aria-label"] or "" for mark in page.all("span") if mark.get("class") == "line"]
+    assert sum("best control label (Latin square) 0.40" in text for text in said) == 1
+    assert sum("control" not in text for text in said) == 1
+    assert "best control label" in " ".join(page.text)
+
+
+def test_a_row_holds_every_control_of_its_claim_and_no_other() -> None:
+    frames = made_up([*DAYS, (modular("add", 7), "sum", "supported", 0.8, "holds")], layers=2)
+    known = frames["controls"].iloc[-1].to_dict()
+    more = {"no_modulus": 0.51, "wrong_modulus": 0.62, "random_weights": -0.3}
+    rows = [{**known, "control": name, "r2": r2, "frequency": None} for name, r2 in more.items()]
+    frames["controls"] = report.pd.concat([frames["controls"], report.pd.DataFrame(rows)], ignore_index=True)
+    found = {row["name"]: row["controls"] for row in Page(report.render(frames, RUN)).payload["rows"]}
+    assert [control["name"] for control in found["days: item"]] == ["items reordered"]
+    kinds = {control["name"]: (control["differs"], control["r2"], control["where"]) for control in found["mod-add 7"]}
+    assert kinds == {
+        "shuffled labels": ("labels", -0.02, "layer 0, k = 1"),
+        "no modulus asked": ("prompts", 0.51, "layer 0"),
+        "other moduli asked": ("prompts", 0.62, "layer 0"),
+        "random weights": ("weights", -0.3, "layer 0"),
+    }
+
+
+def test_every_control_has_a_name() -> None:
+    assert set(CONTROL_NAMES) == set(get_args(table.Control))
+
+
+def test_the_judged_plane_stands_beside_random_weights_and_what_there_is_without_a_circle() -> None:
+    frames = made_up(DAYS[:1], layers=2)
+    measured = {"circulant_beyond_simplex": 0.7, "circulant_noise": 0.1, "circulant_line": 0.13, "f_ratio": 50.47}
+    frames["invariants"].loc[frames["invariants"]["weights"] == "trained", list(measured)] = list(measured.values())
+    row = Page(report.render(frames, RUN)).payload["rows"][0]
+    assert row["measures"] == [
+        ["resultant of angle errors", "0.88", "0.05", "0"],
+        ["decoded to its residue", "0.88", "0.05", "0.14"],
+        ["circulant beyond a simplex", "0.70", "–", "noise 0.10, line 0.13"],
+        ["F between residues", "50.5", "–", "1"],
+    ]
+    assert row["read"] == [0, 0]
+
+
+def test_p_values_that_do_not_apply_are_left_out() -> None:
+    claims: list[Claimed] = [DAYS[0], (modular("add", 7), "sum", "supported", 0.8, "holds")]
+    rows = {row["name"]: row["tests"] for row in Page(report.render(made_up(claims, layers=1), RUN)).payload["rows"]}
+    assert [test[:2] for test in rows["days: sum"]] == [["corrected", "0.002"], ["Holm", "0.030"]]
+    names = ["corrected", "Holm", "selective", "assignment", "period"]
+    assert [test[0] for test in rows["mod-add 7"]] == names
+    assert "+0.70 nats" in rows["mod-add 7"][3][2]
+
+
+def test_the_foot_says_how_often_nothing_is_called_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "false_positives.csv"
+    monkeypatch.setattr(report, "CALIBRATION", path)
+    assert report.calibration() == ""
+    rows = [
+        "statistic,null,n_networks,false_positive_rate,lower,upper",
+        "class-mean R² against noise,all,900,0.4,0.368,0.433",
+        "class-mean R² against noise,qwen3,230,0.9,0.85,0.94",
+        "supported,all,1000,0.002,0.0002,0.0072",
+    ]
+    path.write_text("\n".join(rows[:3]), encoding="utf-8")
+    assert report.calibration() == ""
+    path.write_text("\n".join(rows), encoding="utf-8")
+    assert "fires on 360 of 900 (36.8 to 43.3 %, 95 % interval) networks" in report.calibration()
+    assert "calls 2 of 1,000 (0.0 to 0.7 %, 95 % interval) supported" in report.calibration()
+    assert report.calibration() in " ".join(Page(report.render(made_up(DAYS, layers=1), RUN)).text)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node reads the script")
+def test_the_script_can_be_read(tmp_path: Path, page: Page) -> None:
+    (tmp_path / "page.js").write_text(page.scripts[1], encoding="utf-8")
+    subprocess.run([str(shutil.which("node")), "--check", "page.js"], cwd=tmp_path, check=True)
+
+
 def test_without_random_weights_the_page_says_so() -> None:
     frames = made_up(DAYS, layers=2, random=False)
     page = Page(report.render(frames, {**RUN, "control": None}))
@@ -163,8 +248,8 @@ def test_a_very_negative_r2_is_an_arrowhead_at_the_left_end() -> None:
 def test_two_arrowheads_stand_apart_and_their_numbers_say_less_than_minus_one() -> None:
     frames = made_up([(modular("add", 12), "sum", "refuted", -137157.0, "")], layers=1)
     content = report.render(frames, RUN)
-    dots = [mark["class"] for mark in Page(content).all("i") if "both" in (mark.get("class") or "")]
-    assert dots == ["dot random below both", "dot trained below both"]
+    dots = {mark["class"]: mark["style"] for mark in Page(content).all("i") if "below" in (mark.get("class") or "")}
+    assert dots == {"dot random below": "left:0.0%;top:25%", "dot trained below": "left:0.0%;top:75%"}
     assert "<b>&lt; −1</b>" in content
     assert "< -1" in terminal.terminal_table(frames["verdicts"], RUN)
     assert "137157" not in content.replace(Page(content).scripts[0], "")
@@ -210,7 +295,7 @@ def test_a_table_too_large_for_the_page_is_linked_beside_it(monkeypatch: pytest.
 
 
 def test_column_meanings_are_the_docstrings_of_the_fields() -> None:
-    meanings = report.column_meanings()
+    meanings = column_meanings()
     for name, row_type in table.TABLES.items():
         assert [column for column, _, _ in meanings[name]] == [field.name for field in fields(row_type)]
     said = {column: text for column, _, text in meanings["r2_table"]}
