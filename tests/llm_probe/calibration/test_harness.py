@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import calibrate
@@ -12,6 +11,7 @@ from llm_probe.calibration import harness
 from llm_probe.calibration.harness import AMPLITUDES, SHARES, SIGNALS, null_settings, planted_settings
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Setting, Trial
+from toy.errors import InputError
 
 
 def made_up(setting: Setting) -> Trial:
@@ -108,7 +108,7 @@ def test_a_killed_worker_loses_only_its_own_trial(counted, tmp_path: Path, monke
         return calm(setting)
 
     monkeypatch.setattr(harness, "run_trial", dies)
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(InputError, match="a worker was killed"):
         harness.run_all(settings, tmp_path / "out", 1)
     kept = counted()
     assert len(kept) == 12
