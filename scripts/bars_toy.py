@@ -120,7 +120,8 @@ def _beside(path: Path, rows):
     old = pd.read_csv(path)
     kept = pd.concat([old[~old["experiment"].isin(new["experiment"])], new], ignore_index=True)
     order = {name: index for index, name in enumerate((*EXPERIMENTS, "speed"))}
-    return kept.sort_values("experiment", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    rank = kept["experiment"].map(order)
+    return kept.iloc[rank.argsort(kind="stable")]
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ def test_a_run_writes_what_it_promises(finished: Ended) -> None:
     assert finished.code == 0, finished.err
     assert {f"{name}.csv" for name in TABLES} | {"run.json", "report.html"} <= finished.files()
     assert {"figures/verdicts.png", "figures/verdicts.svg"} <= finished.files("figures/*")
-    assert len(finished.files("cells/*.json")) == 2 * 3 + 1
+    # Findings and the choice before them, of three claims and three kinds of weights; one domain's answers.
+    assert len(finished.files("cells/*.json")) == 2 * 3 * 3 + 1
     assert finished.files("*.tmp") == set()
 
 
