@@ -114,14 +114,11 @@ def _beside(path: Path, rows):
 
     from toy.experiments import EXPERIMENTS
 
-    new = pd.DataFrame(rows)
-    if not path.exists():
-        return new
-    old = pd.read_csv(path)
-    kept = pd.concat([old[~old["experiment"].isin(new["experiment"])], new], ignore_index=True)
-    order = {name: index for index, name in enumerate((*EXPERIMENTS, "speed"))}
-    rank = kept["experiment"].map(order)
-    return kept.iloc[rank.argsort(kind="stable")]
+    measured = {row["experiment"] for row in rows}
+    old = pd.read_csv(path).to_dict("records") if path.exists() else []
+    order = (*EXPERIMENTS, "speed")
+    kept = [row for row in old if row["experiment"] not in measured]
+    return pd.DataFrame(sorted([*kept, *rows], key=lambda row: order.index(row["experiment"])))
 
 
 if __name__ == "__main__":
