@@ -1,0 +1,72 @@
+"""What a causal run does: one frozen dataclass, importable without torch so that `--help` is instant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class CausalConfig:
+    """Turn, swap or remove the circles that a probe run found, and watch the answers."""
+
+    model: str = "reference"
+    """Hub id, local folder, or `reference`."""
+    probed: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Folder of the model's own probe run; none given: results/<model>."""
+    claims: tuple[str, ...] = ()
+    """Domains whose circles are tested ("mod-add 7", days); none given: all that were accepted."""
+    dims: tuple[str, ...] = ()
+    """Single dimensions instead of planes, as layer:dim (9:35)."""
+    protocol: Literal["full", "published"] = "full"
+    """`published`: 50 pairs mod the period in the published template, dimensions zeroed at every position."""
+    prompts: int = 2000
+    """Prompts a condition, of the causal part."""
+    discovery: int = 2000
+    """Prompts the directions are fitted on, of the discovery part."""
+    draws: int = 200
+    """Draws of each control."""
+    control_prompts: int = 500
+    """Prompts under each draw."""
+    other_prompts: int = 300
+    """Prompts of each other domain; 0: none is asked."""
+    text: Path | None = None
+    """A text file whose documents stand between blank lines; none given: Python's own help topics."""
+    text_tokens: int = 256
+    """Tokens of each document, at most."""
+    window: int = 64
+    """Tokens of a window of text."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Numbers of the weights."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the model runs."""
+    underpowered: bool = False
+    """Run with fewer prompts than a drop of five points needs."""
+    seed: int = 0
+    """Prompts, controls, donors, bootstrap."""
+    out: Path | None = None
+    """Results folder; none given: causal/ in the probe run's folder."""
+
+    @property
+    def source(self) -> Path:
+        """The probe run's folder."""
+        path = Path(self.model)
+        return self.probed or Path("results") / (path.name if path.exists() else self.model.replace("/", "--"))
+
+    @property
+    def folder(self) -> Path:
+        """Where results go."""
+        return self.out or self.source / "causal"
+
+    def hash(self, **also: object) -> str:
+        """A short name for everything that can change a number; which claims are asked and where they go cannot."""
+        skipped = ("out", "probed", "claims", "dims", "underpowered", "protocol")
+        content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

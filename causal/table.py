@@ -1,0 +1,191 @@
+"""The typed rows of a causal run; the docstrings are the column descriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Verdict = str
+"""`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
+
+
+@dataclass(frozen=True)
+class CausalRow:
+    """One direction under one intervention at one position in one condition."""
+
+    domain: str
+    """`mod-add 7`, …: whose circle it is."""
+    period: int
+    """Its period."""
+    layer: int
+    """Block that is edited."""
+    site: str
+    """Its site."""
+    position: str
+    """`last`: the prompt's last token; `answer`: also the answer's own tokens; `all`: every position; `like answer`:
+    every position whose state looks like an answer's place (`causal/gates.py`)."""
+    direction: str
+    """`planes k = …`, `dim …`; or a control: `random` (equal norm), `matched` (equal removed variance), `shuffled`,
+    `period …`, `top variance`."""
+    intervention: str
+    """`mean`, `zero`, `unwrite`, `resample`, `rotate`, `rotate orthonormal`, `interchange`, `full interchange`."""
+    condition: str
+    """The questions asked: the domain's own, or another domain's; `text` for language."""
+    n: int
+    """Prompts (documents for text)."""
+    accuracy_before: float | None = None
+    """Exact match over all answer tokens, greedy, unedited."""
+    accuracy: float | None = None
+    """The same under the edit (controls: mean over draws)."""
+    change_low: float | None = None
+    """95 % Newcombe interval of the change: …"""
+    change_high: float | None = None
+    """… upper end."""
+    p: float | None = None
+    """Exact McNemar."""
+    constrained: float | None = None
+    """Share whose most probable of the possible answers is right."""
+    log_p_change: float | None = None
+    """Mean change of the right answer's log-probability, nats."""
+    moved: float | None = None
+    """P(answer = s + j) averaged over j = 1 … p-1 (rotation), or P(answer = the donor's) (interchange)."""
+    moved_low: float | None = None
+    """95 % bootstrap interval, clustered on operand pairs: …"""
+    moved_high: float | None = None
+    """… upper end."""
+    stayed: float | None = None
+    """P(answer = s), averaged over the same turns."""
+    slope: float | None = None
+    """Circular regression of the shift on j; 1 where the answer follows."""
+    resultant: float | None = None
+    """How tightly it follows; 1 at best."""
+    rank: float | None = None
+    """Empirical p among the draws of the control named in `against` (share at least as extreme) …"""
+    against: str | None = None
+    """… the one with the largest p."""
+    draws: int | None = None
+    """Draws of the control (a control's own row: behind its means)."""
+    extreme: float | None = None
+    """Control rows: the most extreme draw (largest `moved`, or lowest accuracy)."""
+    delta_norm: float | None = None
+    """Mean ||Δh|| at the prompt's last token."""
+    removed_variance: float | None = None
+    """Variance of the discovery states on the basis."""
+    manifold_share: float | None = None
+    """Share of ||Δh||² within the components that hold 99 % of the stream's variance."""
+    edited_share: float | None = None
+    """Text: share of the positions that are edited."""
+    nats: float | None = None
+    """Text: nats per token, unedited."""
+    nats_change: float | None = None
+    """Text: its change …"""
+    nats_low: float | None = None
+    """… with its 90 % interval, paired by document: …"""
+    nats_high: float | None = None
+    """… upper end."""
+    p_equivalence: float | None = None
+    """TOST at 0.01 nat: small where the change is shown to be smaller."""
+    equivalent: bool | None = None
+    """p_equivalence < 0.05."""
+
+
+@dataclass(frozen=True)
+class RotationRow:
+    """One bin of the histogram of answers after a rotation."""
+
+    domain: str
+    """Whose circle was turned."""
+    period: int
+    """Its period."""
+    layer: int
+    """Block."""
+    site: str
+    """Site."""
+    position: str
+    """`last` or `answer`."""
+    direction: str
+    """The planes, or a control (all draws together)."""
+    intervention: str
+    """`rotate` or `rotate orthonormal`."""
+    j: int
+    """Steps turned; 0: not at all."""
+    shift: int
+    """(answer - s) mod p; -1: greedy decoding wrote none of the answers."""
+    share: float
+    """Of the prompts."""
+    n: int
+    """Prompts behind it (times draws)."""
+
+
+@dataclass(frozen=True)
+class ControlDraw:
+    """One draw of a control."""
+
+    domain: str
+    """Whose circle it is a control of."""
+    layer: int
+    """Block."""
+    site: str
+    """Site."""
+    position: str
+    """`last` or `answer`."""
+    control: str
+    """`random`, `matched`, `shuffled`."""
+    intervention: str
+    """`mean` or `rotate`."""
+    draw: int
+    """Number of the draw."""
+    j: int
+    """Steps turned; 0 for ablation."""
+    effect: float
+    """Accuracy after ablation, or P(answer = s + j)."""
+    stayed: float
+    """P(answer = s)."""
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """What a state carries: the answer after it is exchanged for that of a prompt with another first operand."""
+
+    domain: str
+    """The questions."""
+    layer: int
+    """Block."""
+    position: str
+    """`item`: the first operand's last token; `offset`, `last`."""
+    patch: str
+    """`full`: the whole state."""
+    donor: float
+    """P(answer = the donor's)."""
+    own: float
+    """P(answer = the prompt's own)."""
+    n: int
+    """Prompts."""
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """What became of one circle."""
+
+    domain: str
+    """Whose circle."""
+    layer: int
+    """Block."""
+    site: str
+    """Site."""
+    position: str
+    """Positions edited together."""
+    direction: str
+    """Its planes."""
+    verdict: Verdict
+    """`causal`, `not causal at this power`, `not specific`, `cannot be tested`."""
+    sentence: str
+    """Why, in numbers."""
+
+
+TABLES: dict[str, type] = {
+    "causal_table": CausalRow,
+    "rotation": RotationRow,
+    "causal_controls": ControlDraw,
+    "causal_map": MapRow,
+    "causal_verdicts": VerdictRow,
+}

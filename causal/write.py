@@ -1,0 +1,30 @@
+"""A causal run on disk: tables as CSV, run.json, figures; every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from causal.run import CausalResult
+from toy.errors import InputError
+from toy.files import write_atomic
+
+
+def write_results(result: CausalResult, folder: Path) -> None:
+    """Write everything a run yields.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    from causal.figures import save_all
+
+    try:
+        for name, frame in result.frames.items():
+            write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
+        write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
+        save_all(folder / "figures", result.frames)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
+            "finished cells are kept"
+        ) from error
