@@ -23,6 +23,14 @@ class CausalConfig:
     """Domains whose circles are tested ("mod-add 7", days); none given: all that were accepted."""
     dims: tuple[str, ...] = ()
     """Single dimensions instead of planes, as layer:dim (9:35)."""
+    places: tuple[str, ...] = ()
+    """Places instead of those that were accepted, as layer:position (1:offset); every frequency of the period."""
+    sweep: tuple[str, ...] = ()
+    """Layers whose every dimension is held at its mean, one at a time, instead; `all`: every layer."""
+    dry_run: bool = False
+    """Print what would be computed, with its FLOPs, and stop: no weights are needed."""
+    weights: Literal["trained", "random"] = "trained"
+    """`random`: the same places in the same architecture with freshly drawn weights, a null."""
     protocol: Literal["full", "published"] = "full"
     """`published`: 50 pairs mod the period in the published template, dimensions zeroed at every position."""
     prompts: int = 2000
@@ -52,7 +60,7 @@ class CausalConfig:
     seed: int = 0
     """Prompts, controls, donors, bootstrap."""
     out: Path | None = None
-    """Results folder; none given: causal/ in the probe run's folder."""
+    """Results folder; none given: causal/ (causal-sweep/, causal-dims/, …) in the probe run's folder."""
 
     @property
     def source(self) -> Path:
@@ -63,10 +71,13 @@ class CausalConfig:
     @property
     def folder(self) -> Path:
         """Where results go."""
-        return self.out or self.source / "causal"
+        if self.out:
+            return self.out
+        others = {"sweep": self.sweep, "dims": self.dims, "places": self.places, "random": self.weights == "random"}
+        return self.source / "-".join(["causal", *(name for name, given in others.items() if given)])
 
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; which claims are asked and where they go cannot."""
-        skipped = ("out", "probed", "claims", "dims", "underpowered", "protocol")
+        skipped = ("out", "probed", "claims", "dims", "places", "sweep", "dry_run", "underpowered", "protocol")
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

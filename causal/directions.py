@@ -38,6 +38,8 @@ from toy.regression import Groups, RidgeSmoother, baseline_residuals
 
 Place = tuple[int, Site, Position]
 """Layer, site, position."""
+Accepted = dict[str, dict[Place, tuple[int, ...]]]
+"""Domain to place to the frequencies whose planes a probe run accepted."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,8 @@ def moments(states: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Te
     return states.mean(dim=0), centred.T @ centred / len(states)
 
 
-def accepted(folder: Path, fingerprint: str) -> dict[str, dict[Place, tuple[int, ...]]]:
-    """Domain to place to the frequencies whose planes a probe run accepted; sums only.
+def accepted(folder: Path, fingerprint: str | None) -> Accepted:
+    """What a probe run accepted, sums only; fingerprint None: whatever weights it was of.
 
     Raises:
         InputError: the folder holds no probe run, one of other weights, or none that was accepted.
@@ -163,7 +165,7 @@ def accepted(folder: Path, fingerprint: str) -> dict[str, dict[Place, tuple[int,
         raise InputError(
             f"{folder} holds no finished probe run: make one with python scripts/probe_llm.py --out {folder}"
         ) from error
-    if run.get("weights_fingerprint") != fingerprint:
+    if fingerprint is not None and run.get("weights_fingerprint") != fingerprint:
         raise InputError(
             f"the directions in {folder} belong to weights {run.get('weights_fingerprint')}, this model has "
             f"{fingerprint}: give the folder of its own probe run (python scripts/probe_llm.py)"
@@ -175,7 +177,7 @@ def accepted(folder: Path, fingerprint: str) -> dict[str, dict[Place, tuple[int,
         & (table.family == "fourier")
         & (table.p_fwer <= ALPHA)
     ]
-    found: dict[str, dict[Place, tuple[int, ...]]] = {}
+    found: Accepted = {}
     columns = (chosen[name].tolist() for name in ("domain", "layer", "site", "position", "frequency"))
     for domain, layer, site, position, frequency in zip(*columns, strict=True):
         places = found.setdefault(domain, {})

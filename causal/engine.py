@@ -43,7 +43,7 @@ from toy.hooks import capture, rewrite
 
 Edit = Callable[[Tensor, Tensor], Tensor]
 Edits = Edit | Mapping[Tokens, Edit]
-LOGIT_BYTES = 64 * 2**20
+LOGIT_BYTES = 16 * 2**20
 """Largest (rows, nodes, vocabulary) tensor of one edited forward."""
 KEPT_BYTES = 2 * 2**30
 """Clean states that are kept between calls; beyond it they are computed again."""

@@ -107,7 +107,7 @@ def rotations(modulus: int, frequencies: Sequence[int], most: int = 12) -> list[
     """
     if not frequencies:
         raise InputError("no frequency of the modulus was given: give those whose planes were accepted")
-    if modulus % BASE == 0 or BASE % modulus == 0:
+    if not can_be_told(modulus):
         raise InputError(
             f"modulo {modulus} the answer and the ones digit lie on one circle, of period {min(modulus, BASE)}: give "
             "a modulus that neither divides 10 nor is a multiple of it"
@@ -116,6 +116,11 @@ def rotations(modulus: int, frequencies: Sequence[int], most: int = 12) -> list[
     steps = sorted({1 + round(index * (modulus - 2) / max(count - 1, 1)) for index in range(count)})
     found = [Rotation("modulus", modulus, tuple(frequencies), step) for step in steps]
     return found + [Rotation("base 10", BASE, digit_frequencies(modulus), step) for step in range(1, BASE)]
+
+
+def can_be_told(modulus: int) -> bool:
+    """Whether the circle of the modulus is another than that of the ones digit."""
+    return modulus % BASE != 0 and BASE % modulus != 0
 
 
 def digit_frequencies(modulus: int) -> tuple[int, ...]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from causal import measure, sites
 from causal.batches import EVERYWHERE
-from causal.experiment import Experiment, Piece
+from causal.experiment import Experiment
 from causal.measure import Bench
 from causal.questions import ask
+from causal.table import Piece
 from llm_probe.prompts import published_grid
 from toy.errors import InputError
 
@@ -40,12 +41,15 @@ def published_piece(experiment: Experiment) -> Piece:
     bench = Bench(questions, engine.clean(), states, experiment.config.seed)
     makers = {"zero": sites.zero, "mean": sites.mean}
     found = engine.answers([make(experiment.root) for make in makers.values()], experiment.tick)
-    rows = [
-        experiment.label(EVERYWHERE, experiment.name, name, CONDITION).row(
-            len(questions.items),
-            **measure.accuracy(bench, after),
-            **measure.size(bench, experiment.root, makers[name](experiment.root)),
+    piece = Piece()
+    piece.add(
+        *(
+            experiment.label(EVERYWHERE, experiment.name, name, CONDITION).row(
+                len(questions.items),
+                **measure.accuracy(bench, after),
+                **measure.size(bench, experiment.root, makers[name](experiment.root)),
+            )
+            for name, after in zip(makers, found, strict=True)
         )
-        for name, after in zip(makers, found, strict=True)
-    ]
-    return Piece(rows, [], [])
+    )
+    return piece

@@ -4,14 +4,15 @@
     Experiment of each                  ->  pieces, one cell on disk each: an interrupted run goes on
     pieces                              ->  causal_table, rotation, controls, map, verdicts; run.json
 
-With `dims`, single dimensions stand in the place of planes and no probe run is needed.
+With `dims`, single dimensions stand in the place of planes and no probe run is needed; with `sweep`, every dimension of
+some layers is held at its mean (`sweep.py`).
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -20,27 +21,32 @@ import pandas as pd
 from tqdm import tqdm
 
 from causal import power
-from causal.concluded import evidence_of, ranked
+from causal.concluded import ranked, verdict_row
 from causal.config import CausalConfig
-from causal.directions import accepted
-from causal.experiment import Experiment, Piece
+from causal.directions import Accepted, Place, accepted
+from causal.drawn import DRAWN, drawn_controls
+from causal.experiment import Experiment
 from causal.language import documents
-from causal.maps import layer_map
+from causal.maps import POSITIONS, layer_map
+from causal.observer import algorithm_piece
+from causal.patches import patches_piece
 from causal.published import PAIRS, published_piece
+from causal.questions import Questions
+from causal.skills import skills
 from causal.specificity import text_piece
-from causal.table import TABLES, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
-from causal.verdicts import judge
+from causal.sweep import sweep
+from causal.table import TABLES, Piece
 from llm_probe.claims import Claim
 from llm_probe.domains import resolve
-from llm_probe.models import LoadedModel, check_layers, load
+from llm_probe.models import LoadedModel, check_layers, load, randomised
 from llm_probe.store import weights_fingerprint
 from toy.cells import Cells
 from toy.errors import InputError
 
-CELL_VERSION = 2
-DRAWN = ("random", "matched", "shuffled")
+CELL_VERSION = 3
 PUBLISHED_CLAIM = "mod-add 23"
 Tick = Callable[[int], Any]
+Asked = Mapping[str, Callable[[], Questions]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class CausalResult:
 
 
 def run(config: CausalConfig, command: str = "") -> CausalResult:
-    """Test the circles of a model.
+    """Test the circles of a model, or every dimension of some layers.
 
     Raises:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
@@ -71,30 +77,37 @@ def run(config: CausalConfig, command: str = "") -> CausalResult:
     texts = documents(config.text)
     loaded = load(config.model, revision=config.revision, dtype=config.dtype, device=config.device)
     fingerprint = weights_fingerprint(loaded.model)
-    experiments, others = _planned(config, loaded, fingerprint)
-    work = Work(config, loaded, fingerprint, Cells(config.folder, CELL_VERSION), texts, others)
-    pieces: list[Piece] = []
-    verdicts: list[VerdictRow] = []
-    maps: list[MapRow] = []
+    known = {} if config.dims or config.places or config.sweep else accepted(config.source, fingerprint)
+    if config.weights == "random":
+        loaded = randomised(loaded, config.seed)
+        fingerprint = weights_fingerprint(loaded.model)
+    work = Work(config, loaded, fingerprint, Cells(config.folder, CELL_VERSION), texts, planned)
     with _progress() as bar:
-        for experiment in experiments:
-            bar.set_postfix_str(f"{experiment.claim.domain.name} layer {experiment.place[0]}")
-            experiment.tick = bar.update
-            piece = work.pieces(experiment)
-            pieces.append(piece)
-            verdicts.append(_verdict(experiment, piece, planned))
-        for claim in {experiment.claim.domain.name: experiment.claim for experiment in experiments}.values():
-            if config.protocol == "full":
-                maps += work.map(claim, bar.update)
-    rows: dict[str, list] = {
-        "causal_table": [row for piece in pieces for row in piece.rows],
-        "rotation": [row for piece in pieces for row in piece.rotation],
-        "causal_controls": [row for piece in pieces for row in piece.draws],
-        "causal_map": maps,
-        "causal_verdicts": verdicts,
-    }
+        found = work.swept(bar) if config.sweep else work.tested(experiments_of(config, loaded, known), bar)
     record = _record(config, loaded, fingerprint, command, planned) | {"seconds": round(time.monotonic() - started, 1)}
-    return CausalResult({name: _frame(rows[name], kind) for name, kind in TABLES.items()}, record)
+    return CausalResult({name: _frame(found.of(kind), kind) for name, kind in TABLES.items()}, record)
+
+
+def plan(config: CausalConfig) -> str:
+    """What `run` would compute, in words; no weights are read.
+
+    Raises:
+        InputError: the model's configuration cannot be reached, or its probe run is not there.
+    """
+    from causal.plan import circles_plan, load_shape, nodes_of, sweep_plan
+
+    shape, tokenizer = load_shape(config.model, config.revision)
+    if config.sweep or config.dims or config.places:
+        claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
+        counted = [(claim, nodes_of(tokenizer, claim)) for claim in claims]
+        if config.sweep:
+            return sweep_plan(config, shape, counted, layers_of(config.sweep, shape.layers))
+        layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
+        return circles_plan(config, shape, [(*one, layer) for one in counted for layer in layers])
+    known = accepted(config.source, None)
+    claims = [(claim_of(name), places) for name, places in known.items() if name in (config.claims or known)]
+    planned = [(claim, nodes_of(tokenizer, claim), layer) for claim, places in claims for layer, _, _ in places]
+    return circles_plan(config, shape, planned)
 
 
 @dataclass(frozen=True)
@@ -106,64 +119,75 @@ class Work:
     fingerprint: str
     cells: Cells
     texts: Sequence[str]
-    others: Sequence[Claim]
+    planned: str
+    """The power of the run in words."""
 
-    def pieces(self, experiment: Experiment) -> Piece:
+    def tested(self, experiments: Sequence[Experiment], bar: tqdm) -> Piece:
+        """Every experiment with its verdict, and the map of every claim."""
+        claims = {experiment.claim.domain.name: experiment.claim for experiment in experiments}
+        asked = skills(self.loaded, list(claims.values()), self.config.other_prompts, self.config.seed)
+        parts = []
+        for experiment in experiments:
+            bar.set_postfix_str(f"{experiment.claim.domain.name} layer {experiment.place[0]}")
+            experiment.tick = bar.update
+            piece = self._experiment(experiment, asked, list(claims.values()))
+            piece.add(verdict_row(experiment, piece, self.planned))
+            parts.append(piece)
+        if self.config.protocol == "full":
+            parts += [self._map(claim, bar.update) for claim in claims.values()]
+        return Piece.joined(parts)
+
+    def swept(self, bar: tqdm) -> Piece:
+        """Every dimension of the layers asked for."""
+        layers = layers_of(self.config.sweep, len(self.loaded.layers))
+        check_layers(self.loaded, layers)
+        piece = Piece()
+        claims = [claim_of(name) for name in self.config.claims or (PUBLISHED_CLAIM,)]
+        piece.add(*sweep(self.loaded, self.config, claims, layers, self._keep, bar.update))
+        return piece
+
+    def _experiment(self, experiment: Experiment, asked: Asked, claims: Sequence[Claim]) -> Piece:
         """Every piece of an experiment, with the ranks among its controls."""
+        makers: dict[str, Callable[[Experiment], Piece]] = {"text": lambda one: text_piece(one, self.texts)}
         if self.config.protocol == "published":
-            return self._joined(experiment, {"published": published_piece, "text": self._text})
+            makers["published"] = published_piece
+            return self._joined(experiment, makers)
         if not experiment.can_be_tested:
-            return Piece([], [], [])
-        name, period = experiment.claim.domain.name, _other_period(experiment, self.others)
-        makers: dict[str, Callable[[Experiment], Piece]] = {"interventions": Experiment.interventions}
+            return Piece()
+        makers["interventions"] = Experiment.interventions
         for control in DRAWN if experiment.frequencies else DRAWN[:2]:
-            makers[control] = lambda one, control=control: one.drawn_controls(control)
+            makers[control] = lambda one, control=control: drawn_controls(one, control)
+        period = _other_period(experiment, claims)
         makers[f"fixed {period}"] = lambda one: one.fixed_controls(period)
-        makers["text"] = self._text
-        for claim in self.others if self.config.other_prompts else ():
-            if claim.domain.name != name:
-                makers[f"other {claim.domain.name}"] = lambda one, claim=claim: one.other_domain(claim)
-        piece = self._joined(experiment, makers)
-        return Piece(ranked(piece), piece.rotation, piece.draws)
+        if experiment.frequencies:
+            makers |= {"patches": patches_piece, "algorithm": algorithm_piece}
+        for name, questions in asked.items() if self.config.other_prompts else ():
+            if name != experiment.claim.domain.name:
+                makers[f"elsewhere {name}"] = lambda one, name=name, of=questions: one.elsewhere(name, of())
+        return ranked(self._joined(experiment, makers))
 
-    def map(self, claim: Claim, tick: Tick) -> list[MapRow]:
+    def _map(self, claim: Claim, tick: Tick) -> Piece:
         """The layer and position map of a claim's questions."""
 
         def make() -> dict[str, Any]:
             experiment = Experiment(self.loaded, self.config, claim, (0, "resid_post", "last"), ())
             few = experiment.questions.take(range(min(self.config.control_prompts, len(experiment.questions.items))))
-            return {"rows": [asdict(row) for row in layer_map(self.loaded, claim, few, tick)]}
+            piece = Piece()
+            piece.add(*layer_map(self.loaded, claim, few, tick))
+            return piece.to_json()
 
-        return [MapRow(**row) for row in self.cells.get(self._key(claim=repr(claim), piece="map"), make)["rows"]]
-
-    def _text(self, experiment: Experiment) -> Piece:
-        return text_piece(experiment, self.texts)
+        return Piece.from_json(self._keep(f"{claim!r} map", make))
 
     def _joined(self, experiment: Experiment, makers: dict[str, Callable[[Experiment], Piece]]) -> Piece:
-        found = [self._piece(experiment, name, make) for name, make in makers.items()]
-        return Piece(
-            [row for one in found for row in one.rows],
-            [row for one in found for row in one.rotation],
-            [row for one in found for row in one.draws],
+        what = f"{experiment.claim!r} {experiment.place} {experiment.frequencies} {experiment.dim}"
+        return Piece.joined(
+            Piece.from_json(self._keep(f"{what} {name}", lambda make=make: make(experiment).to_json()))
+            for name, make in makers.items()
         )
 
-    def _piece(self, experiment: Experiment, name: str, make: Callable[[Experiment], Piece]) -> Piece:
-        key = self._key(
-            claim=repr(experiment.claim),
-            place=experiment.place,
-            frequencies=experiment.frequencies,
-            dim=experiment.dim,
-            piece=name,
-        )
-        content = self.cells.get(key, lambda: asdict(make(experiment)))
-        return Piece(
-            [CausalRow(**row) for row in content["rows"]],
-            [RotationRow(**row) for row in content["rotation"]],
-            [ControlDraw(**row) for row in content["draws"]],
-        )
-
-    def _key(self, **also: object) -> str:
-        return self.config.hash(fingerprint=self.fingerprint, protocol=self.config.protocol, **also)
+    def _keep(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A piece of the run, computed once."""
+        return self.cells.get(self.config.hash(fingerprint=self.fingerprint, piece=name), make)
 
 
 def _power(config: CausalConfig) -> str:
@@ -175,27 +199,57 @@ def _power(config: CausalConfig) -> str:
     return power.check(config.prompts)
 
 
-def _planned(config: CausalConfig, loaded: LoadedModel, fingerprint: str) -> tuple[list[Experiment], list[Claim]]:
-    """The experiments of a run, and every domain whose questions are asked under an ablation."""
+def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -> list[Experiment]:
+    """The experiments of a run: its dimensions, its places, or the planes that a probe run accepted.
+
+    Raises:
+        InputError: a claim none of whose planes was accepted, or a layer that the model lacks.
+    """
     if config.dims:
-        claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
         places = [_dim(text) for text in config.dims]
         check_layers(loaded, [layer for layer, _ in places])
         return [
-            Experiment(loaded, config, claim, (layer, "resid_post", "last"), (), dim)
-            for claim in claims
+            Experiment(loaded, config, claim_of(name), (layer, "resid_post", "last"), (), dim)
+            for name in config.claims or (PUBLISHED_CLAIM,)
             for layer, dim in places
-        ], claims
-    found = accepted(config.source, fingerprint)
-    unknown = [name for name in config.claims if name not in found]
-    if unknown:
-        raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(found)}")
-    experiments = [
+        ]
+    if config.places:
+        places = [_place(text) for text in config.places]
+        check_layers(loaded, [layer for layer, _, _ in places])
+        return [
+            Experiment(loaded, config, claim, place, claim.tested_frequencies)
+            for claim in map(claim_of, config.claims or (PUBLISHED_CLAIM,))
+            for place in places
+        ]
+    if unknown := [name for name in config.claims if name not in known]:
+        raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(known)}")
+    return [
         Experiment(loaded, config, claim_of(name), place, frequencies)
-        for name in config.claims or found
-        for place, frequencies in found[name].items()
+        for name in config.claims or known
+        for place, frequencies in known[name].items()
     ]
-    return experiments, [claim_of(name) for name in found]
+
+
+def _place(text: str) -> Place:
+    layer, _, position = text.partition(":")
+    if not layer.isdigit() or position not in POSITIONS:
+        raise InputError(
+            f"--places {text!r} is not layer:position: write for example 1:offset ({', '.join(POSITIONS)})"
+        )
+    return int(layer), "resid_post", position
+
+
+def layers_of(words: Sequence[str], count: int) -> list[int]:
+    """Layer numbers, or all of `count`.
+
+    Raises:
+        InputError: neither.
+    """
+    if "all" in words:
+        return list(range(count))
+    if wrong := [word for word in words if not word.isdigit()]:
+        raise InputError(f"--sweep {wrong[0]!r} is no layer: give layer numbers, or all")
+    return [int(word) for word in words]
 
 
 def claim_of(name: str) -> Claim:
@@ -229,12 +283,6 @@ def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None
     own = experiment.claim.period
     periods = [claim.period for claim in claims if claim.is_arithmetic and math.gcd(claim.period, own) == 1]
     return min(periods, key=lambda period: (abs(period - own), period), default=None)
-
-
-def _verdict(experiment: Experiment, piece: Piece, planned: str) -> VerdictRow:
-    found = judge(evidence_of(experiment, piece, planned))
-    layer, site, _ = experiment.place
-    return VerdictRow(experiment.claim.domain.name, layer, site, experiment.position, experiment.name, *found)
 
 
 def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, planned: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def fit_sites(
         InputError: too few operand pairs.
     """
     found = {}
-    for node in engine.nodes:
+    for node in engine.nodes if engine.position == ANSWER else ((),):
         states = engine.states(node)
         # A node belongs to the prompts whose possible answers begin with it; where too few do, it is left alone.
         there = states.abs().amax(dim=1) > 0

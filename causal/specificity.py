@@ -18,10 +18,10 @@ from causal import measure, sites
 from causal.batches import EVERYWHERE
 from causal.controls import random_basis
 from causal.engine import Edit
-from causal.experiment import Experiment, Piece
+from causal.experiment import Experiment
 from causal.gates import Gate, fit_gate, gated
 from causal.language import Equivalence, TextEngine, equivalence, windows
-from causal.table import CausalRow
+from causal.table import CausalRow, Piece
 
 LIKE_ANSWER = "like answer"
 RANDOM_BASES = 5
@@ -56,13 +56,13 @@ def text_piece(experiment: Experiment, texts: Sequence[str]) -> Piece:
     experiment.tick(len(losses) * len(tested.text.ids))
     before, tokens = losses[0], tested.text.tokens
     share = float(gate.opens(tested.states()).double().mean())
-    piece = Piece([], [], [])
+    piece = Piece()
     for (position, name), after in zip(edits, losses[1:], strict=False):
         numbers = _numbers(equivalence(before, after, tokens))
         numbers["edited_share"] = 1.0 if position == EVERYWHERE else share
-        piece.rows.append(experiment.label(position, experiment.name, name, "text").row(len(tokens), **numbers))
-    piece.rows.append(_random_row(experiment, before, losses[1 + len(edits) :], tokens))
-    piece.rows.extend(_task_rows(experiment, gate))
+        piece.add(experiment.label(position, experiment.name, name, "text").row(len(tokens), **numbers))
+    piece.add(_random_row(experiment, before, losses[1 + len(edits) :], tokens))
+    piece.add(*_task_rows(experiment, gate))
     return piece
 
 

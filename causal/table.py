@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 Verdict = str
 """`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
@@ -180,6 +182,136 @@ class VerdictRow:
     """`causal`, `not causal at this power`, `not specific`, `cannot be tested`."""
     sentence: str
     """Why, in numbers."""
+    false_calls: int | None = None
+    """How many of the draws of shuffled labels the same rule of the turn calls causal …"""
+    false_draws: int | None = None
+    """… of so many."""
+
+
+@dataclass(frozen=True)
+class AlgorithmRow:
+    """One algorithm's account of how answers moved when circles of one kind were turned (`causal/predictions.py`)."""
+
+    domain: str
+    """Whose sums."""
+    layer: int
+    """Block."""
+    site: str
+    """Site."""
+    position: str
+    """`last` or `answer`."""
+    algorithm: str
+    """`clock`, `base-10 then reduce`, `look-up`, `mixed`."""
+    kind: str
+    """The circles turned: `modulus` or `base 10`."""
+    rule: str
+    """What a turn does to the answer: `step`, or for base 10 `digit` or `carry`."""
+    carries: bool
+    """Whether circles of this kind carry the answer under this algorithm."""
+    moved: float
+    """Estimated share of answers that move as predicted, …"""
+    stayed: float
+    """… that stay …"""
+    noise: float
+    """… and that go anywhere."""
+    log_likelihood: float
+    """Of the judged pairs, both kinds together."""
+    below_best: float
+    """How far below the best algorithm's."""
+    verdict: str
+    """The algorithm that won, or `undetermined`."""
+    ratio: float
+    """Log-likelihood of the likeliest pure algorithm (of `mixed`, if that won) minus that of its best rival."""
+    reason: str
+    """Why, in numbers."""
+    n_pairs: int
+    """Operand pairs that were judged on."""
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One bin of the histogram of answers after a turn, observed and as every algorithm predicts it."""
+
+    domain: str
+    """Whose sums."""
+    layer: int
+    """Block."""
+    kind: str
+    """The circles turned: `modulus` or `base 10`."""
+    step: int
+    """By so many units of the sum."""
+    shift: int
+    """(answer - s) mod p."""
+    observed: float
+    """Share of the answers (each weighted by its probability among the p)."""
+    clock: float
+    """The same as a clock predicts it, …"""
+    base_10: float
+    """… base-10 then reduce, …"""
+    look_up: float
+    """… a look-up, …"""
+    mixed: float
+    """… and a mixture."""
+
+
+@dataclass(frozen=True)
+class PatchRow:
+    """A model of the states, put in the place of what it explains: how much of a donor's answer comes with it."""
+
+    domain: str
+    """Whose sums."""
+    layer: int
+    """Block."""
+    site: str
+    """Site."""
+    position: str
+    """Where states are exchanged."""
+    patch: str
+    """`circles` (the claim's own), `helix`, `polynomial`, `shuffled helix`, or `full`: the donor's whole state."""
+    columns: int
+    """Coefficients a dimension, beside the constant; 0 for `full`."""
+    r2: float
+    """Share of the states' variance that the model explains on prompts it was not fitted on; 1 for `full`."""
+    donor: float
+    """P(answer = the donor's)."""
+    own: float
+    """P(answer = the prompt's own)."""
+    logit_difference: float
+    """Mean change of log P(donor's answer) - log P(own answer), nats."""
+    share_of_full: float
+    """The same as a share of that of `full`."""
+    n: int
+    """Prompts."""
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One dimension of the stream, held at its mean."""
+
+    domain: str
+    """The questions."""
+    layer: int
+    """Block."""
+    dim: int
+    """Dimension."""
+    n: int
+    """Prompts."""
+    accuracy_before: float
+    """Exact match, unedited."""
+    accuracy: float
+    """The same without the dimension."""
+    change_low: float
+    """95 % Newcombe interval of the change: …"""
+    change_high: float
+    """… upper end."""
+    p: float
+    """Exact McNemar."""
+    p_holm: float
+    """The same corrected (Holm) for every dimension of the sweep and every domain."""
+    log_p_change: float
+    """Mean change of the right answer's log-probability, nats."""
+    delta_norm: float
+    """Mean ||Δh||."""
 
 
 TABLES: dict[str, type] = {
@@ -187,5 +319,48 @@ TABLES: dict[str, type] = {
     "rotation": RotationRow,
     "causal_controls": ControlDraw,
     "causal_map": MapRow,
+    "causal_patches": PatchRow,
+    "causal_algorithm": AlgorithmRow,
+    "causal_predictions": PredictionRow,
     "causal_verdicts": VerdictRow,
+    "causal_sweep": SweepRow,
 }
+
+Row = TypeVar("Row")
+
+
+@dataclass
+class Piece:
+    """Rows of several tables that were made together."""
+
+    tables: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, *rows: Any) -> None:
+        """Rows, each to the table of its type."""
+        for row in rows:
+            self.tables.setdefault(_NAMES[type(row)], []).append(row)
+
+    def of(self, kind: type[Row]) -> list[Row]:
+        """The rows of a type."""
+        return self.tables.get(_NAMES[kind], [])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries."""
+        return {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> Piece:
+        """The reverse of `to_json`."""
+        return Piece({name: [TABLES[name](**row) for row in rows] for name, rows in content.items()})
+
+    @staticmethod
+    def joined(pieces: Iterable[Piece]) -> Piece:
+        """All rows of all pieces."""
+        found = Piece()
+        for piece in pieces:
+            for rows in piece.tables.values():
+                found.add(*rows)
+        return found
+
+
+_NAMES = {kind: name for name, kind in TABLES.items()}

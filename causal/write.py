@@ -20,7 +20,10 @@ def write_results(result: CausalResult, folder: Path) -> None:
 
     try:
         for name, frame in result.frames.items():
-            write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
+            if frame.empty:  # a sweep has one table, a run all others; none may outlive the run it was made by
+                (folder / f"{name}.csv").unlink(missing_ok=True)
+                continue
+            write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.5g"))
         write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
         save_all(folder / "figures", result.frames)
     except OSError as error:

@@ -11,9 +11,9 @@ import pytest
 from causal import run as runs
 from causal.concluded import evidence_of
 from causal.config import CausalConfig
-from causal.experiment import Experiment, Piece
+from causal.experiment import Experiment
 from causal.run import claim_of, run
-from causal.table import TABLES
+from causal.table import TABLES, Piece
 from causal.verdicts import judge
 from causal.write import write_results
 from llm_probe.models import load, randomised
@@ -64,6 +64,22 @@ def test_histograms_are_shares(result: runs.CausalResult) -> None:
     assert (still.share > 0.9).all()
 
 
+def test_the_circle_carries_what_the_whole_state_does_and_a_helix_does_not(result: runs.CausalResult) -> None:
+    patches = result.frames["causal_patches"].set_index("patch")
+    assert patches.share_of_full["full"] == 1
+    assert patches.share_of_full["circles"] > 0.8
+    assert patches.share_of_full[["helix", "polynomial", "shuffled helix"]].max() < 0.3
+
+
+def test_the_reference_keeps_its_answers_on_a_clock(result: runs.CausalResult) -> None:
+    algorithm = result.frames["causal_algorithm"]
+    assert set(algorithm.verdict) == {"clock"}
+    assert (algorithm.ratio > 10).all()
+    predictions = result.frames["causal_predictions"]
+    for name in ("observed", "clock", "base_10", "look_up", "mixed"):
+        assert predictions.groupby(["kind", "step"])[name].sum().to_numpy() == pytest.approx(1)
+
+
 def test_few_draws_are_not_enough_for_a_verdict(result: runs.CausalResult) -> None:
     row = result.frames["causal_verdicts"].iloc[0]
     assert row.verdict == "not causal at this power"
@@ -73,7 +89,8 @@ def test_few_draws_are_not_enough_for_a_verdict(result: runs.CausalResult) -> No
 def test_everything_is_written_and_goes_on_from_its_cells(
     config: CausalConfig, result: runs.CausalResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {f"{name}.csv" for name in TABLES} <= {path.name for path in config.folder.iterdir()}
+    written = {path.stem for path in config.folder.glob("*.csv")}
+    assert written == set(TABLES) - {"causal_sweep"}
     assert {path.stem for path in (config.folder / "figures").iterdir()} == {"turning", "controls", "layer_positions"}
     assert json.loads((config.folder / "run.json").read_text())["weights_fingerprint"]
 
@@ -95,6 +112,39 @@ def test_single_dimensions_under_the_published_protocol(config: CausalConfig, tm
     assert set(published.position) == {"all"}
 
 
+def test_every_dimension_of_a_layer(config: CausalConfig, tmp_path: Path) -> None:
+    table = run(replace(config, sweep=("2",), prompts=40, out=tmp_path)).frames["causal_sweep"]
+    assert table.dim.tolist() == list(range(128))
+    assert (table.p_holm >= table.p).all()
+    # One of 128 dimensions is little of any plane: none of them holds an answer alone.
+    assert table.accuracy.min() > 0.5
+
+
+def test_a_place_that_was_not_accepted(config: CausalConfig, tmp_path: Path) -> None:
+    frames = run(replace(config, places=("1:offset",), out=tmp_path)).frames
+    assert set(frames["causal_verdicts"].position) == {"offset"}
+    assert set(frames["causal_table"].position) == {"offset", "all", "like answer"}
+    assert set(frames["causal_verdicts"].verdict) == {"not causal at this power"}
+
+
+def test_random_weights_have_nothing_to_lose(config: CausalConfig, tmp_path: Path) -> None:
+    frames = run(replace(config, weights="random", out=tmp_path)).frames
+    assert set(frames["causal_verdicts"].verdict) == {"cannot be tested"}
+    assert frames["causal_controls"].empty
+
+
+def test_the_plan_needs_no_weights(config: CausalConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("causal.run.load", None)
+    assert "128 dimensions × 60 prompts × 1 domains = 7,680 rows" in runs.plan(replace(config, sweep=("2",)))
+    assert "circles  1," in runs.plan(config)
+
+
+def test_an_earlier_table_does_not_outlive_a_run(result: runs.CausalResult, tmp_path: Path) -> None:
+    (tmp_path / "causal_sweep.csv").write_text("old")
+    write_results(result, tmp_path)
+    assert not (tmp_path / "causal_sweep.csv").exists()
+
+
 def test_directions_of_another_model_are_refused(config: CausalConfig, tmp_path: Path) -> None:
     shutil.copy(PROBED / "r2_table.csv", tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"weights_fingerprint": "0123"}))
@@ -109,6 +159,9 @@ def test_directions_of_another_model_are_refused(config: CausalConfig, tmp_path:
         ({"underpowered": False}, "--prompts 469"),
         ({"dims": ("9-35",)}, "not layer:dim"),
         ({"dims": ("9:35",)}, "layers 0 to 2"),
+        ({"places": ("1:answer",)}, "not layer:position"),
+        ({"sweep": ("x",)}, "is no layer"),
+        ({"sweep": ("3",)}, "layers 0 to 2"),
     ],
 )
 def test_bad_requests(config: CausalConfig, change: dict, message: str) -> None:
@@ -128,6 +181,6 @@ def test_a_model_that_cannot_do_the_task_has_nothing_to_lose(config: CausalConfi
     random = randomised(load("reference"), 1)
     experiment = Experiment(random, config, claim_of("mod-add 7"), (2, "resid_post", "last"), (1, 2, 3))
     assert not experiment.can_be_tested
-    verdict, sentence = judge(evidence_of(experiment, Piece([], [], []), "no power"))
+    verdict, sentence = judge(evidence_of(experiment, Piece(), "no power"))
     assert verdict == "cannot be tested"
     assert "nothing to lose" in sentence

@@ -1,0 +1,92 @@
+"""Controls that are drawn many times: the same ablation and turn along patterns that should do nothing.
+
+    random     the found circle's own change of every state, written along a pattern turned at random
+    matched    random bases that hold as much variance (`controls.matched`)
+    shuffled   planes fitted to labels that changed places among operand pairs
+
+Each draw is one mean ablation and one turn, by j = 1, 2, … in order, on the first of the prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from causal import directions, measure, sites
+from causal.experiment import Experiment
+from causal.sites import SiteSet
+from causal.table import ControlDraw, Piece
+from llm_probe.label_controls import shuffled
+from toy.regression import Groups, RidgeSmoother
+
+DRAWN = ("random", "matched", "shuffled")
+
+
+def drawn_controls(experiment: Experiment, control: str) -> Piece:
+    """A row a draw, and rows of the means over draws."""
+    engine, bench = experiment.few
+    period, labels, position = experiment.claim.period, bench.questions.labels, experiment.position
+    piece, sizes = Piece(), []
+    for draw, (ablated, turned) in enumerate(draws(experiment, control)):
+        step = 1 + draw % (period - 1)
+        edits = {"mean": (0, ablated.edits(position, sites.unwrite))}
+        if experiment.frequencies:
+            edits["rotate"] = (step, turned.edits(position, sites.rotate(step)))
+        answers = engine.answers([edit for _, edit in edits.values()], experiment.tick)
+        for (name, (j, _)), after in zip(edits.items(), answers, strict=True):
+            effect, stayed = (float((after.written == (labels + i) % period).double().mean()) for i in (j, 0))
+            d = experiment.root
+            piece.add(ControlDraw(d.domain, d.layer, d.site, position, control, name, draw, j, effect, stayed))
+        sizes.append(measure.size(bench, ablated.root, sites.unwrite(ablated.root)))
+    _means(experiment, control, piece, {key: sum(one[key] for one in sizes) / len(sizes) for key in sizes[0]})
+    return piece
+
+
+def _means(experiment: Experiment, control: str, piece: Piece, size: dict[str, float]) -> None:
+    bench = experiment.few[1]
+    for name in ("mean", "rotate"):
+        values = [draw.effect for draw in piece.of(ControlDraw) if draw.intervention == name]
+        if not values:
+            continue
+        average = sum(values) / len(values)
+        if name == "rotate":
+            numbers = {"moved": average, "extreme": max(values)}
+        else:
+            before = float(bench.right.double().mean())
+            numbers = {"accuracy_before": before, "accuracy": average, "extreme": min(values), **size}
+        label = experiment.label(experiment.position, control, name)
+        piece.add(label.row(len(bench.right), draws=len(values), **numbers))
+
+
+def draws(experiment: Experiment, control: str) -> Iterator[tuple[SiteSet, SiteSet]]:
+    """What is ablated and what is turned in each draw."""
+    generator, count = torch.Generator().manual_seed(experiment.config.seed + 1), experiment.config.draws
+    if control == "random":
+        plain = sites.orthonormal(experiment.sites)
+        for _ in range(count):
+            yield sites.turned(plain, generator), sites.turned(experiment.sites, generator)
+    elif control == "matched":
+        for one in sites.matched(experiment.sites, count, generator):
+            yield one, one
+    else:
+        for one in _shuffled(experiment):
+            yield sites.orthonormal(one), one
+
+
+def _shuffled(experiment: Experiment) -> Iterator[SiteSet]:
+    engine, labels = experiment.discovery
+    states = {node: engine.states(node) for node in experiment.sites.at}
+    smoothers = {node: RidgeSmoother.of(one) for node, one in states.items()}
+    groups, claim = Groups.of(labels.unit), experiment.claim
+    for draw in range(experiment.config.draws):
+        wrong = shuffled(labels, experiment.config.seed + 1 + draw)
+        yield SiteSet(
+            {
+                node: directions.fit(
+                    states[node], wrong, groups, claim.domain.name, claim.period, experiment.frequencies,
+                    experiment.place, "shuffled", smoothers[node],
+                )
+                for node in experiment.sites.at
+            }
+        )  # fmt: skip
