@@ -4,7 +4,7 @@
     matched    random bases that hold as much variance (`controls.matched`)
     shuffled   planes fitted to labels that changed places among operand pairs
 
-Each draw is one mean ablation and one turn, by j = 1, 2, … in order, on the first of the prompts.
+Each draw is one mean ablation and turns by at most six j spread over 1 … p - 1, on the first of the prompts.
 """
 
 from __future__ import annotations
@@ -14,30 +14,39 @@ from collections.abc import Iterator
 import torch
 
 from causal import directions, measure, sites
+from causal.answers import Answers
 from causal.experiment import Experiment
+from causal.predictions import spread
 from causal.sites import SiteSet
 from causal.table import ControlDraw, Piece
 from llm_probe.label_controls import shuffled
 from toy.regression import Groups, RidgeSmoother
 
 DRAWN = ("random", "matched", "shuffled")
+TURNS = 6
 
 
 def drawn_controls(experiment: Experiment, control: str) -> Piece:
     """A row a draw, and rows of the means over draws."""
     engine, bench = experiment.few
     period, labels, position = experiment.claim.period, bench.questions.labels, experiment.position
-    piece, sizes = Piece(), []
+    steps = spread(period, TURNS) if experiment.frequencies else []
+    piece, sizes, d = Piece(), [], experiment.root
+
+    def add(name: str, draw: int, shifts: list[int], found: list[Answers]) -> None:
+        moved, stayed = (
+            sum(float((after.written == (labels + j) % period).double().mean()) for j, after in pairs) / len(found)
+            for pairs in (list(zip(shifts, found, strict=True)), [(0, after) for after in found])
+        )
+        turns = len(found) if name == "rotate" else 0
+        piece.add(ControlDraw(d.domain, d.layer, d.site, position, control, name, draw, turns, moved, stayed))
+
     for draw, (ablated, turned) in enumerate(draws(experiment, control)):
-        step = 1 + draw % (period - 1)
-        edits = {"mean": (0, ablated.edits(position, sites.unwrite))}
-        if experiment.frequencies:
-            edits["rotate"] = (step, turned.edits(position, sites.rotate(step)))
-        answers = engine.answers([edit for _, edit in edits.values()], experiment.tick)
-        for (name, (j, _)), after in zip(edits.items(), answers, strict=True):
-            effect, stayed = (float((after.written == (labels + i) % period).double().mean()) for i in (j, 0))
-            d = experiment.root
-            piece.add(ControlDraw(d.domain, d.layer, d.site, position, control, name, draw, j, effect, stayed))
+        edits = [ablated.edits(position, sites.unwrite), *(turned.edits(position, sites.rotate(j)) for j in steps)]
+        answers = engine.answers(edits, experiment.tick)
+        add("mean", draw, [0], answers[:1])
+        if steps:
+            add("rotate", draw, steps, answers[1:])
         sizes.append(measure.size(bench, ablated.root, sites.unwrite(ablated.root)))
     _means(experiment, control, piece, {key: sum(one[key] for one in sizes) / len(sizes) for key in sizes[0]})
     return piece

@@ -17,6 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from causal.attribution_figure import attribution_figure
 from llm_probe.figures import GREY, INK, KINDS, RANDOM, SIZE, TRAINED
 from toy.files import replace_with
 
@@ -75,6 +76,8 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["layer_positions"] = _grid(len(domains), 1.7)
         for axes, rows in zip(figures["layer_positions"].axes, domains, strict=False):
             layer_positions(axes, rows)
+    if not frames["causal_attribution"].empty:
+        figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
     folder.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.hashsalt": "causal", "svg.fonttype": "none"}):
         for name, figure in figures.items():

@@ -112,10 +112,15 @@ def rotations(modulus: int, frequencies: Sequence[int], most: int = 12) -> list[
             f"modulo {modulus} the answer and the ones digit lie on one circle, of period {min(modulus, BASE)}: give "
             "a modulus that neither divides 10 nor is a multiple of it"
         )
-    count = min(most, modulus - 1)
-    steps = sorted({1 + round(index * (modulus - 2) / max(count - 1, 1)) for index in range(count)})
+    steps = spread(modulus, most)
     found = [Rotation("modulus", modulus, tuple(frequencies), step) for step in steps]
     return found + [Rotation("base 10", BASE, digit_frequencies(modulus), step) for step in range(1, BASE)]
+
+
+def spread(period: int, most: int) -> list[int]:
+    """At most `most` of the steps 1 … p - 1, evenly."""
+    count = min(most, period - 1)
+    return sorted({1 + round(index * (period - 2) / max(count - 1, 1)) for index in range(count)})
 
 
 def can_be_told(modulus: int) -> bool:

@@ -21,15 +21,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from causal import power
+from causal.attribution import agreement, attribution
 from causal.concluded import ranked, verdict_row
 from causal.config import CausalConfig
 from causal.directions import Accepted, Place, accepted
-from causal.drawn import DRAWN, drawn_controls
+from causal.drawn import DRAWN, TURNS, drawn_controls
 from causal.experiment import Experiment
 from causal.language import documents
 from causal.maps import POSITIONS, layer_map
 from causal.observer import algorithm_piece
 from causal.patches import patches_piece
+from causal.plane_attribution import plane_logits
 from causal.published import PAIRS, published_piece
 from causal.questions import Questions
 from causal.skills import skills
@@ -156,11 +158,11 @@ class Work:
             return Piece()
         makers["interventions"] = Experiment.interventions
         for control in DRAWN if experiment.frequencies else DRAWN[:2]:
-            makers[control] = lambda one, control=control: drawn_controls(one, control)
+            makers[f"{control} {TURNS}"] = lambda one, control=control: drawn_controls(one, control)
         period = _other_period(experiment, claims)
         makers[f"fixed {period}"] = lambda one: one.fixed_controls(period)
         if experiment.frequencies:
-            makers |= {"patches": patches_piece, "algorithm": algorithm_piece}
+            makers |= {"patches": patches_piece, "algorithm": algorithm_piece, "attribution": attribution_piece}
         for name, questions in asked.items() if self.config.other_prompts else ():
             if name != experiment.claim.domain.name:
                 makers[f"elsewhere {name}"] = lambda one, name=name, of=questions: one.elsewhere(name, of())
@@ -188,6 +190,16 @@ class Work:
     def _keep(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A piece of the run, computed once."""
         return self.cells.get(self.config.hash(fingerprint=self.fingerprint, piece=name), make)
+
+
+def attribution_piece(experiment: Experiment) -> Piece:
+    """Which heads and MLPs decide the answer, and what the planes give of it."""
+    _, bench = experiment.few
+    loaded, seed = experiment.loaded, experiment.config.seed
+    rows = attribution(loaded, experiment.claim, bench.questions, experiment.root, seed=seed, tick=experiment.tick)
+    piece = Piece()
+    piece.add(*rows, *agreement(rows), *plane_logits(loaded, bench.questions, experiment.root, seed=seed))
+    return piece
 
 
 def _power(config: CausalConfig) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from causal.attribution_rows import AgreementRow, AttributionRow, PlaneLogitRow
+
 Verdict = str
 """`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
 
@@ -136,12 +138,12 @@ class ControlDraw:
     """`mean` or `rotate`."""
     draw: int
     """Number of the draw."""
-    j: int
-    """Steps turned; 0 for ablation."""
+    turns: int
+    """How many j it was turned by, spread over 1 … p-1; 0 for ablation."""
     effect: float
-    """Accuracy after ablation, or P(answer = s + j)."""
+    """Accuracy after ablation, or P(answer = s + j) averaged over these j."""
     stayed: float
-    """P(answer = s)."""
+    """P(answer = s), averaged likewise."""
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,9 @@ TABLES: dict[str, type] = {
     "causal_patches": PatchRow,
     "causal_algorithm": AlgorithmRow,
     "causal_predictions": PredictionRow,
+    "causal_attribution": AttributionRow,
+    "causal_agreement": AgreementRow,
+    "causal_plane_logits": PlaneLogitRow,
     "causal_verdicts": VerdictRow,
     "causal_sweep": SweepRow,
 }

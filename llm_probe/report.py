@@ -2,8 +2,8 @@
 
 `render` returns one HTML file that needs nothing else: verdicts (`verdict_rows`), map and foot are written as HTML; the
 detail of a cell and the curves over layers are drawn by `page.js` and `page_claim.js` from JSON in the page
-(`payload`). Model-made text is escaped wherever it is written, and the page's own security policy allows no request
-and no script but those two, known by their hash.
+(`payload`). What later packages found comes as `Section`s, made by them. Model-made text is escaped wherever it is
+written, and the page's own security policy allows no request and no script but those two, known by their hash.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
@@ -54,13 +55,25 @@ Run = Mapping[str, Any]
 Frames = Mapping[str, pd.DataFrame]
 
 
-def write(path: Path, frames: Frames, run: Run) -> None:
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that another package makes, without a script of its own."""
+
+    anchor: str
+    """`causal`: its address on the page is #causal."""
+    title: str
+    """Its heading."""
+    html: str
+    """What stands under it, escaped by who made it."""
+
+
+def write(path: Path, frames: Frames, run: Run, sections: Sequence[Section] = ()) -> None:
     """The page as one file, whole or not at all."""
-    write_atomic(path, render(frames, run))
+    write_atomic(path, render(frames, run, sections))
 
 
-def render(frames: Frames, run: Run) -> str:
-    """The page as text; a table that is missing counts as empty."""
+def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
+    """The page as text; a table that is missing counts as empty, sections follow what was probed."""
     known = {name: frames.get(name, table.frame([], row)) for name, row in table.TABLES.items()}
     script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     parts = {
@@ -72,6 +85,7 @@ def render(frames: Frames, run: Run) -> str:
         "verdicts": verdict_rows(ordered(known["verdicts"]), int(run.get("layers") or 0)),
         "map": _map(known["verdicts"], known["r2_table"]),
         "legend": _colours(),
+        "sections": "".join(map(_section, sections)),
         "provenance": _provenance(run),
         "columns": _columns(),
         "cite": escape(_citation(run)),
@@ -145,6 +159,12 @@ def _count(number: int, name: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- sections
+
+
+def _section(section: Section) -> str:
+    name = escape(section.anchor)
+    heading = f'<h2 id="h-{name}">{escape(section.title)}</h2>'
+    return f'<section aria-labelledby="h-{name}" id="{name}">\n{heading}\n{section.html}\n</section>\n'
 
 
 def _about(run: Run) -> str:

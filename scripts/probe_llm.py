@@ -10,6 +10,7 @@ import shlex
 import sys
 
 import tyro
+from _page import rewrite
 
 from llm_probe.config import ProbeConfig
 from toy.errors import InputError
@@ -24,6 +25,7 @@ def main() -> int:
 
         result = run_config(config, command)
         write_results(result, config.folder)
+        rewrite(config.folder)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -2,9 +2,13 @@
 
 python scripts/run_causal.py                                             every accepted circle of the reference model
 python scripts/run_causal.py --claims "mod-add 7" days --prompts 1000
-python scripts/run_causal.py --model Qwen/Qwen3-0.6B --dims 7:8 9:35 14:867 --protocol published
+python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle where it was not looked for
+python scripts/run_causal.py --claims "mod-add 7" --sweep 2              every dimension of a layer, one at a time
+python scripts/run_causal.py --model Qwen/Qwen3-0.6B --sweep all --dry-run
+python scripts/run_causal.py --model Qwen/Qwen3-0.6B --dims 7:8 9:35 14:867 14:100 9:500 --protocol published
 
-Tables and figures go to causal/ in the probe run's folder; an interrupted run goes on where it was.
+Tables and figures go to causal/ in the probe run's folder, a section to its page; an interrupted run goes on where it
+was.
 """
 
 import _root
@@ -13,6 +17,7 @@ import shlex
 import sys
 
 import tyro
+from _page import rewrite
 
 from causal.config import CausalConfig
 from toy.errors import InputError
@@ -22,11 +27,16 @@ def main() -> int:
     config = tyro.cli(CausalConfig, description=__doc__, prog="python scripts/run_causal.py")
     command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
     try:
-        from causal.run import run
+        from causal.run import plan, run
         from causal.write import write_results
 
+        if config.dry_run:
+            print(plan(config))
+            return 0
         result = run(config, command)
         write_results(result, config.folder)
+        if config.folder == config.source / "causal":
+            rewrite(config.source)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

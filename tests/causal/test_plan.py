@@ -38,7 +38,7 @@ def test_facts_name_their_country() -> None:
 
 def draws(control: str, effects: list[float]) -> list[ControlDraw]:
     return [
-        ControlDraw("mod-add 7", 2, "resid_post", "last", control, "rotate", number, 1, effect, 0.0)
+        ControlDraw("mod-add 7", 2, "resid_post", "last", control, "rotate", number, 6, effect, 0.0)
         for number, effect in enumerate(effects)
     ]
 
