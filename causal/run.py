@@ -299,7 +299,7 @@ def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None
 
 def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, planned: str) -> dict[str, Any]:
     """The content of run.json."""
-    from llm_probe.provenance import PACKAGES, _commit, _version
+    from llm_probe.provenance import PACKAGES, commit, installed
 
     return {
         "model": config.model,
@@ -311,8 +311,8 @@ def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command
         "command": command,
         "configuration": {key: value for key, value in asdict(config).items() if key not in ("out", "probed")},
         "power": planned,
-        "versions": {name: _version(name) for name in PACKAGES},
-        "commit": _commit(),
+        "versions": {name: installed(name) for name in PACKAGES},
+        "commit": commit(),
     }
 
 

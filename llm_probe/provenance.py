@@ -10,6 +10,7 @@ from typing import Any
 
 from llm_probe.config import ProbeConfig
 from llm_probe.models import LoadedModel
+from llm_probe.schema import VERSION
 
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "pandas")
 
@@ -29,8 +30,9 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
         "control": "same architecture, random weights" if config.random_control else None,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command,
-        "versions": {name: _version(name) for name in PACKAGES},
-        "commit": _commit(),
+        "schema": VERSION,
+        "versions": {name: installed(name) for name in PACKAGES},
+        "commit": commit(),
         "seed": config.seed,
         "configuration_hash": config.hash(),
         "chat": config.chat,
@@ -42,14 +44,15 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
     }
 
 
-def _version(package: str) -> str | None:
+def installed(package: str) -> str | None:
+    """Its version; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with a plus if files differ from it; None outside git."""
     folder = Path(__file__).resolve().parent
 

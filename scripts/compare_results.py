@@ -1,0 +1,56 @@
+"""Compare runs with the first one: verdicts, differences of R² with intervals, dimensions, provenance, a figure.
+
+python scripts/compare_results.py results/reference results/random-Qwen3-0.6B
+python scripts/compare_results.py results/reference published                     the published class-mean R²
+python scripts/compare_results.py A B --fail-if-verdict-changes                   exit code 1 when one changed
+"""
+
+import _root
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Reads tables only: no model, a few seconds."""
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Results folders of scripts/probe_llm.py, or `published`; the first is the baseline."""
+    out: Path | None = None
+    """Folder of compare.csv, compare_layers.csv, compare_provenance.csv and the figure; none given:
+    results/compare/<the others>-against-<baseline>."""
+    fail_if_verdict_changes: bool = False
+    """Exit code 1 if a claim that two runs share has another verdict than in the baseline."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/compare_results.py")
+    try:
+        from llm_probe.compare import compare, read_sides, write
+
+        found = compare(read_sides(options.runs))
+        first, *others = (run.name.replace("/", "--") for run in found.runs)
+        folder = options.out or Path("results") / "compare" / f"{'-and-'.join(others)}-against-{first}"
+        write(found, folder)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped: what was written is whole", file=sys.stderr)
+        return 130
+    print(f"{found}\n\ntables  {folder}/compare.csv, compare_layers.csv      figure  {folder}/compare.png")
+    if options.fail_if_verdict_changes and len(found.changed):
+        print(f"{len(found.changed)} verdicts changed", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

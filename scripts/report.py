@@ -1,0 +1,77 @@
+"""Make the page again from a run's tables, or one page for several runs.
+
+python scripts/report.py results/reference                                       results/reference/report.html
+python scripts/report.py results/reference results/all-MiniLM-L6-v2 --out page.html
+"""
+
+import _root
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from _page import sections
+
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Reads tables only: no model, a few seconds."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Results folders of scripts/probe_llm.py: one gives its own page, several their common one."""
+    out: Path | None = None
+    """The file; none given: report.html in the folder of one run, results/ladder.html for several."""
+    embed: bool = False
+    """Carry the runs' own pages inside the common one, as downloads, instead of linking them."""
+
+
+def make(options: Options, command: str) -> Path:
+    """Read, render, write.
+
+    Raises:
+        InputError: a folder that cannot be read or written or lacks tables, no folder, or two models under one name.
+    """
+    from llm_probe import ladder_page, report
+    from llm_probe.schema import read_runs
+    from toy.files import write_atomic
+
+    if not options.runs:
+        raise InputError("no run to report: give one or more results folders of scripts/probe_llm.py")
+    runs = read_runs(list(dict.fromkeys(options.runs)))
+    alone = len(runs) == 1
+    if alone and runs[0].missing and not options.out:
+        raise InputError(
+            f"{runs[0].folder} has no {', '.join(f'{name}.csv' for name in runs[0].missing)}: its page would lose what "
+            "they show; give --out to make another one"
+        )
+    out = options.out or (runs[0].folder / "report.html" if alone else Path("results") / "ladder.html")
+    try:
+        if alone:
+            report.write(out, runs[0].frames, runs[0].run, sections(runs[0].folder))
+        else:
+            write_atomic(out, ladder_page.render(runs, command, out.resolve().parent, embed=options.embed))
+    except OSError as error:
+        raise InputError(f"cannot write {out} ({error.strerror}): give another file with --out") from error
+    return out
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/report.py")
+    try:
+        print(f"page  {make(options, shlex.join(['python', 'scripts/report.py', *sys.argv[1:]]))}")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped: the page that was there is whole", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

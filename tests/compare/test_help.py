@@ -1,0 +1,33 @@
+"""`--help` of every script is instant: none of them imports torch to print its options."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = sorted(path for path in (Path(__file__).resolve().parents[2] / "scripts").glob("[!_]*.py"))
+SLOW = {"torch", "transformers", "sae_lens", "matplotlib", "datasets"}
+KNOWN = {"bench_inference.py", "bench_probe.py", "train_reference_lm.py"}
+"""Scripts that import torch at the top; take one off when it no longer does."""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(path, id=path.name, marks=[pytest.mark.skip(reason="imports torch")] * (path.name in KNOWN))
+        for path in SCRIPTS
+    ],
+)
+def test_help_imports_nothing_slow(script: Path) -> None:
+    command = [sys.executable, "-X", "importtime", str(script), "--help"]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    loaded = {name.split(".")[0] for name in re.findall(r"^import time:.*\| +(\S+)$", ended.stderr, flags=re.MULTILINE)}
+    assert not loaded & SLOW
+    assert ended.stdout.strip()
