@@ -41,6 +41,7 @@ from causal.table import TABLES, Piece
 from llm_probe.claims import Claim
 from llm_probe.domains import resolve
 from llm_probe.models import LoadedModel, check_layers, load, randomised
+from llm_probe.provenance import PACKAGES, commit, installed
 from llm_probe.store import weights_fingerprint
 from toy.cells import Cells
 from toy.errors import InputError
@@ -299,8 +300,6 @@ def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None
 
 def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, planned: str) -> dict[str, Any]:
     """The content of run.json."""
-    from llm_probe.provenance import PACKAGES, commit, installed
-
     return {
         "model": config.model,
         "revision": loaded.revision,
