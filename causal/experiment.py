@@ -194,7 +194,9 @@ class Experiment:
         return sites.fit_sites(engine, other, self.claim.domain.name, wanted, self.place, f"period {period}")
 
     def elsewhere(self, condition: str, questions: Questions) -> Piece:
-        """The same ablation where other questions are answered."""
+        """The same ablation where other questions are answered; no row where they have no such position."""
+        if any(self.place[2] not in item.positions for item in questions.items):
+            return Piece()
         engine = self.engine(self.place[2], questions)
         bench = Bench(questions, engine.clean(), engine.states(), self.config.seed)
         after = engine.answers([sites.mean(self.root)], self.tick)[0]

@@ -19,6 +19,8 @@ import torch
 
 from causal.answers import AnswerTree
 from causal.config import CausalConfig
+from causal.directions import accepted
+from causal.requested import PUBLISHED_CLAIM, claim_of, layers_of
 from llm_probe.claims import Claim
 from llm_probe.layout import blocks
 
@@ -26,6 +28,26 @@ RATES = (1e14, 2e11)
 """FLOP/s of sustained work for which times are given: a large GPU in bfloat16, two CPU cores in float32."""
 LENGTH = 16
 """Tokens of a question, about."""
+
+
+def plan(config: CausalConfig) -> str:
+    """What `run` would compute, in words; no weights are read.
+
+    Raises:
+        InputError: the model's configuration cannot be reached, or its probe run is not there.
+    """
+    shape, tokenizer = load_shape(config.model, config.revision)
+    if config.sweep or config.dims or config.places:
+        claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
+        counted = [(claim, nodes_of(tokenizer, claim)) for claim in claims]
+        if config.sweep:
+            return sweep_plan(config, shape, counted, layers_of(config.sweep, shape.layers))
+        layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
+        return circles_plan(config, shape, [(*one, layer) for one in counted for layer in layers])
+    known = accepted(config.source, None)
+    claims = [(claim_of(name), places) for name, places in known.items() if name in (config.claims or known)]
+    planned = [(claim, nodes_of(tokenizer, claim), layer) for claim, places in claims for layer, _, _ in places]
+    return circles_plan(config, shape, planned)
 
 
 @dataclass(frozen=True)

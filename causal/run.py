@@ -24,30 +24,29 @@ from causal import power
 from causal.attribution import agreement, attribution
 from causal.concluded import ranked, verdict_row
 from causal.config import CausalConfig
-from causal.directions import Accepted, Place, accepted
+from causal.directions import accepted
 from causal.drawn import DRAWN, TURNS, drawn_controls
 from causal.experiment import Experiment
 from causal.language import documents
-from causal.maps import POSITIONS, layer_map
+from causal.maps import layer_map
 from causal.observer import algorithm_piece
 from causal.patches import patches_piece
 from causal.plane_attribution import plane_logits
 from causal.published import PAIRS, published_piece
 from causal.questions import Questions
+from causal.requested import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
 from causal.skills import skills
 from causal.specificity import text_piece
 from causal.sweep import sweep
 from causal.table import TABLES, Piece
 from llm_probe.claims import Claim
-from llm_probe.domains import resolve
 from llm_probe.models import LoadedModel, check_layers, load, randomised
 from llm_probe.provenance import PACKAGES, commit, installed
 from llm_probe.store import weights_fingerprint
+from llm_probe.table import ALPHA
 from toy.cells import Cells
-from toy.errors import InputError
 
 CELL_VERSION = 3
-PUBLISHED_CLAIM = "mod-add 23"
 Tick = Callable[[int], Any]
 Asked = Mapping[str, Callable[[], Questions]]
 
@@ -60,11 +59,18 @@ class CausalResult:
     run: dict[str, Any]
 
     def __str__(self) -> str:
-        found = self.frames["causal_verdicts"].to_dict("records")
         lines = [
             f"{row['domain']}, layer {row['layer']}, {row['direction']}: {row['verdict']}\n    {row['sentence']}"
-            for row in found
+            for row in self.frames["causal_verdicts"].to_dict("records")
         ]
+        for _, rows in self.frames["causal_sweep"].groupby(["domain", "layer"], sort=False):
+            least = rows.loc[rows["accuracy"].idxmin()]
+            changing = f"{(rows['p_holm'] <= ALPHA).sum()} of {len(rows)} dimensions"
+            lines.append(
+                f"{least['domain']}, layer {least['layer']}: {changing} change the answers (Holm p <= {ALPHA}); "
+                f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to "
+                f"{least['accuracy']:.1%}"
+            )
         return "\n".join([*lines, f"\nagain  {self.run['command']}"]) if lines else "nothing was tested"
 
 
@@ -89,28 +95,6 @@ def run(config: CausalConfig, command: str = "") -> CausalResult:
         found = work.swept(bar) if config.sweep else work.tested(experiments_of(config, loaded, known), bar)
     record = _record(config, loaded, fingerprint, command, planned) | {"seconds": round(time.monotonic() - started, 1)}
     return CausalResult({name: _frame(found.of(kind), kind) for name, kind in TABLES.items()}, record)
-
-
-def plan(config: CausalConfig) -> str:
-    """What `run` would compute, in words; no weights are read.
-
-    Raises:
-        InputError: the model's configuration cannot be reached, or its probe run is not there.
-    """
-    from causal.plan import circles_plan, load_shape, nodes_of, sweep_plan
-
-    shape, tokenizer = load_shape(config.model, config.revision)
-    if config.sweep or config.dims or config.places:
-        claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
-        counted = [(claim, nodes_of(tokenizer, claim)) for claim in claims]
-        if config.sweep:
-            return sweep_plan(config, shape, counted, layers_of(config.sweep, shape.layers))
-        layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
-        return circles_plan(config, shape, [(*one, layer) for one in counted for layer in layers])
-    known = accepted(config.source, None)
-    claims = [(claim_of(name), places) for name, places in known.items() if name in (config.claims or known)]
-    planned = [(claim, nodes_of(tokenizer, claim), layer) for claim, places in claims for layer, _, _ in places]
-    return circles_plan(config, shape, planned)
 
 
 @dataclass(frozen=True)
@@ -210,83 +194,6 @@ def _power(config: CausalConfig) -> str:
     if config.underpowered:
         return power.words(config.prompts)
     return power.check(config.prompts)
-
-
-def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -> list[Experiment]:
-    """The experiments of a run: its dimensions, its places, or the planes that a probe run accepted.
-
-    Raises:
-        InputError: a claim none of whose planes was accepted, or a layer that the model lacks.
-    """
-    if config.dims:
-        places = [_dim(text) for text in config.dims]
-        check_layers(loaded, [layer for layer, _ in places])
-        return [
-            Experiment(loaded, config, claim_of(name), (layer, "resid_post", "last"), (), dim)
-            for name in config.claims or (PUBLISHED_CLAIM,)
-            for layer, dim in places
-        ]
-    if config.places:
-        places = [_place(text) for text in config.places]
-        check_layers(loaded, [layer for layer, _, _ in places])
-        return [
-            Experiment(loaded, config, claim, place, claim.tested_frequencies)
-            for claim in map(claim_of, config.claims or (PUBLISHED_CLAIM,))
-            for place in places
-        ]
-    if unknown := [name for name in config.claims if name not in known]:
-        raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(known)}")
-    return [
-        Experiment(loaded, config, claim_of(name), place, frequencies)
-        for name in config.claims or known
-        for place, frequencies in known[name].items()
-    ]
-
-
-def _place(text: str) -> Place:
-    layer, _, position = text.partition(":")
-    if not layer.isdigit() or position not in POSITIONS:
-        raise InputError(
-            f"--places {text!r} is not layer:position: write for example 1:offset ({', '.join(POSITIONS)})"
-        )
-    return int(layer), "resid_post", position
-
-
-def layers_of(words: Sequence[str], count: int) -> list[int]:
-    """Layer numbers, or all of `count`.
-
-    Raises:
-        InputError: neither.
-    """
-    if "all" in words:
-        return list(range(count))
-    if wrong := [word for word in words if not word.isdigit()]:
-        raise InputError(f"--sweep {wrong[0]!r} is no layer: give layer numbers, or all")
-    return [int(word) for word in words]
-
-
-def claim_of(name: str) -> Claim:
-    """`mod-add 7` or `days` as the claim about its sums.
-
-    Raises:
-        InputError: there is no such domain, or it has no questions.
-    """
-    word, _, number = name.partition(" ")
-    if number and not number.isdigit():
-        raise InputError(f"unknown claim {name!r}: write a domain and its modulus, as in 'mod-add 7'")
-    domain = resolve([word], [int(number)] if number else [7])[0]
-    if domain.name != name and domain.operands is not None:
-        raise InputError(f"claim {name!r} needs its modulus, as in '{word} 7'")
-    if not domain.questions:
-        raise InputError(f"{name} asks nothing: its items are only mentioned, choose a domain with questions")
-    return Claim(domain, "sum")
-
-
-def _dim(text: str) -> tuple[int, int]:
-    layer, _, dim = text.partition(":")
-    if not (layer.isdigit() and dim.isdigit()):
-        raise InputError(f"--dims {text!r} is not layer:dim: write for example 9:35")
-    return int(layer), int(dim)
 
 
 def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None:

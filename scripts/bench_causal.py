@@ -53,7 +53,7 @@ def bench(options: Options) -> str:
     import pandas as pd
 
     from causal.experiment import asked
-    from causal.run import claim_of
+    from causal.requested import claim_of
     from llm_probe.models import load
     from toy.files import write_atomic
 

@@ -27,7 +27,8 @@ def main() -> int:
     config = tyro.cli(CausalConfig, description=__doc__, prog="python scripts/run_causal.py")
     command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
     try:
-        from causal.run import plan, run
+        from causal.plan import plan
+        from causal.run import run
         from causal.write import write_results
 
         if config.dry_run:

@@ -12,7 +12,9 @@ from causal import run as runs
 from causal.concluded import evidence_of
 from causal.config import CausalConfig
 from causal.experiment import Experiment
-from causal.run import claim_of, run
+from causal.plan import plan
+from causal.requested import claim_of
+from causal.run import run
 from causal.table import TABLES, Piece
 from causal.verdicts import judge
 from causal.write import write_results
@@ -91,7 +93,9 @@ def test_everything_is_written_and_goes_on_from_its_cells(
 ) -> None:
     written = {path.stem for path in config.folder.glob("*.csv")}
     assert written == set(TABLES) - {"causal_sweep"}
-    assert {path.stem for path in (config.folder / "figures").iterdir()} == {"turning", "controls", "layer_positions"}
+    assert {path.stem for path in (config.folder / "figures").iterdir()} == {
+        "turning", "controls", "layer_positions", "attribution"
+    }  # fmt: skip
     assert json.loads((config.folder / "run.json").read_text())["weights_fingerprint"]
 
     def computed(*_: object) -> None:
@@ -135,8 +139,8 @@ def test_random_weights_have_nothing_to_lose(config: CausalConfig, tmp_path: Pat
 
 def test_the_plan_needs_no_weights(config: CausalConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("causal.run.load", None)
-    assert "128 dimensions × 60 prompts × 1 domains = 7,680 rows" in runs.plan(replace(config, sweep=("2",)))
-    assert "circles  1," in runs.plan(config)
+    assert "128 dimensions × 60 prompts × 1 domains = 7,680 rows" in plan(replace(config, sweep=("2",)))
+    assert "circles  1," in plan(config)
 
 
 def test_an_earlier_table_does_not_outlive_a_run(result: runs.CausalResult, tmp_path: Path) -> None:
