@@ -80,3 +80,23 @@ def geometry(batch: Batch, dtype: torch.dtype) -> tuple[Float[Tensor, "1 1 l l"]
     mask = torch.zeros(total, total, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
     depths = [length - 1 + len(node) for node in nodes[1:]]
     return mask[None, None], torch.tensor([[*range(length), *depths]])
+
+
+def side_by_side(
+    batch: Batch, first: int, edits: int, dtype: torch.dtype
+) -> tuple[Float[Tensor, "1 1 queries keys"], Int[Tensor, "1 queries"]]:
+    """Additive mask and positions of `edits` copies of the columns from `first` on, behind those before it, once.
+
+    Every copy sees the columns before `first` and of those behind it only its own: queries = edits (l - first),
+    keys = first + queries.
+    """
+    mask, positions = geometry(batch, dtype)
+    own = mask[0, 0, first:]
+    apart = torch.full((edits, len(own), edits, len(own)), torch.finfo(dtype).min, dtype=dtype)
+    copies = torch.arange(edits)
+    apart[copies, :, copies] = own[:, first:]
+    queries = edits * len(own)
+    behind = apart.view(queries, queries)
+    return torch.cat([own[:, :first].repeat(edits, 1), behind], dim=1)[None, None], positions[:, first:].repeat(
+        1, edits
+    )

@@ -7,9 +7,10 @@ changes neither the blocks before it nor the positions before it. So for prompts
     keep the edited block's output from the first edited column on                  (n, T, d), T = L + N - q
     keep the later blocks' keys and values of the q columns before it
 
-and for each edit, stacked over edits x prompts: only the later blocks, only T columns, the vocabulary head at the
-1 + N columns where an answer is decided. The N nodes ("1" of "12", `answers`) stand side by side behind the prompt;
-a mask lets each see the prompt, its own beginning and itself, and its rotary position is that of its depth. After the
+and for each edit: only the later blocks, only T columns, the vocabulary head at the 1 + N columns where an answer is
+decided. Edits of one prompt stand side by side behind its cached columns, (n, edits x T), and a mask keeps them apart:
+keys and values are there once a prompt and never copied. The N nodes ("1" of "12", `answers`) stand side by side in the
+same way; each sees the prompt, its own beginning and itself, and its rotary position is that of its depth. After the
 last block an edit of the last position reaches the root only: the nodes' predictions are those of the clean forward.
 
 Where this does not apply - sites inside a block, models with caches of another kind, code that is not transformers'
@@ -28,11 +29,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from causal.answers import Answers, Reading, Tokens
-from causal.batches import EVERYWHERE, Batch, batches, geometry
+from causal.batches import EVERYWHERE, Batch, batches, geometry, side_by_side
 from causal.later import behind
 from causal.questions import Questions
 from llm_probe.models import LoadedModel, evaluating
@@ -45,6 +46,8 @@ Edit = Callable[[Tensor, Tensor], Tensor]
 Edits = Edit | Mapping[Tokens, Edit]
 LOGIT_BYTES = 16 * 2**20
 """Largest (rows, nodes, vocabulary) tensor of one edited forward."""
+SIBLINGS = 48
+"""Largest number of edited columns beside each other: each costs attention to all of them, seen or not."""
 KEPT_BYTES = 2 * 2**30
 """Clean states that are kept between calls; beyond it they are computed again."""
 
@@ -198,33 +201,39 @@ class Engine:
             return
         n, nodes = len(clean.batch.rows), len(clean.batch.tree.nodes)
         vocabulary = self.loaded.model.config.get_text_config().vocab_size  # type: ignore[union-attr]
-        room = max(1, LOGIT_BYTES // (4 * vocabulary * nodes * n))
-        for start in range(0, len(edits), room):
-            some = edits[start : start + room]
-            states = torch.cat([_applied(edit, clean.states, clean.batch, clean.first, range(nodes)) for edit in some])
-            yield self._read_later(clean, states).split(n)
+        room = min(LOGIT_BYTES // (4 * vocabulary * nodes * n), SIBLINGS // clean.states.shape[1])
+        for start in range(0, len(edits), max(1, room)):
+            some = edits[start : start + max(1, room)]
+            states = [_applied(edit, clean.states, clean.batch, clean.first, range(nodes)) for edit in some]
+            yield self._read_later(clean, torch.stack(states, dim=1)).split(n)
 
-    def _read_later(self, clean: Clean, states: Float[Tensor, "rows columns d"]) -> Reading:
-        """Predictions at the nodes when the edited block puts out `states`."""
+    def _read_later(self, clean: Clean, states: Float[Tensor, "n edits columns d"]) -> Reading:
+        """Predictions at the nodes, edit after edit, when the edited block puts out `states`."""
         tree, nodes = clean.batch.tree, len(clean.batch.tree.nodes)
+        n, edits, columns, width = states.shape
         last = self.layer == len(self.loaded.layers) - 1
         if last and clean.batch.places is not None:
             # No attention follows: a column's prediction is its own state's.
+            rows = states.transpose(0, 1).reshape(edits * n, columns, width)
             if clean.batch.onward:
-                return tree.read(self._later(states[:, -nodes:], None, None, None, nodes))
-            root = tree.read(self._later(states[:, -nodes : states.shape[1] - nodes + 1], None, None, None, 1))
+                return tree.read(self._later(rows[:, -nodes:], None, None, None, nodes))
+            root = tree.read(self._later(rows[:, -nodes : columns - nodes + 1], None, None, None, 1))
             return clean.reading.with_root(root)
-        mask, positions = geometry(clean.batch, self.loaded.dtype)
-        rows, device = len(states), states.device
-        owner = torch.arange(rows, device=device) % len(clean.states)
-        mask = mask[:, :, clean.first :].to(device).expand(rows, -1, -1, -1)
-        positions = positions[:, clean.first :].to(device).expand(rows, -1)
-        return tree.read(self._later(states, _cache(clean, owner, self.layer), mask, positions, nodes))
+        mask, positions = side_by_side(clean.batch, clean.first, edits, self.loaded.dtype)
+        read = torch.arange(edits * columns, device=states.device).view(edits, columns)[:, -nodes:].flatten()
+        logits = self._later(
+            states.reshape(n, edits * columns, width),
+            _cache(clean),
+            mask.to(states.device).expand(n, -1, -1, -1),
+            positions.to(states.device).expand(n, -1),
+            read,
+        )
+        return tree.read(logits.view(n, edits, nodes, -1).transpose(0, 1).reshape(edits * n, nodes, -1))
 
     def _later(
-        self, states: Tensor, cache: Any, mask: Tensor | None, positions: Tensor | None, kept: int
+        self, states: Tensor, cache: Any, mask: Tensor | None, positions: Tensor | None, kept: int | Tensor
     ) -> Float[Tensor, "rows kept vocabulary"]:
-        """Logits of the last `kept` columns."""
+        """Logits of the last `kept` columns, or of these columns."""
         with behind(self.loaded, self.layer, states):
             return self.loaded.model(  # type: ignore[operator]
                 inputs_embeds=states,
@@ -265,7 +274,7 @@ class Engine:
                 plain = self._read_whole(few, nudge)
                 clean = self._clean(few)
                 states = _applied(nudge, clean.states, few, clean.first, range(len(few.tree.nodes)))
-                fast = self._read_later(clean, states)
+                fast = self._read_later(clean, states[:, None])
         except (AttributeError, IndexError, TypeError, ValueError, RuntimeError):
             # A forward that takes no mask of its own, or no states: nothing is wrong with the model itself.
             return False
@@ -294,12 +303,11 @@ def _applied(
     return edited
 
 
-def _cache(clean: Clean, owner: Int[Tensor, " rows"], layer: int) -> Any:
-    """A cache in which every row has the keys and values of its own prompt."""
+def _cache(clean: Clean) -> Any:
+    """The keys and values of the columns before the edit."""
     from transformers.cache_utils import DynamicCache
 
     cache = DynamicCache()
     for index, (keys, values) in enumerate(clean.cache):
-        mine = owner if index > layer else slice(None)
-        cache.update(keys[mine], values[mine], index)
+        cache.update(keys, values, index)
     return cache
