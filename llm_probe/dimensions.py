@@ -141,7 +141,7 @@ def heldout_r2(responses: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], l
         for extra in (columns, columns[:, :0])
     ]
     left, base = (error.square().sum(dim=0) for error in errors)
-    return 1 - left / base.clamp_min(1e-300)
+    return 1 - left / base.clamp_min(1e-30)
 
 
 def _frequency_basis(
@@ -152,7 +152,7 @@ def _frequency_basis(
 
 def _share(responses: Float[Tensor, "n r"], basis: Float[Tensor, "n c"]) -> Float[Tensor, " r"]:
     total = responses.square().sum(dim=0)
-    return (basis.to(responses).T @ responses).square().sum(dim=0) / total.clamp_min(1e-300)
+    return (basis.to(responses).T @ responses).square().sum(dim=0) / total.clamp_min(1e-30)
 
 
 def null_maxima(

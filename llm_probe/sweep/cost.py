@@ -1,0 +1,264 @@
+"""What a sweep of probes will take, before it runs: prompts, FLOPs, memory and time of every cell.
+
+    FLOPs     passes x tokens x 2 P,  P the parameters of the blocks (a multiply and an add each), and 2 d V more
+              where an answer is read; attention over a prompt's few tokens is below a hundredth of it
+    tokens    digits, words and marks of the very prompts, as tokenizers of this family split them
+    weights   parameters x bytes of the dtype, one copy: a second model is only kept where it fits easily
+    states    (discovery + confirmation prompts) x places x d x 4 bytes, in main memory, of the largest claim
+    time      FLOPs / speed, and the statistics: one place of noise of the model's width through the same analysis,
+              timed here on one core, times the places
+
+The speed is measured here by a matrix product, or given for the machine that will do it. Sizes of models that are not
+in the cache are known for the Qwen3 series only (config.json of their hub repositories).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llm_probe.claims import Claim, Labels
+from llm_probe.companions import families
+from llm_probe.config import ProbeConfig
+from llm_probe.prompts import PARTS, Prompt, published_grid, question_set
+from llm_probe.sweep.folder import VERSION
+from llm_probe.sweep.grid import Cell, Kind
+from llm_probe.sweep.status import in_time
+from toy.cells import Cells
+from toy.errors import InputError
+
+PIECES = re.compile(r"\d|[^\W\d]+|[^\w\s]")
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+QWEN3 = {
+    "Qwen/Qwen3-0.6B": (1024, 3072, 28, 16, True),
+    "Qwen/Qwen3-1.7B": (2048, 6144, 28, 16, True),
+    "Qwen/Qwen3-4B": (2560, 9728, 36, 32, True),
+    "Qwen/Qwen3-8B": (4096, 12288, 36, 32, False),
+    "Qwen/Qwen3-14B": (5120, 17408, 40, 40, False),
+    "Qwen/Qwen3-32B": (5120, 25600, 64, 64, False),
+}
+"""d_model, width of the MLP, blocks, heads, whether the embedding is also the vocabulary head; all have 8
+key-value heads of 128 and 151,936 tokens."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model in numbers."""
+
+    blocks: int
+    """Parameters of the blocks."""
+    vocabulary: int
+    """Parameters of the embedding, and of the vocabulary head if that is another."""
+    head: int
+    """d_model x tokens."""
+    layers: int
+    d_model: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the prompts of a cell are."""
+
+    prompts: int
+    """Read once for states or answers, over all kinds of weights."""
+    tokens: int
+    """The same in tokens."""
+    answer_tokens: int
+    """Those of them whose next token is asked for."""
+    most_kept: int
+    """Discovery and confirmation prompts of the largest claim."""
+    places: int
+    """Claims x layers x sites x positions x kinds of weights that are analysed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cell takes."""
+
+    prompts: int
+    flops: float
+    weights: float
+    """Bytes."""
+    states: float
+    """Bytes."""
+    seconds: float
+
+    @staticmethod
+    def of(config: ProbeConfig, tflops: float) -> Cost:
+        """Of one cell, on a machine of that speed.
+
+        Raises:
+            InputError: the model's size or a domain is not known.
+        """
+        from llm_probe.run import claims_for, domains_of
+
+        size, claims = size_of(config.model, config.revision), claims_for(config, domains_of(config))
+        done = work_of(config, claims, size.layers)
+        flops = 2.0 * size.blocks * done.tokens + 2.0 * size.head * done.answer_tokens
+        places = done.places // len(claims)
+        timed = [_of_its_sort(claim, claims) for claim in claims]
+        seconds = sum(statistics_seconds(claim, config.prompts, size.d_model, config.renamings) for claim in timed)
+        return Cost(
+            done.prompts,
+            flops,
+            float(BYTES[config.dtype] * (size.blocks + size.vocabulary)),
+            4.0 * done.most_kept * (places // passes(config)) * size.d_model,
+            flops / (tflops * 1e12) + seconds * places,
+        )
+
+
+def preview(kind: Kind, cells: Sequence[Cell], folder: Path, most: int, tflops: float | None) -> str:
+    """The plan in words: a line a model, and the sum of what is missing."""
+    kept = Cells(folder if folder.is_dir() else None, VERSION)
+    missing = [cell for cell in cells if not ((path := kept.path(cell.key)) and path.exists())]
+    counted = f"{len(cells)} cells, {len(cells) - len(missing)} done, {len(missing)} to do"
+    if kind.config is not ProbeConfig or not missing:
+        return f"{counted}\n" + "\n".join(f"  {cell.name}" for cell in missing)
+    speed = tflops or measured_tflops(missing[0].config.device, missing[0].config.dtype)
+    lines = ["model                              cells  tasks    prompts    FLOPs   weights    states       time"]
+    total = 0.0
+    for weights, group in groupby(missing, lambda cell: tuple(getattr(cell.config, name) for name in kind.loads)):
+        own = list(group)
+        costs = [Cost.of(cell.config, speed) for cell in own]
+        seconds = sum(cost.seconds for cost in costs)
+        total += seconds
+        name = " ".join(str(part) for part in weights if part is not None)
+        lines.append(
+            f"{name:<34} {len(own):5}  {-(-len(own) // most):5}  {sum(cost.prompts for cost in costs):9,}  "
+            f"{sum(cost.flops for cost in costs):7.1e}  {max(cost.weights for cost in costs) / 1e9:5.1f} GB  "
+            f"{max(cost.states for cost in costs) / 1e9:5.1f} GB  {in_time(seconds):>9}"
+        )
+    where = "given" if tflops else "measured here"
+    lines.append(f"{counted}: about {in_time(total)} of work, one after the other, at {speed:.3g} TFLOP/s ({where})")
+    return "\n".join(lines)
+
+
+def passes(config: ProbeConfig) -> int:
+    """Kinds of weights that read every prompt: trained, random, random blocks."""
+    return 1 + config.random_control + (config.random_control and config.blocks_control)
+
+
+def work_of(config: ProbeConfig, claims: Sequence[Claim], layers: int) -> Work:
+    """What a run reads: claims under each kind of weights, companions under two of them, questions once."""
+    read: list[Prompt] = []
+    parts = {
+        claim.name: [*_part(claim, config, "discovery"), *_part(claim, config, "confirmation")] for claim in claims
+    }
+    for claim in claims:
+        grid = published_grid(claim.domain) if claim.quantity == "sum" and claim.domain.has_grid else []
+        read += (parts[claim.name] + grid) * passes(config)
+    for family in families(claims):
+        others = (*family.companions, family.plain)
+        beside = [prompt for claim in others for prompt in _part(claim, config, "discovery")]
+        read += beside * min(2, passes(config))
+    asked: list[Prompt] = []
+    answers = 0
+    for domain in {claim.domain.name: claim.domain for claim in claims if claim.quantity == "sum"}.values():
+        if config.behaviour and domain.questions:
+            own = [one for part in PARTS for one in question_set(domain, part, config.behaviour_prompts, config.seed)]
+            own += published_grid(domain)[: config.behaviour_prompts] if domain.has_grid else []
+            asked += own
+            answers += len(own) * domain.period
+    positions = sum(len(config.position or claim.default_positions) for claim in claims)
+    tokens = sum(len(PIECES.findall(prompt.text)) for prompt in (*read, *asked)) + answers
+    depth = len(config.layers) or layers
+    return Work(
+        len(read) + len(asked),
+        tokens,
+        len(asked) + answers,
+        max(map(len, parts.values())),
+        positions * depth * len(config.site) * passes(config),
+    )
+
+
+def size_of(name: str, revision: str | None = None) -> Size:
+    """A model's size from its configuration, without its weights.
+
+    Raises:
+        InputError: it is not in the cache, not within reach and not of the Qwen3 series.
+    """
+    from transformers import AutoConfig, AutoModel, Qwen3Config
+
+    from llm_probe.hub import explained, is_toy, source
+    from llm_probe.models import REFERENCE_FOLDER
+
+    config: Any
+    if is_toy(name):
+        raise InputError(f"{name} is a toy: its cells take seconds, and no plan of them is made")
+    if name in QWEN3:
+        width, mlp, blocks, heads, tied = QWEN3[name]
+        config = Qwen3Config(
+            vocab_size=151936, hidden_size=width, intermediate_size=mlp, num_hidden_layers=blocks,
+            num_attention_heads=heads, num_key_value_heads=8, head_dim=128, tie_word_embeddings=tied,
+        )  # fmt: skip
+    else:
+        with explained(name, revision):
+            config = AutoConfig.from_pretrained(source(name, REFERENCE_FOLDER), revision=revision)
+    text = config.get_text_config()
+    with torch.device("meta"):
+        every = sum(weight.numel() for weight in AutoModel.from_config(config).parameters())
+    head = text.vocab_size * text.hidden_size
+    tied = getattr(config, "tie_word_embeddings", True)
+    return Size(every - head, head if tied else 2 * head, head, text.num_hidden_layers, text.hidden_size)
+
+
+@cache
+def measured_tflops(device: str, dtype: str) -> float:
+    """10¹² operations a second of this machine in a matrix product of the size of a block's."""
+    from toy.device import chosen_device
+
+    place, kind = chosen_device(device), getattr(torch, dtype)
+    first, second = (torch.ones(1024, 2048, device=place, dtype=kind) for _ in range(2))
+    _ = float((first @ second.T).sum())
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        _ = float((first @ second.T)[0, 0])
+        seconds.append(time.perf_counter() - started)
+    # The fastest: what the machine does for others meanwhile is not its speed.
+    return 2 * 1024 * 1024 * 2048 / min(seconds) / 1e12
+
+
+_TIMED: dict[tuple[str, int, int, int], float] = {}
+
+
+def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int) -> float:
+    """Core seconds of the statistics of a claim at one place: noise through the very analysis, timed once."""
+    from llm_probe import nulls
+    from llm_probe.analysis import analyse
+    from llm_probe.states import States
+
+    key = (claim.name, prompts, d_model, renamings)
+    if key not in _TIMED:
+        parts = [claim.prompts("discovery", prompts, 0), claim.prompts("confirmation", prompts // 2, 0)]
+        labels, new = (Labels.of(claim, part) for part in parts)
+        renamed = nulls.rename(claim, labels, [0] * claim.period, renamings, 0)
+        generator = torch.Generator().manual_seed(0)
+        noise = [torch.randn(len(part), 1, d_model, generator=generator) for part in parts]
+        means = torch.randn(1, claim.period, d_model, generator=generator)
+        states = States(((0, "resid_post", claim.default_positions[0]),), noise[0], noise[1], means)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        started = time.process_time()
+        analyse(claim, "random", states, labels, new, renamed, 0)
+        _TIMED[key] = time.process_time() - started
+        torch.set_num_threads(threads)
+    return _TIMED[key]
+
+
+def _of_its_sort(claim: Claim, claims: Sequence[Claim]) -> Claim:
+    """The claim that is timed in its place: of its sort, the one of middling period."""
+    sort = [one for one in claims if (one.is_arithmetic, one.quantity) == (claim.is_arithmetic, claim.quantity)]
+    return sorted(sort, key=lambda one: one.period)[len(sort) // 2]
+
+
+def _part(claim: Claim, config: ProbeConfig, part: Any) -> list[Prompt]:
+    return claim.prompts(part, config.prompts if part == "discovery" else config.prompts // 2, config.seed)

@@ -1,0 +1,237 @@
+"""What to sweep: a kind of job, the fields that stay as they are, and axes; a cell is one combination.
+
+    kind: probe
+    fields: {prompts: 500, domains: [days, months]}
+    axes:
+      model: [reference, Qwen/Qwen3-0.6B]
+      layers: [[0, 1], 2]                  # a value of a field that takes several may be a list
+      run:                                 # a mapping sets several fields together; its axis only needs a name
+        - {dtype: float32, seed: 0}
+        - {dtype: bfloat16, seed: 1}
+
+On the command line the same axis is `layers=0+1,2`. Fields and their types are those of the kind's configuration,
+the one behind the script that does a single job.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from toy.cells import key_of
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A job that can be swept."""
+
+    config: type
+    """Its frozen configuration, every field with a default; `out` is the sweep's."""
+    script: str
+    """What does one job alone."""
+    compute: Callable[[Any, Path], None]
+    """(configuration, folder): write the tables of a cell, <table>.csv, into the folder."""
+    tables: Callable[[], Mapping[str, type]]
+    """Name to row dataclass, of the tables that are merged."""
+    loads: tuple[str, ...] = ("model", "revision", "dtype")
+    """Fields that say which weights are loaded: cells that agree in them stand together."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination."""
+
+    kind: str
+    config: Any
+    values: dict[str, Any]
+    """Swept field to this cell's value."""
+
+    @cached_property
+    def key(self) -> str:
+        """The name of its file and folder: the whole configuration, whichever axes led to it."""
+        return key_of({"kind": self.kind, "config": {**asdict(self.config), "out": None}})
+
+    @property
+    def name(self) -> str:
+        """model=reference layers=0+1"""
+        return " ".join(f"{axis}={in_words(value)}" for axis, value in self.values.items()) or "one configuration"
+
+    def words(self, kind: Kind, folder: Path) -> list[str]:
+        """The command that does this cell alone."""
+        return ["python", kind.script, *_options(self.config), "--out", str(folder)]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a YAML file or the command line asks for."""
+
+    kind: str = "probe"
+    fixed: dict[str, Any] = field(default_factory=dict)
+    axes: dict[str, Any] = field(default_factory=dict)
+
+    def cells(self, kind: Kind, most: int) -> list[Cell]:
+        """All combinations, the last axis fastest, those of the same weights together.
+
+        Raises:
+            InputError: an unknown field, a value that does not fit it or stands there twice, no or too many cells.
+        """
+        for name, values in self.axes.items():
+            if not isinstance(values, list) or not values:
+                raise InputError(f"axis {name} has no list of values: the grid multiplies to nothing, give one or more")
+        if (count := math.prod(map(len, self.axes.values()))) > most:
+            raise InputError(
+                f"the grid has {count:,} cells, more than {most:,}: give fewer values or --max-cells {count}"
+            )
+        base = replace(kind.config(), **_parsed(kind.config, self.fixed))
+        axes = [[_parsed(kind.config, _setting(name, value)) for value in values] for name, values in self.axes.items()]
+        if mixed := [name for name, values in zip(self.axes, axes, strict=True) if len(set(map(tuple, values))) > 1]:
+            raise InputError(
+                f"the values of axis {mixed[0]} set different fields: give each the same ones, in one order"
+            )
+        named = [name for values in axes for name in values[0]]
+        if twice := [name for name in named if name in self.fixed or named.count(name) > 1]:
+            raise InputError(f"{twice[0]} is set twice: give it as a field or in one axis")
+        cells = []
+        for settings in itertools.product(*axes):
+            values = {name: value for setting in settings for name, value in setting.items()}
+            cells.append(Cell(self.kind, replace(base, **values), values))
+        keys = [cell.key for cell in cells]
+        if len(set(keys)) < len(keys):
+            again = next(cell for index, cell in enumerate(cells) if cell.key in keys[:index])
+            raise InputError(f"the grid has the cell {again.name} twice: give each value once")
+        order = {weights: place for place, weights in reversed(list(enumerate(_weights(kind, cell) for cell in cells)))}
+        return sorted(cells, key=lambda cell: order[_weights(kind, cell)])
+
+    def changed(self, kind: str | None, axes: Sequence[str]) -> Grid:
+        """This grid with another kind, and with axes from words such as `seed=0,1`, which replace those of their name.
+
+        Raises:
+            InputError: a word of another form.
+        """
+        found = dict(self.axes)
+        for word in axes:
+            name, equals, values = word.partition("=")
+            if not equals or not name.strip():
+                raise InputError(f"--set {word!r} is no axis: write a field and its values, such as seed=0,1")
+            listed = [value.split("+") for value in values.split(",")] if values.strip() else []
+            found[name.strip().replace("-", "_")] = [value[0] if len(value) == 1 else value for value in listed]
+        return Grid(kind or self.kind, self.fixed, found)
+
+
+def read_grid(path: Path) -> Grid:
+    """A YAML file with any of `kind`, `fields` and `axes`.
+
+    Raises:
+        InputError: the file is not there or no such mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read the grid {path}: {error}".replace("\n", " ")) from error
+    allowed = {"kind": str, "fields": dict, "axes": dict}
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no grid: give a mapping with {', '.join(allowed)}")
+    for name, value in content.items():
+        if name not in allowed or not isinstance(value, allowed[name]):
+            wanted = ", ".join(f"{one} ({kind.__name__})" for one, kind in allowed.items())
+            raise InputError(f"{path} sets {name} to {value!r}: a grid has {wanted}")
+    return Grid(content.get("kind", "probe"), content.get("fields", {}), content.get("axes", {}))
+
+
+def kind_of(kinds: Mapping[str, Kind], name: str) -> Kind:
+    """Raises InputError if there is no such kind."""
+    if name not in kinds:
+        raise InputError(f"unknown kind {name!r}: choose from {', '.join(kinds)}")
+    return kinds[name]
+
+
+def from_content(kind: Kind, name: str, content: Mapping[str, Any]) -> Cell:
+    """A cell from what `content_of` made of it."""
+    hints = get_type_hints(kind.config)
+    config = kind.config(**{one: _from_json(hints[one], value) for one, value in content["config"].items()})
+    return Cell(name, config, {one: getattr(config, one) for one in content["swept"]})
+
+
+def content_of(cell: Cell) -> dict[str, Any]:
+    """A cell as JSON takes it."""
+    values = {name: value for name, value in vars(cell.config).items() if name != "out"}
+    return {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": _plain(values)}
+
+
+def in_words(value: object) -> str:
+    """A value as the command line has it."""
+    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _setting(axis: str, value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {axis: value}
+
+
+def _weights(kind: Kind, cell: Cell) -> tuple[Any, ...]:
+    return tuple(getattr(cell.config, name, None) for name in kind.loads)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    def plain(value: object) -> Any:
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return {name: plain(value) for name, value in values.items()}
+
+
+def _from_json(hint: Any, value: Any) -> Any:
+    """What `_plain` made of a value, back: JSON has neither tuples nor paths."""
+    if isinstance(value, list):
+        return tuple(_from_json(get_args(hint)[0], one) for one in value)
+    return Path(value) if isinstance(value, str) and Path in (hint, *get_args(hint)) else value
+
+
+def _parsed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Field to value, each of the field's type."""
+    hints = {one.name: get_type_hints(config)[one.name] for one in fields(config) if one.name != "out"}
+    for name in given:
+        if name not in hints:
+            raise InputError(f"the grid names {name!r}, which is no field of it: choose from {', '.join(hints)}")
+    return {name: _value(hints[name], name, _words(value)) for name, value in given.items()}
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+@cache
+def _value(hint: Any, name: str, words: tuple[str, ...]) -> Any:
+    import tyro
+
+    try:
+        return tyro.cli(hint, args=list(words), console_outputs=False)
+    except SystemExit as error:
+        choices = ", ".join(map(str, get_args(hint)))
+        kind = f"one of {choices}" if get_origin(hint) and choices else getattr(hint, "__name__", str(hint))
+        raise InputError(f"the grid sets {name} to {' '.join(words)!r}: give {kind}") from error
+
+
+def _options(config: Any) -> list[str]:
+    """The words of the command line that make this configuration."""
+    hints, words = get_type_hints(type(config), include_extras=True), []
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if one.name == "out" or value == one.default:
+            continue
+        # A field may have another name on the command line (tyro.conf.arg).
+        names = [mark.name for mark in getattr(hints[one.name], "__metadata__", ()) if getattr(mark, "name", None)]
+        flag = (names or [one.name])[0].replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", *_words(value)]
+    return words

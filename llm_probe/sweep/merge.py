@@ -1,0 +1,209 @@
+"""The tables of all finished cells as one table each: CSV for people, Parquet for large sweeps.
+
+A row is the cell's key, what was swept, and the row as the job wrote it; rows stand in the order of the plan, whoever
+computed them and when, so a sweep that was killed and resubmitted merges to the same bytes. Cells stream through: what
+is in memory is one batch of rows. `gaps.csv` names the cells that are not there and why.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+
+from llm_probe.sweep.folder import Sweep
+from llm_probe.sweep.grid import Cell, in_words
+from toy.errors import InputError
+from toy.files import replace_with
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH = 1 << 17
+"""Rows that are written together."""
+LOG_LINES = 5
+GAP_COLUMNS = ("cell", "name", "state", "reason", "command")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge wrote."""
+
+    folder: Path
+    cells: int
+    rows: dict[str, int]
+    """Table to number of rows."""
+    gaps: tuple[dict[str, str], ...]
+    """The cells that are missing, by `GAP_COLUMNS`."""
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
+        lines = [f"merged {self.cells} of {self.cells + len(self.gaps)} cells into {self.folder}: {counts} rows"]
+        return "\n".join([*lines, *(f"missing ({gap['state']}) {gap['name']}  {gap['reason']}" for gap in self.gaps)])
+
+
+def merge(sweep: Sweep) -> Merged:
+    """Write every table of the finished cells, and the gaps, into `merged`.
+
+    Raises:
+        InputError: a cell's table has other columns than this version writes, or one name stands for two models.
+    """
+    states, folder = sweep.states(), sweep.folder / "merged"
+    done = [(cell, sweep.record(cell) or {}) for cell in sweep.cells if states[cell.key] == "done"]
+    _check_models(sweep, done)
+    rows = {}
+    for name, kind in sweep.kind.tables().items():
+        found = [(cell, sweep.run_folder(cell) / f"{name}.csv") for cell, record in done if name in record["tables"]]
+        if found:
+            rows[name] = _write(folder / name, kind, found, sweep)
+    gaps = tuple(_gap(sweep, cell, states[cell.key]) for cell in sweep.cells if states[cell.key] != "done")
+    _write_gaps(folder / "gaps.csv", gaps)
+    return Merged(folder, len(done), rows, gaps)
+
+
+def schema_of(kind: type) -> pa.Schema:
+    """The columns of a row dataclass."""
+    import pyarrow as pa
+
+    hints = get_type_hints(kind)
+    return pa.schema([(one.name, _arrow(hints[one.name])) for one in fields(kind)])
+
+
+def log_end(path: Path, lines: int = LOG_LINES) -> list[str]:
+    """The last lines of a log; none if there is no log."""
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
+
+
+def _write(stem: Path, kind: type, found: Sequence[tuple[Cell, Path]], sweep: Sweep) -> int:
+    """One table in both formats; how many rows."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+    from pyarrow import parquet
+
+    own, swept = schema_of(kind), _swept(sweep, kind)
+    schema = pa.schema([("cell", pa.string()), *((name, values.type) for name, values in swept.items()), *own])
+    place = {cell.key: index for index, cell in enumerate(sweep.cells)}
+    written = 0
+
+    def tables() -> Iterator[pa.Table]:
+        for cell, path in found:
+            table = _read(path, own, cell)
+            first = [pa.repeat(pa.scalar(cell.key), len(table))]
+            first += [pa.repeat(values[place[cell.key]], len(table)) for values in swept.values()]
+            yield pa.Table.from_arrays([*first, *table.columns], schema=schema)
+
+    def write(csv_path: Path, parquet_path: Path) -> None:
+        nonlocal written
+        options = arrow_csv.WriteOptions(quoting_style="needed")
+        with (
+            arrow_csv.CSVWriter(csv_path, schema, write_options=options) as text,
+            parquet.ParquetWriter(parquet_path, schema) as columns,
+        ):
+            for batch in _batches(tables()):
+                text.write_table(batch)
+                columns.write_table(batch)
+                written += len(batch)
+
+    replace_with(
+        stem.with_suffix(".csv"),
+        lambda one: replace_with(stem.with_suffix(".parquet"), lambda other: write(one, other)),
+    )
+    return written
+
+
+def _batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    kept: list[pa.Table] = []
+    for table in tables:
+        kept.append(table)
+        if sum(map(len, kept)) >= BATCH:
+            yield pa.concat_tables(kept).combine_chunks()
+            kept = []
+    if kept:
+        yield pa.concat_tables(kept).combine_chunks()
+
+
+def _read(path: Path, schema: pa.Schema, cell: Cell) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    convert = arrow_csv.ConvertOptions(column_types=schema, null_values=[""], strings_can_be_null=True)
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(use_threads=False),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=convert,
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as this version's {path.stem}: {error}; {_again(cell, path)}"
+        ) from error
+    if table.column_names != schema.names:
+        other = sorted(set(table.column_names) ^ set(schema.names)) or ["their order"]
+        raise InputError(
+            f"{path} has other columns than this version writes ({', '.join(other)}): {_again(cell, path)}"
+        )
+    return table
+
+
+def _again(cell: Cell, path: Path) -> str:
+    record = path.parents[2] / "cells"
+    return f"remove {path.parent} and the file of {cell.key} in {record}, and run the sweep again"
+
+
+def _swept(sweep: Sweep, kind: type) -> dict[str, pa.Array]:
+    """Column to values over all cells: what was swept, and the model."""
+    import pyarrow as pa
+
+    names = dict.fromkeys(name for cell in sweep.cells for name in ("model", *cell.values))
+    own = {one.name for one in fields(kind)} | {"cell"}
+    found = {}
+    for name in names:
+        values = [getattr(cell.config, name, None) for cell in sweep.cells]
+        if all(value is None for value in values):
+            continue
+        if any(not isinstance(value, (bool, int, float, type(None))) for value in values):
+            values = [None if value is None else in_words(value) for value in values]
+        found[f"swept_{name}" if name in own else name] = pa.array(values)
+    return found
+
+
+def _check_models(sweep: Sweep, done: Sequence[tuple[Cell, dict[str, Any]]]) -> None:
+    seen: dict[tuple[Any, ...], tuple[str, Cell]] = {}
+    for cell, record in done:
+        if not (fingerprint := record["run"].get("weights_fingerprint")):
+            continue
+        weights = tuple(getattr(cell.config, name, None) for name in sweep.kind.loads)
+        first, other = seen.setdefault(weights, (fingerprint, cell))
+        if first != fingerprint:
+            name = " ".join(str(part) for part in weights if part is not None)
+            raise InputError(
+                f"two different models are called {name}: the weights of cell {other.key} ({other.name}) are not those "
+                f"of {cell.key} ({cell.name}); remove the older one's file in {sweep.folder / 'cells'} and run again"
+            )
+
+
+def _gap(sweep: Sweep, cell: Cell, state: str) -> dict[str, str]:
+    import shlex
+
+    command = shlex.join(cell.words(sweep.kind, sweep.run_folder(cell)))
+    reason = sweep.failure(cell) or ""
+    return dict(zip(GAP_COLUMNS, (cell.key, cell.name, state, reason, command), strict=True))
+
+
+def _write_gaps(path: Path, gaps: Sequence[Mapping[str, str]]) -> None:
+    import pandas as pd
+
+    replace_with(path, lambda one: pd.DataFrame(list(gaps), columns=list(GAP_COLUMNS)).to_csv(one, index=False))
+
+
+def _arrow(hint: Any) -> pa.DataType:
+    import pyarrow as pa
+
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(one for one in get_args(hint) if one is not type(None))
+    return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}.get(hint, pa.string())

@@ -1,0 +1,40 @@
+"""Find circles in sparse features: latents and groups of them, beside planes, PCA and random weights.
+
+python scripts/probe_sae.py work/sae/reference --random work/sae/reference-random
+python scripts/probe_sae.py qwen-scope-3-1.7b-base-w32k-l50/layer13 --model Qwen/Qwen3-1.7B-Base --domains days months
+
+Train the autoencoders with scripts/train_sae.py. An interrupted run goes on where it was.
+"""
+
+import _root
+
+import shlex
+import sys
+
+import tyro
+
+from sae.request import FeatureProbe
+from toy.errors import InputError
+
+
+def main() -> int:
+    request = tyro.cli(FeatureProbe, description=__doc__, prog="python scripts/probe_sae.py")
+    command = shlex.join(["python", "scripts/probe_sae.py", *sys.argv[1:]])
+    try:
+        from sae.probe import run, write_results
+
+        result = run(request, command)
+        write_results(result, request.out)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; finished cells are in {request.out / 'cells'}: the same command goes on", file=sys.stderr)
+        return 130
+    print(result)
+    print(f"\ntables, figures and the section of the page  {request.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Train sparse autoencoders on the blocks of a model: SAELens folders and what each is worth, in work/sae/<model>.
+
+python scripts/train_sae.py                                                  every layer of the reference model
+python scripts/train_sae.py --layers 1 2 --seeds 0 1 2                       three each, from one pass
+python scripts/train_sae.py --layers 1 2 --seeds 0 1 2 --weights random      the baseline: an untrained model
+python scripts/train_sae.py --model Qwen/Qwen3-0.6B --layers 9 14 --width 16384 --k 64 --tokens 100000000 \\
+    --dataset HuggingFaceFW/fineweb-edu
+
+An interrupted run goes on where it was; SAEs that are there are not trained again.
+"""
+
+import _root
+
+import shlex
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from sae.config import SaeConfig
+from toy.errors import InputError
+
+COLUMNS = (
+    "l0", "fvu", "fvu_text", "fvu_task", "ce_recovered", "ce_recovered_text", "ce_recovered_task", "dead_share",
+    "dense_share",
+)  # fmt: skip
+
+
+def main() -> int:
+    config = tyro.cli(SaeConfig, description=__doc__, prog="python scripts/train_sae.py")
+    command = shlex.join(["python", "scripts/train_sae.py", *sys.argv[1:]])
+    try:
+        from sae.train import train
+
+        records = train(config, command, progress(config.batch))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; {config.folder} keeps the last minute's checkpoints: the same command goes on", file=sys.stderr
+        )
+        return 130
+    print(table(records))
+    print(f"\nSAEs  {config.folder}")
+    return 0
+
+
+def progress(batch: int) -> Callable[[int, int], None]:
+    """A bar of states with states per second, as far as the slowest SAE has come."""
+    from tqdm import tqdm
+
+    bars: list[tqdm] = []
+
+    def show(done: int, steps: int) -> None:
+        if not bars:  # what an interrupted run had done is no part of this one's speed
+            bars.append(tqdm(total=steps * batch, initial=(done - 1) * batch, unit=" tokens", unit_scale=True))
+        bars[0].update(batch)
+        if done == steps:
+            bars[0].close()
+
+    return show
+
+
+def table(records: list[dict]) -> str:
+    """One line an SAE."""
+    import pandas as pd
+
+    rows = [
+        {"layer": record["layer"], "site": record["site"], "seed": record["seed"]}
+        | {name: record["measures"].get(name) for name in COLUMNS}
+        for record in records
+    ]
+    return pd.DataFrame(rows).astype(dict.fromkeys(COLUMNS, float)).to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

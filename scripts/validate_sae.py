@@ -1,0 +1,64 @@
+"""Do groups of latents find circles that are known to be there? Planted ones, and the key planes of grokked toys.
+
+python scripts/validate_sae.py                                                  48 circles planted in 64 dimensions
+python scripts/validate_sae.py --toy work/toy/fast/seed0 --saes work/sae/toy    SAEs that were trained on this toy
+
+Each known plane's best group goes to planted.csv or toy.csv.
+"""
+
+import _root
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import tyro
+
+from sae.config import SaeConfig
+from toy.errors import InputError
+from toy.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is validated on."""
+
+    toy: Path | None = None
+    """Run directory of a grokked toy; none given: planted circles."""
+    saes: tuple[str, ...] = ()
+    """SAEs that were trained on the toy (train_sae.py --model <toy>)."""
+    circles: int = 48
+    """Planted circles, in 64 dimensions."""
+    sae: SaeConfig = field(default_factory=SaeConfig)
+    """Settings of the SAE that is trained on planted circles."""
+    seed: int = 0
+    """Of the planted circles, the SAE and the states."""
+    out: Path = Path("results/sae_validation")
+    """Folder of the table."""
+
+
+def main() -> int:
+    asked = tyro.cli(Validation, description=__doc__, prog="python scripts/validate_sae.py")
+    try:
+        import pandas as pd
+
+        from sae.validate import on_planted, on_toy
+
+        if asked.toy:
+            found, name = on_toy(asked.toy, asked.saes), "toy"
+        else:
+            found, name = on_planted(asked.circles, asked.sae, asked.seed), "planted"
+        frame = pd.DataFrame([{"sae": sae, **asdict(row)} for sae, rows in found.items() for row in rows])
+        write_atomic(asked.out / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(frame.to_string(index=False, float_format="%.3f"))
+    print(f"\nsmallest {frame.agreement.min():.3f}, mean {frame.agreement.mean():.3f} of {len(frame)} planes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
