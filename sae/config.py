@@ -14,8 +14,9 @@ from toy.errors import InputError
 
 Architecture = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "standard"]
 
-TOKENS_PER_LATENT = 500
-"""Fewer states a latent than this leave it untrained."""
+TOKENS_PER_LATENT = 200
+"""Fewer states a latent than this leave it untrained: with 1,024 latents on the reference model's second block, 50,
+100, 200, 500 and 1,000 of them leave 14, 10, 8, 7 and 6 % of the variance unexplained and 5, 2, 0.4, 0.1, 0 % dead."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ The object interface of matplotlib only, so that nothing depends on a display.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from sae.ladder import RUNGS
 from toy.files import replace_with
 
 Frames = Mapping[str, pd.DataFrame]
-PER_ROW = 3
+PER_ROW, PAIRS = 3, 2
 NAMES = {"pca_direction": "PCA direction", "pca_plane": "PCA plane", "latents": "all latents"}
 
 
@@ -61,32 +61,38 @@ def ladder(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def all_figures(frames: Frames) -> dict[str, Figure]:
-    """Every picture that the tables allow, by name."""
-    claims = list(_claims(frames["sae_ladder"]))
-    points = frames["sae_points"]
+    """Every picture that the tables allow, by name; circles and activations where a trained unit is circular."""
+    claims, points = list(_claims(frames["sae_ladder"])), frames["sae_points"]
+    table = at(frames["sae_table"], weights="trained")
+    there = list(_claims(table.loc[table["circular"].astype(bool)]))
     found: dict[str, Figure] = {}
-    if not claims:
-        return found
-    rows = -(-len(claims) // PER_ROW)
     with rc_context({"font.size": SIZE}):
-        found["ladder"] = Figure((3.4 * PER_ROW, 2.3 * rows), layout="constrained")
-        found["activations"] = Figure((3.2 * PER_ROW, 1.9 * rows), layout="constrained")
-        for name, draw, source in (
-            ("ladder", ladder, frames["sae_ladder"]),
-            ("activations", activations, at(points, unit="latent")),
-        ):
-            grid = found[name].subplots(rows, PER_ROW, squeeze=False).ravel().tolist()
-            for axes, claim in zip(grid, claims, strict=False):
-                draw(axes, at(source, **claim))
-                axes.set_title(_title(claim), fontsize=SIZE, loc="left", color=INK, parse_math=False)
-            for axes in grid[len(claims) :]:
-                axes.set_visible(False)
-        found["circles"] = Figure((5.6, 3 * len(claims)), layout="constrained")
-        parts = found["circles"].subfigures(len(claims), 1, squeeze=False).ravel().tolist()
-        for part, claim in zip(parts, claims, strict=True):
-            circles(part.subplots(1, 2).tolist(), at(points, unit="group", **claim))
-            part.suptitle(_title(claim), fontsize=SIZE + 1, parse_math=False)
+        if claims:
+            found["ladder"] = _frames(claims, ladder, frames["sae_ladder"], 2.3)
+        if there:
+            found["activations"] = _frames(there, activations, at(points, unit="latent"), 1.9)
+            rows = -(-len(there) // PAIRS)
+            found["circles"] = Figure((5.2 * PAIRS, 3 * rows), layout="constrained")
+            parts = found["circles"].subfigures(rows, PAIRS, squeeze=False).ravel().tolist()
+            for part, claim in zip(parts, there, strict=False):
+                circles(part.subplots(1, 2).tolist(), at(points, unit="group", **claim))
+                part.suptitle(_title(claim), fontsize=SIZE + 1, parse_math=False)
     return found
+
+
+def _frames(
+    claims: Sequence[Mapping[str, Any]], draw: Callable[[Axes, pd.DataFrame], None], source: pd.DataFrame, height: float
+) -> Figure:
+    """One frame a claim."""
+    rows = -(-len(claims) // PER_ROW)
+    figure = Figure((3.4 * PER_ROW, height * rows), layout="constrained")
+    grid = figure.subplots(rows, PER_ROW, squeeze=False).ravel().tolist()
+    for axes, claim in zip(grid, claims, strict=False):
+        draw(axes, at(source, **claim))
+        axes.set_title(_title(claim), fontsize=SIZE, loc="left", color=INK, parse_math=False)
+    for axes in grid[len(claims) :]:
+        axes.set_visible(False)
+    return figure
 
 
 def save_all(folder: Path, frames: Frames) -> list[Path]:

@@ -13,6 +13,7 @@ the SAE. For that the companions of the moduli are read too and not reported.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 import time
@@ -135,18 +136,18 @@ def run(request: FeatureProbe, command: str = "") -> Result:
 
 
 def write_results(result: Result, folder: Path) -> None:
-    """Tables, pictures and the section of the page; each file appears whole or not at all.
+    """Tables, run.json and pictures; each file appears whole or not at all.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    from sae import figures, section
+    from sae import figures
 
     try:
         for name, frame in result.frames.items():
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
         figures.save_all(folder / "figures", result.frames)
-        write_atomic(folder / "section.html", section.section(result.frames))
+        write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
     except OSError as error:
         raise InputError(f"cannot write {error.filename or folder}: {error.strerror}; give another --out") from error
 

@@ -1,22 +1,40 @@
-"""The features' section of the report page: one HTML fragment from the tables, its first sentence the answer.
+"""The features' section of the report page, from the tables of a feature probe alone; its first sentence is the answer.
 
-`section(frames)` is a `<section>` without script or network: a sentence, the verdicts, the pictures, what recurs.
+A sentence, the verdicts, the pictures (inline, without script or network), what recurs between seeds.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from llm_probe.report import Section
 from sae import figures
+from sae.table import TABLES
 
 
-def section(frames: Mapping[str, pd.DataFrame]) -> str:
-    """The fragment; `frames` by the names of `table.TABLES`."""
+def section(folder: Path) -> Section | None:
+    """The section of a probe run's folder; None where no feature probe was finished in its sae/."""
+    source = folder / "sae"
+    if not all((source / f"{name}.csv").is_file() for name in TABLES) or not (source / "run.json").is_file():
+        return None
+    run = json.loads((source / "run.json").read_text(encoding="utf-8"))
+    links = "".join(f'<li><a href="sae/{name}.csv">{name}.csv</a></li>' for name in TABLES)
+    again = f'<p class="again"><span>Make it again</span> <code>{escape(str(run.get("command") or ""))}</code></p>'
+    content = html({name: pd.read_csv(source / f"{name}.csv") for name in TABLES})
+    return Section(
+        "features", "Features: do sparse autoencoders carry it?", f'{content}{again}<ul class="downloads">{links}</ul>'
+    )
+
+
+def html(frames: Mapping[str, pd.DataFrame]) -> str:
+    """What stands under the heading; `frames` by the names of `table.TABLES`."""
     pictures = figures.all_figures(frames)
     captions = {
         "ladder": "The circle read from the best unit of each kind, chosen on discovery prompts, measured on new ones.",
@@ -29,9 +47,9 @@ def section(frames: Mapping[str, pd.DataFrame]) -> str:
         for name, said in captions.items()
         if name in pictures
     )
-    parts = (f"<p><strong>{escape(answer(frames['sae_verdicts']))}</strong> {escape(null(frames['sae_table']))}</p>",)
-    rest = (_verdicts(frames["sae_verdicts"]), *drawn, f"<p>{escape(recurring(frames['sae_recurrence']))}</p>")
-    return '<section id="features">\n<h2>Features</h2>\n' + "\n".join((*parts, *rest)) + "\n</section>\n"
+    said = f"{escape(null(frames['sae_table']))} {escape(recurring(frames['sae_recurrence']))}"
+    first = f'<p class="summary">{escape(answer(frames["sae_verdicts"]))}</p><p class="facts">{said}</p>'
+    return "\n".join((first, _verdicts(frames["sae_verdicts"]), *drawn))
 
 
 def answer(verdicts: pd.DataFrame) -> str:
@@ -39,19 +57,15 @@ def answer(verdicts: pd.DataFrame) -> str:
     rows = verdicts.to_dict("records")
     if not rows:
         return "No sparse autoencoder had a group of features to compare with a plane."
-    said = []
-    for verdict, words in (
-        ("features beat planes", "feature groups carry {} better than the best plane"),
-        ("no better", "feature groups carry {} no better than the best plane"),
-        ("undetermined", "for {} it is undetermined"),
-    ):
-        if names := _names([row for row in rows if row["verdict"] == verdict]):
-            said.append(words.format(_listed(names)))
+    beat = _names([row for row in rows if row["verdict"] == "features beat planes"])
+    counts = {word: sum(row["verdict"] == word for row in rows) for word in ("no better", "undetermined")}
+    said = f"Groups of features carry {_listed(beat) or 'no circle'} better than the best plane"
+    said += "".join(f", {count} {word}" for word, count in counts.items() if count)
     compared = [row for row in rows if not pd.isna(row["better_than_random"])]
     better = _names([row for row in compared if row["better_than_random"]])
-    beyond = f"better than in a random network: {_listed(better) or 'none'}, of {len(compared)} compared"
-    text = "; ".join((*said, beyond if compared else "no random network was compared")) + "."
-    return text[0].upper() + text[1:]
+    if not compared:
+        return f"{said}; no random network was compared."
+    return f"{said}; better than in a random network: {_listed(better) or 'none'}, of {len(compared)} compared."
 
 
 def null(table: pd.DataFrame) -> str:
@@ -84,7 +98,8 @@ def _verdicts(verdicts: pd.DataFrame) -> str:
         for row in verdicts.to_dict("records")
     )
     titles = "".join(f"<th>{title}</th>" for title in head)
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    table = f"<thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="scroll"><table class="features">{table}</table></div>'
 
 
 def _number(value: float | None) -> str:

@@ -8,13 +8,15 @@
                 over all questions: how much of the plane's variance the best single group writes. A share of the
                 best group says nothing if the group is half of the dictionary, so its size stands beside it.
 
-Groups are found as in the probe, without a label; only which of them is best is chosen by looking.
+Groups are found as in the probe, without a label; only which of them is best is chosen by looking. For a toy there is
+also `needed`: the fewest latents, added one by one to the plane's variance on one half of the questions, that write 0.9
+of it on the other half - what the dictionary holds, whether or not a group was found for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ from toy.layouts import load_checkpoint
 from toy.readout import answer_positions, grid
 from toy.tasks import circle_order
 
+SPANNED = 0.9
+"""Share of a plane's variance that counts as spanned."""
 N_STATES = 20_000
 """Fresh states on which planted circles are looked for."""
 
@@ -51,6 +55,8 @@ class Found:
     size: int
     n_latents: int
     """Kept latents, of which the groups were made."""
+    needed: int | None = None
+    """Toy: the fewest latents that write 0.9 of the plane's variance on new questions; None where all do not."""
 
 
 def on_planted(circles: int, config: SaeConfig, seed: int) -> dict[str, list[Found]]:
@@ -100,7 +106,31 @@ def spanned(saved: Saved, states: Float[Tensor, "n d"], bases: dict[str, Float[T
     """Every known plane's best group by the share of the states' variance on the plane that it writes."""
     features, latents = _features(saved, states)
     shares = [[plane_share(states, part, basis) for basis in bases.values()] for part in parts(features, latents)]
-    return [_best(name, [own[i] for own in shares], features) for i, name in enumerate(bases)]
+    found = [_best(name, [own[i] for own in shares], features) for i, name in enumerate(bases)]
+    needed = [fewest(states, latents, features.decoder, basis) for basis in bases.values()]
+    return [replace(one, needed=count) for one, count in zip(found, needed, strict=True)]
+
+
+def fewest(
+    states: Float[Tensor, "n d"],
+    latents: Float[Tensor, "n a"],
+    decoder: Float[Tensor, "a d"],
+    basis: Float[Tensor, "d 2"],
+) -> int | None:
+    """How many latents write `SPANNED` of a plane: added one by one on half of the rows, held out on the others."""
+    order = torch.randperm(len(states), generator=torch.Generator().manual_seed(0))
+    own, written = states.double() @ basis, latents.double()[:, :, None] * (decoder.double() @ basis)[None]
+    own, written = own - own.mean(dim=0), written - written.mean(dim=0)
+    fit, held = order[::2], order[1::2]
+    left, left_held, count = own[fit], own[held], 0
+    while float(left_held.square().sum() / own[held].square().sum()) > 1 - SPANNED:
+        gain = 2 * torch.einsum("nc,nac->a", left, written[fit]) - written[fit].square().sum(dim=(0, 2))
+        best = int(gain.argmax())
+        if float(gain[best]) <= 0:
+            return None
+        left, left_held, count = left - written[fit, best], left_held - written[held, best], count + 1
+        written[:, best] = 0
+    return count
 
 
 def parts(features: Features, latents: Float[Tensor, "n a"]) -> Iterator[Float[Tensor, "n d"]]:

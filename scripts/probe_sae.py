@@ -12,6 +12,7 @@ import shlex
 import sys
 
 import tyro
+from _page import rewrite
 
 from sae.request import FeatureProbe
 from toy.errors import InputError
@@ -25,6 +26,8 @@ def main() -> int:
 
         result = run(request, command)
         write_results(result, request.out)
+        if request.out.name == "sae":
+            rewrite(request.out.parent)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -32,7 +35,7 @@ def main() -> int:
         print(f"\nstopped; finished cells are in {request.out / 'cells'}: the same command goes on", file=sys.stderr)
         return 130
     print(result)
-    print(f"\ntables, figures and the section of the page  {request.out}")
+    print(f"\ntables and figures  {request.out}")
     return 0
 
 

@@ -71,7 +71,11 @@ def table(records: list[dict]) -> str:
         | {name: record["measures"].get(name) for name in COLUMNS}
         for record in records
     ]
-    return pd.DataFrame(rows).astype(dict.fromkeys(COLUMNS, float)).to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    return (
+        pd.DataFrame(rows)
+        .astype(dict.fromkeys(COLUMNS, float))
+        .to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_a_run_writes_every_table_and_goes_on_where_it_was(
     assert len(choices) == 6
 
     probe.write_results(first, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} >= {*(f"{name}.csv" for name in TABLES), "section.html"}
+    assert {path.name for path in tmp_path.iterdir()} >= {*(f"{name}.csv" for name in TABLES), "run.json"}
     assert len(list((tmp_path / "figures").iterdir())) == 6
 
     def unread(*_: object) -> Saved:
@@ -125,10 +125,10 @@ def test_the_section_begins_with_the_answer() -> None:
     rows.append(row("trained", "group", 0.7, (-0.2, -0.05)))
     frames = {name: frame([], kind) for name, kind in TABLES.items()}
     frames |= {"sae_ladder": frame(rows, LadderRow), "sae_verdicts": frame(list(verdicts(rows)), FeatureVerdict)}
-    text = re.sub("<[^>]*>", "", section.section(frames).split("</h2>")[1]).strip()
+    text = re.sub("<[^>]*>", "", section.html(frames)).strip()
     assert text.startswith(
         "Feature groups carry days (sum, layer 1) no better than the best plane; "
         "better than in a random network: days (sum, layer 1), of 1 compared."
     )
     assert set(figures.all_figures(frames)) == {"ladder", "activations", "circles"}
-    assert section.section({name: frame([], kind) for name, kind in TABLES.items()}).count("<svg") == 0
+    assert section.html({name: frame([], kind) for name, kind in TABLES.items()}).count("<svg") == 0

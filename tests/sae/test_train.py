@@ -144,7 +144,7 @@ def test_all_layers_and_seeds_cost_one_pass(config: SaeConfig, loaded: LoadedMod
         ({"width": 1}, "width of 1|width 1"),
         ({"k": 32}, "--k from 1 to 31"),
         ({"k": 0}, "k = 0"),
-        ({"tokens": 10_000, "undertrained": False}, "--tokens 16000"),
+        ({"tokens": 6_000, "undertrained": False}, "--tokens 6400"),
         ({"tokens": 63}, "less than one batch"),
         ({"batch": 256}, "does not come from a buffer"),
         ({"task_share": 1.5}, "no share"),
@@ -176,7 +176,7 @@ def test_the_command(config: SaeConfig, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr("sys.argv", words)
     assert train_sae.main() == 2
     assert capsys.readouterr().err == (
-        "error: 256 tokens are too few for 32 latents: give --tokens 16000 or more, a smaller --width, or "
+        "error: 256 tokens are too few for 32 latents: give --tokens 6400 or more, a smaller --width, or "
         "--undertrained to train all the same and find many latents dead and the fit poor\n"
     )
     monkeypatch.setattr("sys.argv", [*words, "--undertrained"])

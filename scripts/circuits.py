@@ -1,0 +1,41 @@
+"""Circuit questions: where the answer position looks, when the answer is there, analogies, embeddings, the helix.
+
+python scripts/circuits.py                                   the reference model, beside random weights
+python scripts/circuits.py --model Qwen/Qwen3-0.6B --numbers 361
+python scripts/circuits.py --model work/toy/fast/seed0       a toy: its embedding and the helix
+
+Tables and figures go to circuits/ in the model's results folder; an interrupted run goes on where it was.
+"""
+
+import _root
+
+import shlex
+import sys
+
+import tyro
+
+from llm_probe.circuits.config import CircuitsConfig
+from toy.errors import InputError
+
+
+def main() -> int:
+    config = tyro.cli(CircuitsConfig, description=__doc__, prog="python scripts/circuits.py")
+    command = shlex.join(["python", "scripts/circuits.py", *sys.argv[1:]])
+    try:
+        from llm_probe.circuits.run import run, write_results
+
+        result = run(config, command)
+        write_results(result, config.folder)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; finished cells are in {config.folder / 'cells'}: the same command goes on", file=sys.stderr)
+        return 130
+    print(result)
+    print(f"\ntables and figures  {config.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Train one network to add modulo every number, and measure it: work/universal/<numbers>-<moduli>.
+
+python scripts/train_universal.py                          moduli 2-120 without 15, 25, …, 115; numbers as sinusoids
+python scripts/train_universal.py --numbers tokens         a row of weights a number, as published
+python scripts/train_universal.py --numbers rotations      sinusoids for which adding is turning; or digits
+python scripts/train_universal.py --moduli sparse          24 moduli of 2-199
+python scripts/train_universal.py --objective policy_gradient
+
+The same command goes on with an interrupted run. accuracy.csv has a row a modulus, circles.csv what the last block's
+neurons hold at some moduli, summary.json the averages. docs/universal.md says what was found.
+"""
+
+import _root
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from toy.errors import InputError
+from toy.universal_config import UniversalConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run it."""
+
+    run: tyro.conf.OmitArgPrefixes[UniversalConfig] = field(default_factory=UniversalConfig)
+    out: Path | None = None
+    """The run directory; by default work/universal/<numbers>-<moduli>, and -policy behind it for policy_gradient."""
+    minutes: float = float("inf")
+    """Stop training after so long: the same command goes on."""
+    measure: bool = True
+    """Write the tables when all steps are done."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/train_universal.py")
+    run = options.run
+    name = f"{run.numbers}-{run.moduli}" + ("-policy" if run.objective == "policy_gradient" else "")
+    folder = options.out or Path("work/universal") / name
+    try:
+        return _train(options, folder)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _train(options: Options, folder: Path) -> int:
+    from toy.universal_train import Line, train
+
+    def show(line: Line) -> None:
+        print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), flush=True)
+
+    training = train(options.run, folder, minutes=options.minutes, report=show)
+    if training.step < options.run.steps:
+        print(f"time is up at step {training.step}: the same command goes on   {folder}")
+        return 0
+    if options.measure:
+        from toy.universal_tables import measure
+
+        for name, value in measure(training, folder).items():
+            print(f"{name:34s} {value:.4f}")
+    print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
