@@ -96,7 +96,7 @@ def score(
     ids = [row.ids[: row.positions["last"] + 1] for row in encode(loaded.tokenizer, prompts, chat=chat)]
     texts = rendered(loaded.tokenizer, prompts, chat=chat)
     scored: dict[int, Scored] = {}
-    for variants, members in _by_variants(loaded.tokenizer, texts, ids, answers, chat):
+    for variants, members in by_variants(loaded.tokenizer, texts, ids, answers, chat):
         for bucket in buckets([len(ids[index]) for index in members], batch_tokens):
             batch = [members[index] for index in bucket]
             tokens = torch.tensor([ids[index] for index in batch])
@@ -111,7 +111,7 @@ def score(
     return [scored[index] for index in range(len(prompts))]
 
 
-def _by_variants(
+def by_variants(
     tokenizer: Any, texts: list[str], ids: list[tuple[int, ...]], answers: Sequence[str], chat: bool
 ) -> list[tuple[Variants, list[int]]]:
     """Prompts grouped by the token sequences of their possible continuations."""

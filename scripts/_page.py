@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 def sections(folder: Path) -> list[Section]:
     """What was run on the model of a probe run's folder, and stands there."""
     from causal.section import section as causal
+    from llm_probe.circuits.section import section as circuits
     from sae.section import section as features
 
-    return [found for make in (causal, features) if (found := make(folder))]
+    return [found for make in (causal, features, circuits) if (found := make(folder))]
 
 
 def rewrite(folder: Path) -> None:

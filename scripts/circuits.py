@@ -13,6 +13,7 @@ import shlex
 import sys
 
 import tyro
+from _page import rewrite
 
 from llm_probe.circuits.config import CircuitsConfig
 from toy.errors import InputError
@@ -26,6 +27,8 @@ def main() -> int:
 
         result = run(config, command)
         write_results(result, config.folder)
+        if config.folder.name == "circuits":
+            rewrite(config.folder.parent)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

