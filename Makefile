@@ -6,7 +6,7 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe toy toy-bars minilm random-qwen3 test lint bench lock clean
+.PHONY: help env probe causal features toy toy-bars minilm random-qwen3 test lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,14 @@ env: .venv/.installed ## make .venv with the versions of requirements.lock
 
 probe: .venv/.installed ## probe a language model for circles: scripts/probe_llm.py
 	$(PY) scripts/probe_llm.py $(ARGS)
+
+causal: .venv/.installed ## turn the circles that make probe found: scripts/run_causal.py
+	$(PY) scripts/run_causal.py $(ARGS)
+
+features: .venv/.installed ## train sparse autoencoders, trained and random weights, and look for circles in them
+	$(PY) scripts/train_sae.py --layers 1 2 --seeds 0 1 2 --tokens 1000000
+	$(PY) scripts/train_sae.py --layers 1 2 --seeds 0 1 2 --tokens 1000000 --weights random
+	$(PY) scripts/probe_sae.py work/sae/reference --random work/sae/reference-random
 
 toy: .venv/.installed ## train the toy whose circuit is known, measure and draw it
 	$(PY) scripts/train_toy.py $(ARGS) --out work/toy/mine
