@@ -20,7 +20,7 @@ def ranked(piece: Piece) -> Piece:
     position = {draw.position for draw in piece.of(ControlDraw)}
     rows: list[CausalRow] = []
     for row in piece.of(CausalRow):
-        tested = row.intervention in ("mean", "rotate") and row.direction.startswith(("planes", "dim"))
+        tested = row.intervention in ("mean", "rotate") and row.direction.startswith(("planes", "dim", "features"))
         if not (tested and row.position in position and row.condition == row.domain):
             rows.append(row)
             continue

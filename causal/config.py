@@ -23,6 +23,8 @@ class CausalConfig:
     """Domains whose circles are tested ("mod-add 7", days); none given: all that were accepted."""
     dims: tuple[str, ...] = ()
     """Single dimensions instead of planes, as layer:dim (9:35)."""
+    features: tuple[str, ...] = ()
+    """Latents of sparse autoencoders instead of planes, as <folder or release/id>:latent,latent,…"""
     places: tuple[str, ...] = ()
     """Places instead of those that were accepted, as layer:position (1:offset); every frequency of the period."""
     sweep: tuple[str, ...] = ()
@@ -73,11 +75,28 @@ class CausalConfig:
         """Where results go."""
         if self.out:
             return self.out
-        others = {"sweep": self.sweep, "dims": self.dims, "places": self.places, "random": self.weights == "random"}
+        others = {
+            "sweep": self.sweep,
+            "dims": self.dims,
+            "features": self.features,
+            "places": self.places,
+            "random": self.weights == "random",
+        }
         return self.source / "-".join(["causal", *(name for name, given in others.items() if given)])
 
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; which claims are asked and where they go cannot."""
-        skipped = ("out", "probed", "claims", "dims", "places", "sweep", "dry_run", "underpowered", "protocol")
+        skipped = (
+            "out",
+            "probed",
+            "claims",
+            "dims",
+            "features",
+            "places",
+            "sweep",
+            "dry_run",
+            "underpowered",
+            "protocol",
+        )
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -142,7 +142,15 @@ def dimension(states: Float[Tensor, "n d"], domain: str, period: int, place: Pla
     if not 0 <= dim < width:
         raise InputError(f"dimension {dim} does not exist: the stream has dimensions 0 to {width - 1}")
     unit = torch.eye(width, dtype=torch.float64)[:, dim : dim + 1]
-    return Directions(f"dim {dim}", domain, period, *place, (), unit, unit, unit, *moments(states))
+    return span(states, domain, period, place, unit, f"dim {dim}")
+
+
+def span(
+    states: Float[Tensor, "n d"], domain: str, period: int, place: Place, basis: Float[Tensor, "d m"], name: str
+) -> Directions:
+    """Directions that are given by an orthonormal basis: they can be removed or swapped, not turned."""
+    basis = basis.double()
+    return Directions(name, domain, period, *place, (), basis, basis, basis, *moments(states))
 
 
 def moments(states: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:

@@ -36,6 +36,7 @@ from llm_probe.behaviour import wilson
 from llm_probe.claims import Claim, Labels
 from llm_probe.models import LoadedModel
 from llm_probe.prompts import Part
+from sae.groups import FeatureBasis
 
 Tick = Callable[[int], Any]
 
@@ -50,6 +51,8 @@ class Experiment:
     place: Place
     frequencies: tuple[int, ...]
     dim: int | None = None
+    features: FeatureBasis | None = None
+    """Latents of a sparse autoencoder in the place of planes."""
     tick: Tick = lambda count: None
 
     def _asked(self, part: Part, size: int) -> Questions:
@@ -66,10 +69,12 @@ class Experiment:
     def sites(self) -> SiteSet:
         """What is edited."""
         engine, labels = self.discovery
-        if self.dim is None:
-            return sites.fit_sites(engine, labels, self.claim.domain.name, self.frequencies, self.place)
-        one = directions.dimension(engine.states(), self.claim.domain.name, self.claim.period, self.place, self.dim)
-        return SiteSet({(): one})
+        whose = (self.claim.domain.name, self.claim.period, self.place)
+        if self.features is not None:
+            return SiteSet({(): directions.span(engine.states(), *whose, self.features.basis, self.features.name)})
+        if self.dim is not None:
+            return SiteSet({(): directions.dimension(engine.states(), *whose, self.dim)})
+        return sites.fit_sites(engine, labels, whose[0], self.frequencies, self.place)
 
     @property
     def root(self) -> Directions:

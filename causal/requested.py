@@ -11,6 +11,8 @@ from causal.maps import POSITIONS
 from llm_probe.claims import Claim
 from llm_probe.domains import resolve
 from llm_probe.models import LoadedModel, check_layers
+from sae.groups import FeatureBasis, directions_of
+from sae.saved import check_fits, load_sae
 from toy.errors import InputError
 
 PUBLISHED_CLAIM = "mod-add 23"
@@ -30,6 +32,13 @@ def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -
             Experiment(loaded, config, claim_of(name), (layer, "resid_post", "last"), (), dim)
             for name in config.claims or (PUBLISHED_CLAIM,)
             for layer, dim in places
+        ]
+    if config.features:
+        found = [_features(text, loaded) for text in config.features]
+        return [
+            Experiment(loaded, config, claim_of(name), (one.layer, one.site, "last"), (), features=one)
+            for name in config.claims or (PUBLISHED_CLAIM,)
+            for one in found
         ]
     if config.places:
         places = [_place(text) for text in config.places]
@@ -70,6 +79,20 @@ def _dim(text: str) -> tuple[int, int]:
     if not (layer.isdigit() and dim.isdigit()):
         raise InputError(f"--dims {text!r} is not layer:dim: write for example 9:35")
     return int(layer), int(dim)
+
+
+def _features(text: str, loaded: LoadedModel) -> FeatureBasis:
+    where, _, numbers = text.rpartition(":")
+    if not where or not all(number.isdigit() for number in numbers.split(",")):
+        raise InputError(
+            f"--features {text!r} is not SAE:latent,latent: write for example work/sae/x/1.resid_post/seed0:3,7"
+        )
+    saved = load_sae(where)
+    check_fits(saved, loaded)
+    latents = tuple(int(number) for number in numbers.split(","))
+    if wrong := [latent for latent in latents if latent >= saved.latents]:
+        raise InputError(f"{where} has no latent {wrong[0]}: its latents are 0 to {saved.latents - 1}")
+    return directions_of(saved, latents, f"features {numbers}")
 
 
 def _place(text: str) -> Place:

@@ -86,7 +86,9 @@ def run(config: CausalConfig, command: str = "") -> CausalResult:
     texts = documents(config.text)
     loaded = load(config.model, revision=config.revision, dtype=config.dtype, device=config.device)
     fingerprint = weights_fingerprint(loaded.model)
-    known = {} if config.dims or config.places or config.sweep else accepted(config.source, fingerprint)
+    known = (
+        {} if config.dims or config.features or config.places or config.sweep else accepted(config.source, fingerprint)
+    )
     if config.weights == "random":
         loaded = randomised(loaded, config.seed)
         fingerprint = weights_fingerprint(loaded.model)
@@ -167,6 +169,8 @@ class Work:
 
     def _joined(self, experiment: Experiment, makers: dict[str, Callable[[Experiment], Piece]]) -> Piece:
         what = f"{experiment.claim!r} {experiment.place} {experiment.frequencies} {experiment.dim}"
+        if experiment.features is not None:
+            what += f" {experiment.features.name} {float(experiment.features.basis.double().abs().sum()):.9g}"
         return Piece.joined(
             Piece.from_json(self._keep(f"{what} {name}", lambda make=make: make(experiment).to_json()))
             for name, make in makers.items()

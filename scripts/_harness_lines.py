@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_probe import Line, line
+from _bench_lines import Line, line
 
 FULL = 1000
 """Networks of a full calibration."""

@@ -15,6 +15,7 @@ from typing import Any
 from causal.config import CausalConfig
 from llm_probe.config import ProbeConfig
 from llm_probe.sweep.grid import Cell, Kind
+from sae.request import FeatureProbe
 from toy.config import ToyConfig
 
 
@@ -89,6 +90,13 @@ def _causal(config: CausalConfig, folder: Path) -> None:
     write_results(run(config, _command("causal", config, folder)), folder)
 
 
+def _sae(config: FeatureProbe, folder: Path) -> None:
+    from sae.probe import run, write_results
+
+    config = replace(config, out=folder)
+    write_results(run(config, _command("sae", config, folder)), folder)
+
+
 def _toy(config: ToyConfig, folder: Path) -> None:
     import pandas as pd
 
@@ -117,8 +125,15 @@ def _causal_tables() -> dict[str, type]:
     return TABLES
 
 
+def _sae_tables() -> dict[str, type]:
+    from sae.table import TABLES
+
+    return TABLES
+
+
 KINDS: dict[str, Kind] = {
     "probe": Kind(ProbeConfig, "scripts/probe_llm.py", _probe, _probe_tables),
     "causal": Kind(CausalConfig, "scripts/run_causal.py", _causal, _causal_tables),
+    "sae": Kind(FeatureProbe, "scripts/probe_sae.py", _sae, _sae_tables),
     "toy": Kind(ToyConfig, "scripts/train_toy.py", _toy, lambda: {"outcomes": OutcomeRow}, loads=()),
 }

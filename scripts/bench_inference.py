@@ -12,29 +12,13 @@ harness         `--harness` null networks of `scripts/calibrate.py`, a worker a 
 import _root
 
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-import pandas as pd
-import torch
 import tyro
 
+from _bench_lines import show
 from _harness_lines import harness_lines
-from _naive_permutations import naive_maxima
-from bench_probe import Line, line, product_rate, timed
-from llm_probe import design, dimensions, gains
-from llm_probe.assignment import modulus_tests
-from llm_probe.claims import Claim, Labels
-from llm_probe.domains import modular
-from llm_probe.freedman_lane import expected_left, permutation_maxima, permuted_rows
-from llm_probe.prompts import published_grid
-from toy.files import write_atomic
-
-LAYERS, D_MODEL, PERIOD = 28, 1024, 23
-MODULI = (7, 9, 11, 13, 17, 19, 23)
-CLAIM = Claim(modular("add", PERIOD), "sum")
 
 
 @dataclass(frozen=True)
@@ -52,61 +36,10 @@ class Bench:
 
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench_inference.py")
-    lines = [*freedman_lane_lines(bench), *assignment_lines(bench), *harness_lines(bench.harness)]
-    table = pd.DataFrame(lines, columns=["part", "quantity", "value", "unit", "bar", "met"])
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    if bench.out is not None:
-        table = table.assign(device="cpu", threads=torch.get_num_threads(), torch=torch.__version__)
-        write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
+    from _permutation_lines import assignment_lines, freedman_lane_lines
+
+    show([*freedman_lane_lines(bench), *assignment_lines(), *harness_lines(bench.harness)], bench.out, "cpu")
     return 0
-
-
-def freedman_lane_lines(bench: Bench) -> list[Line]:
-    """The permutations, naive - fast - naive, and whether they agree."""
-    labels = Labels.of(CLAIM, published_grid(CLAIM.domain))
-    noise = torch.randn(len(labels.label), LAYERS * D_MODEL, generator=torch.Generator().manual_seed(0))
-    nuisances = design.nuisance_basis(labels)
-    residuals = noise - nuisances.float() @ (nuisances.float().T @ noise)
-    bases = design.circle_bases(labels.total, PERIOD, CLAIM.tested_frequencies, nuisances)
-    shared = residuals, bases, nuisances, labels.template
-    looped = residuals, bases, expected_left(residuals, nuisances, labels.template)
-    rows = permuted_rows(labels.template, bench.naive, torch.Generator().manual_seed(0))
-    quick = permutation_maxima(*shared, bench.naive, 0)  # also warms up
-    error = float((naive_maxima(*looped, rows) - quick).abs().max() / quick.max())
-    naive = [timed(lambda: naive_maxima(*looped, rows), "cpu")]
-    rate = [product_rate("cpu", torch.float32)]
-    processor = time.process_time()
-    fast = timed(lambda: permutation_maxima(*shared, bench.permutations, 1), "cpu")
-    processor = time.process_time() - processor
-    rate.append(product_rate("cpu", torch.float32))
-    naive.append(timed(lambda: naive_maxima(*looped, rows), "cpu"))
-    slow = median(naive) * bench.permutations / bench.naive
-    operations = 4 * bench.permutations * len(bases) * residuals.numel()
-    part = f"Freedman-Lane, {bench.permutations:,} permutations"
-    return [
-        line(part, "naive (scaled)", slow, "s"),
-        line(part, "fast", fast, "s", high=60),
-        line(part, "fast, processor time of all threads", processor, "s"),
-        line(part, "naive / fast", slow / fast, "x"),
-        line(part, "fast, share of the matrix-product rate", operations / fast / median(rate), ""),
-        line(part, "matrix product", median(rate) / 1e9, "GFLOP/s"),
-        line(part, "difference of maxima", error, "relative", high=1e-5),
-    ]
-
-
-def assignment_lines(bench: Bench) -> list[Line]:
-    """The table of one modulus and every assignment of seven."""
-    labels = Labels.of(CLAIM, CLAIM.prompts("discovery", 800, 0))
-    generator = torch.Generator().manual_seed(0)
-    adjusted = dimensions.adjusted_states(torch.randn(800, LAYERS, D_MODEL, generator=generator), labels)
-    table = timed(lambda: gains.dimension_gain(adjusted, labels, MODULI), "cpu")
-    planes, single = (torch.randn(units, 7, 7, generator=generator) for units in (LAYERS, LAYERS * D_MODEL))
-    tested = median(timed(lambda: modulus_tests(MODULI, planes, single), "cpu") for _ in range(3))
-    part = f"assignment, {LAYERS * (D_MODEL + 1):,} units"
-    return [
-        line(part, "dimensions' table of one modulus", table, "s"),
-        line(part, "all 5,040 assignments", tested, "s", high=5),
-    ]
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Options:
     axes: Annotated[tuple[str, ...], tyro.conf.arg(name="set")] = ()
     """Axes, as seed=0,1 or layers=0+1,2; they replace those of the file."""
     kind: str | None = None
-    """probe, causal or toy; none given: the file's, or probe."""
+    """probe, causal, sae or toy; none given: the file's, or probe."""
     out: Path | None = None
     """Results folder; none given: results/sweeps/<name of the file>."""
     dry_run: bool = False

@@ -29,8 +29,8 @@ class Validation:
     """SAEs that were trained on the toy (train_sae.py --model <toy>)."""
     circles: int = 48
     """Planted circles, in 64 dimensions."""
-    sae: SaeConfig = field(default_factory=SaeConfig)
-    """Settings of the SAE that is trained on planted circles."""
+    sae: SaeConfig = field(default_factory=lambda: SaeConfig(width=512, k=8, tokens=400_000))
+    """Settings of the SAE that is trained on planted circles; k = 8 is about how many latents such a state needs."""
     seed: int = 0
     """Of the planted circles, the SAE and the states."""
     out: Path = Path("results/sae_validation")

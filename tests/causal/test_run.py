@@ -4,9 +4,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 
 from causal import run as runs
 from causal.concluded import evidence_of
@@ -19,6 +21,7 @@ from causal.table import TABLES, Piece
 from causal.verdicts import judge
 from causal.write import write_results
 from llm_probe.models import load, randomised
+from sae.saved import Saved
 from toy.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +134,22 @@ def test_a_place_that_was_not_accepted(config: CausalConfig, tmp_path: Path) -> 
     assert set(frames["causal_verdicts"].verdict) == {"not causal at this power"}
 
 
+def test_features_of_a_sparse_autoencoder(
+    config: CausalConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = SimpleNamespace(cfg=SimpleNamespace(d_in=128, d_sae=128), W_dec=torch.eye(128))
+    saved = Saved(inside, "some", 2, "resid_post", None)
+    monkeypatch.setattr("causal.requested.load_sae", lambda where: saved)
+    monkeypatch.setattr("causal.requested.check_fits", lambda saved, loaded: None)
+    table = run(replace(config, features=("some:5,9",), prompts=40, draws=2, out=tmp_path)).frames["causal_table"]
+    own = table[table.direction == "features 5,9"]
+    assert set(own[own.condition == "mod-add 7"].intervention) == {
+        "mean", "zero", "unwrite", "resample", "interchange", "full interchange"
+    }  # fmt: skip
+    with pytest.raises(InputError, match="has no latent 128"):
+        run(replace(config, features=("some:128",), out=tmp_path))
+
+
 def test_random_weights_have_nothing_to_lose(config: CausalConfig, tmp_path: Path) -> None:
     frames = run(replace(config, weights="random", out=tmp_path)).frames
     assert set(frames["causal_verdicts"].verdict) == {"cannot be tested"}
@@ -165,6 +184,7 @@ def test_directions_of_another_model_are_refused(config: CausalConfig, tmp_path:
         ({"dims": ("9:35",)}, "layers 0 to 2"),
         ({"places": ("1:answer",)}, "not layer:position"),
         ({"sweep": ("x",)}, "is no layer"),
+        ({"features": ("work:a",)}, "is not SAE:latent"),
         ({"sweep": ("3",)}, "layers 0 to 2"),
     ],
 )

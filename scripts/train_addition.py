@@ -1,0 +1,70 @@
+"""Train a transformer to add numbers of up to five digits, and measure it: work/addition/<shape>-<order>-<positions>.
+
+python scripts/train_addition.py                                   a decoder, lowest digit first, places as on an abacus
+python scripts/train_addition.py --order plain --positions absolute                the same decoder as people write
+python scripts/train_addition.py --shape encoder-decoder --n-blocks 3 --order plain --positions absolute  as published
+
+The same command goes on with an interrupted run. accuracy.csv has the sweep over lengths and kinds of sums, digit
+places and carries, neurons.csv which neurons are periodic in a + b. docs/addition.md says what was found.
+"""
+
+import _root
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from toy.addition_config import AdditionConfig
+from toy.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run it."""
+
+    run: tyro.conf.OmitArgPrefixes[AdditionConfig] = field(default_factory=AdditionConfig)
+    out: Path | None = None
+    """The run directory; by default work/addition/<shape>-<order>-<positions>."""
+    minutes: float = float("inf")
+    """Stop training after so long: the same command goes on."""
+    measure: bool = True
+    """Write the tables when all steps are done."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/train_addition.py")
+    run = options.run
+    folder = options.out or Path("work/addition") / f"{run.shape}-{run.order}-{run.positions}"
+    try:
+        return _train(options, folder)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _train(options: Options, folder: Path) -> int:
+    from toy.addition_train import Line, train
+
+    def show(line: Line) -> None:
+        print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), flush=True)
+
+    training = train(options.run, folder, minutes=options.minutes, report=show)
+    if training.step < options.run.steps:
+        print(f"time is up at step {training.step}: the same command goes on   {folder}")
+        return 0
+    if options.measure:
+        from toy.addition_tables import measure
+
+        for name, value in measure(training, folder).items():
+            print(f"{name:34s} {value:.4f}")
+    print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

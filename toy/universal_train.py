@@ -1,0 +1,237 @@
+"""Training a universal modulus: any number of interruptions, one result.
+
+A batch is a function of (seed, step): moduli with probability proportional to p (so that the question counts of p²
+do not drown the small ones), then a, b uniform below p. Cross-entropy, or REINFORCE (Williams 1992): an answer is
+sampled, its reward r is 1 if right, the loss -(r - mean r) log π(answer) - bonus · entropy.
+
+One file, `checkpoint.pt`, holds configuration, split, weights, optimiser and metrics, and is replaced as a whole:
+kill -9 or a full disk lose the updates since the last look. All numbers 0 … 198 compete as answers, in training and in
+every accuracy: where only those below 120 do, larger ones win later, because nothing ever taught them not to.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from toy.cells import check_writable
+from toy.device import chosen_device
+from toy.errors import Diverged, InputError
+from toy.files import replace_with, write_atomic
+from toy.memory import keep_freed_memory
+from toy.universal import Questions, Universal, answers, pairs
+from toy.universal_config import Split, UniversalConfig, check, draw_split
+
+LAYOUT = "universal"
+WARMUP = 50
+QUESTIONS_AT_ONCE = 8192
+Line = dict[str, int | float]
+
+
+@dataclass
+class Training:
+    """A network on its way."""
+
+    config: UniversalConfig
+    split: Split
+    model: Universal
+    optimiser: torch.optim.AdamW
+    metrics: list[Line]
+    step: int = 0
+
+    @staticmethod
+    def begin(config: UniversalConfig) -> Training:
+        """A fresh network, and the draw of its moduli."""
+        keep_freed_memory()
+        model = Universal(config).to(chosen_device(config.device))
+        matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+        others = [weight for weight in model.parameters() if weight.ndim == 1]
+        groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+        return Training(config, draw_split(config), model, optimiser, [])
+
+    def update(self) -> float:
+        """One optimiser step; the loss it started from."""
+        generator = torch.Generator().manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
+        questions = batch(self.split.train, self.config.batch_size, generator).to(self.model.W_U.device)
+        logits = self.model(questions)
+        if self.config.objective == "cross_entropy":
+            loss = cross_entropy(logits, answers(questions))
+        else:
+            loss = policy_loss(logits, answers(questions), self.config.entropy_bonus, generator)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.config, self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def look(self, loss: float) -> Line:
+        """Accuracy over whole tables of the held-out moduli and of as many training ones."""
+        some = self.split.train[:: max(1, len(self.split.train) // 11)]
+        seen = accuracies(self.model, some)
+        held = accuracies(self.model, self.split.held_out)
+        return {
+            "step": self.step,
+            "loss": loss,
+            "train_accuracy": sum(seen.values()) / len(seen),
+            "held_out_accuracy": sum(held.values()) / len(held),
+            "held_out_lowest": min(held.values()),
+        }
+
+
+def train(
+    config: UniversalConfig,
+    folder: Path,
+    *,
+    minutes: float = math.inf,
+    report: Callable[[Line], object] | None = None,
+) -> Training:
+    """Train in `folder`, or go on with what lies there; after `minutes` stop where it can be resumed.
+
+    Raises:
+        InputError: `folder` holds another run or cannot be written, a field cannot be used, or the loss became NaN.
+    """
+    check(config)
+    check_writable(folder)
+    path, started = folder / "checkpoint.pt", time.monotonic()
+    training = resume(path, config) if path.exists() else Training.begin(config)
+    while training.step < config.steps and time.monotonic() - started < 60 * minutes:
+        loss = training.update()
+        if not math.isfinite(loss):
+            message = f"the loss is no longer a number at step {training.step}: lower --learning-rate, another --out"
+            raise Diverged(message, training.step)
+        if training.step % config.log_every == 0 or training.step == config.steps:
+            training.metrics.append(training.look(loss))
+            save(path, training)
+            if report:
+                report(training.metrics[-1])
+    if training.step < config.steps:
+        save(path, training)
+    return training
+
+
+def batch(moduli: Sequence[int], size: int, generator: torch.Generator) -> Questions:
+    """Questions of a training step."""
+    known = torch.tensor(moduli)
+    modulus = known[torch.multinomial(known.double(), size, replacement=True, generator=generator)]
+    operands = torch.rand(2, size, generator=generator, dtype=torch.float64) * modulus
+    return torch.stack([modulus, *operands.long()], dim=1)
+
+
+def policy_loss(
+    logits: Float[Tensor, "n N"], right: Int[Tensor, " n"], bonus: float, generator: torch.Generator
+) -> Float[Tensor, ""]:
+    """REINFORCE with the batch's mean reward as baseline."""
+    log_policy = logits.log_softmax(1)
+    policy = log_policy.exp()
+    sampled = torch.multinomial(policy.detach().cpu(), 1, generator=generator)[:, 0].to(right.device)
+    reward = (sampled == right).float()
+    gained = (reward - reward.mean()) * log_policy.gather(1, sampled[:, None])[:, 0]
+    return -gained.mean() + bonus * (policy * log_policy).sum(1).mean()
+
+
+def rate(config: UniversalConfig, step: int) -> float:
+    """Up over 50 updates, constant, and from the middle linearly down to 2 %."""
+    late = max(0.0, 2 * step / config.steps - 1)
+    return config.learning_rate * min(1.0, (step + 1) / WARMUP) * (1 - 0.98 * late)
+
+
+def accuracies(model: Universal, moduli: Sequence[int]) -> dict[int, float]:
+    """Share of right answers over all p² pairs of each modulus."""
+    asked = {modulus: pairs(modulus) for modulus in moduli}
+    return {modulus: share(some, answered(model, some) == answers(some)) for modulus, some in asked.items()}
+
+
+@torch.no_grad()
+def answered(model: Universal, questions: Questions) -> Int[Tensor, " n"]:
+    """What the network answers."""
+    parts = questions.to(model.W_U.device).split(QUESTIONS_AT_ONCE)
+    return torch.cat([model(some).argmax(1).cpu() for some in parts])
+
+
+def share(questions: Questions, holds: Bool[Tensor, " n"]) -> float:
+    """Share of ordered pairs for which something holds, given it for `pairs`, where each mirror image counts once."""
+    twice = torch.where(questions[:, 1] < questions[:, 2], 2, 1)
+    return int((holds * twice).sum()) / int(twice.sum())
+
+
+def save(path: Path, training: Training) -> None:
+    """The checkpoint as a whole, then its metrics as lines to read.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    content = {
+        "layout": LAYOUT,
+        "config": asdict(training.config),
+        "split": asdict(training.split),
+        "step": training.step,
+        "model": training.model.state_dict(),
+        "optimiser": training.optimiser.state_dict(),
+        "metrics": training.metrics,
+    }
+    try:
+        replace_with(path, lambda temporary: torch.save(content, temporary))
+        write_atomic(path.with_name("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in training.metrics))
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write {path} ({reason}): free some space and give the same command again") from error
+
+
+def resume(path: Path, config: UniversalConfig) -> Training:
+    """The run of a checkpoint, which must be of this configuration, with the moduli it was begun with.
+
+    Raises:
+        InputError: it cannot be read or is another run.
+    """
+    content = read(path)
+    asked, found = asdict(config), content["config"]
+    different = [name for name in asked if name != "device" and asked[name] != found[name]]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{path.parent} holds a run with another {', '.join(different)} ({name} {found[name]}, asked for "
+            f"{asked[name]}): give another --out, or the same configuration to go on with it"
+        )
+    training = Training.begin(config)
+    training.split = Split(*(tuple(content["split"][part]) for part in ("train", "held_out")))
+    training.model.load_state_dict(content["model"])
+    training.optimiser.load_state_dict(content["optimiser"])
+    training.metrics, training.step = content["metrics"], content["step"]
+    return training
+
+
+def load(path: Path) -> Training:
+    """The run of a checkpoint, on the CPU.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return resume(path, replace(UniversalConfig(**read(path)["config"]), device="cpu"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        InputError: the file is not there, is damaged, or is not one of these.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on a damaged or foreign file
+        raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__})") from error
+    if not isinstance(content, dict) or content.get("layout") != LAYOUT:
+        raise InputError(f"{path} is no universal-modulus checkpoint: its key `layout` is not {LAYOUT!r}")
+    return content
