@@ -45,7 +45,7 @@ PAGE = """<!doctype html>
 <p class="again"><span>Make it again</span> <code>{command}</code></p>
 </header>
 <main>
-<section aria-labelledby="h-runs"><h2 id="h-runs">Runs</h2>
+{first}<section aria-labelledby="h-runs"><h2 id="h-runs">Runs</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Runs">{runs}</div></section>
 <section aria-labelledby="h-matrix"><h2 id="h-matrix">Verdicts</h2>
 <p class="key"><span>R² of the plane on new prompts, 95 % interval</span>
@@ -62,11 +62,15 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+MOST_NAMED = 8
+"""Runs that the head counts one by one; more are counted together."""
 Claim = tuple[str, str]
 Row = Mapping[Any, Any]
 
 
-def render(runs: Sequence[RunTables], command: str = "", beside: Path = Path(), *, embed: bool = False) -> str:
+def render(
+    runs: Sequence[RunTables], command: str = "", beside: Path = Path(), *, embed: bool = False, first: str = ""
+) -> str:
     """The page as text.
 
     Args:
@@ -74,6 +78,7 @@ def render(runs: Sequence[RunTables], command: str = "", beside: Path = Path(), 
         command: what makes the page again.
         beside: folder the page will lie in, from which the runs' pages are linked.
         embed: carry the runs' pages inside instead of linking them.
+        first: HTML that stands before everything else.
     """
     claims = _claims(runs)
     tables = [
@@ -84,6 +89,7 @@ def render(runs: Sequence[RunTables], command: str = "", beside: Path = Path(), 
         style="".join((HERE / name).read_text(encoding="utf-8") for name in STYLES),
         summary=escape(_summary(runs, tables)),
         command=escape(command),
+        first=first,
         runs=_runs(runs, beside, embed),
         matrix=_matrix(runs, claims, tables),
         ladder=_ladder(runs, claims, tables),
@@ -108,10 +114,14 @@ def _claims(runs: Sequence[RunTables]) -> dict[Claim, Row]:
 
 
 def _summary(runs: Sequence[RunTables], tables: Sequence[Mapping[Claim, Row]]) -> str:
-    said = []
-    for run, rows in zip(runs, tables, strict=True):
-        cyclic = [row["verdict"] for row in rows.values() if row["cyclic"]]
-        said.append(f"{run.name}: {cyclic.count('supported')} of {len(cyclic)} cyclic claims supported")
+    words = [[row["verdict"] for row in rows.values() if row["cyclic"]] for rows in tables]
+    said = [
+        f"{run.name}: {cyclic.count('supported')} of {len(cyclic)} cyclic claims supported"
+        for run, cyclic in zip(runs, words, strict=True)
+    ]
+    if len(runs) > MOST_NAMED:
+        every = [word for cyclic in words for word in cyclic]
+        said = [f"{every.count('supported')} of {len(every)} cyclic claims supported, over all {len(runs)} runs"]
     fired = sum(row["verdict"] == "supported" for rows in tables for row in rows.values() if not row["cyclic"])
     asked = sum(not row["cyclic"] for rows in tables for row in rows.values())
     controls = (

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ class Kind:
     """A job that can be swept."""
 
     config: type
-    """Its frozen configuration, every field with a default; `out` is the sweep's."""
+    """Its frozen configuration; `out` is the sweep's, and a field without a default is in the grid."""
     script: str
     """What does one job alone."""
     compute: Callable[[Any, Path], None]
@@ -79,7 +79,8 @@ class Grid:
         """All combinations, the last axis fastest, those of the same weights together.
 
         Raises:
-            InputError: an unknown field, a value that does not fit it or stands there twice, no or too many cells.
+            InputError: an unknown field, a value that does not fit it or stands there twice, a field that needs a
+                value and has none, no or too many cells.
         """
         for name, values in self.axes.items():
             if not isinstance(values, list) or not values:
@@ -88,7 +89,7 @@ class Grid:
             raise InputError(
                 f"the grid has {count:,} cells, more than {most:,}: give fewer values or --max-cells {count}"
             )
-        base = replace(kind.config(), **_parsed(kind.config, self.fixed))
+        fixed = _parsed(kind.config, self.fixed)
         axes = [[_parsed(kind.config, _setting(name, value)) for value in values] for name, values in self.axes.items()]
         if mixed := [name for name, values in zip(self.axes, axes, strict=True) if len(set(map(tuple, values))) > 1]:
             raise InputError(
@@ -97,10 +98,14 @@ class Grid:
         named = [name for values in axes for name in values[0]]
         if twice := [name for name in named if name in self.fixed or named.count(name) > 1]:
             raise InputError(f"{twice[0]} is set twice: give it as a field or in one axis")
+        if lacking := [name for name in _needed(kind.config) if name not in (*fixed, *named)]:
+            raise InputError(
+                f"the grid does not set {lacking[0]}, which has no default: give it as a field or in an axis"
+            )
         cells = []
         for settings in itertools.product(*axes):
             values = {name: value for setting in settings for name, value in setting.items()}
-            cells.append(Cell(self.kind, replace(base, **values), values))
+            cells.append(Cell(self.kind, kind.config(**fixed, **values), values))
         keys = [cell.key for cell in cells]
         if len(set(keys)) < len(keys):
             again = next(cell for index, cell in enumerate(cells) if cell.key in keys[:index])
@@ -195,6 +200,11 @@ def _from_json(hint: Any, value: Any) -> Any:
     return Path(value) if isinstance(value, str) and Path in (hint, *get_args(hint)) else value
 
 
+def _needed(config: type) -> list[str]:
+    """The fields without a default."""
+    return [one.name for one in fields(config) if one.default is MISSING and one.default_factory is MISSING]
+
+
 def _parsed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Field to value, each of the field's type."""
     hints = {one.name: get_type_hints(config)[one.name] for one in fields(config) if one.name != "out"}
@@ -222,16 +232,21 @@ def _value(hint: Any, name: str, words: tuple[str, ...]) -> Any:
 
 def _options(config: Any) -> list[str]:
     """The words of the command line that make this configuration."""
-    hints, words = get_type_hints(type(config), include_extras=True), []
+    import tyro
+
+    hints, first, words = get_type_hints(type(config), include_extras=True), [], []
     for one in fields(config):
         value = getattr(config, one.name)
         if one.name == "out" or value == one.default:
             continue
-        # A field may have another name on the command line (tyro.conf.arg).
-        names = [mark.name for mark in getattr(hints[one.name], "__metadata__", ()) if getattr(mark, "name", None)]
+        # A field may have another name on the command line (tyro.conf.arg), or none and a place.
+        marks = getattr(hints[one.name], "__metadata__", ())
+        names = [mark.name for mark in marks if getattr(mark, "name", None)]
         flag = (names or [one.name])[0].replace("_", "-")
-        if isinstance(value, bool):
+        if tyro.conf.Positional in marks:
+            first += _words(value)
+        elif isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
             words += [f"--{flag}", *_words(value)]
-    return words
+    return first + words

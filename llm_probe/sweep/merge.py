@@ -58,9 +58,15 @@ def merge(sweep: Sweep) -> Merged:
         found = [(cell, sweep.run_folder(cell) / f"{name}.csv") for cell, record in done if name in record["tables"]]
         if found:
             rows[name] = _write(folder / name, kind, found, sweep)
-    gaps = tuple(_gap(sweep, cell, states[cell.key]) for cell in sweep.cells if states[cell.key] != "done")
+    gaps = gaps_of(sweep, states)
     _write_gaps(folder / "gaps.csv", gaps)
     return Merged(folder, len(done), rows, gaps)
+
+
+def gaps_of(sweep: Sweep, states: Mapping[str, str] | None = None) -> tuple[dict[str, str], ...]:
+    """The cells that are not done, by `GAP_COLUMNS`, in the order of the plan."""
+    known = states or sweep.states()
+    return tuple(_gap(sweep, cell, known[cell.key]) for cell in sweep.cells if known[cell.key] != "done")
 
 
 def schema_of(kind: type) -> pa.Schema:

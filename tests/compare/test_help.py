@@ -12,7 +12,7 @@ import pytest
 
 SCRIPTS = sorted(path for path in (Path(__file__).resolve().parents[2] / "scripts").glob("[!_]*.py"))
 SLOW = {"torch", "transformers", "sae_lens", "matplotlib", "datasets"}
-KNOWN = {"bench_inference.py", "bench_probe.py", "train_reference_lm.py"}
+KNOWN = {"train_reference_lm.py"}
 """Scripts that import torch at the top; take one off when it no longer does."""
 
 

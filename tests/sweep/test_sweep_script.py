@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import _kinds
 import pandas as pd
 import pytest
 import sweep as script
+import torch
 
-from llm_probe.sweep.folder import plan
+from llm_probe.sweep.folder import open_sweep, plan
 from llm_probe.sweep.grid import Grid
 from llm_probe.sweep.merge import merge
 from llm_probe.sweep.workers import work
@@ -44,6 +46,35 @@ def test_cells_of_one_model_load_it_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert command.startswith("python scripts/probe_llm.py --domains sizes --layers 1 2 --prompts 40")
 
 
+def test_sparse_features_are_swept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sae import probe
+    from tests.sae.planted_dictionary import saved
+
+    def dictionary(name: str) -> Any:
+        """40 random directions of the reference model's last block."""
+        drawn = torch.randn(40, 128, generator=torch.Generator().manual_seed(int(name[-1])))
+        rows = torch.nn.functional.normalize(drawn, dim=1)
+        return saved(rows, rows, name=name, layer=2)
+
+    monkeypatch.setattr(probe, "load_sae", dictionary)
+    monkeypatch.setattr(probe, "places_of", list)
+    monkeypatch.setattr(probe, "check_fits", lambda saved, loaded: None)
+    kind = _kinds.KINDS["sae"]
+    fixed = {"domains": ["seasons"], "prompts": 60, "renamings": 19}
+    cells = Grid("sae", fixed, {"saes": ["a/seed0", ["a/seed1", "a/seed2"]]}).cells(kind, 10)
+    sweep = plan(tmp_path, "sae", kind, cells, "a test")
+    assert work(sweep, cells[1:]) == 1 and sweep.failure(cells[1]) is None
+    table = pd.read_csv(merge(sweep).folder / "sae_table.csv")
+    assert set(zip(table["saes"], table["sae"], strict=True)) == {
+        ("a/seed1+a/seed2", "a/seed1"),
+        ("a/seed1+a/seed2", "a/seed2"),
+    }
+    command = sweep.record(cells[1])["run"]["command"]  # type: ignore[index]
+    assert command.startswith("python scripts/probe_sae.py a/seed1 a/seed2 --domains seasons --prompts 60")
+    again = open_sweep(tmp_path, _kinds.KINDS)
+    assert [cell.key for cell in again.cells] == [cell.key for cell in cells]
+
+
 def test_networks_of_the_toy_are_swept_too(tmp_path: Path) -> None:
     kind = _kinds.KINDS["toy"]
     fixed = {"modulus": 7, "steps": 20, "d_model": 16, "d_mlp": 16, "n_heads": 2}
@@ -60,8 +91,9 @@ def test_networks_of_the_toy_are_swept_too(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("nowhere.yaml",), "cannot read the grid nowhere.yaml"),
-        (("--kind", "dream"), "unknown kind 'dream': choose from probe, causal, toy"),
+        (("--kind", "dream"), "unknown kind 'dream': choose from probe, causal, sae, toy"),
         (("--set", "seed="), "axis seed has no list of values: the grid multiplies to nothing"),
+        (("--kind", "sae", "--set", "seed=0"), "the grid does not set saes, which has no default"),
         (("--set", "seed=0,1,2", "--max-cells", "2"), "the grid has 3 cells, more than 2"),
         (("--set", "seed=0", "--workers", "0"), "0 workers cannot be started"),
         (
