@@ -33,7 +33,7 @@ toy-bars: .venv/.installed ## train every experiment of the toy and print every 
 	$(PY) scripts/bars_toy.py $(ARGS)
 
 test: lint ## lint, then run the tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.installed-test ## ruff and pyright
 	$(PY) -m ruff check .

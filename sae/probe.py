@@ -42,14 +42,18 @@ from sae.groups import groups_of
 from sae.latents import Encoded, Reading, encoded, kept_latents, read_claims
 from sae.recurrence import recurrence
 from sae.request import FeatureProbe
-from sae.saved import Saved, check_fits, load_sae
-from sae.table import TABLES, FeatureRow, LadderRow, PointRow, RecurrenceRow
+from sae.saved import Saved, check_fits, load_sae, record_of
+from sae.table import TABLES, FeatureRow, LadderRow, PointRow, RecurrenceRow, TrainingRow
 from sae.verdicts import verdicts
 from toy.cells import Cells, key_of
 from toy.errors import InputError
 from toy.files import write_atomic
 from toy.regression import RidgeSmoother
 
+MEASURES = (
+    "l0", "fvu", "fvu_text", "fvu_task", "ce_recovered", "ce_recovered_text", "ce_recovered_task", "dead_share",
+    "dense_share", "reload_difference",
+)  # fmt: skip
 CELL_VERSION = 1
 """Raise it when a change alters a cell's numbers or fields."""
 
@@ -125,6 +129,7 @@ def run(request: FeatureProbe, command: str = "") -> Result:
             print(f"{weights} {saved.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     ladder = [LadderRow(**row) for one in found for row in one["ladder"]]
     lists: dict[str, list] = {
+        "sae_training": list(training_rows(dictionaries)),
         "sae_table": [FeatureRow(**row) for one in found for row in one["features"]],
         "sae_ladder": ladder,
         "sae_points": [PointRow(**row) for one in found for row in one["points"]],
@@ -133,6 +138,17 @@ def run(request: FeatureProbe, command: str = "") -> Result:
     }
     frames = {name: main_table.frame(lists[name], kind) for name, kind in TABLES.items()}
     return Result(frames, record | {"seconds": round(time.monotonic() - started, 1)})
+
+
+def training_rows(dictionaries: Sequence[tuple[Weights, Saved, Any]]) -> Iterator[TrainingRow]:
+    """What every SAE is worth by its own training.json."""
+    for weights, saved, _ in dictionaries:
+        if record := record_of(Path(saved.name).expanduser()):
+            # An encoder has no cross-entropy.
+            numbers = {name: record["measures"].get(name) for name in MEASURES}
+            place = {"weights": weights, "sae": saved.name, "layer": saved.layer, "site": saved.site}
+            own = {name: record[name] for name in ("seed", "tokens", "task_share")}
+            yield TrainingRow(**place, **own, n_latents=saved.latents, **numbers)
 
 
 def write_results(result: Result, folder: Path) -> None:

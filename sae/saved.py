@@ -150,12 +150,17 @@ def _from_registry(where: str, device: str) -> Any:
         ) from error
 
 
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """The training.json of an SAE that was made here; None where there is none."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def _fingerprint(folder: Path) -> str | None:
     record = folder / RECORD
-    if not record.is_file():
-        return None
     try:
-        return json.loads(record.read_text(encoding="utf-8"))["weights_fingerprint"]
+        found = record_of(folder)
+        return found["weights_fingerprint"] if found else None
     except (ValueError, KeyError) as error:
         raise InputError(f"{record} is not what train_sae.py wrote: train or copy the SAE again") from error
 

@@ -211,7 +211,50 @@ class RecurrenceRow:
     """The same after the other dictionary was turned at random as a whole."""
 
 
+@dataclass(frozen=True)
+class TrainingRow:
+    """One SAE as it was read back from disk, measured on held-out text and task prompts; of SAEs made here only."""
+
+    weights: Weights
+    """Of the model it was trained on."""
+    sae: str
+    """Its folder."""
+    seed: int
+    """Its first weights."""
+    layer: int
+    """0-based block."""
+    site: Site
+    """Which output of the block."""
+    n_latents: int
+    """Latents of the dictionary."""
+    tokens: int
+    """States it was trained on."""
+    task_share: float
+    """Share of them from task prompts."""
+    l0: float
+    """Mean number of active latents of a state."""
+    fvu: float
+    """Fraction of variance unexplained, weighed as in training."""
+    fvu_text: float | None
+    """… of text alone."""
+    fvu_task: float | None
+    """… of task prompts alone."""
+    ce_recovered: float | None
+    """Share of the cross-entropy that zeros in the states' place cost and the SAE saves; empty where they cost none."""
+    ce_recovered_text: float | None
+    """… of text alone."""
+    ce_recovered_task: float | None
+    """… of the answers of task prompts alone."""
+    dead_share: float
+    """Latents that were never active."""
+    dense_share: float
+    """Latents active on more than a tenth of the states."""
+    reload_difference: float
+    """Largest difference between the reloaded and the trained one, as a share of the state's length."""
+
+
 TABLES: dict[str, type] = {
+    "sae_training": TrainingRow,
     "sae_table": FeatureRow,
     "sae_ladder": LadderRow,
     "sae_verdicts": FeatureVerdict,
