@@ -11,7 +11,7 @@ import yaml
 from tests.test_readme import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "docs" / name for name in ("tutorial.md", "glossary.md", "extending.md")] + [ROOT / "CHANGELOG.md"]
+PAGES = [ROOT / "docs" / name for name in ("tutorial.md", "glossary.md", "extending.md", "cluster.md")] + [ROOT / "CHANGELOG.md"]
 RUN = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"))]
 
 
