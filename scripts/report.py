@@ -1,7 +1,8 @@
-"""Make the page again from a run's tables, or one page for several runs.
+"""Make the page again from a run's tables, or one page for several runs, or for the cells of a sweep.
 
 python scripts/report.py results/reference                                       results/reference/report.html
 python scripts/report.py results/reference results/all-MiniLM-L6-v2 --out page.html
+python scripts/report.py results/sweeps/x                                        its cells; what is missing comes first
 """
 
 import _root
@@ -23,9 +24,9 @@ class Options:
     """Reads tables only: no model, a few seconds."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Results folders of scripts/probe_llm.py: one gives its own page, several their common one."""
+    """Results folders of scripts/probe_llm.py: one gives its own page, several their common one; or one sweep's."""
     out: Path | None = None
-    """The file; none given: report.html in the folder of one run, results/ladder.html for several."""
+    """The file; none given: report.html in the folder of one run or sweep, results/ladder.html for several."""
     embed: bool = False
     """Carry the runs' own pages inside the common one, as downloads, instead of linking them."""
 
@@ -42,6 +43,8 @@ def make(options: Options, command: str) -> Path:
 
     if not options.runs:
         raise InputError("no run to report: give one or more results folders of scripts/probe_llm.py")
+    if len(options.runs) == 1 and (options.runs[0] / "sweep.json").is_file():
+        return make_sweep(options, command)
     runs = read_runs(list(dict.fromkeys(options.runs)))
     alone = len(runs) == 1
     if alone and runs[0].missing and not options.out:
@@ -55,6 +58,28 @@ def make(options: Options, command: str) -> Path:
             report.write(out, runs[0].frames, runs[0].run, sections(runs[0].folder))
         else:
             write_atomic(out, ladder_page.render(runs, command, out.resolve().parent, embed=options.embed))
+    except OSError as error:
+        raise InputError(f"cannot write {out} ({error.strerror}): give another file with --out") from error
+    return out
+
+
+def make_sweep(options: Options, command: str) -> Path:
+    """The page of a sweep's cells.
+
+    Raises:
+        InputError: as `llm_probe.sweep.page.render`, or the page cannot be written.
+    """
+    from _kinds import KINDS
+
+    from llm_probe.sweep import page
+    from llm_probe.sweep.folder import open_sweep
+    from toy.files import write_atomic
+
+    folder = options.runs[0]
+    out = options.out or folder / "report.html"
+    content = page.render(open_sweep(folder, KINDS), command, out.resolve().parent, embed=options.embed)
+    try:
+        write_atomic(out, content)
     except OSError as error:
         raise InputError(f"cannot write {out} ({error.strerror}): give another file with --out") from error
     return out

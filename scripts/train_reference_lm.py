@@ -14,14 +14,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 import tyro
 
-from llm_probe.models import REFERENCE_FOLDER
-from llm_probe.reference import Recipe
-from llm_probe.reference_card import card
-from llm_probe.reference_train import measure, train
-from toy.files import write_atomic
+from llm_probe.reference_recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Options:
 
     recipe: Recipe = field(default_factory=Recipe)
     """What is trained."""
-    out: Path = REFERENCE_FOLDER
+    out: Path = _root.ROOT / "llm_probe" / "reference_model"
     """Folder of the finished model."""
     work: Path = Path("work/reference")
     """Folder of checkpoints and the log."""
@@ -40,6 +35,12 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__)
+    import torch
+
+    from llm_probe.reference_card import card
+    from llm_probe.reference_train import measure, train
+    from toy.files import write_atomic
+
     torch.set_num_threads(options.threads)
     started = time.monotonic()
     try:

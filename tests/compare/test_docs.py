@@ -11,7 +11,8 @@ import yaml
 from tests.test_readme import Block, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "docs" / name for name in ("tutorial.md", "glossary.md", "extending.md", "cluster.md")] + [ROOT / "CHANGELOG.md"]
+NAMES = ("docs/tutorial.md", "docs/glossary.md", "docs/extending.md", "docs/cluster.md", "CHANGELOG.md")
+PAGES = [ROOT / name for name in NAMES]
 RUN = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"))]
 
 
