@@ -167,9 +167,10 @@ def bench_merge(options: Options, folder: Path) -> list[tuple]:
     table = pd.read_csv(_root.ROOT / "results" / "reference" / "r2_table.csv", nrows=ROWS, dtype=str)
     text = table.to_csv(index=False)
     sweep = planned(folder, options.rows // ROWS, 0)
-    work(sweep, sweep.cells)
     for cell in sweep.cells:
+        sweep.run_folder(cell).mkdir(parents=True)
         (sweep.run_folder(cell) / "r2_table.csv").write_text(text)
+    work(sweep, sweep.cells)  # a cell that does nothing notes the tables that it finds
     code = (
         "import resource, sys, time; sys.path[:0] = sys.argv[2:]; import bench_sweep as bench\n"
         "from pathlib import Path; from llm_probe.sweep.merge import merge\n"
@@ -178,7 +179,7 @@ def bench_merge(options: Options, folder: Path) -> list[tuple]:
         "done.rows['r2_table'])"
     )
     command = [sys.executable, "-c", code, str(folder), str(_root.ROOT), str(_root.ROOT / "scripts")]
-    seconds, memory, rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-3:]
+    seconds, memory, rows = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-3:]
     return [
         ("merge", f"{int(rows):,} rows of r2_table, {len(sweep.cells):,} cells", float(seconds), "s", "<= 20"),
         ("merge", "peak memory", float(memory), "GB", "<= 2"),

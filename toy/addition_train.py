@@ -1,0 +1,227 @@
+"""Training sums of many digits: any number of interruptions, one result.
+
+The pairs to train on are drawn once, a function of the seed: digits of a and of b uniform in 1 … max_digits, held-out
+pairs thrown away, in the order of their answers' length, so that the curriculum is a prefix. A batch is a function of
+(seed, step). The loss is the cross-entropy of the answer's characters.
+
+An answer is right if every character is. Because the networks are causal, greedy decoding is right exactly when each
+character is the most likely one after the *true* ones before it, so that one forward judges a whole batch.
+One file, `checkpoint.pt`, holds everything and is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from toy.addition import PAD, PAIRS_AT_ONCE, Addition, Pairs, answer_of, digits_of, draw, held_out, prompts, targets
+from toy.addition_config import AdditionConfig, check, longest_answer
+from toy.cells import check_writable
+from toy.device import chosen_device
+from toy.errors import Diverged, InputError
+from toy.files import replace_with, write_atomic
+from toy.memory import keep_freed_memory
+
+LAYOUT = "addition"
+WARMUP = 100
+LOOKED_AT = 1000
+Line = dict[str, int | float]
+
+
+def random_pairs(config: AdditionConfig, count: int, seed: int, *, unseen: bool) -> Pairs:
+    """Pairs in the range that is trained on, all held out (`unseen`) or none."""
+    generator, found = torch.Generator().manual_seed(seed), []
+    while sum(map(len, found)) < count:
+        lengths = torch.randint(1, config.max_digits + 1, (2, 2 * count), generator=generator)
+        pairs = draw(2 * count, (lengths[0], lengths[1]), generator)
+        found.append(pairs[held_out(pairs, config.held_out, config.split_seed) == unseen])
+    return torch.cat(found)[:count]
+
+
+@dataclass
+class Training:
+    """A network on its way."""
+
+    config: AdditionConfig
+    pairs: Pairs
+    """Those to train on, short answers first."""
+    model: Addition
+    optimiser: torch.optim.AdamW
+    metrics: list[Line]
+    step: int = 0
+
+    @staticmethod
+    def begin(config: AdditionConfig) -> Training:
+        """A fresh network and its pairs."""
+        keep_freed_memory()
+        model = Addition(config).to(chosen_device(config.device))
+        matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+        others = [weight for weight in model.parameters() if weight.ndim == 1]
+        groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+        pairs = random_pairs(config, config.train_pairs, 2 * config.seed, unseen=False)
+        return Training(config, pairs[digits_of(pairs.sum(1)).argsort(stable=True)], model, optimiser, [])
+
+    def batch(self) -> Pairs:
+        """Pairs of the next update."""
+        generator = torch.Generator().manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
+        allowed = int((self.pairs.sum(1) < 10 ** longest_answer(self.config, self.step)).sum())
+        return self.pairs[torch.randint(allowed, (self.config.batch_size,), generator=generator)]
+
+    def update(self) -> float:
+        """One optimiser step; the loss it started from."""
+        pairs, device = self.batch(), self.model.W_U.device
+        generator = torch.Generator().manual_seed(1_000_003 * (self.config.seed + 1) + self.step + 500_000)
+        start = torch.randint(self.config.starts, (len(pairs),), generator=generator).to(device)
+        prompt, target = (text(pairs, self.config.order).to(device) for text in (prompts, targets))
+        logits = self.model(prompt, answer_of(target), start)
+        loss = cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.config, self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.detach())
+
+    def look(self, loss: float) -> Line:
+        """Accuracy on pairs trained on, on held-out ones, and on held-out ones of one digit more than trained."""
+        config, generator = self.config, torch.Generator().manual_seed(2 * self.config.seed + 1)
+        seen = self.pairs[torch.randint(len(self.pairs), (LOOKED_AT,), generator=generator)]
+        unseen = random_pairs(config, LOOKED_AT, 2 * config.seed + 1, unseen=True)
+        length = torch.full((LOOKED_AT,), config.max_digits + 1)
+        parts = {"train": seen, "held_out": unseen, "longer": draw(LOOKED_AT, (length, length), generator)}
+        accuracy = {f"{name}_accuracy": float(right(self.model, part).float().mean()) for name, part in parts.items()}
+        return {"step": self.step, "loss": loss, **accuracy}
+
+
+@torch.no_grad()
+def right_characters(model: Addition, pairs: Pairs) -> tuple[Bool[Tensor, "n t"], Int[Tensor, "n t"]]:
+    """Whether each character of the answer is said after the true ones before it, and the target."""
+    prompt, target = prompts(pairs, model.config.order), targets(pairs, model.config.order)
+    parts = zip(prompt.split(PAIRS_AT_ONCE), answer_of(target).split(PAIRS_AT_ONCE), strict=True)
+    device = model.W_U.device
+    said = torch.cat([model(asked.to(device), answer.to(device)).argmax(2).cpu() for asked, answer in parts])
+    return said == target, target
+
+
+def right(model: Addition, pairs: Pairs) -> Bool[Tensor, " n"]:
+    """Whether the whole answer is right, under greedy decoding."""
+    good, target = right_characters(model, pairs)
+    return (good | (target == PAD)).all(1)
+
+
+def rate(config: AdditionConfig, step: int) -> float:
+    """Up over 100 updates, constant, and from the middle linearly down to 2 %."""
+    late = max(0.0, 2 * step / config.steps - 1)
+    return config.learning_rate * min(1.0, (step + 1) / WARMUP) * (1 - 0.98 * late)
+
+
+def train(
+    config: AdditionConfig,
+    folder: Path,
+    *,
+    minutes: float = math.inf,
+    report: Callable[[Line], object] | None = None,
+) -> Training:
+    """Train in `folder`, or go on with what lies there; after `minutes` stop where it can be resumed.
+
+    Raises:
+        InputError: `folder` holds another run or cannot be written, a field cannot be used, or the loss became NaN.
+    """
+    check(config)
+    check_writable(folder)
+    path, started = folder / "checkpoint.pt", time.monotonic()
+    training = resume(path, config) if path.exists() else Training.begin(config)
+    while training.step < config.steps and time.monotonic() - started < 60 * minutes:
+        loss = training.update()
+        if not math.isfinite(loss):
+            message = f"the loss is no longer a number at step {training.step}: lower --learning-rate, another --out"
+            raise Diverged(message, training.step)
+        if training.step % config.log_every == 0 or training.step == config.steps:
+            training.metrics.append(training.look(loss))
+            save(path, training)
+            if report:
+                report(training.metrics[-1])
+    if training.step < config.steps:
+        save(path, training)
+    return training
+
+
+def save(path: Path, training: Training) -> None:
+    """The checkpoint as a whole, then its metrics as lines to read.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    content = {
+        "layout": LAYOUT,
+        "config": asdict(training.config),
+        "step": training.step,
+        "model": training.model.state_dict(),
+        "optimiser": training.optimiser.state_dict(),
+        "metrics": training.metrics,
+    }
+    try:
+        replace_with(path, lambda temporary: torch.save(content, temporary))
+        write_atomic(path.with_name("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in training.metrics))
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write {path} ({reason}): free some space and give the same command again") from error
+
+
+def resume(path: Path, config: AdditionConfig) -> Training:
+    """The run of a checkpoint, which must be of this configuration.
+
+    Raises:
+        InputError: it cannot be read or is another run.
+    """
+    content = read(path)
+    asked, found = asdict(config), content["config"]
+    different = [name for name in asked if name != "device" and asked[name] != found.get(name)]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{path.parent} holds a run with another {', '.join(different)} ({name} {found.get(name)}, asked for "
+            f"{asked[name]}): give another --out, or the same configuration to go on with it"
+        )
+    training = Training.begin(config)
+    training.model.load_state_dict(content["model"])
+    training.optimiser.load_state_dict(content["optimiser"])
+    training.metrics, training.step = content["metrics"], content["step"]
+    return training
+
+
+def load(path: Path) -> Training:
+    """The run of a checkpoint, on the CPU.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return resume(path, replace(AdditionConfig(**read(path)["config"]), device="cpu"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        InputError: the file is not there, is damaged, or is not one of these.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on a damaged or foreign file
+        raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__})") from error
+    if not isinstance(content, dict) or content.get("layout") != LAYOUT:
+        raise InputError(f"{path} is no addition checkpoint: its key `layout` is not {LAYOUT!r}")
+    return content
