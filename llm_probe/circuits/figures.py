@@ -43,7 +43,7 @@ def attention(axes: Axes, rows: pd.DataFrame) -> None:
     table = rows.pivot(index="layer", columns="head", values="difference")
     # Cells as shapes: the page's security policy shows no embedded bitmap.
     axes.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="RdBu", vmin=-1, vmax=1, shading="nearest")
-    axes.set_ylim(table.index.max() + 0.5, table.index.min() - 0.5)
+    axes.set_ylim(len(table) - 0.5, -0.5)
     marked = rows.loc[rows["difference"].abs() > rows["half_width"]]
     axes.plot(marked["head"], marked["layer"], ".", color=INK, markersize=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
