@@ -33,6 +33,7 @@ file is made by `python scripts/write_columns.py`.
 | `published` | numbers printed elsewhere, and what each supports by itself | `scripts/audit_claims.py` |
 | | the same numbers run again on a model | `scripts/audit_claims.py --model …` |
 | `deep_dive/<model>` | the published experiments on one model, with the controls they lacked | `scripts/deep_dive.py` |
+| `toy/universal`, `toy/addition` | two more toys | `scripts/train_universal.py`, `scripts/train_addition.py` |
 | `toy` | the networks whose circuit is known: every bar and every network | `make toy-bars` |
 | `bench` | the streaming pass and the regressions against the published way | `make bench` |
 
