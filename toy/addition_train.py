@@ -11,11 +11,9 @@ One file, `checkpoint.pt`, holds everything and is replaced as a whole.
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +22,16 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from toy import checkpoint
 from toy.addition import PAD, PAIRS_AT_ONCE, Addition, Pairs, answer_of, digits_of, draw, held_out, prompts, targets
 from toy.addition_config import AdditionConfig, check, longest_answer
-from toy.cells import check_writable
+from toy.checkpoint import Line
 from toy.device import chosen_device
-from toy.errors import Diverged, InputError
-from toy.files import replace_with, write_atomic
 from toy.memory import keep_freed_memory
 
 LAYOUT = "addition"
 WARMUP = 100
 LOOKED_AT = 1000
-Line = dict[str, int | float]
 
 
 def random_pairs(config: AdditionConfig, count: int, seed: int, *, unseen: bool) -> Pairs:
@@ -141,22 +137,14 @@ def train(
         InputError: `folder` holds another run or cannot be written, a field cannot be used, or the loss became NaN.
     """
     check(config)
-    check_writable(folder)
-    path, started = folder / "checkpoint.pt", time.monotonic()
-    training = resume(path, config) if path.exists() else Training.begin(config)
-    while training.step < config.steps and time.monotonic() - started < 60 * minutes:
-        loss = training.update()
-        if not math.isfinite(loss):
-            message = f"the loss is no longer a number at step {training.step}: lower --learning-rate, another --out"
-            raise Diverged(message, training.step)
-        if training.step % config.log_every == 0 or training.step == config.steps:
-            training.metrics.append(training.look(loss))
-            save(path, training)
-            if report:
-                report(training.metrics[-1])
-    if training.step < config.steps:
-        save(path, training)
-    return training
+    return checkpoint.train(
+        folder,
+        lambda: Training.begin(config),
+        lambda path: resume(path, config),
+        save,
+        minutes=minutes,
+        report=report,
+    )
 
 
 def save(path: Path, training: Training) -> None:
@@ -165,20 +153,7 @@ def save(path: Path, training: Training) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    content = {
-        "layout": LAYOUT,
-        "config": asdict(training.config),
-        "step": training.step,
-        "model": training.model.state_dict(),
-        "optimiser": training.optimiser.state_dict(),
-        "metrics": training.metrics,
-    }
-    try:
-        replace_with(path, lambda temporary: torch.save(content, temporary))
-        write_atomic(path.with_name("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in training.metrics))
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot write {path} ({reason}): free some space and give the same command again") from error
+    checkpoint.save(path, LAYOUT, training)
 
 
 def resume(path: Path, config: AdditionConfig) -> Training:
@@ -187,20 +162,7 @@ def resume(path: Path, config: AdditionConfig) -> Training:
     Raises:
         InputError: it cannot be read or is another run.
     """
-    content = read(path)
-    asked, found = asdict(config), content["config"]
-    different = [name for name in asked if name != "device" and asked[name] != found.get(name)]
-    if different:
-        name = different[0]
-        raise InputError(
-            f"{path.parent} holds a run with another {', '.join(different)} ({name} {found.get(name)}, asked for "
-            f"{asked[name]}): give another --out, or the same configuration to go on with it"
-        )
-    training = Training.begin(config)
-    training.model.load_state_dict(content["model"])
-    training.optimiser.load_state_dict(content["optimiser"])
-    training.metrics, training.step = content["metrics"], content["step"]
-    return training
+    return checkpoint.restore(path, read(path), config, lambda: Training.begin(config))
 
 
 def load(path: Path) -> Training:
@@ -218,10 +180,4 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is not there, is damaged, or is not one of these.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds on a damaged or foreign file
-        raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__})") from error
-    if not isinstance(content, dict) or content.get("layout") != LAYOUT:
-        raise InputError(f"{path} is no addition checkpoint: its key `layout` is not {LAYOUT!r}")
-    return content
+    return checkpoint.read(path, LAYOUT, "addition")
