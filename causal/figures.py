@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from causal.attribution_figure import attribution_figure
-from llm_probe.figures import GREY, INK, KINDS, RANDOM, SIZE, TRAINED
-from toy.files import replace_with
+from llm_probe.figures import GREY, INK, RANDOM, SIZE, TRAINED
+from llm_probe.picture_files import save_figures
 
 DPI = 130
 SHADES = {"random": GREY, "matched": "#8A6100", "shuffled": RANDOM}
@@ -78,16 +77,7 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
             layer_positions(axes, rows)
     if not frames["causal_attribution"].empty:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
-    folder.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.hashsalt": "causal", "svg.fonttype": "none"}):
-        for name, figure in figures.items():
-            for kind in KINDS:
-                metadata = {"Date": None} if kind == "svg" else None
-                replace_with(
-                    folder / f"{name}.{kind}",
-                    lambda path, figure=figure, metadata=metadata: figure.savefig(path, dpi=DPI, metadata=metadata),
-                )
-    return [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
+    return save_figures(folder, figures, "causal", DPI)
 
 
 def _shown(rotation: pd.DataFrame) -> list[pd.DataFrame]:

@@ -10,6 +10,7 @@ some layers is held at its mean (`sweep.py`).
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -202,8 +203,6 @@ def _power(config: CausalConfig) -> str:
 
 def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None:
     """The period of another arithmetic claim that is nearest to the experiment's and shares no factor with it."""
-    import math
-
     own = experiment.claim.period
     periods = [claim.period for claim in claims if claim.is_arithmetic and math.gcd(claim.period, own) == 1]
     return min(periods, key=lambda period: (abs(period - own), period), default=None)

@@ -10,6 +10,7 @@ A model that cannot do one of them has nothing to lose there: its row says so by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 from causal.questions import Questions, ask
 from llm_probe.claims import Claim
@@ -44,9 +45,10 @@ def skills(loaded: LoadedModel, claims: Sequence[Claim], size: int, seed: int) -
         return ask(loaded, prompts, claim.domain.items)
 
     asked = [*claims, *(Claim(plain(name), "sum") for name in PLAIN)]
-    found: dict[str, Callable[[], Questions]] = {claim.domain.name: lambda claim=claim: of(claim) for claim in asked}
-    found[FACTS] = lambda: ask(loaded, facts(), tuple(CAPITALS.values()))
-    return found
+    makers: dict[str, Callable[[], Questions]] = {claim.domain.name: partial(of, claim) for claim in asked}
+    makers[FACTS] = lambda: ask(loaded, facts(), tuple(CAPITALS.values()))
+    # Every circle of a run is tested on the same questions: they are read once.
+    return {name: cache(make) for name, make in makers.items()}
 
 
 def plain(name: str) -> Domain:

@@ -9,7 +9,6 @@ The object interface of matplotlib only, so that nothing depends on a display.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from llm_probe.figures import DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED, circle_pair
+from llm_probe import picture_files
+from llm_probe.figures import DPI, GREY, INK, RANDOM, SIZE, TRAINED, circle_pair
+from llm_probe.picture_files import save_figures
 from llm_probe.views import at
 from sae.ladder import RUNGS
-from toy.files import replace_with
 
 Frames = Mapping[str, pd.DataFrame]
 PER_ROW, PAIRS = 3, 2
@@ -97,24 +97,12 @@ def _frames(
 
 def save_all(folder: Path, frames: Frames) -> list[Path]:
     """The pictures as svg and png; what was written."""
-    written = []
-    for name, figure in all_figures(frames).items():
-        for kind in KINDS:
-            written.append(folder / f"{name}.{kind}")
-            replace_with(written[-1], lambda path, figure=figure, kind=kind: _save(figure, path, kind))
-    return written
+    return save_figures(folder, all_figures(frames), "sae", DPI)
 
 
 def as_svg(figure: Figure) -> str:
     """A picture as one `<svg>` element for a page."""
-    text = io.StringIO()
-    _save(figure, text, "svg")
-    return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def _save(figure: Figure, target: Any, kind: str) -> None:
-    with rc_context({"svg.hashsalt": "sae", "svg.fonttype": "none"}):
-        figure.savefig(target, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
+    return picture_files.as_svg(figure, "sae", DPI)
 
 
 def _claims(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:

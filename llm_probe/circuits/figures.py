@@ -11,10 +11,8 @@ Trained weights are blue, filled and solid; random weights orange, hollow and da
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib import rc_context
@@ -22,9 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from llm_probe.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+from llm_probe import picture_files
+from llm_probe.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
+from llm_probe.picture_files import save_figures
 from llm_probe.views import at
-from toy.files import replace_with
 
 Frames = Mapping[str, pd.DataFrame]
 WEIGHTS = (("random", RANDOM, "--", "white"), ("trained", TRAINED, "-", TRAINED))
@@ -170,21 +169,9 @@ def _attention(rows: pd.DataFrame) -> Figure:
 
 def save_all(folder: Path, frames: Frames) -> list[Path]:
     """The pictures as svg and png; what was written."""
-    written = []
-    for name, figure in all_figures(frames).items():
-        for kind in KINDS:
-            written.append(folder / f"{name}.{kind}")
-            replace_with(written[-1], lambda path, figure=figure, kind=kind: _save(figure, path, kind))
-    return written
+    return save_figures(folder, all_figures(frames), "circuits", DPI)
 
 
 def as_svg(figure: Figure) -> str:
     """A picture as one `<svg>` element for a page."""
-    text = io.StringIO()
-    _save(figure, text, "svg")
-    return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def _save(figure: Figure, target: Any, kind: str) -> None:
-    with rc_context({"svg.hashsalt": "circuits", "svg.fonttype": "none"}):
-        figure.savefig(target, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
+    return picture_files.as_svg(figure, "circuits", DPI)
