@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".partial"
+"""In the name of a file that is being written."""
+
 
 def write_atomic(path: Path, content: str) -> None:
     """Write a whole text file or nothing."""
@@ -18,9 +21,15 @@ def replace_with(path: Path, write: Callable[[Path], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending is kept: writers of pictures and films choose their format by it.
     # The process number keeps two jobs that write the same file apart.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
     try:
         write(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_partial(folder: Path, stem: str = "*") -> None:
+    """Remove what killed writers of `stem` left in a folder. Only for who knows that nobody else is writing there."""
+    for left in folder.glob(f".{stem}.*{PARTIAL}*"):
+        left.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from llm_probe.sweep.grid import Cell, Kind, content_of, from_content, kind_of
 from toy.cells import Cells
 from toy.errors import InputError
-from toy.files import write_atomic
+from toy.files import clear_partial, write_atomic
 
 VERSION = 1
 """Of the plan and of what a finished cell holds."""
@@ -63,6 +63,12 @@ class Sweep:
     @property
     def is_stopped(self) -> bool:
         return (self.folder / "STOP").exists()
+
+    def clear_partial(self, cell: Cell) -> None:
+        """Remove the half-written files of a worker that was killed. Only for who holds the cell's lock."""
+        record = self._record_path(cell)
+        clear_partial(record.parent, record.stem)
+        clear_partial(self.run_folder(cell))
 
     def missing(self) -> list[Cell]:
         """The cells that are not done."""

@@ -74,6 +74,7 @@ def _settled(sweep: Sweep, cell: Cell) -> bool:
 
 def _compute(sweep: Sweep, cell: Cell) -> None:
     folder = sweep.run_folder(cell)
+    sweep.clear_partial(cell)
     claim = {"host": socket.gethostname(), "process": os.getpid(), "job": _job(), "started": time.time()}
     write_atomic(folder / "claim.json", json.dumps(claim))
 

@@ -15,6 +15,7 @@ import pytest
 
 from llm_probe.sweep.executors import run_local
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
+from llm_probe.sweep.grid import Cell
 from llm_probe.sweep.merge import merge
 from llm_probe.sweep.status import status
 from llm_probe.sweep.workers import chosen, work
@@ -66,6 +67,24 @@ def test_a_thousand_cells_two_workers_and_random_kills(planned: Callable[..., Sw
     whole = plan(tmp_path / "whole", "trivial", sweep.kind, sweep.cells, "a test")
     start(whole).wait()
     assert merged(sweep) == merged(whole)
+
+
+def test_what_a_killed_worker_left_half_written_is_removed(planned: Callable[..., Sweep]) -> None:
+    """By the next worker on that cell, which holds its lock; what belongs to another cell stays."""
+    sweep = planned(number=[1, 2])
+    first, second = sweep.cells
+
+    def left(cell: Cell) -> list[Path]:
+        half = sweep.folder / "cells" / f".v1-{cell.key}.77.partial.json"
+        return [half, sweep.run_folder(cell) / ".rows.77.partial.csv"]
+
+    for path in (*left(first), *left(second)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"half')
+    assert work(sweep, [first]) == 1
+    assert not any(path.exists() for path in left(first)) and all(path.exists() for path in left(second))
+    assert work(sweep, [second]) == 1
+    assert not list(sweep.folder.rglob("*partial*"))
 
 
 def test_local_workers_share_a_sweep(planned: Callable[..., Sweep]) -> None:
