@@ -237,7 +237,13 @@ def draw(title: str, panels: Sequence[tuple[str, Float[np.ndarray, "steps p"]]])
     image = None
     for place, (name, shares) in zip(axes, panels, strict=True):
         image = heat(
-            place, shares, "(answer − s) mod p", "turned by j" if place is axes[0] else "", name, vmin=0, vmax=1
+            place,
+            shares,
+            "(answer − s) mod p",
+            "turned by j" if place is axes[0] else "",
+            name.replace(", ", ",\n"),  # panels are narrower than their names
+            vmin=0,
+            vmax=1,
         )
         image.set_extent((-0.5, shares.shape[1] - 0.5, 0.5, len(shares) + 0.5))
     assert image is not None
