@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from causal.attribution_figure import attribution_figure
+from causal.routing_figure import routing_figure
 from llm_probe.figures import GREY, INK, RANDOM, SIZE, TRAINED
 from llm_probe.picture_files import save_figures
 
@@ -77,6 +78,8 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
             layer_positions(axes, rows)
     if not frames["causal_attribution"].empty:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
+    if not frames["causal_routing"].empty:
+        figures["routing"] = routing_figure(frames["causal_routing"])
     return save_figures(folder, figures, "causal", DPI)
 
 

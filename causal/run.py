@@ -2,7 +2,7 @@
 
     probe run (r2_table.csv, run.json)  ->  places and frequencies of this very model's accepted planes
     Experiment of each                  ->  pieces, one cell on disk each: an interrupted run goes on
-    pieces                              ->  causal_table, rotation, controls, map, verdicts; run.json
+    pieces                              ->  causal_table, rotation, controls, map, routing, verdicts; run.json
 
 With `dims`, single dimensions stand in the place of planes and no probe run is needed; with `sweep`, every dimension of
 some layers is held at its mean (`sweep.py`).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -36,6 +36,7 @@ from causal.plane_attribution import plane_logits
 from causal.published import PAIRS, published_piece
 from causal.questions import Questions
 from causal.requested import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
+from causal.routing import routing
 from causal.skills import skills
 from causal.specificity import text_piece
 from causal.sweep import sweep
@@ -48,6 +49,8 @@ from llm_probe.table import ALPHA
 from toy.cells import Cells
 
 CELL_VERSION = 3
+ROUTED = 100
+"""Prompts of a modulus in which every head is patched."""
 Tick = Callable[[int], Any]
 Asked = Mapping[str, Callable[[], Questions]]
 
@@ -125,6 +128,7 @@ class Work:
             parts.append(piece)
         if self.config.protocol == "full":
             parts += [self._map(claim, bar.update) for claim in claims.values()]
+            parts += [self._routing(some, bar.update) for some in _of_each_operation(claims.values())]
         return Piece.joined(parts)
 
     def swept(self, bar: tqdm) -> Piece:
@@ -168,6 +172,16 @@ class Work:
 
         return Piece.from_json(self._keep(f"{claim!r} map", make))
 
+    def _routing(self, claims: Sequence[Claim], tick: Tick) -> Piece:
+        """Which heads hand the modulus on, in the sums of several moduli."""
+
+        def make() -> dict[str, Any]:
+            piece = Piece()
+            piece.add(*routing(self.loaded, claims, size=ROUTED, seed=self.config.seed, tick=tick))
+            return piece.to_json()
+
+        return Piece.from_json(self._keep(f"{claims!r} routing {ROUTED}", make))
+
     def _joined(self, experiment: Experiment, makers: dict[str, Callable[[Experiment], Piece]]) -> Piece:
         what = f"{experiment.claim!r} {experiment.place} {experiment.frequencies} {experiment.dim}"
         if experiment.features is not None:
@@ -206,6 +220,15 @@ def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None
     own = experiment.claim.period
     periods = [claim.period for claim in claims if claim.is_arithmetic and math.gcd(claim.period, own) == 1]
     return min(periods, key=lambda period: (abs(period - own), period), default=None)
+
+
+def _of_each_operation(claims: Iterable[Claim]) -> list[list[Claim]]:
+    """Arithmetic claims that differ in their modulus alone; three or more, for a prompt has two donors."""
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if claim.is_arithmetic:
+            found.setdefault(claim.domain.operation, []).append(claim)
+    return [some for some in found.values() if len(some) > 2]
 
 
 def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, planned: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import pandas as pd
 from causal import section_pictures as pictures
 from causal.batches import EVERYWHERE
 from causal.drawn import DRAWN
+from causal.routing_figure import Shown, maps
 from causal.specificity import LIKE_ANSWER
 from causal.table import TABLES
 from llm_probe.report import Section
@@ -62,7 +63,8 @@ def section(folder: Path) -> Section | None:
         for path in (source / "run.json", folder / "run.json")
     )
     if probed.get("weights_fingerprint", own := run.get("weights_fingerprint")) == own:
-        content = _lines({name: _table(source, name) for name in TABLES})
+        frames = {name: _table(source, name) for name in TABLES}
+        content = _lines(frames) + _routing(frames["causal_routing"])
     else:
         content = '<p class="summary">The causal run beside this page is of other weights: make it again.</p>'
     names = [name for name in TABLES if (source / f"{name}.csv").is_file()]
@@ -242,6 +244,15 @@ def _detail(circle: Circle, why: str) -> str:
     if (false := number(verdict["false_calls"])) is not None:
         said += f". Planes of shuffled labels would pass in {false:.0f} of {verdict['false_draws']:.0f} draws"
     return f'<p class="facts">{said}.</p><div class="panels">{"".join(panels)}</div>'
+
+
+def _routing(rows: pd.DataFrame) -> str:
+    """Who reads the modulus: two sentences and the maps of the heads."""
+    if (shown := Shown.of(rows)) is None:
+        return ""
+    panels = "".join(_panel(title, pictures.heads(table), "") for title, table in maps(shown).items())
+    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in shown.sentences)
+    return f'<h3>Who routes the modulus</h3>{said}<div class="panels">{panels}</div>'
 
 
 def _panel(title: str, drawn: str, note: str) -> str:

@@ -3,6 +3,7 @@
     turning   row j (steps turned), column (answer - s) mod p, colour = share of the answers; a circle that the answer
               follows is a diagonal. Beside it the share that wrote none of the answers, and P(answer = s + j)
     against   one lane a control: histogram of its draws' effects from 0 to 1, the found directions as a line
+    heads     layers down, heads across: a share
     layers    tokens down, layers across: share of answers that become the donor's when its state is put there
 
 Cells of one colour are one path on a ground that stands for zero: 24 x 24 cells are a few kB. `figures` draws the same
@@ -100,6 +101,30 @@ def layers(rows: pd.DataFrame, edited: int) -> str:
         ]
         lines.append(f'<tr><th scope="row">{token}</th>{"".join(cells)}</tr>')
     return f'<div class="scroll"><table class="places">{"".join(lines)}</table></div>'
+
+
+def heads(table: pd.DataFrame) -> str:
+    """Layers down, heads across; `table`: shares, with the layers as its index."""
+    shares, left, top = table.to_numpy(dtype=float), 34, 22
+    down, across = shares.shape
+    size = max(9, min(38, 300 // max(down, across)))
+    squares: dict[str, str] = {}
+    for row, column in np.ndindex(down, across):
+        fill = colour(float(shares[row, column]))
+        squares[fill] = squares.get(fill, "") + f"M{left + size * column} {top + size * row}h{size}v{size}h-{size}z"
+    drawn = [f'<path fill="{fill}" d="{path}"/>' for fill, path in squares.items()]
+    every = -(-18 // size)
+    drawn += [_text(left + size * (k + 0.5), top - 6, k, "middle") for k in range(0, across, every)]
+    drawn += [_text(left - 6, top + size * (k + 0.5) + 4, table.index[k], "end") for k in range(0, down, every)]
+    drawn.append(_text(left, top + size * down + 16, "layers down, heads across"))
+    if across <= NARROW:
+        for row, column in np.ndindex(down, across):
+            at, fill = shares[row, column], "#000" if shares[row, column] >= BRIGHT else "#fff"
+            x, y = left + size * (column + 0.5), top + size * (row + 0.5) + 4
+            drawn.append(f'<text x="{x:.4g}" y="{y:.4g}" text-anchor="middle" style="fill:{fill}">{at:.2f}</text>')
+    most = np.unravel_index(shares.argmax(), shares.shape)
+    said = f"Share by layer and head; the largest is {shares.max():.2f}, head {most[1]} of layer {table.index[most[0]]}"
+    return _svg(left + size * across + 120 * (across < 4), top + size * down + 22, said, drawn)
 
 
 def _text(x: int | float, y: int | float, said: object, anchor: str = "start", kind: str = "muted") -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from causal.attribution_rows import AgreementRow, AttributionRow, PlaneLogitRow
+from causal.routing_rows import RoutingRow
 
 Verdict = str
 """`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
@@ -327,6 +328,7 @@ TABLES: dict[str, type] = {
     "causal_attribution": AttributionRow,
     "causal_agreement": AgreementRow,
     "causal_plane_logits": PlaneLogitRow,
+    "causal_routing": RoutingRow,
     "causal_verdicts": VerdictRow,
     "causal_sweep": SweepRow,
 }

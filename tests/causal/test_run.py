@@ -95,7 +95,7 @@ def test_everything_is_written_and_goes_on_from_its_cells(
     config: CausalConfig, result: runs.CausalResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = {path.stem for path in config.folder.glob("*.csv")}
-    assert written == set(TABLES) - {"causal_sweep"}
+    assert written == set(TABLES) - {"causal_sweep", "causal_routing"}  # one claim has no other modulus
     assert {path.stem for path in (config.folder / "figures").iterdir()} == {
         "turning", "controls", "layer_positions", "attribution"
     }  # fmt: skip
