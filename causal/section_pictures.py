@@ -29,6 +29,8 @@ BINS = 50
 STEP = 5.8
 NARROW = 10
 """Layers above which the cells of a map have no room for a number."""
+CAPTION = 160
+"""Width of the words under a map of heads."""
 BRIGHT = 0.45
 """Share from which viridis is light enough for dark text."""
 
@@ -119,12 +121,12 @@ def heads(table: pd.DataFrame) -> str:
     drawn.append(_text(left, top + size * down + 16, "layers down, heads across"))
     if across <= NARROW:
         for row, column in np.ndindex(down, across):
-            at, fill = shares[row, column], "#000" if shares[row, column] >= BRIGHT else "#fff"
+            at, fill = round(shares[row, column], 2) + 0, "#000" if shares[row, column] >= BRIGHT else "#fff"
             x, y = left + size * (column + 0.5), top + size * (row + 0.5) + 4
             drawn.append(f'<text x="{x:.4g}" y="{y:.4g}" text-anchor="middle" style="fill:{fill}">{at:.2f}</text>')
     most = np.unravel_index(shares.argmax(), shares.shape)
     said = f"Share by layer and head; the largest is {shares.max():.2f}, head {most[1]} of layer {table.index[most[0]]}"
-    return _svg(left + size * across + 120 * (across < 4), top + size * down + 22, said, drawn)
+    return _svg(left + max(size * across, CAPTION), top + size * down + 22, said, drawn)
 
 
 def _text(x: int | float, y: int | float, said: object, anchor: str = "start", kind: str = "muted") -> str:

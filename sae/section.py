@@ -103,7 +103,7 @@ def _verdicts(verdicts: pd.DataFrame) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else "&lt; -1" if value < -1 else f"{value:.2f}"
+    return "" if value is None or math.isnan(value) else "&lt; -1" if value < -1 else f"{round(value, 2) + 0:.2f}"
 
 
 def _names(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
