@@ -5,7 +5,8 @@ python scripts/train_addition.py --order plain --positions absolute             
 python scripts/train_addition.py --shape encoder-decoder --n-blocks 3 --order plain --positions absolute  as published
 
 The same command goes on with an interrupted run. accuracy.csv has the sweep over lengths and kinds of sums, digit
-places and carries, neurons.csv which neurons are periodic in a + b. docs/addition.md says what was found.
+places and carries, neurons.csv which neurons are periodic in a + b, figures/ pictures of both and of the neurons.
+docs/addition.md says what was found.
 """
 
 import _root
@@ -30,7 +31,7 @@ class Options:
     minutes: float = float("inf")
     """Stop training after so long: the same command goes on."""
     measure: bool = True
-    """Write the tables when all steps are done."""
+    """Write the tables and the figures when all steps are done."""
 
 
 def main() -> int:
@@ -58,10 +59,14 @@ def _train(options: Options, folder: Path) -> int:
         print(f"time is up at step {training.step}: the same command goes on   {folder}")
         return 0
     if options.measure:
-        from toy.addition_tables import measure
+        from toy.addition_tables import measure, untrained
+        from toy.pictures import addition, tables
+        from toy.pictures.addition_neurons import neurons
 
         for name, value in measure(training, folder).items():
             print(f"{name:34s} {value:.4f}")
+        drawn = {"06_neurons": neurons(training.model, untrained(training.model))}
+        tables.write(folder / "figures", addition.draw(folder) | drawn)
     print(folder)
     return 0
 

@@ -7,7 +7,7 @@ python scripts/train_universal.py --moduli sparse          24 moduli of 2-199
 python scripts/train_universal.py --objective policy_gradient
 
 The same command goes on with an interrupted run. accuracy.csv has a row a modulus, circles.csv what the last block's
-neurons hold at some moduli, summary.json the averages. docs/universal.md says what was found.
+neurons hold at some moduli, summary.json the averages, figures/ the pictures. docs/universal.md says what was found.
 """
 
 import _root
@@ -32,7 +32,7 @@ class Options:
     minutes: float = float("inf")
     """Stop training after so long: the same command goes on."""
     measure: bool = True
-    """Write the tables when all steps are done."""
+    """Write the tables and the figures when all steps are done."""
 
 
 def main() -> int:
@@ -61,10 +61,12 @@ def _train(options: Options, folder: Path) -> int:
         print(f"time is up at step {training.step}: the same command goes on   {folder}")
         return 0
     if options.measure:
+        from toy.pictures import tables, universal
         from toy.universal_tables import measure
 
         for name, value in measure(training, folder).items():
             print(f"{name:34s} {value:.4f}")
+        tables.write(folder / "figures", universal.draw(folder))
     print(folder)
     return 0
 

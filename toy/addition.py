@@ -3,10 +3,11 @@
     prompt  a+b        answer  =d₁d₂…        target  d₁d₂…$        a token a character, no number filled with zeros
 
 Fields are as wide as the longest number of the batch; what is left of them is PAD, which no attention sees. A place
-is the number of the character in the text (`absolute`), or the number of the digit within its number (`abacus`): there
-a mark is place 0 of the number it opens, so that every character is asked for the digits one place further on:
+is the number of the character in the text (`absolute`), or the number of the digit within its number (`abacus`), from
+a random start s in training. A mark has no place there: with place s (`abacus-marks`) it would say where its number
+starts, and "six digits, then the end" can be learnt instead of "no digits and no carry left, then the end".
 
-    prompt  1 2 3 + 4 5    answer  = 6 8 3        places  1 2 3 0 1 2   0 1 2 3      (plus a random start in training)
+    prompt  1 2 3 + 4 5    answer  = 6 8 3        places  s+1 s+2 s+3 0 s+1 s+2   0 s+1 s+2 s+3
 
     block  x += Attention(norm x)   [x += Attention(norm x, memory)]   x += relu(norm x W_in + b) W_out
 
@@ -176,7 +177,8 @@ class Addition(nn.Module):
         width = prompt.shape[1] // 2
         within = [torch.arange(1, width + 1), torch.arange(width + 1), torch.arange(answer.shape[1])]
         row = torch.cat(within).to(prompt.device).expand(len(prompt), -1)
-        return row + (self.config.starts // 2 if start is None else start[:, None])
+        placed = row + (self.config.starts // 2 if start is None else start[:, None])
+        return placed if self.config.positions == "abacus-marks" else placed * (row > 0)
 
 
 def answer_of(target: Int[Tensor, "n t"]) -> Int[Tensor, "n t"]:

@@ -24,11 +24,12 @@ class AdditionConfig:
     """A decoder that reads "a+b=" and goes on, or an encoder for "a+b" and a decoder for the answer, as published."""
     order: Literal["reversed", "plain"] = "reversed"
     """Every number lowest digit first, or as people write it."""
-    positions: Literal["abacus", "absolute"] = "abacus"
-    """A place is counted within its number, from a random start in training (McLeish et al. 2024), or from the
-    beginning of the text."""
+    positions: Literal["abacus", "abacus-marks", "absolute"] = "abacus"
+    """A digit's place is counted within its number, from a random start in training (McLeish et al. 2024); the same,
+    and + and = have a place, too; or every character's is counted from the beginning of the text."""
     starts: int = 12
-    """abacus: how many starts training draws from. All rows up to there are trained, so longer numbers find them."""
+    """abacus, abacus-marks: how many starts training draws from. All rows up to there are trained, so that longer
+    numbers find them."""
     max_digits: int = 5
     """Digits of the longest operand that is trained on."""
     train_pairs: int = 50_000
@@ -47,7 +48,7 @@ class AdditionConfig:
     """Heads of a block."""
     n_blocks: int = 2
     """Blocks of the decoder, and of the encoder if there is one."""
-    steps: int = 4000
+    steps: int = 12_000
     """Updates."""
     batch_size: int = 128
     """Pairs per update."""
@@ -55,7 +56,7 @@ class AdditionConfig:
     """Of AdamW; it rises over 100 updates and falls linearly over the second half."""
     weight_decay: float = 0.1
     """Of AdamW, on matrices alone."""
-    log_every: int = 250
+    log_every: int = 1000
     """Updates between two looks at held-out pairs, each with a checkpoint."""
     seed: int = 0
     """Of the initial weights, the pairs drawn and the batches."""

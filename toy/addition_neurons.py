@@ -18,7 +18,7 @@ averaged over the prompt, as published. Shapes: g = 90 numbers, m neurons.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,9 @@ LINES = range(1, 51)
 NUMBERS = torch.arange(10, 100)
 RENAMINGS = 199
 """The smallest p is 1/200."""
+SUMS = torch.arange(2 * int(NUMBERS[0]), 2 * int(NUMBERS[-1]) + 1)
+CYCLES = torch.linspace(0.5 / len(SUMS), 0.5, 50).tolist()
+"""Of the published statistic, per unit of a + b: from half a cycle to one in two."""
 
 
 def neuron_rows(model: Addition, renamings: int = RENAMINGS) -> Iterator[dict[str, Any]]:
@@ -62,17 +65,23 @@ def neuron_rows(model: Addition, renamings: int = RENAMINGS) -> Iterator[dict[st
 
 
 def published_r2(model: Addition) -> dict[str, float]:
-    """The published statistic, from half a cycle to one in two: R² on means over equal a + b, median and largest."""
-    best, cycles = [], torch.linspace(0.5 / 179, 0.5, 50).tolist()
-    sums = (NUMBERS[:, None] + NUMBERS).flatten()
-    labels, index, counts = sums.unique(return_inverse=True, return_counts=True)
-    for grid in activations(model).values():
-        values = grid.flatten(0, 1)
-        means = torch.zeros(len(labels), values.shape[1], dtype=torch.float64).index_add_(0, index, values)
-        means = means[:, values.std(0) > 0] / counts[:, None]
-        best.append(torch.stack([r2_in_sample(means, fourier.circle(labels, 1, 1 / f)) for f in cycles]).amax(0))
-    found = torch.cat(best)
+    """The published statistic over the neurons that vary, median and largest."""
+    found = torch.cat([fits(grid[:, :, grid.std((0, 1)) > 0], CYCLES).amax(0) for grid in activations(model).values()])
     return {"published_r2_median": float(found.median()), "published_r2_largest": float(found.max())}
+
+
+def fits(grid: Float[Tensor, "g g m"], cycles: Sequence[float]) -> Float[Tensor, "c m"]:
+    """R² of a wave of each frequency on the means over equal a + b; of a neuron that never varies 0."""
+    means = sum_means(grid)
+    r2 = torch.stack([r2_in_sample(means, fourier.circle(SUMS, 1, 1 / each)) for each in cycles])
+    return torch.where(means.std(0) > 0, r2, 0.0)
+
+
+def sum_means(grid: Float[Tensor, "g g m"]) -> Float[Tensor, "n m"]:
+    """Means over the pairs of equal a + b."""
+    index = (NUMBERS[:, None] + NUMBERS - SUMS[0]).flatten()
+    total = torch.zeros(len(SUMS), grid.shape[2], dtype=torch.float64).index_add_(0, index, grid.flatten(0, 1))
+    return total / index.bincount()[:, None]
 
 
 @torch.no_grad()

@@ -47,10 +47,9 @@ def measure(training: Training, folder: Path) -> dict[str, float]:
     Raises:
         InputError: they cannot be written.
     """
-    model, config = training.model.requires_grad_(False), training.config
+    model = training.model.requires_grad_(False)
     accuracy = [*category_rows(model), *digit_rows(model), *carry_rows(model), *place_rows(model)]
-    fresh = Addition(replace(config, seed=FRESH + config.seed)).to(model.W_U.device).requires_grad_(False)
-    nets = {"trained": model, "untrained": fresh}
+    nets = {"trained": model, "untrained": untrained(model)}
     neurons = [{"weights": name, **row} for name, net in nets.items() for row in neuron_rows(net)]
     summary = summarised(accuracy)
     for name, net in nets.items():
@@ -62,6 +61,12 @@ def measure(training: Training, folder: Path) -> dict[str, float]:
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): free some space and run again") from error
     return summary
+
+
+def untrained(model: Addition) -> Addition:
+    """A network of the same shape with other weights, as they are before training."""
+    config = replace(model.config, seed=FRESH + model.config.seed)
+    return Addition(config).to(model.W_U.device).requires_grad_(False)
 
 
 def summarised(rows: list[Row]) -> dict[str, float]:

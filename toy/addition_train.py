@@ -29,7 +29,8 @@ from toy.checkpoint import Line
 from toy.device import chosen_device
 from toy.memory import keep_freed_memory
 
-LAYOUT = "addition"
+LAYOUT = "addition, 2"
+"""With its version: the network of the first gave marks a place under the name of `abacus`."""
 WARMUP = 100
 LOOKED_AT = 1000
 

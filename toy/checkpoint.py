@@ -108,12 +108,13 @@ def restore(path: Path, content: Mapping[str, Any], config: Any, begin: Callable
     Raises:
         InputError: it is another run's.
     """
-    asked, found = asdict(config), content["config"]
-    different = [name for name in asked if name != "device" and asked[name] != found.get(name)]
+    # A run that was begun before a field existed did what its default does.
+    asked, found = asdict(config), asdict(type(config)()) | content["config"]
+    different = [name for name in asked if name != "device" and asked[name] != found[name]]
     if different:
         name = different[0]
         raise InputError(
-            f"{path.parent} holds a run with another {', '.join(different)} ({name} {found.get(name)}, asked for "
+            f"{path.parent} holds a run with another {', '.join(different)} ({name} {found[name]}, asked for "
             f"{asked[name]}): give another --out, or the same configuration to go on with it"
         )
     training = begin()

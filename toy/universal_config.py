@@ -36,7 +36,9 @@ class UniversalConfig:
     """Of the draw of moduli."""
     objective: Literal["cross_entropy", "policy_gradient"] = "cross_entropy"
     """policy_gradient samples an answer and is told only whether it is right (REINFORCE)."""
-    entropy_bonus: float = 0.01
+    samples: int = 16
+    """policy_gradient: answers sampled to each question."""
+    entropy_bonus: float = 0.03
     """policy_gradient: weight of the answers' entropy."""
     seed: int = 0
     """Of the initial weights and the batches."""

@@ -1,8 +1,8 @@
 """Training a universal modulus: any number of interruptions, one result.
 
 A batch is a function of (seed, step): moduli with probability proportional to p (so that the question counts of p²
-do not drown the small ones), then a, b uniform below p. Cross-entropy, or REINFORCE (Williams 1992): an answer is
-sampled, its reward r is 1 if right, the loss -(r - mean r) log π(answer) - bonus · entropy.
+do not drown the small ones), then a, b uniform below p. Cross-entropy, or REINFORCE (Williams 1992): some answers are
+sampled to each question, their reward r is 1 if right, the loss -(r - mean r) log π(answer) - bonus · entropy.
 
 One file, `checkpoint.pt`, holds configuration, split, weights, optimiser and metrics, and is replaced as a whole:
 kill -9 or a full disk lose the updates since the last look. All numbers 0 … 198 compete as answers, in training and in
@@ -64,7 +64,7 @@ class Training:
         if self.config.objective == "cross_entropy":
             loss = cross_entropy(logits, answers(questions))
         else:
-            loss = policy_loss(logits, answers(questions), self.config.entropy_bonus, generator)
+            loss = policy_loss(logits, answers(questions), self.config, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.config, self.step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -119,15 +119,19 @@ def batch(moduli: Sequence[int], size: int, generator: torch.Generator) -> Quest
 
 
 def policy_loss(
-    logits: Float[Tensor, "n N"], right: Int[Tensor, " n"], bonus: float, generator: torch.Generator
+    logits: Float[Tensor, "n N"], right: Int[Tensor, " n"], config: UniversalConfig, generator: torch.Generator
 ) -> Float[Tensor, ""]:
-    """REINFORCE with the batch's mean reward as baseline."""
+    """REINFORCE with the batch's mean reward as baseline.
+
+    The baseline is not each question's own: where every sampled answer is wrong, all of them are to become rarer.
+    """
     log_policy = logits.log_softmax(1)
     policy = log_policy.exp()
-    sampled = torch.multinomial(policy.detach().cpu(), 1, generator=generator)[:, 0].to(right.device)
-    reward = (sampled == right).float()
-    gained = (reward - reward.mean()) * log_policy.gather(1, sampled[:, None])[:, 0]
-    return -gained.mean() + bonus * (policy * log_policy).sum(1).mean()
+    drawn = torch.multinomial(policy.detach().cpu(), config.samples, replacement=True, generator=generator)
+    sampled = drawn.to(right.device)
+    reward = (sampled == right[:, None]).float()
+    gained = (reward - reward.mean()) * log_policy.gather(1, sampled)
+    return -gained.mean() + config.entropy_bonus * (policy * log_policy).sum(1).mean()
 
 
 def rate(config: UniversalConfig, step: int) -> float:

@@ -18,7 +18,7 @@ TINY = AdditionConfig(d_model=16, d_mlp=8, n_heads=2, n_blocks=1, train_pairs=30
 SHAPES = [
     replace(TINY, shape=shape, order=order, positions=positions)
     for shape in ("decoder", "encoder-decoder")
-    for order, positions in (("reversed", "abacus"), ("plain", "absolute"))
+    for order, positions in (("reversed", "abacus"), ("reversed", "abacus-marks"), ("plain", "absolute"))
 ]
 
 
@@ -34,6 +34,21 @@ def test_text_by_hand() -> None:
     assert text(targets(pairs, "reversed")) == ["561$_", "999$_", "01$__"]
     assert text(answer_of(targets(pairs, "plain"))) == ["=165$", "=999$", "=10$_"]
     assert digits_of(torch.tensor([0, 9, 10, 99_999, 100_000])).tolist() == [1, 1, 2, 5, 6]
+
+
+def test_places_by_hand() -> None:
+    pairs, start = torch.tensor([[120, 45], [120, 45]]), torch.tensor([0, 7])
+    prompt, answer = prompts(pairs, "reversed"), answer_of(targets(pairs, "reversed"))
+
+    def places(positions: str) -> list[list[int]]:
+        return Addition(replace(TINY, positions=positions))._places(prompt, answer, start).tolist()
+
+    assert places("abacus") == [
+        [1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 4],
+        [8, 9, 10, 0, 8, 9, 10, 0, 8, 9, 10, 11],
+    ]
+    assert places("abacus-marks")[1] == [8, 9, 10, 7, 8, 9, 10, 7, 8, 9, 10, 11]
+    assert places("absolute")[1] == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]  # what is left of a field counts for nothing
 
 
 def unordered(pairs: Pairs) -> set[tuple[int, int]]:

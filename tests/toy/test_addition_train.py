@@ -15,6 +15,7 @@ from toy import addition_tables, addition_train
 from toy.addition_config import AdditionConfig
 from toy.addition_train import Training, load, train
 from toy.errors import Diverged, InputError
+from toy.pictures import addition, tables
 
 TINY = AdditionConfig(
     d_model=16, d_mlp=8, n_heads=2, n_blocks=1, train_pairs=500, steps=6, batch_size=8, log_every=2, device="cpu"
@@ -82,19 +83,23 @@ def test_another_run_a_foreign_file_and_a_lost_loss_are_refused(
 
 def test_it_learns(tmp_path: Path) -> None:
     """One-digit sums of small numbers, from a handful of pairs."""
-    config = replace(TINY, d_model=32, d_mlp=64, max_digits=2, steps=150, batch_size=64, learning_rate=1e-2)
+    config = replace(TINY, d_model=32, d_mlp=64, max_digits=2, steps=300, batch_size=64, learning_rate=1e-2)
     losses = train(replace(config, log_every=50), tmp_path).metrics
     assert losses[-1]["loss"] < 0.75 * losses[0]["loss"]
 
 
 def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(addition_tables, "ASKED", 20)
-    monkeypatch.setattr(addition_tables, "neuron_rows", lambda model: [{"place": "decoder 0 at =", "k": 1}])
+    row = dict.fromkeys(addition.NEURONS[2:], 0.5) | {"place": "decoder 0 at =", "k": 1, "period": 100.0}
+    monkeypatch.setattr(addition_tables, "neuron_rows", lambda model: [row])
+    written: dict[str, list[str]] = {}
+    monkeypatch.setattr(tables, "write", lambda folder, drawn: written.update({folder.name: sorted(drawn)}))
     sizes = {"d-model": 16, "d-mlp": 8, "n-heads": 2, "n-blocks": 1, "train-pairs": 500, "batch-size": 8, "steps": 2}
     options = [f"--{name}={value}" for name, value in sizes.items()]
     monkeypatch.setattr(sys, "argv", ["train_addition.py", *options, "--device=cpu", f"--out={tmp_path}"])
     assert train_addition.main() == 0
     assert "categories_mean" in capsys.readouterr().out and (tmp_path / "neurons.csv").exists()
+    assert written["figures"] == ["01_categories", "02_digits", "03_carries", "05_periodic", "06_neurons"]
     lines = (tmp_path / "accuracy.csv").read_text().splitlines()
     assert sum(line.startswith("category,") for line in lines) == 14 and "nan" not in "".join(lines)
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--seed", "1"])

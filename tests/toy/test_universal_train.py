@@ -116,14 +116,34 @@ def test_the_rate() -> None:
     assert rate(config, 750) == pytest.approx(0.51) and rate(config, 1000) == pytest.approx(0.02)
 
 
-def test_a_reward_raises_its_answer() -> None:
-    logits = torch.zeros(1000, 2, requires_grad=True)
-    right = torch.zeros(1000, dtype=torch.long)
-    policy_loss(logits, right, 0.0, torch.Generator().manual_seed(0)).backward()
-    assert logits.grad is not None and float(logits.grad[:, 0].sum()) < 0 < float(logits.grad[:, 1].sum())
+def test_policy_gradient_is_that_of_the_chance_to_be_right() -> None:
+    """On average: the gradient of E r = π(right) is what REINFORCE estimates, whatever the baseline."""
+    config = replace(TINY, samples=200_000, entropy_bonus=0.0)
+    logits, right = torch.tensor([[0.0, 1.0, -1.0], [0.5, 0.0, 0.0]], requires_grad=True), torch.tensor([0, 2])
+    policy_loss(logits, right, config, torch.Generator().manual_seed(0)).backward()
+    assert logits.grad is not None
+    estimated, logits.grad = logits.grad, None
+    (-logits.softmax(1)[[0, 1], right].mean()).backward()
+    assert torch.allclose(estimated, logits.grad, atol=2e-3)
+
+
+def test_who_is_always_right_learns_nothing() -> None:
     certain = torch.tensor([[50.0, -50.0]]).repeat(10, 1).requires_grad_()
-    policy_loss(certain, right[:10], 0.0, torch.Generator().manual_seed(0)).backward()
-    assert certain.grad is not None and float(certain.grad.abs().max()) == 0  # always right: nothing to learn
+    config = replace(TINY, entropy_bonus=0.0)
+    policy_loss(certain, torch.zeros(10, dtype=torch.long), config, torch.Generator().manual_seed(0)).backward()
+    assert certain.grad is not None and float(certain.grad.abs().max()) == 0
+
+
+def test_a_run_from_before_a_field_existed_goes_on(tmp_path: Path) -> None:
+    """It did what the field's default does."""
+    path = tmp_path / "checkpoint.pt"
+    train(replace(TINY, steps=2), tmp_path)
+    content = torch.load(path, weights_only=True)
+    del content["config"]["samples"]
+    torch.save(content, path)
+    assert load(path).step == 2
+    with pytest.raises(InputError, match=r"another samples \(samples 16, asked for 3\)"):
+        train(replace(TINY, steps=2, samples=3), tmp_path)
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,7 @@ def test_a_killed_worker_loses_only_its_own_trial(counted, tmp_path: Path, monke
 
 def test_the_script_writes_tables_and_figures_and_goes_on(counted, tmp_path: Path, capsys) -> None:
     out = tmp_path / "results"
-    arguments = ["--networks", "20", "--planted", "2", "--workers", "1", "--out", str(out)]
+    arguments = ["--networks", "10", "--planted", "1", "--workers", "1", "--out", str(out)]
     assert calibrate.main(arguments) == 0
     said = capsys.readouterr().out
     assert "p_fwer (planes)" in said and "False positives" in said and "Power" in said
@@ -129,7 +129,7 @@ def test_the_script_writes_tables_and_figures_and_goes_on(counted, tmp_path: Pat
     computed = len(counted())
     assert calibrate.main(arguments) == 0
     assert [(out / f"{name}.csv").read_bytes() for name in names] == tables
-    assert len(counted()) == computed == 20 + 2 * len(SIGNALS) * len(AMPLITUDES)
+    assert len(counted()) == computed == 10 + len(SIGNALS) * len(AMPLITUDES)
 
 
 @pytest.mark.parametrize(
