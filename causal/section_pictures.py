@@ -121,7 +121,7 @@ def heads(table: pd.DataFrame) -> str:
     drawn.append(_text(left, top + size * down + 16, "layers down, heads across"))
     if across <= NARROW:
         for row, column in np.ndindex(down, across):
-            at, fill = round(shares[row, column], 2) + 0, "#000" if shares[row, column] >= BRIGHT else "#fff"
+            at, fill = round(float(shares[row, column]), 2) + 0, "#000" if shares[row, column] >= BRIGHT else "#fff"
             x, y = left + size * (column + 0.5), top + size * (row + 0.5) + 4
             drawn.append(f'<text x="{x:.4g}" y="{y:.4g}" text-anchor="middle" style="fill:{fill}">{at:.2f}</text>')
     most = np.unravel_index(shares.argmax(), shares.shape)
