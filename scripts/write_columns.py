@@ -30,10 +30,12 @@ file is made by `python scripts/write_columns.py`.
 | `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
 | `calibration` | how often a statistic is fooled, how small a circle it finds | `scripts/calibrate.py --planted 40` |
 | | the published class-mean R² in networks that were never trained | `scripts/null_class_means.py` |
+| | how often the test of who routes the modulus fires on nothing | `scripts/null_routing.py` |
 | `published` | numbers printed elsewhere, and what each supports by itself | `scripts/audit_claims.py` |
 | | the same numbers run again on a model | `scripts/audit_claims.py --model …` |
 | `deep_dive/<model>` | the published experiments on one model, with the controls they lacked | `scripts/deep_dive.py` |
 | `toy/universal`, `toy/addition` | two more toys | `scripts/train_universal.py`, `scripts/train_addition.py` |
+| | their runs side by side | `scripts/draw_runs.py` |
 | `toy` | the networks whose circuit is known: every bar and every network | `make toy-bars` |
 | `bench` | the streaming pass and the regressions against the published way | `make bench` |
 
@@ -50,6 +52,20 @@ value, the least or largest value asked for and whether it `holds`, `falls short
 `toy/seeds.csv` has one row a network; its columns are those of `analysis.json` in `docs/toy.md`, and the first look at
 which 99 % of the training (`memorised_at`) and test rows (`grokked_at`) were right. `toy/nanda/` is the original
 schedule: `progress.csv`, one row a checkpoint, and pictures.
+
+`toy/universal/<run>`: `accuracy.csv`, a row a modulus: its part (`train`, `held_out`, `beyond`), accuracy over all
+pairs, and `bound`, the share of pairs that need no number above those trained on. `circles.csv`: keys by each rule,
+share of the logits along cosines of the keys, and of the neurons' variance between sums and between residues, trained
+and untrained. `wraps.csv`: questions with a + b ≥ 2p, the share answered by the residue and by a + b - p.
+
+`toy/addition/<run>`: `accuracy.csv`, a row a group of held-out pairs with Wilson's 95 % interval: `by` says what they
+are grouped by, `beyond` whether they are longer than what was trained on. `neurons.csv`, a row a place and k: share
+of the neurons' variance in waves of a + b beyond what either operand explains, the largest neuron's, `p_fwer` over
+all neurons, places and k against renamed digits, and their 95 % quantile. `summary.json`: averages. `metrics.jsonl`:
+looks while training.
+
+`calibration/routing_null.csv`: in how many networks that never learnt the smallest p over the heads is at most 0.05,
+0.01.
 """
 BESIDE = "`claims.csv` has the first of these columns; `verdicts.csv` and `reruns.csv` repeat them and add theirs."
 NOT_COLUMNS = ("line",)
