@@ -11,8 +11,8 @@ import shlex
 import sys
 
 import tyro
+from _frame import ended
 
-from toy.errors import InputError
 from toy.request import Request
 
 
@@ -20,29 +20,21 @@ def main() -> int:
     request = tyro.cli(
         Request, description=__doc__, prog="python scripts/analyze_toy.py", config=(tyro.conf.PositionalRequiredArgs,)
     )
-    command = shlex.join(["python", "scripts/analyze_toy.py", *sys.argv[1:]])
-    try:
-        return _analyze(request, command)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: files that are there are whole, the same command makes all of them", file=sys.stderr)
-        return 130
+    return ended(lambda: _analyze(request), "files that are there are whole, the same command makes all of them")
 
 
-def _analyze(request: Request, command: str) -> int:
+def _analyze(request: Request) -> None:
     from tqdm import tqdm
 
     from toy.examine import examine
     from toy.summary import terminal_table
 
+    command = shlex.join(["python", "scripts/analyze_toy.py", *sys.argv[1:]])
     found = examine(request, command, lambda what, steps: tqdm(steps, what, disable=None))
     print(terminal_table(found.analysis))
     for line in found.absent:
         print(f"no figure {line}")
     print(f"{found.figures} figures and the page {found.folder / 'index.html'}")
-    return 0
 
 
 if __name__ == "__main__":

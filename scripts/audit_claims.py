@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from _frame import ended
 
 from toy.errors import InputError
 
@@ -103,15 +104,8 @@ def run_again(
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/audit_claims.py")
-    try:
-        print(run(options, shlex.join(["python", "scripts/audit_claims.py", *sys.argv[1:]])))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: what was written is whole; the audit takes about a minute", file=sys.stderr)
-        return 130
-    return 0
+    command = shlex.join(["python", "scripts/audit_claims.py", *sys.argv[1:]])
+    return ended(lambda: print(run(options, command)), "what was written is whole; the audit takes about a minute")
 
 
 if __name__ == "__main__":

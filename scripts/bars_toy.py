@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from toy.errors import InputError
 
@@ -34,20 +35,16 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/bars_toy.py")
+    return ended(lambda: _measure(options), "the same command goes on")
+
+
+def _measure(options: Options) -> None:
     from toy.experiments import EXPERIMENTS
 
-    try:
-        if unknown := [name for name in options.only if name not in EXPERIMENTS]:
-            raise InputError(f"unknown experiment {unknown[0]!r}: choose from {', '.join(EXPERIMENTS)}")
-        seen = {name: _seen(name, options.work / name) for name in options.only or EXPERIMENTS}
-        _write(seen, _speed() if options.speed else [], options.out)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    if unknown := [name for name in options.only if name not in EXPERIMENTS]:
+        raise InputError(f"unknown experiment {unknown[0]!r}: choose from {', '.join(EXPERIMENTS)}")
+    seen = {name: _seen(name, options.work / name) for name in options.only or EXPERIMENTS}
+    _write(seen, _speed() if options.speed else [], options.out)
 
 
 def _seen(name: str, folder: Path):

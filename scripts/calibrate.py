@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from toy.errors import InputError
 
@@ -35,17 +36,10 @@ class Options:
 def main(arguments: list[str] | None = None) -> int:
     """Run the trials, write the tables, print the rates."""
     options = tyro.cli(Options, prog="python scripts/calibrate.py", args=arguments, description=__doc__)
-    try:
-        return calibrate(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: finished networks are kept, the same command goes on", file=sys.stderr)
-        return 130
+    return ended(lambda: calibrate(options), "finished networks are kept, the same command goes on")
 
 
-def calibrate(options: Options) -> int:
+def calibrate(options: Options) -> None:
     """The work behind `main`."""
     from llm_probe.calibration import figure, harness, known_circles
     from llm_probe.table import frame
@@ -72,7 +66,6 @@ def calibrate(options: Options) -> int:
     for name, table in tables.items():
         write_atomic(options.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     figure.write(options.out, rows, found)
-    return 0
 
 
 def _run(settings: list, out: Path, workers: int, name: str) -> list:

@@ -13,31 +13,27 @@ import shlex
 import sys
 
 import tyro
+from _frame import ended
 from _page import rewrite
 
 from llm_probe.circuits.config import CircuitsConfig
-from toy.errors import InputError
 
 
 def main() -> int:
     config = tyro.cli(CircuitsConfig, description=__doc__, prog="python scripts/circuits.py")
-    command = shlex.join(["python", "scripts/circuits.py", *sys.argv[1:]])
-    try:
-        from llm_probe.circuits.run import run, write_results
+    return ended(lambda: _run(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
 
-        result = run(config, command)
-        write_results(result, config.folder)
-        if config.folder.name == "circuits":
-            rewrite(config.folder.parent)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped; finished cells are in {config.folder / 'cells'}: the same command goes on", file=sys.stderr)
-        return 130
+
+def _run(config: CircuitsConfig) -> None:
+    from llm_probe.circuits.run import run, write_results
+
+    command = shlex.join(["python", "scripts/circuits.py", *sys.argv[1:]])
+    result = run(config, command)
+    write_results(result, config.folder)
+    if config.folder.name == "circuits":
+        rewrite(config.folder.parent)
     print(result)
     print(f"\ntables and figures  {config.folder}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-
-from toy.errors import InputError
+from _frame import ended
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,16 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/compare_results.py")
-    try:
-        from llm_probe.compare import compare, read_sides, write
+    return ended(lambda: _compare(options), "what was written is whole")
 
-        found = compare(read_sides(options.runs))
-        first, *others = (run.name.replace("/", "--") for run in found.runs)
-        folder = options.out or Path("results") / "compare" / f"{'-and-'.join(others)}-against-{first}"
-        write(found, folder)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: what was written is whole", file=sys.stderr)
-        return 130
+
+def _compare(options: Options) -> int:
+    from llm_probe.compare import compare, read_sides, write
+
+    found = compare(read_sides(options.runs))
+    first, *others = (run.name.replace("/", "--") for run in found.runs)
+    folder = options.out or Path("results") / "compare" / f"{'-and-'.join(others)}-against-{first}"
+    write(found, folder)
     print(f"{found}\n\ntables  {folder}/compare.csv, compare_layers.csv      figure  {folder}/compare.png")
     if options.fail_if_verdict_changes and len(found.changed):
         print(f"{len(found.changed)} verdicts changed", file=sys.stderr)

@@ -13,36 +13,32 @@ import shlex
 import sys
 
 import tyro
+from _frame import ended
 
 from llm_probe.published.settings import DeepDiveConfig
-from toy.errors import InputError
 
 
 def main() -> int:
     config = tyro.cli(DeepDiveConfig, description=__doc__, prog="python scripts/deep_dive.py")
+    return ended(lambda: _dive(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+
+
+def _dive(config: DeepDiveConfig) -> None:
+    from tqdm import tqdm
+
+    from llm_probe.published.deep_dive import deep_dive, write
+
     command = shlex.join(["python", "scripts/deep_dive.py", *sys.argv[1:]])
-    try:
-        from tqdm import tqdm
+    with tqdm(desc="deep dive", unit=" cells", disable=None, leave=False) as bar:
 
-        from llm_probe.published.deep_dive import deep_dive, write
+        def tell(weights: str, name: str) -> None:
+            bar.set_postfix_str(f"{weights}: {name}")
+            bar.update()
 
-        with tqdm(desc="deep dive", unit=" cells", disable=None, leave=False) as bar:
-
-            def tell(weights: str, name: str) -> None:
-                bar.set_postfix_str(f"{weights}: {name}")
-                bar.update()
-
-            result = deep_dive(config, command, tell)
-        write(result, config.folder)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped; finished cells are in {config.folder / 'cells'}: the same command goes on", file=sys.stderr)
-        return 130
+        result = deep_dive(config, command, tell)
+    write(result, config.folder)
     print(result)
     print(f"\ntables and figures  {config.folder}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 
 import tyro
+from _frame import ended
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,13 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/doctor.py")
-    try:
-        from llm_probe.doctor import examine, report
+    return ended(lambda: _examine(options), "nothing was written, the same command starts again")
 
-        findings = examine(online=not options.offline)
-    except KeyboardInterrupt:
-        return 130
+
+def _examine(options: Options) -> int:
+    from llm_probe.doctor import examine, report
+
+    findings = examine(online=not options.offline)
     print(report(findings))
     return int(any(one.state == "missing" for one in findings))
 

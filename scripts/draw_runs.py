@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from _frame import ended
 
 from toy.errors import InputError
 
@@ -32,15 +33,7 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/draw_runs.py")
-    try:
-        _draw(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: what was written is whole", file=sys.stderr)
-        return 130
-    return 0
+    return ended(lambda: _draw(options), "what was written is whole")
 
 
 def _draw(options: Options) -> None:

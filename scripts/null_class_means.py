@@ -11,27 +11,24 @@ import sys
 import time
 
 import tyro
+from _frame import ended
 
 from llm_probe.audit.random_networks import COLUMNS, NullConfig, table
-from toy.errors import InputError
 from toy.files import write_atomic
 
 
 def main() -> int:
+    return ended(_measure, "the same command goes on")
+
+
+def _measure() -> None:
     started = time.perf_counter()
 
     def tell(seed: int) -> None:
         print(f"network {seed} done after {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
-    try:
-        config = tyro.cli(NullConfig, description=__doc__, prog="python scripts/null_class_means.py")
-        rows = list(table(config, tell))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: the same command goes on", file=sys.stderr)
-        return 130
+    config = tyro.cli(NullConfig, description=__doc__, prog="python scripts/null_class_means.py")
+    rows = list(table(config, tell))
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -39,7 +36,6 @@ def main() -> int:
         writer.writerow({name: f"{value:.6f}" if isinstance(value, float) else value for name, value in row.items()})
     write_atomic(config.out, text.getvalue())
     print(f"{len(rows)} rows in {config.out}")
-    return 0
 
 
 if __name__ == "__main__":

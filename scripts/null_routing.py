@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from toy.errors import InputError
 
@@ -37,17 +38,10 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/null_routing.py")
-    try:
-        return _count(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: nothing was written, the same command starts again", file=sys.stderr)
-        return 130
+    return ended(lambda: _count(options), "nothing was written, the same command starts again")
 
 
-def _count(options: Options) -> int:
+def _count(options: Options) -> None:
     import pandas as pd
 
     from causal.requested import claim_of
@@ -80,7 +74,6 @@ def _count(options: Options) -> int:
     )
     write_atomic(options.out, table.to_csv(index=False))
     print(table.to_string(index=False))
-    return 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import tyro
 
+from _frame import ended
 from _kinds import KINDS
 from llm_probe.sweep.grid import kind_of, read_grid
 from toy.errors import InputError
@@ -38,23 +39,19 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/prefetch.py")
-    try:
-        wanted = dict.fromkeys((name, options.revision) for name in options.models)
-        if options.grid:
-            grid = read_grid(options.grid)
-            cells = grid.cells(kind_of(KINDS, grid.kind), options.max_cells)
-            wanted |= dict.fromkeys(
-                (getattr(one.config, "model", "reference"), getattr(one.config, "revision", None)) for one in cells
-            )
-        for name, revision in wanted:
-            print(f"{name}{f' at {revision}' if revision else ''}: {fetched(name, revision)}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return ended(lambda: _fetch(options), "the same command goes on")
+
+
+def _fetch(options: Options) -> None:
+    wanted = dict.fromkeys((name, options.revision) for name in options.models)
+    if options.grid:
+        grid = read_grid(options.grid)
+        cells = grid.cells(kind_of(KINDS, grid.kind), options.max_cells)
+        wanted |= dict.fromkeys(
+            (getattr(one.config, "model", "reference"), getattr(one.config, "revision", None)) for one in cells
+        )
+    for name, revision in wanted:
+        print(f"{name}{f' at {revision}' if revision else ''}: {fetched(name, revision)}")
 
 
 def fetched(name: str, revision: str | None) -> str:

@@ -12,31 +12,27 @@ import shlex
 import sys
 
 import tyro
+from _frame import ended
 from _page import rewrite
 
 from sae.request import FeatureProbe
-from toy.errors import InputError
 
 
 def main() -> int:
     request = tyro.cli(FeatureProbe, description=__doc__, prog="python scripts/probe_sae.py")
-    command = shlex.join(["python", "scripts/probe_sae.py", *sys.argv[1:]])
-    try:
-        from sae.probe import run, write_results
+    return ended(lambda: _probe(request), f"finished cells are in {request.out / 'cells'}: the same command goes on")
 
-        result = run(request, command)
-        write_results(result, request.out)
-        if request.out.name == "sae":
-            rewrite(request.out.parent)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped; finished cells are in {request.out / 'cells'}: the same command goes on", file=sys.stderr)
-        return 130
+
+def _probe(request: FeatureProbe) -> None:
+    from sae.probe import run, write_results
+
+    command = shlex.join(["python", "scripts/probe_sae.py", *sys.argv[1:]])
+    result = run(request, command)
+    write_results(result, request.out)
+    if request.out.name == "sae":
+        rewrite(request.out.parent)
     print(result)
     print(f"\ntables and figures  {request.out}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from _frame import ended
 from _page import sections
 
 from toy.errors import InputError
@@ -87,15 +88,8 @@ def make_sweep(options: Options, command: str) -> Path:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/report.py")
-    try:
-        print(f"page  {make(options, shlex.join(['python', 'scripts/report.py', *sys.argv[1:]]))}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: the page that was there is whole", file=sys.stderr)
-        return 130
-    return 0
+    command = shlex.join(["python", "scripts/report.py", *sys.argv[1:]])
+    return ended(lambda: print(f"page  {make(options, command)}"), "the page that was there is whole")
 
 
 if __name__ == "__main__":

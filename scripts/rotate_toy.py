@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from _frame import ended
 
 from toy.errors import InputError
 
@@ -45,17 +46,10 @@ class Request:
 
 def main() -> int:
     request = tyro.cli(Request, description=__doc__, prog="python scripts/rotate_toy.py")
-    try:
-        return _rotate(request)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: nothing was written, the same command starts again", file=sys.stderr)
-        return 130
+    return ended(lambda: _rotate(request), "nothing was written, the same command starts again")
 
 
-def _rotate(request: Request) -> int:
+def _rotate(request: Request) -> None:
     import pandas as pd
     from tqdm import tqdm
 
@@ -106,7 +100,6 @@ def _rotate(request: Request) -> int:
     save(draw(title, panels[drawn]), request.out, "turning")
     print(found.to_string(float_format=lambda value: f"{value:.3f}"))
     print(tables["algorithm"].groupby("network", sort=False).verdict.first().to_string())
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,36 +17,32 @@ import shlex
 import sys
 
 import tyro
+from _frame import ended
 from _page import rewrite
 
 from causal.config import CausalConfig
-from toy.errors import InputError
 
 
 def main() -> int:
     config = tyro.cli(CausalConfig, description=__doc__, prog="python scripts/run_causal.py")
-    command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
-    try:
-        from causal.plan import plan
-        from causal.run import run
-        from causal.write import write_results
+    return ended(lambda: _turn(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
 
-        if config.dry_run:
-            print(plan(config))
-            return 0
-        result = run(config, command)
-        write_results(result, config.folder)
-        if config.folder == config.source / "causal":
-            rewrite(config.source)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped; finished cells are in {config.folder / 'cells'}: the same command goes on", file=sys.stderr)
-        return 130
+
+def _turn(config: CausalConfig) -> None:
+    from causal.plan import plan
+    from causal.run import run
+    from causal.write import write_results
+
+    command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
+    if config.dry_run:
+        print(plan(config))
+        return
+    result = run(config, command)
+    write_results(result, config.folder)
+    if config.folder == config.source / "causal":
+        rewrite(config.source)
     print(result)
     print(f"\ntables and figures  {config.folder}")
-    return 0
 
 
 if __name__ == "__main__":

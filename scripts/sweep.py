@@ -20,11 +20,11 @@ from typing import Annotated, Literal
 
 import tyro
 
+from _frame import ended
 from _kinds import KINDS
 from llm_probe.sweep.executors import SlurmOptions, run_local, submit
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, kind_of, read_grid
-from toy.errors import InputError
 
 PROGRAM = "python scripts/sweep.py"
 
@@ -71,16 +71,13 @@ class VerbOptions:
 
 
 def main() -> int:
-    try:
-        if sys.argv[1:2] and sys.argv[1] in ("status", "merge", "stop", "work"):
-            return _verb(tyro.cli(VerbOptions, prog=PROGRAM))
-        return _run(tyro.cli(Options, description=__doc__, prog=PROGRAM))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; finished cells are kept: the same command goes on", file=sys.stderr)
-        return 130
+    return ended(_asked, "finished cells are kept: the same command goes on")
+
+
+def _asked() -> int:
+    if sys.argv[1:2] and sys.argv[1] in ("status", "merge", "stop", "work"):
+        return _verb(tyro.cli(VerbOptions, prog=PROGRAM))
+    return _run(tyro.cli(Options, description=__doc__, prog=PROGRAM))
 
 
 def _run(options: Options) -> int:

@@ -88,7 +88,7 @@ def _sweep(plan: Plan, options: Options, out: Path) -> int:
             sweep.compute(cell, out, keep_checkpoints=options.keep_checkpoints, report=show)
     except KeyboardInterrupt:
         bar.close()
-        print(f"\nstopped; finished cells are in {out / 'cells'}: the same command goes on", file=sys.stderr)
+        print(f"\nstopped: finished cells are in {out / 'cells'}: the same command goes on", file=sys.stderr)
         code = 130
     _write(plan, cells, out)
     return code

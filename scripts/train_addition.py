@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from toy.addition_config import AdditionConfig
-from toy.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,10 @@ def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/train_addition.py")
     run = options.run
     folder = options.out or Path("work/addition") / f"{run.shape}-{run.order}-{run.positions}"
-    try:
-        return _train(options, folder)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped; {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
-        return 130
+    return ended(lambda: _train(options, folder), f"{folder} has the last checkpoint: the same command goes on")
 
 
-def _train(options: Options, folder: Path) -> int:
+def _train(options: Options, folder: Path) -> None:
     from toy.addition_train import Line, train
 
     def show(line: Line) -> None:
@@ -57,7 +50,7 @@ def _train(options: Options, folder: Path) -> int:
     training = train(options.run, folder, minutes=options.minutes, report=show)
     if training.step < options.run.steps:
         print(f"time is up at step {training.step}: the same command goes on   {folder}")
-        return 0
+        return
     if options.measure:
         from toy.addition_tables import measure, untrained
         from toy.pictures import addition, tables
@@ -68,7 +61,6 @@ def _train(options: Options, folder: Path) -> int:
         drawn = {"06_neurons": neurons(training.model, untrained(training.model))}
         tables.write(folder / "figures", addition.draw(folder) | drawn)
     print(folder)
-    return 0
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command goes on from {options.work}", file=sys.stderr)
+        print(f"\nstopped: the same command goes on from {options.work}", file=sys.stderr)
         return 130
     print(f"trained in {(time.monotonic() - started) / 60:.1f} minutes; measuring")
     measured = measure(model, tokenizer)

@@ -16,9 +16,9 @@ import sys
 from collections.abc import Callable
 
 import tyro
+from _frame import ended
 
 from sae.config import SaeConfig
-from toy.errors import InputError
 
 COLUMNS = (
     "l0", "fvu", "fvu_text", "fvu_task", "ce_recovered", "ce_recovered_text", "ce_recovered_task", "dead_share",
@@ -28,22 +28,16 @@ COLUMNS = (
 
 def main() -> int:
     config = tyro.cli(SaeConfig, description=__doc__, prog="python scripts/train_sae.py")
-    command = shlex.join(["python", "scripts/train_sae.py", *sys.argv[1:]])
-    try:
-        from sae.train import train
+    kept = f"{config.folder} keeps the last minute's checkpoints: the same command goes on"
+    return ended(lambda: _train(config), kept)
 
-        records = train(config, command, progress(config.batch))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"\nstopped; {config.folder} keeps the last minute's checkpoints: the same command goes on", file=sys.stderr
-        )
-        return 130
-    print(table(records))
+
+def _train(config: SaeConfig) -> None:
+    from sae.train import train
+
+    command = shlex.join(["python", "scripts/train_sae.py", *sys.argv[1:]])
+    print(table(train(config, command, progress(config.batch))))
     print(f"\nSAEs  {config.folder}")
-    return 0
 
 
 def progress(batch: int) -> Callable[[int, int], None]:

@@ -70,7 +70,7 @@ def _train(options: Options, name: str) -> int:
         with bar:
             finished = train(config, folder, seeds=options.seeds, minutes=options.minutes, report=show)
     except KeyboardInterrupt:
-        print(f"\nstopped; {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
+        print(f"\nstopped: {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
         return 130
     print("seed  memorised  grokked  train acc  test acc  train loss  test loss")
     for run, milestones in zip(finished.runs, finished.milestones, strict=True):

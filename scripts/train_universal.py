@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
-from toy.errors import InputError
 from toy.universal_config import UniversalConfig
 
 
@@ -40,17 +40,10 @@ def main() -> int:
     run = options.run
     name = f"{run.numbers}-{run.moduli}" + ("-policy" if run.objective == "policy_gradient" else "")
     folder = options.out or Path("work/universal") / name
-    try:
-        return _train(options, folder)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped; {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
-        return 130
+    return ended(lambda: _train(options, folder), f"{folder} has the last checkpoint: the same command goes on")
 
 
-def _train(options: Options, folder: Path) -> int:
+def _train(options: Options, folder: Path) -> None:
     from toy.universal_train import Line, train
 
     def show(line: Line) -> None:
@@ -59,7 +52,7 @@ def _train(options: Options, folder: Path) -> int:
     training = train(options.run, folder, minutes=options.minutes, report=show)
     if training.step < options.run.steps:
         print(f"time is up at step {training.step}: the same command goes on   {folder}")
-        return 0
+        return
     if options.measure:
         from toy.pictures import tables, universal
         from toy.universal_tables import measure
@@ -68,7 +61,6 @@ def _train(options: Options, folder: Path) -> int:
             print(f"{name:34s} {value:.4f}")
         tables.write(folder / "figures", universal.draw(folder))
     print(folder)
-    return 0
 
 
 if __name__ == "__main__":

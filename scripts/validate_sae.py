@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from sae.config import SaeConfig
-from toy.errors import InputError
 from toy.files import write_atomic
 
 
@@ -39,25 +39,22 @@ class Validation:
 
 def main() -> int:
     asked = tyro.cli(Validation, description=__doc__, prog="python scripts/validate_sae.py")
-    try:
-        import pandas as pd
+    return ended(lambda: _validate(asked), "nothing was written, the same command starts again")
 
-        from sae.validate import on_planted, on_toy
 
-        if asked.toy:
-            found, name = on_toy(asked.toy, asked.saes), "toy"
-        else:
-            found, name = on_planted(asked.circles, asked.sae, asked.seed), "planted"
-        frame = pd.DataFrame([{"sae": sae, **asdict(row)} for sae, rows in found.items() for row in rows])
-        write_atomic(asked.out / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+def _validate(asked: Validation) -> None:
+    import pandas as pd
+
+    from sae.validate import on_planted, on_toy
+
+    if asked.toy:
+        found, name = on_toy(asked.toy, asked.saes), "toy"
+    else:
+        found, name = on_planted(asked.circles, asked.sae, asked.seed), "planted"
+    frame = pd.DataFrame([{"sae": sae, **asdict(row)} for sae, rows in found.items() for row in rows])
+    write_atomic(asked.out / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
     print(frame.to_string(index=False, float_format="%.3f"))
     print(f"\nsmallest {frame.agreement.min():.3f}, mean {frame.agreement.mean():.3f} of {len(frame)} planes")
-    return 0
 
 
 if __name__ == "__main__":

@@ -164,6 +164,6 @@ def test_a_killed_run_goes_on_to_the_identical_tables(finished: Ended, tmp_path:
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     ended = stopped(tmp_path, signal.SIGINT)
     assert ended.code == 130
-    assert f"stopped; finished cells are in {tmp_path / 'cells'}: the same command goes on" in ended.err
+    assert f"stopped: finished cells are in {tmp_path / 'cells'}: the same command goes on" in ended.err
     assert "Traceback" not in ended.err
     assert ended.files("*.csv") == ended.files("*.tmp") == set()
