@@ -117,7 +117,7 @@ def circles_plan(config: CausalConfig, shape: Shape, places: Sequence[tuple[Clai
         [
             f"model    {config.model}: {shape.layers} layers, width {shape.width:,}, vocabulary {shape.vocabulary:,}",
             f"circles  {len(places)}, each with 3 × {config.draws} draws of controls",
-            f"rows     {rows:,} edited prompts, about (text, maps and other questions not counted)",
+            f"rows     {rows:,} edited prompts, about (text, maps, routing and other questions not counted)",
             f"work     {flops:.2e} FLOPs",
             *(f"time     {_time(flops / rate)} at {rate / 1e12:g} TFLOP/s" for rate in RATES),
         ]

@@ -33,6 +33,7 @@ from llm_probe.reference import (
     reference_domains,
     tokenise,
 )
+from toy.errors import InputError
 
 CHECKPOINT_EVERY = 250
 
@@ -56,7 +57,7 @@ def train(
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         if state["recipe"] != asdict(recipe):
-            raise ValueError(f"{checkpoint} was made by another recipe: give another --work folder or delete it")
+            raise InputError(f"{checkpoint} was made by another recipe: give another --work folder or delete it")
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from llm_probe.sweep.executors import SlurmOptions, run_local, submit
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
@@ -81,25 +82,24 @@ def main() -> int:
         work(sweep, chosen(sweep.cells, [key for key in (given.get("--keys"),) if key], None, given.get("--start")))
         return 0
     options = tyro.cli(Options, description=__doc__, prog="python scripts/bench_sweep.py")
-    measures = {"workers": bench_workers, "slurm": bench_slurm, "merge": bench_merge}
-    try:
-        if unknown := [part for part in options.parts if part not in measures]:
-            raise InputError(f"unknown part {unknown[0]!r}: choose from {', '.join(measures)}")
-        rows = []
-        for part in options.parts:
-            with tempfile.TemporaryDirectory() as folder:
-                rows += measures[part](options, Path(folder))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return ended(lambda: _measure(options), "nothing was written, the same command starts again")
+
+
+def _measure(options: Options) -> None:
     import pandas as pd
 
     from toy.files import write_atomic
 
+    measures = {"workers": bench_workers, "slurm": bench_slurm, "merge": bench_merge}
+    if unknown := [part for part in options.parts if part not in measures]:
+        raise InputError(f"unknown part {unknown[0]!r}: choose from {', '.join(measures)}")
+    rows = []
+    for part in options.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += measures[part](options, Path(folder))
     table = pd.DataFrame(rows, columns=["part", "quantity", "value", "unit", "bar"])
     write_atomic(options.out, table.to_csv(index=False, float_format="%.4g"))
     print(table.to_string(index=False))
-    return 0
 
 
 def planned(folder: Path, cells: int, steps: int) -> Sweep:

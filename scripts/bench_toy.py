@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
+from _frame import ended
 
 from toy.config import ToyConfig
 from toy.errors import InputError
@@ -57,20 +58,18 @@ class Bench:
 
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench_toy.py")
-    try:
-        rows = measure(bench)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return ended(lambda: _measure(bench), "nothing was written, the same command starts again")
+
+
+def _measure(bench: Bench) -> None:
     import pandas as pd
 
     from toy.files import write_atomic
 
-    table = pd.DataFrame(rows, columns=["measure", "value", "unit"])
+    table = pd.DataFrame(measure(bench), columns=["measure", "value", "unit"])
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     if bench.out:
         write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
-    return 0
 
 
 def measure(bench: Bench) -> list[tuple[str, float, str]]:

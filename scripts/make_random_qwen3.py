@@ -14,6 +14,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+from _frame import ended
+
 from toy.errors import InputError
 
 MODEL = "Qwen/Qwen3-0.6B"
@@ -95,22 +97,21 @@ def write_model(snapshot: Path, layers: int, hidden: int, seed: int) -> int:
 
 def main() -> int:
     arguments = parse()
-    size = (arguments.layers, arguments.hidden, arguments.seed)
-    try:
-        if arguments.layers < 1 or arguments.hidden < 64 or arguments.hidden % 64:
-            raise InputError("give --layers of at least 1 and --hidden as a multiple of 64")
-        from llm_probe.qwen_vocabulary import qwen_ranks
+    return ended(lambda: _make(arguments), "the model is not whole, the same command makes it again")
 
-        if qwen_ranks() is None:
-            raise InputError("Qwen's vocabulary is not installed: run `pip install dashscope tiktoken`")
-        snapshot = snapshot_folder(arguments.cache, *size)
-        parameters = write_model(snapshot, *size)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def _make(arguments: argparse.Namespace) -> None:
+    size = (arguments.layers, arguments.hidden, arguments.seed)
+    if arguments.layers < 1 or arguments.hidden < 64 or arguments.hidden % 64:
+        raise InputError("give --layers of at least 1 and --hidden as a multiple of 64")
+    from llm_probe.qwen_vocabulary import qwen_ranks
+
+    if qwen_ranks() is None:
+        raise InputError("Qwen's vocabulary is not installed: run `pip install dashscope tiktoken`")
+    snapshot = snapshot_folder(arguments.cache, *size)
+    parameters = write_model(snapshot, *size)
     print(f"{parameters:,} random parameters in {snapshot}")
     print(f"try: HF_HOME={arguments.cache} HF_HUB_OFFLINE=1 python scripts/probe_llm.py --model {MODEL}")
-    return 0
 
 
 if __name__ == "__main__":

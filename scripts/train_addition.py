@@ -5,8 +5,8 @@ python scripts/train_addition.py --order plain --positions absolute             
 python scripts/train_addition.py --shape encoder-decoder --n-blocks 3 --order plain --positions absolute  as published
 
 The same command goes on with an interrupted run. accuracy.csv has the sweep over lengths and kinds of sums, digit
-places and carries, neurons.csv which neurons are periodic in a + b, figures/ pictures of both and of the neurons.
-docs/addition.md says what was found.
+places and carries, neurons.csv which neurons are periodic in a + b, figures/ pictures of both, of the neurons, of where
+the heads look and of the digits' embedding. docs/addition.md says what was found.
 """
 
 import _root
@@ -54,11 +54,14 @@ def _train(options: Options, folder: Path) -> None:
     if options.measure:
         from toy.addition_tables import measure, untrained
         from toy.pictures import addition, tables
+        from toy.pictures.addition_attention import attention
+        from toy.pictures.addition_digits import digits
         from toy.pictures.addition_neurons import neurons
 
         for name, value in measure(training, folder).items():
             print(f"{name:34s} {value:.4f}")
-        drawn = {"06_neurons": neurons(training.model, untrained(training.model))}
+        nets = training.model, untrained(training.model)
+        drawn = {"06_neurons": neurons(*nets), "07_attention": attention(*nets), "08_digits": digits(*nets)}
         tables.write(folder / "figures", addition.draw(folder) | drawn)
     print(folder)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+from _frame import ended
 
 from llm_probe.reference_recipe import Recipe
 
@@ -34,7 +35,11 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/train_reference_lm.py")
+    return ended(lambda: _train(options), f"the same command goes on from {options.work}")
+
+
+def _train(options: Options) -> None:
     import torch
 
     from llm_probe.reference_card import card
@@ -43,14 +48,7 @@ def main() -> int:
 
     torch.set_num_threads(options.threads)
     started = time.monotonic()
-    try:
-        model, tokenizer = train(options.recipe, options.work)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nstopped: the same command goes on from {options.work}", file=sys.stderr)
-        return 130
+    model, tokenizer = train(options.recipe, options.work)
     print(f"trained in {(time.monotonic() - started) / 60:.1f} minutes; measuring")
     measured = measure(model, tokenizer)
     model.config.dtype = torch.float32
@@ -59,7 +57,6 @@ def main() -> int:
     write_atomic(options.out / "measured.json", json.dumps(measured, indent=1) + "\n")
     write_atomic(options.out / "README.md", card(options.recipe, measured))
     print(card(options.recipe, measured))
-    return 0
 
 
 if __name__ == "__main__":
