@@ -95,14 +95,27 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "n t d"], seen: Bool[Tensor, "n 1 t s"], memory: Float[Tensor, "n s d"] | None = None
     ) -> Float[Tensor, "n t d"]:
+        q, k, v = self._heads(x, memory)
+        z = scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        return linear(z.transpose(1, 2).flatten(2), self.W_O)
+
+    def weights(
+        self, x: Float[Tensor, "n t d"], seen: Bool[Tensor, "n 1 t s"], memory: Float[Tensor, "n s d"] | None = None
+    ) -> Float[Tensor, "n h t s"]:
+        """How much each head of `forward` looks at each place; rows sum to 1."""
+        q, k, _ = self._heads(x, memory)
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
+        return scores.masked_fill(~seen, -math.inf).softmax(3)
+
+    def _heads(self, x: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (n, h, t, d/h), keys and values (n, h, s, d/h)."""
         inside = rms_norm(x, x.shape[2:], self.gain)
         source = inside if memory is None else memory
         q, k, v = (
             linear(part, weight).unflatten(2, (self.n_heads, -1)).transpose(1, 2)
             for part, weight in ((inside, self.W_Q), (source, self.W_K), (source, self.W_V))
         )
-        z = scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        return linear(z.transpose(1, 2).flatten(2), self.W_O)
+        return q, k, v
 
 
 class Block(nn.Module):

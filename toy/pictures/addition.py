@@ -7,7 +7,7 @@
 05_periodic    which waves of a + b the neurons carry, beside an untrained network and the null
 comparison     n + n digits, a line a run
 
-Bars are Wilson's 95 % intervals. 06_neurons is drawn from the network itself: addition_neurons.py.
+Bars are Wilson's 95 % intervals. 06 … 08 are drawn from the network itself: addition_neurons.py and its neighbours.
 """
 
 from __future__ import annotations
