@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tyro
 from _frame import ended
+from _training import finished
 
 from toy.addition_config import AdditionConfig
 
@@ -42,14 +43,10 @@ def main() -> int:
 
 
 def _train(options: Options, folder: Path) -> None:
-    from toy.addition_train import Line, train
+    from toy.addition_train import train
 
-    def show(line: Line) -> None:
-        print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), flush=True)
-
-    training = train(options.run, folder, minutes=options.minutes, report=show)
-    if training.step < options.run.steps:
-        print(f"time is up at step {training.step}: the same command goes on   {folder}")
+    training = finished(train, options.run, folder, options.minutes)
+    if training is None:
         return
     if options.measure:
         from toy.addition_tables import measure, untrained

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import tyro
 from _frame import ended
+from _training import finished
 
 from toy.universal_config import UniversalConfig
 
@@ -44,14 +45,10 @@ def main() -> int:
 
 
 def _train(options: Options, folder: Path) -> None:
-    from toy.universal_train import Line, train
+    from toy.universal_train import train
 
-    def show(line: Line) -> None:
-        print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), flush=True)
-
-    training = train(options.run, folder, minutes=options.minutes, report=show)
-    if training.step < options.run.steps:
-        print(f"time is up at step {training.step}: the same command goes on   {folder}")
+    training = finished(train, options.run, folder, options.minutes)
+    if training is None:
         return
     if options.measure:
         from toy.pictures import tables, universal

@@ -8,9 +8,10 @@ defaults are the remedy: a decoder alone, lowest digit first, places counted wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from toy.errors import InputError
+from toy.fields import check_fields
 
 CURRICULUM = ((0.05, 3), (0.15, 4), (0.3, 5))
 """Until this share of the updates, answers of at most so many digits."""
@@ -72,12 +73,7 @@ def longest_answer(config: AdditionConfig, step: int) -> int:
 
 def check(config: AdditionConfig) -> None:
     """Raises InputError if a field cannot be used."""
-    for name, kind in get_type_hints(AdditionConfig).items():
-        value = getattr(config, name)
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            raise InputError(f"{name} is {value!r}: choose from {', '.join(get_args(kind))}")
-        if kind is int and "seed" not in name and value < 1:
-            raise InputError(f"{name} is {value}: give 1 or more")
+    check_fields(config)
     if not 0 < config.held_out < 1:
         raise InputError(f"held_out is {config.held_out}: give a share between 0 and 1")
     # Sums of five digits more than trained on are asked for, and must fit into 64 bits and into the table of places.

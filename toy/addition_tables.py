@@ -14,7 +14,6 @@ neurons.csv    see addition_neurons.py
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,10 +27,8 @@ from toy.addition import Addition, Pairs, digits_of, draw, held_out
 from toy.addition_config import AdditionConfig
 from toy.addition_neurons import neuron_rows, published_r2
 from toy.addition_train import Training, right, right_characters
-from toy.errors import InputError
-from toy.files import write_atomic
 from toy.survival import wilson
-from toy.universal_tables import as_csv
+from toy.tables import write_tables
 
 Row = dict[str, Any]
 ASKED = 1000
@@ -54,12 +51,7 @@ def measure(training: Training, folder: Path) -> dict[str, float]:
     summary = summarised(accuracy)
     for name, net in nets.items():
         summary |= {f"{name}_{key}": value for key, value in published_r2(net).items()}
-    texts = {"accuracy.csv": as_csv(accuracy), "neurons.csv": as_csv(neurons)}
-    try:
-        for name, text in (texts | {"summary.json": json.dumps(summary, indent=1) + "\n"}).items():
-            write_atomic(folder / name, text)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): free some space and run again") from error
+    write_tables(folder, {"accuracy": accuracy, "neurons": neurons}, summary)
     return summary
 
 

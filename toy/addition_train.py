@@ -26,6 +26,7 @@ from toy import checkpoint
 from toy.addition import PAD, PAIRS_AT_ONCE, Addition, Pairs, answer_of, digits_of, draw, held_out, prompts, targets
 from toy.addition_config import AdditionConfig, check, longest_answer
 from toy.checkpoint import Line
+from toy.descent import adamw, descend, rate
 from toy.device import chosen_device
 from toy.memory import keep_freed_memory
 
@@ -62,12 +63,10 @@ class Training:
         """A fresh network and its pairs."""
         keep_freed_memory()
         model = Addition(config).to(chosen_device(config.device))
-        matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-        others = [weight for weight in model.parameters() if weight.ndim == 1]
-        groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)
         pairs = random_pairs(config, config.train_pairs, 2 * config.seed, unseen=False)
-        return Training(config, pairs[digits_of(pairs.sum(1)).argsort(stable=True)], model, optimiser, [])
+        return Training(
+            config, pairs[digits_of(pairs.sum(1)).argsort(stable=True)], model, adamw(model, config.weight_decay), []
+        )
 
     def batch(self) -> Pairs:
         """Pairs of the next update."""
@@ -83,14 +82,9 @@ class Training:
         prompt, target = (text(pairs, self.config.order).to(device) for text in (prompts, targets))
         logits = self.model(prompt, answer_of(target), start)
         loss = cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.config, self.step)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        value = descend(self.model, self.optimiser, loss, rate(self.config, self.step, WARMUP), clip=1.0)
         self.step += 1
-        return float(loss.detach())
+        return value
 
     def look(self, loss: float) -> Line:
         """Accuracy on pairs trained on, on held-out ones, and on held-out ones of one digit more than trained."""
@@ -117,12 +111,6 @@ def right(model: Addition, pairs: Pairs) -> Bool[Tensor, " n"]:
     """Whether the whole answer is right, under greedy decoding."""
     good, target = right_characters(model, pairs)
     return (good | (target == PAD)).all(1)
-
-
-def rate(config: AdditionConfig, step: int) -> float:
-    """Up over 100 updates, constant, and from the middle linearly down to 2 %."""
-    late = max(0.0, 2 * step / config.steps - 1)
-    return config.learning_rate * min(1.0, (step + 1) / WARMUP) * (1 - 0.98 * late)
 
 
 def train(

@@ -20,8 +20,6 @@ Every table starts with a column an axis. `cell` names the cell's file and its r
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from typing import Any
 
 from toy.axes import Cell
 from toy.files import write_atomic
+from toy.tables import as_csv
 
 Found = Sequence[tuple[Cell, dict[str, Any]]]
 """Cells and what `toy.sweep.compute` kept of them."""
@@ -156,11 +155,7 @@ def write_tables(out: Path, found: Found, about: Row) -> list[Path]:
     """
     texts = {"sweep.json": json.dumps(about, indent=1) + "\n"}
     for name, rows in zip(TABLES, (seed_rows(found), summary_rows(found), survival_rows(found)), strict=True):
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        texts[f"{name}.csv"] = text.getvalue()
+        texts[f"{name}.csv"] = as_csv(rows)
     for name, text in texts.items():
         write_atomic(out / name, text)
     return [out / name for name in texts]

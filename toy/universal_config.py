@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from toy.errors import InputError
+from toy.fields import check_fields
 
 LARGEST = 199
 """The largest modulus that is asked for, hence numbers 0 … 198."""
@@ -94,11 +95,6 @@ def draw_split(config: UniversalConfig) -> Split:
 
 def check(config: UniversalConfig) -> None:
     """Raises InputError if a field cannot be used."""
-    for name, kind in get_type_hints(UniversalConfig).items():
-        value = getattr(config, name)
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            raise InputError(f"{name} is {value!r}: choose from {', '.join(get_args(kind))}")
-        if kind is int and "seed" not in name and value < 1:
-            raise InputError(f"{name} is {value}: give 1 or more")
+    check_fields(config)
     if config.frequencies < 3 or config.longest_turn <= 2:
         raise InputError("an encoding needs three frequencies or more and a longest turn above 2")

@@ -15,9 +15,6 @@ wraps.csv      which of the two, outside the training range: a and b up to the l
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +25,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from toy import keys, spectra
-from toy.errors import InputError
-from toy.files import write_atomic
 from toy.readout import Readout
+from toy.tables import write_tables
 from toy.universal import Universal, answers, pairs
 from toy.universal_config import LARGEST, Split
 from toy.universal_train import QUESTIONS_AT_ONCE, Training, accuracies, answered, share
@@ -57,13 +53,7 @@ def measure(training: Training, folder: Path) -> dict[str, float]:
     circles = [{"weights": name, **circle_row(net, modulus)} for name, net in nets.items() for modulus in chosen]
     wraps = [wrap_row(model, modulus, split.largest) for modulus in WRAPS_AT if 2 * modulus <= split.largest]
     summary = summarised(accuracy)
-    tables = {"accuracy": accuracy, "circles": circles, "wraps": wraps}
-    texts = {f"{name}.csv": as_csv(rows) for name, rows in tables.items() if rows}
-    try:
-        for name, text in (texts | {"summary.json": json.dumps(summary, indent=1) + "\n"}).items():
-            write_atomic(folder / name, text)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): free some space and run again") from error
+    write_tables(folder, {"accuracy": accuracy, "circles": circles, "wraps": wraps}, summary)
     return summary
 
 
@@ -150,12 +140,3 @@ def wrap_row(model: Universal, modulus: int, largest: int) -> Row:
     return {"modulus": modulus, "questions": len(n)} | {
         name: float((chosen == wanted).double().mean()) for name, wanted in shares.items()
     }
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """Rows of equal fields, words among them."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from toy import checkpoint
 from toy.checkpoint import Line
+from toy.descent import adamw, descend, rate
 from toy.device import chosen_device
 from toy.memory import keep_freed_memory
 from toy.universal import Questions, Universal, answers, pairs
@@ -50,11 +51,7 @@ class Training:
         """A fresh network, and the draw of its moduli."""
         keep_freed_memory()
         model = Universal(config).to(chosen_device(config.device))
-        matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-        others = [weight for weight in model.parameters() if weight.ndim == 1]
-        groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)
-        return Training(config, draw_split(config), model, optimiser, [])
+        return Training(config, draw_split(config), model, adamw(model, config.weight_decay), [])
 
     def update(self) -> float:
         """One optimiser step; the loss it started from."""
@@ -65,13 +62,9 @@ class Training:
             loss = cross_entropy(logits, answers(questions))
         else:
             loss = policy_loss(logits, answers(questions), self.config, generator)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.config, self.step)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        value = descend(self.model, self.optimiser, loss, rate(self.config, self.step, WARMUP))
         self.step += 1
-        return float(loss.detach())
+        return value
 
     def look(self, loss: float) -> Line:
         """Accuracy over whole tables of the held-out moduli and of as many training ones."""
@@ -132,12 +125,6 @@ def policy_loss(
     reward = (sampled == right[:, None]).float()
     gained = (reward - reward.mean()) * log_policy.gather(1, sampled)
     return -gained.mean() + config.entropy_bonus * (policy * log_policy).sum(1).mean()
-
-
-def rate(config: UniversalConfig, step: int) -> float:
-    """Up over 50 updates, constant, and from the middle linearly down to 2 %."""
-    late = max(0.0, 2 * step / config.steps - 1)
-    return config.learning_rate * min(1.0, (step + 1) / WARMUP) * (1 - 0.98 * late)
 
 
 def accuracies(model: Universal, moduli: Sequence[int]) -> dict[int, float]:

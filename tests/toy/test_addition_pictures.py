@@ -21,7 +21,7 @@ from toy.errors import InputError
 from toy.pictures import addition, addition_neurons, tables
 from toy.pictures.addition_neurons import SUMS, chosen, neurons, sum_means, wave
 from toy.pictures.tables import Row
-from toy.universal_tables import as_csv
+from toy.tables import as_csv
 
 TINY = AdditionConfig(d_model=16, d_mlp=8, n_heads=2, n_blocks=1, device="cpu")
 

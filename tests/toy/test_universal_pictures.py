@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from toy.errors import InputError
 from toy.pictures import tables, universal
 from toy.pictures.tables import Row
-from toy.universal_tables import as_csv
+from toy.tables import as_csv
 
 PARTS = {2: "train", 3: "train", 4: "held_out", 5: "train", 6: "held_out", 7: "train", 8: "beyond", 9: "beyond"}
 VALUES = {2: 1.0, 3: 1.0, 4: 0.75, 5: 1.0, 6: 0.5, 7: 1.0, 8: 0.25, 9: 0.125}

@@ -12,9 +12,10 @@ import torch
 import train_universal
 
 from toy import universal_train
+from toy.descent import rate
 from toy.errors import InputError
 from toy.universal_config import Split, UniversalConfig
-from toy.universal_train import Training, batch, load, policy_loss, rate, train
+from toy.universal_train import Training, batch, load, policy_loss, train
 
 TINY = UniversalConfig(
     moduli="dense", d_model=16, d_mlp=8, n_blocks=1, frequencies=8, batch_size=32, steps=6, log_every=2, device="cpu"
@@ -112,8 +113,8 @@ def test_batches() -> None:
 
 def test_the_rate() -> None:
     config = replace(TINY, steps=1000, learning_rate=1.0)
-    assert rate(config, 0) == pytest.approx(0.02) and rate(config, 300) == 1
-    assert rate(config, 750) == pytest.approx(0.51) and rate(config, 1000) == pytest.approx(0.02)
+    assert rate(config, 0, 50) == pytest.approx(0.02) and rate(config, 300, 50) == 1
+    assert rate(config, 750, 50) == pytest.approx(0.51) and rate(config, 1000, 50) == pytest.approx(0.02)
 
 
 def test_policy_gradient_is_that_of_the_chance_to_be_right() -> None:
