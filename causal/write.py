@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from causal.run import CausalResult
-from toy.errors import InputError
+from toy.cells import writing_results
 from toy.files import write_atomic
 
 
@@ -18,7 +18,7 @@ def write_results(result: CausalResult, folder: Path) -> None:
     """
     from causal.figures import save_all
 
-    try:
+    with writing_results(folder):
         for name, frame in result.frames.items():
             if frame.empty:  # a sweep has one table, a run all others; none may outlive the run it was made by
                 (folder / f"{name}.csv").unlink(missing_ok=True)
@@ -26,8 +26,3 @@ def write_results(result: CausalResult, folder: Path) -> None:
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.5g"))
         write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
         save_all(folder / "figures", result.frames)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
-            "finished cells are kept"
-        ) from error

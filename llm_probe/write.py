@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llm_probe import figures, report
 from llm_probe.run import ProbeResult
-from toy.errors import InputError
+from toy.cells import writing_results
 from toy.files import write_atomic
 
 
@@ -17,14 +17,9 @@ def write_results(result: ProbeResult, folder: Path) -> None:
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    try:
+    with writing_results(folder):
         for name, frame in result.frames.items():
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
         write_atomic(folder / "run.json", json.dumps(result.run, indent=1) + "\n")
         report.write(folder / "report.html", result.frames, result.run)
         figures.save_all(folder / "figures", result.frames)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
-            "finished cells are kept"
-        ) from error

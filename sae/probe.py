@@ -45,7 +45,7 @@ from sae.request import FeatureProbe
 from sae.saved import Saved, check_fits, load_sae, record_of
 from sae.table import TABLES, FeatureRow, LadderRow, PointRow, RecurrenceRow, TrainingRow
 from sae.verdicts import verdicts
-from toy.cells import Cells, key_of
+from toy.cells import Cells, key_of, writing_results
 from toy.errors import InputError
 from toy.files import write_atomic
 from toy.regression import RidgeSmoother
@@ -159,13 +159,11 @@ def write_results(result: Result, folder: Path) -> None:
     """
     from sae import figures
 
-    try:
+    with writing_results(folder):
         for name, frame in result.frames.items():
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
         figures.save_all(folder / "figures", result.frames)
         write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {error.filename or folder}: {error.strerror}; give another --out") from error
 
 
 def places_of(given: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,22 @@ class Cells:
     def path(self, key: str) -> Path | None:
         """Where the cell is or will be."""
         return self.folder / f"v{self.version}-{key}.json" if self.folder else None
+
+
+@contextmanager
+def writing_results(folder: Path) -> Iterator[None]:
+    """What is written inside comes from finished cells: a full disk or a folder that cannot be written is one sentence.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
+            "finished cells are kept"
+        ) from error
 
 
 def key_of(description: dict[str, Any]) -> str:

@@ -32,8 +32,7 @@ from llm_probe.domains import Domain, resolve
 from llm_probe.models import LoadedModel, load, twin
 from llm_probe.provenance import provenance
 from llm_probe.store import weights_fingerprint
-from toy.cells import Cells, key_of
-from toy.errors import InputError
+from toy.cells import Cells, key_of, writing_results
 from toy.files import write_atomic
 
 CELL_VERSION = 1
@@ -149,13 +148,8 @@ def write_results(result: CircuitsResult, folder: Path) -> None:
     """
     from llm_probe.circuits.figures import save_all
 
-    try:
+    with writing_results(folder):
         for name, frame in result.frames.items():
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.5g"))
         write_atomic(folder / "run.json", json.dumps(result.run, indent=1) + "\n")
         save_all(folder / "figures", result.frames)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
-            "finished cells are kept"
-        ) from error

@@ -26,8 +26,7 @@ from llm_probe.published import calendars, composites, polynomials, primes, rang
 from llm_probe.published.reader import Reader
 from llm_probe.published.settings import DeepDiveConfig, checked
 from llm_probe.table import Weights
-from toy.cells import Cells, key_of
-from toy.errors import InputError
+from toy.cells import Cells, key_of, writing_results
 from toy.files import write_atomic
 
 CELL_VERSION = 1
@@ -146,14 +145,9 @@ def write(result: DeepDive, folder: Path) -> None:
     """
     from llm_probe.published import pictures
 
-    try:
+    with writing_results(folder):
         for name, frame in result.tables.items():
             write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
         # allow_nan=False: a number that is none would make the file no JSON.
         write_atomic(folder / "deep_dive.json", json.dumps(result.run, indent=1, allow_nan=False) + "\n")
         pictures.save_all(folder / "figures", result.tables)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
-            "finished cells are kept"
-        ) from error
