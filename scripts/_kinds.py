@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from causal.config import CausalConfig
-from llm_probe.config import ProbeConfig
+from causal.run.config import CausalConfig
+from llm_probe.run.config import ProbeConfig
 from llm_probe.sweep.grid import Cell, Kind
-from sae.request import FeatureProbe
+from sae.circles.request import FeatureProbe
 from toy.config import ToyConfig
 
 
@@ -48,7 +48,7 @@ _KEPT: dict[tuple[Any, ...], Any] = {}
 
 def _loaded(config: ProbeConfig) -> Any:
     """The config's model, kept for the next cell where it and its random twin take less than a third of the memory."""
-    from llm_probe.models import load
+    from llm_probe.models.loading import load
 
     key = (config.model, config.revision, config.dtype, config.device, config.trust_remote_code)
     if key in _KEPT:
@@ -72,9 +72,9 @@ def _memory(device: Any) -> int:
 
 
 def _probe(config: ProbeConfig, folder: Path) -> None:
-    from llm_probe.run import claims_for, domains_of, run
-    from llm_probe.store import Store
-    from llm_probe.write import write_results
+    from llm_probe.run.probe_run import claims_for, domains_of, run
+    from llm_probe.run.store import Store
+    from llm_probe.run.write import write_results
 
     config = replace(config, out=folder)
     claims = claims_for(config, domains_of(config))
@@ -83,15 +83,15 @@ def _probe(config: ProbeConfig, folder: Path) -> None:
 
 
 def _causal(config: CausalConfig, folder: Path) -> None:
-    from causal.run import run
-    from causal.write import write_results
+    from causal.run.causal_run import run
+    from causal.run.write import write_results
 
     config = replace(config, out=folder)
     write_results(run(config, _command("causal", config, folder)), folder)
 
 
 def _sae(config: FeatureProbe, folder: Path) -> None:
-    from sae.probe import run, write_results
+    from sae.circles.probe import run, write_results
 
     config = replace(config, out=folder)
     write_results(run(config, _command("sae", config, folder)), folder)
@@ -100,8 +100,8 @@ def _sae(config: FeatureProbe, folder: Path) -> None:
 def _toy(config: ToyConfig, folder: Path) -> None:
     import pandas as pd
 
-    from toy.files import write_atomic
-    from toy.sweep import outcomes
+    from toy.run.files import write_atomic
+    from toy.training.sweep import outcomes
 
     names = [one.name for one in fields(OutcomeRow)]
     # Without the seconds, which are not the network's.
@@ -114,19 +114,19 @@ def _command(kind: str, config: Any, folder: Path) -> str:
 
 
 def _probe_tables() -> dict[str, type]:
-    from llm_probe.table import TABLES
+    from llm_probe.run.table import TABLES
 
     return TABLES
 
 
 def _causal_tables() -> dict[str, type]:
-    from causal.table import TABLES
+    from causal.run.table import TABLES
 
     return TABLES
 
 
 def _sae_tables() -> dict[str, type]:
-    from sae.table import TABLES
+    from sae.circles.table import TABLES
 
     return TABLES
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 if TYPE_CHECKING:
-    from llm_probe.report import Section
+    from llm_probe.page.report import Section
 
 
 def sections(folder: Path) -> list[Section]:
     """What was run on the model of a probe run's folder, and stands there."""
-    from causal.section import section as causal
+    from causal.page.section import section as causal
     from llm_probe.circuits.section import section as circuits
-    from sae.section import section as features
+    from sae.circles.section import section as features
 
     return [found for make in (causal, features, circuits) if (found := make(folder))]
 
@@ -28,8 +28,8 @@ def rewrite(folder: Path) -> None:
     Raises:
         InputError: the tables cannot be read, or the page cannot be written.
     """
-    from llm_probe import report
-    from llm_probe.schema import read_run
+    from llm_probe.page import report
+    from llm_probe.run.schema import read_run
 
     page = folder / "report.html"
     if not page.is_file() or not (found := sections(folder)):

@@ -5,15 +5,14 @@ python scripts/analyze_toy.py wd_10-1_mod_addition.pth              a published 
 python scripts/analyze_toy.py checkpoint_24900.pt --split-seed 42 --train-frac 0.3 --out results/published
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
 
 import tyro
-from _frame import ended
 
-from toy.request import Request
+from toy.analysis.request import Request
 
 
 def main() -> int:
@@ -26,8 +25,8 @@ def main() -> int:
 def _analyze(request: Request) -> None:
     from tqdm import tqdm
 
-    from toy.examine import examine
-    from toy.summary import terminal_table
+    from toy.pictures.examine import examine
+    from toy.analysis.summary import terminal_table
 
     command = shlex.join(["python", "scripts/analyze_toy.py", *sys.argv[1:]])
     found = examine(request, command, lambda what, steps: tqdm(steps, what, disable=None))

@@ -4,7 +4,7 @@ python scripts/calibrate.py                    1,000 null networks: results/cali
 python scripts/calibrate.py --planted 40       and as many networks for each planted signal: power.csv
 """
 
-import _root
+from _command import ended
 
 import os
 import sys
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from _frame import ended
 
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 def calibrate(options: Options) -> None:
     """The work behind `main`."""
     from llm_probe.calibration import figure, harness, known_circles
-    from llm_probe.table import frame
-    from toy.files import write_atomic
+    from llm_probe.run.table import frame
+    from toy.run.files import write_atomic
 
     if options.networks < 10 or options.planted < 0:
         raise InputError(

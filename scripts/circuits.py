@@ -7,13 +7,12 @@ python scripts/circuits.py --model work/toy/fast/seed0       a toy: its embeddin
 Tables and figures go to circuits/ in the model's results folder; an interrupted run goes on where it was.
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
 
 import tyro
-from _frame import ended
 from _page import rewrite
 
 from llm_probe.circuits.config import CircuitsConfig

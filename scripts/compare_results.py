@@ -5,7 +5,7 @@ python scripts/compare_results.py results/reference published                   
 python scripts/compare_results.py A B --fail-if-verdict-changes                   exit code 1 when one changed
 """
 
-import _root
+from _command import ended
 
 import sys
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from _frame import ended
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def main() -> int:
 
 
 def _compare(options: Options) -> int:
-    from llm_probe.compare import compare, read_sides, write
+    from llm_probe.compare.comparison import compare, read_sides, write
 
     found = compare(read_sides(options.runs))
     first, *others = (run.name.replace("/", "--") for run in found.runs)

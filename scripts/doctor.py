@@ -4,13 +4,12 @@ python scripts/doctor.py             exit code 1 if something that is needed is 
 python scripts/doctor.py --offline   without asking the hub
 """
 
-import _root
+from _command import ended
 
 import sys
 from dataclasses import dataclass
 
 import tyro
-from _frame import ended
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ def main() -> int:
 
 
 def _examine(options: Options) -> int:
-    from llm_probe.doctor import examine, report
+    from llm_probe.run.doctor import examine, report
 
     findings = examine(online=not options.offline)
     print(report(findings))

@@ -4,16 +4,15 @@ python scripts/probe_llm.py                                         the referenc
 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --moduli 7 11
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
 
 import tyro
-from _frame import ended
 from _page import rewrite
 
-from llm_probe.config import ProbeConfig
+from llm_probe.run.config import ProbeConfig
 
 
 def main() -> int:
@@ -22,8 +21,8 @@ def main() -> int:
 
 
 def _probe(config: ProbeConfig) -> None:
-    from llm_probe.run import run_config
-    from llm_probe.write import write_results
+    from llm_probe.run.probe_run import run_config
+    from llm_probe.run.write import write_results
 
     command = shlex.join(["python", "scripts/probe_llm.py", *sys.argv[1:]])
     result = run_config(config, command)

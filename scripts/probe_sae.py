@@ -6,16 +6,15 @@ python scripts/probe_sae.py qwen-scope-3-1.7b-base-w32k-l50/layer13 --model Qwen
 Train the autoencoders with scripts/train_sae.py. An interrupted run goes on where it was.
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
 
 import tyro
-from _frame import ended
 from _page import rewrite
 
-from sae.request import FeatureProbe
+from sae.circles.request import FeatureProbe
 
 
 def main() -> int:
@@ -24,7 +23,7 @@ def main() -> int:
 
 
 def _probe(request: FeatureProbe) -> None:
-    from sae.probe import run, write_results
+    from sae.circles.probe import run, write_results
 
     command = shlex.join(["python", "scripts/probe_sae.py", *sys.argv[1:]])
     result = run(request, command)

@@ -5,7 +5,7 @@ python scripts/report.py results/reference results/all-MiniLM-L6-v2 --out page.h
 python scripts/report.py results/sweeps/x                                        its cells; what is missing comes first
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from _frame import ended
 from _page import sections
 
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,10 @@ def make(options: Options, command: str) -> Path:
     Raises:
         InputError: a folder that cannot be read or written or lacks tables, no folder, or two models under one name.
     """
-    from llm_probe import ladder_page, report
-    from llm_probe.schema import read_runs
-    from toy.files import write_atomic
+    from llm_probe.page import ladder_page
+    from llm_probe.page import report
+    from llm_probe.run.schema import read_runs
+    from toy.run.files import write_atomic
 
     if not options.runs:
         raise InputError("no run to report: give one or more results folders of scripts/probe_llm.py")
@@ -74,7 +74,7 @@ def make_sweep(options: Options, command: str) -> Path:
 
     from llm_probe.sweep import page
     from llm_probe.sweep.folder import open_sweep
-    from toy.files import write_atomic
+    from toy.run.files import write_atomic
 
     folder = options.runs[0]
     out = options.out or folder / "report.html"

@@ -11,16 +11,15 @@ Tables and figures go to causal/ in the probe run's folder, a section to its pag
 was.
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
 
 import tyro
-from _frame import ended
 from _page import rewrite
 
-from causal.config import CausalConfig
+from causal.run.config import CausalConfig
 
 
 def main() -> int:
@@ -29,9 +28,9 @@ def main() -> int:
 
 
 def _turn(config: CausalConfig) -> None:
-    from causal.plan import plan
-    from causal.run import run
-    from causal.write import write_results
+    from causal.run.plan import plan
+    from causal.run.causal_run import run
+    from causal.run.write import write_results
 
     command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
     if config.dry_run:

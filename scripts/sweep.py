@@ -10,7 +10,7 @@ The same command goes on with an interrupted sweep and tries failed cells again.
 llm_probe/sweep/grid.py; the kinds of jobs are those of scripts/_kinds.py.
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
@@ -20,7 +20,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from _frame import ended
 from _kinds import KINDS
 from llm_probe.sweep.executors import SlurmOptions, run_local, submit
 from llm_probe.sweep.folder import Sweep, open_sweep, plan

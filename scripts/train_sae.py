@@ -9,16 +9,15 @@ python scripts/train_sae.py --model Qwen/Qwen3-0.6B --layers 9 14 --width 16384 
 An interrupted run goes on where it was; SAEs that are there are not trained again.
 """
 
-import _root
+from _command import ended
 
 import shlex
 import sys
 from collections.abc import Callable
 
 import tyro
-from _frame import ended
 
-from sae.config import SaeConfig
+from sae.training.config import SaeConfig
 
 COLUMNS = (
     "l0", "fvu", "fvu_text", "fvu_task", "ce_recovered", "ce_recovered_text", "ce_recovered_task", "dead_share",
@@ -33,7 +32,7 @@ def main() -> int:
 
 
 def _train(config: SaeConfig) -> None:
-    from sae.train import train
+    from sae.training.train import train
 
     command = shlex.join(["python", "scripts/train_sae.py", *sys.argv[1:]])
     print(table(train(config, command, progress(config.batch))))

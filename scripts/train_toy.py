@@ -8,7 +8,7 @@ python scripts/train_toy.py --config my.yaml --weight-decay 1
 Presets: fast, nanda, published-001 to published-004. The same command goes on with an interrupted run.
 """
 
-import _root
+import _command
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ from typing import Annotated
 import tyro
 
 from toy.config import ToyConfig, preset, read_yaml
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def main() -> int:
 def _train(options: Options, name: str) -> int:
     from tqdm import tqdm
 
-    from toy.train import train
+    from toy.training.train import train
 
     config = options.toy
     folder = options.out or Path("work/toy") / f"{name}-{config.task}-{config.modulus}"

@@ -18,7 +18,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.root import ROOT
+
 LAYERS = ("toy", "llm_probe", "sae", "causal", "scripts")
 FIRST_LAYER = {"transformers": "llm_probe", "tokenizers": "llm_probe", "sae_lens": "sae", "transformer_lens": "sae"}
 LONGEST_FILE = {"toy": 400, "llm_probe": 400, "sae": 400, "causal": 400, "scripts": 200}

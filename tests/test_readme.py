@@ -14,7 +14,8 @@ import datasets
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.root import ROOT
+
 README = ROOT / "README.md"
 BLOCK = re.compile(
     r"^<!-- (?P<mark>test|file: (?P<file>[\w.-]+)) -->\n+```(?P<language>\w+)\n(?P<text>.*?)^```$",

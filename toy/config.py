@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ToyConfig:
     """One training run of a toy network; the defaults are the preset `fast`."""
 
     task: str = "add"
-    """Which operation: a name of `toy/tasks.py` (add, subtract, multiply, divide, addpow, add3, quadratic, …)."""
+    """Which operation: a name of `networks/tasks.py` (add, subtract, multiply, divide, addpow, add3, quadratic, …)."""
     modulus: int = 113
     """p, prime or composite, at least 3."""
     train_fraction: float = 0.3

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from llm_probe.calibration.harness import LEVEL, SHARES, FalsePositiveRow, PowerRow
-from llm_probe.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+from llm_probe.page.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
 
 COMPARED = ("renaming alone (not printed)", "class-mean R² against noise")
 """Statistics that no table of a run holds."""

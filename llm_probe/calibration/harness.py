@@ -3,7 +3,7 @@
     false_positives.csv   share of null networks with p <= 0.05, or with the verdict `supported`, by statistic and null
     power.csv             share of networks with a planted signal that the same statistic finds
 
-Each trial is a cell of its own (`toy.cells`): an interrupted run goes on, and more networks are added to those there.
+Each trial is a cell of its own (`run.cells`): an interrupted run goes on, and more networks are added to those there.
 Intervals are Clopper-Pearson's, 95 %.
 """
 
@@ -20,9 +20,9 @@ from pathlib import Path
 
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Null, Setting, Trial, run_trial
-from llm_probe.corrections import clopper_pearson
-from toy.cells import Cells, key_of
-from toy.errors import InputError
+from toy.maths.corrections import clopper_pearson
+from toy.run.cells import Cells, key_of
+from toy.run.errors import InputError
 
 LEVEL = 0.05
 VERSION = 1

@@ -1,8 +1,8 @@
 """The other side of a null: networks whose circles are known go through the probe, and all of them must be found.
 
     grokked toys   transformers trained on addition mod 29, of those that answer 99 % of the questions never shown
-                   (`toy.train`); probed as `scripts/probe_llm.py --model <run directory>` does
-    closed form    Gromov's network (`toy.closed_form`), whose weights are written down, at four moduli
+                   (`toy.training.train`); probed as `scripts/probe_llm.py --model <run directory>` does
+    closed form    Gromov's network (`toy.networks.closed_form`), whose weights are written down, at four moduli
 
 Gromov's network is an MLP: it has no residual stream, and the bridge for checkpoints (`toy_model`) refuses it. Here
 its two layers stand for one block. With x_a = W_E[a] W_in[0], x_b = W_E[b] W_in[1] and x_= = b_in as the stream of
@@ -26,19 +26,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from llm_probe.audit.null_laws import white_noise
 from llm_probe.calibration.harness import LEVEL, PowerRow
 from llm_probe.calibration.trials import Trial
-from llm_probe.config import ProbeConfig
-from llm_probe.corrections import clopper_pearson
-from llm_probe.run import ProbeResult, probe, run_config
-from llm_probe.toy_domain import toy_domain
-from llm_probe.toy_model import BridgeConfig, number_tokenizer
-from toy.closed_form import gromov
+from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
+from llm_probe.questions.toy_domain import toy_domain
+from llm_probe.replication.audit.null_laws import white_noise
+from llm_probe.run.config import ProbeConfig
+from llm_probe.run.probe_run import ProbeResult, probe, run_config
 from toy.config import ToyConfig
-from toy.errors import InputError
-from toy.model import MLP, activate
-from toy.train import THRESHOLD, train
+from toy.maths.corrections import clopper_pearson
+from toy.networks.closed_form import gromov
+from toy.networks.model import MLP, activate
+from toy.run.errors import InputError
+from toy.training.train import THRESHOLD, train
 
 TOY = ToyConfig(
     modulus=29, train_fraction=0.6, d_model=32, d_mlp=128, steps=800, decay_start=250, decay_steps=150, log_every=50,

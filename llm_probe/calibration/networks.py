@@ -25,9 +25,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.claims import Claim
-from llm_probe.prompts import Prompt
-from toy import fourier
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.prompts import Prompt
+from toy.maths import fourier
 
 WIDTH, CELLS, VECTOR = 256, 2, 16
 PLACES = 3

@@ -18,21 +18,21 @@ from typing import Any, Literal
 
 import torch
 
-from llm_probe.audit.null_laws import white_noise
+from llm_probe.activations.states import States
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
-from llm_probe.claims import Claim
-from llm_probe.config import ProbeConfig
-from llm_probe.domains import DOMAINS, modular
-from llm_probe.job import Job
-from llm_probe.joined import Judged
-from llm_probe.models import REFERENCE_FOLDER, LoadedModel, load, wrap
-from llm_probe.nulls import undecidable
-from llm_probe.own import GivenClaim
-from llm_probe.prompts import Prompt, published_grid
-from llm_probe.run import judged_together
-from llm_probe.states import States
-from llm_probe.store import Store
-from llm_probe.verdicts import judge
+from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.domains import DOMAINS, modular
+from llm_probe.questions.own import GivenClaim
+from llm_probe.questions.prompts import Prompt, published_grid
+from llm_probe.replication.audit.null_laws import white_noise
+from llm_probe.run.config import ProbeConfig
+from llm_probe.run.job import Job
+from llm_probe.run.probe_run import judged_together
+from llm_probe.run.store import Store
+from llm_probe.statistics.nulls import undecidable
+from llm_probe.verdicts.joined import Judged
+from llm_probe.verdicts.judgement import judge
 
 Null = Literal["magnitudes", "names", "qwen3", "shuffled"]
 MODULI = ProbeConfig().moduli

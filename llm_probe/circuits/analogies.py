@@ -27,19 +27,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.activations import ReadPlan, rows, stream
+from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.table import AnalogyRow, Method
-from llm_probe.claims import Claim, Labels
-from llm_probe.closure import class_means
-from llm_probe.job import Job
-from llm_probe.models import LoadedModel
-from llm_probe.nulls import corrected_p, rename, undecidable
-from llm_probe.planes import renamed_circles
-from llm_probe.prompts import statement
-from llm_probe.store import Store
-from llm_probe.tokens import encode
-from toy.regression import Groups, RidgeSmoother, baseline_residuals
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.prompts import statement
+from llm_probe.questions.tokens import encode
+from llm_probe.run.job import Job
+from llm_probe.run.store import Store
+from llm_probe.statistics.closure import class_means
+from llm_probe.statistics.nulls import corrected_p, rename, undecidable
+from llm_probe.statistics.planes import renamed_circles
+from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 
 MOST = 300
 """Quadruples that are asked; where there are more they are drawn."""

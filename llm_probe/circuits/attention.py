@@ -29,10 +29,10 @@ from torch import Tensor
 
 from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import AttentionRow, Role
-from llm_probe.claims import Claim, Labels
-from llm_probe.models import LoadedModel, evaluating
-from llm_probe.prompts import Prompt
-from llm_probe.tokens import Encoded, buckets, encode
+from llm_probe.models.loading import LoadedModel, evaluating
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.prompts import Prompt
+from llm_probe.questions.tokens import Encoded, buckets, encode
 
 SLOTS: tuple[Role, ...] = ("item", "offset", "modulus")
 BATCH_TOKENS = 4096

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from llm_probe.config import ProbeConfig
+from llm_probe.run.config import ProbeConfig
 
 ITEMS = (
     "days", "months", "hours", "hours24", "alphabet", "compass", "notes", "zodiac",

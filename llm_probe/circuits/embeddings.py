@@ -22,14 +22,14 @@ from torch import Tensor
 
 from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.table import EmbeddingRow, PointRow
-from llm_probe.claims import Labels
-from llm_probe.domains import resolve
-from llm_probe.models import LoadedModel
-from llm_probe.nulls import Renamed, item_orders
-from llm_probe.planes import search
-from llm_probe.toy_domain import toy_domain
-from toy import fourier
-from toy.regression import RidgeSmoother
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.claims import Labels
+from llm_probe.questions.domains import resolve
+from llm_probe.questions.toy_domain import toy_domain
+from llm_probe.statistics.nulls import Renamed, item_orders
+from llm_probe.statistics.planes import search
+from toy.maths import fourier
+from toy.maths.regression import RidgeSmoother
 
 FEWEST = 5
 """A circle through fewer points cannot be told from a square wave and a ramp."""

@@ -20,10 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from llm_probe import picture_files
-from llm_probe.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
-from llm_probe.picture_files import save_figures
-from llm_probe.views import at
+from llm_probe.page import picture_files
+from llm_probe.page.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
+from llm_probe.page.picture_files import save_figures
+from llm_probe.page.views import at
 
 Frames = Mapping[str, pd.DataFrame]
 WEIGHTS = (("random", RANDOM, "--", "white"), ("trained", TRAINED, "-", TRAINED))

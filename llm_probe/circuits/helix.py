@@ -23,21 +23,21 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from llm_probe.activations import ReadPlan, rows, stream
+from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.embeddings import one_token_each
 from llm_probe.circuits.intervals import ratio_interval
 from llm_probe.circuits.table import HelixRow
-from llm_probe.claims import Claim, Labels
-from llm_probe.domains import STATEMENTS, Domain, modular
-from llm_probe.models import LoadedModel
-from llm_probe.nulls import corrected_p, rename
-from llm_probe.prompts import Prompt, question, statement
-from llm_probe.tokens import encode
-from llm_probe.toy_domain import toy_domain
-from toy import fourier
-from toy.errors import InputError
-from toy.regression import Groups, baseline_residuals, heldout_least_squares, orthonormal
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.domains import STATEMENTS, Domain, modular
+from llm_probe.questions.prompts import Prompt, question, statement
+from llm_probe.questions.tokens import encode
+from llm_probe.questions.toy_domain import toy_domain
+from llm_probe.statistics.nulls import corrected_p, rename
+from toy.maths import fourier
+from toy.maths.regression import Groups, baseline_residuals, heldout_least_squares, orthonormal
+from toy.run.errors import InputError
 
 FEWEST, MOST = 20, 1000
 Left = tuple[Float[Tensor, " n"], Float[Tensor, " n"]]

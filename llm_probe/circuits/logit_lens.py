@@ -27,14 +27,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations import ReadPlan, rows, stream
-from llm_probe.behaviour import Variants, by_variants, wilson
+from llm_probe.activations.behaviour import Variants, by_variants, wilson
+from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import LensRow
-from llm_probe.claims import Claim, Labels
-from llm_probe.models import LoadedModel
-from llm_probe.prompts import Prompt
-from llm_probe.tokens import Encoded, encode
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.prompts import Prompt
+from llm_probe.questions.tokens import Encoded, encode
 
 CHUNK = 128
 """States that meet the vocabulary at once."""

@@ -1,4 +1,4 @@
-"""A run: every question of every kind of weights to tables. A question of a domain is a cell on disk (`toy.cells`).
+"""A run: every question of every kind of weights to tables. A question of a domain is a cell on disk (`toy.run.cells`).
 
 attention, lens        domains with questions: a cell each
 analogies              domains with items, and the published words: a cell each
@@ -27,13 +27,13 @@ from llm_probe.circuits.helix import check_numbers, helix_rows
 from llm_probe.circuits.logit_lens import lens_rows
 from llm_probe.circuits.table import TABLES
 from llm_probe.circuits.words import word_rows
-from llm_probe.claims import Claim
-from llm_probe.domains import Domain, resolve
-from llm_probe.models import LoadedModel, load, twin
-from llm_probe.provenance import provenance
-from llm_probe.store import weights_fingerprint
-from toy.cells import Cells, key_of, writing_results
-from toy.files import write_atomic
+from llm_probe.models.loading import LoadedModel, load, twin
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.domains import Domain, resolve
+from llm_probe.run.provenance import provenance
+from llm_probe.run.store import weights_fingerprint
+from toy.run.cells import Cells, key_of, writing_results
+from toy.run.files import write_atomic
 
 CELL_VERSION = 1
 """Raise it when a change alters a cell's numbers or fields."""

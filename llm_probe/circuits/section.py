@@ -15,9 +15,9 @@ import pandas as pd
 
 from llm_probe.circuits.figures import Frames, all_figures, as_svg
 from llm_probe.circuits.table import TABLES
-from llm_probe.report import Section
-from llm_probe.table import ALPHA
-from llm_probe.views import at, text
+from llm_probe.page.report import Section
+from llm_probe.page.views import at, text
+from llm_probe.run.table import ALPHA
 
 TITLES = {
     "attention": "Where the answer position looks",

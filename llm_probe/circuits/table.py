@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_probe.table import Weights
+from llm_probe.run.table import Weights
 
 Role = Literal["item", "offset", "modulus", "first"]
 Method = Literal["parallelogram", "rotation", "published sign"]

@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.activations import ReadPlan, rows, stream
+from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.circuits.analogies import SIGNS, beaten, parallelogram
 from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import AnalogyRow
-from llm_probe.models import LoadedModel
-from llm_probe.nulls import corrected_p
-from llm_probe.prompts import Prompt, render
-from llm_probe.tokens import encode
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.prompts import Prompt, render
+from llm_probe.questions.tokens import encode
+from llm_probe.statistics.nulls import corrected_p
 
 NAME = "published words"
 PROMPT = "The word '{item}' means"

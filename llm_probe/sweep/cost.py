@@ -25,15 +25,15 @@ from typing import Any
 
 import torch
 
-from llm_probe.claims import Claim, Labels
-from llm_probe.companions import families
-from llm_probe.config import ProbeConfig
-from llm_probe.prompts import PARTS, Prompt, published_grid, question_set
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.companions import families
+from llm_probe.questions.prompts import PARTS, Prompt, published_grid, question_set
+from llm_probe.run.config import ProbeConfig
 from llm_probe.sweep.folder import VERSION
 from llm_probe.sweep.grid import Cell, Kind
 from llm_probe.sweep.status import in_time
-from toy.cells import Cells
-from toy.errors import InputError
+from toy.run.cells import Cells
+from toy.run.errors import InputError
 
 PIECES = re.compile(r"\d|[^\W\d]+|[^\w\s]")
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -98,7 +98,7 @@ class Cost:
         Raises:
             InputError: the model's size or a domain is not known.
         """
-        from llm_probe.run import claims_for, domains_of
+        from llm_probe.run.probe_run import claims_for, domains_of
 
         size, claims = size_of(config.model, config.revision), claims_for(config, domains_of(config))
         done = work_of(config, claims, size.layers)
@@ -187,8 +187,8 @@ def size_of(name: str, revision: str | None = None) -> Size:
     """
     from transformers import AutoConfig, AutoModel, Qwen3Config
 
-    from llm_probe.hub import explained, is_toy, source
-    from llm_probe.models import REFERENCE_FOLDER
+    from llm_probe.models.hub import explained, is_toy, source
+    from llm_probe.models.loading import REFERENCE_FOLDER
 
     config: Any
     if is_toy(name):
@@ -213,7 +213,7 @@ def size_of(name: str, revision: str | None = None) -> Size:
 @cache
 def measured_tflops(device: str, dtype: str) -> float:
     """10¹² operations a second of this machine in a matrix product of the size of a block's."""
-    from toy.device import chosen_device
+    from toy.run.device import chosen_device
 
     place, kind = chosen_device(device), getattr(torch, dtype)
     first, second = (torch.ones(1024, 2048, device=place, dtype=kind) for _ in range(2))
@@ -232,9 +232,9 @@ _TIMED: dict[tuple[str, int, int, int], float] = {}
 
 def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int) -> float:
     """Core seconds of the statistics of a claim at one place: noise through the very analysis, timed once."""
-    from llm_probe import nulls
-    from llm_probe.analysis import analyse
-    from llm_probe.states import States
+    from llm_probe.activations.states import States
+    from llm_probe.statistics import nulls
+    from llm_probe.verdicts.analysis import analyse
 
     key = (claim.name, prompts, d_model, renamings)
     if key not in _TIMED:

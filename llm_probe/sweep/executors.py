@@ -24,7 +24,7 @@ from typing import Any
 
 from llm_probe.sweep.folder import Sweep
 from llm_probe.sweep.grid import Cell
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 WARNING = 30
 """Seconds before its time limit at which a task goes back into the queue; there is nothing to be saved."""

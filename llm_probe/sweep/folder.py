@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llm_probe.sweep.grid import Cell, Kind, content_of, from_content, kind_of
-from toy.cells import Cells
-from toy.errors import InputError
-from toy.files import clear_partial, write_atomic
+from toy.run.cells import Cells
+from toy.run.errors import InputError
+from toy.run.files import clear_partial, write_atomic
 
 VERSION = 1
 """Of the plan and of what a finished cell holds."""

@@ -23,8 +23,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from toy.cells import key_of
-from toy.errors import InputError
+from toy.run.cells import key_of
+from toy.run.errors import InputError
 
 
 @dataclass(frozen=True)

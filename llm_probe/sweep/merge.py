@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 
 from llm_probe.sweep.folder import Sweep
 from llm_probe.sweep.grid import Cell, in_words
-from toy.errors import InputError
-from toy.files import replace_with
+from toy.run.errors import InputError
+from toy.run.files import replace_with
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,7 +1,7 @@
 """The page of a sweep of probes: what is missing and why, then the verdicts of all finished cells beside each other.
 
     missing   a line a cell that is not done: state, reason, the end of its log, the command that does it alone
-    the rest  the page of several runs (`llm_probe.ladder_page`), a cell in place of a run
+    the rest  the page of several runs (`llm_probe.page.ladder_page`), a cell in place of a run
 
 What is missing is read off the sweep itself, as `merge` does for gaps.csv, so a page is never older than its cells.
 """
@@ -13,13 +13,13 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
-from llm_probe import ladder_page
-from llm_probe.config import ProbeConfig
-from llm_probe.schema import RunTables, check_one_model_a_name, read_run
+from llm_probe.page import ladder_page
+from llm_probe.run.config import ProbeConfig
+from llm_probe.run.schema import RunTables, check_one_model_a_name, read_run
 from llm_probe.sweep.folder import Sweep
 from llm_probe.sweep.grid import Cell
 from llm_probe.sweep.merge import gaps_of, log_end
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 
 def render(sweep: Sweep, command: str = "", beside: Path = Path(), *, embed: bool = False) -> str:

@@ -20,8 +20,8 @@ from typing import Any
 
 from llm_probe.sweep.folder import Claims, Sweep
 from llm_probe.sweep.grid import Cell
-from toy.errors import InputError
-from toy.files import write_atomic
+from toy.run.errors import InputError
+from toy.run.files import write_atomic
 
 
 def work(sweep: Sweep, cells: Sequence[Cell]) -> int:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A one-node Slurm on this machine, from Debian's or Ubuntu's packages, to try real arrays (tests/sweep/test_slurm.py).
+# A one-node Slurm on this machine, from Debian's or Ubuntu's packages, to try real arrays (tests/llm_probe/sweep/test_slurm.py).
 #   sudo bash scripts/slurm/local_cluster.sh start    install if missing, configure, start, wait until the node is idle
 #   sudo bash scripts/slurm/local_cluster.sh stop
 # It writes /etc/slurm/slurm.conf: not for a machine that belongs to a cluster.

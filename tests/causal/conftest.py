@@ -5,9 +5,9 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from llm_probe.domains import modular
-from llm_probe.models import LoadedModel, wrap
-from llm_probe.prompts import Prompt, question_set
+from llm_probe.models.loading import LoadedModel, wrap
+from llm_probe.questions.domains import modular
+from llm_probe.questions.prompts import Prompt, question_set
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzCQ0123456789+-=%():,.? "
 SIZES = {

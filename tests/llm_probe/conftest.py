@@ -13,6 +13,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tests.llm_probe.written import write_run
+
+__all__ = ["write_run"]
+
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789+-=() "
 ROTARY = {
     "hidden_size": 16,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from llm_probe.domains import DOMAINS, Domain, modular
-from llm_probe.table import (
+from llm_probe.questions.domains import DOMAINS, Domain, modular
+from llm_probe.run.table import (
     TABLES,
     BehaviourRow,
     CircleRow,

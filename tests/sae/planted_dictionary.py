@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from llm_probe import nulls
-from llm_probe.claims import Claim, Labels
-from llm_probe.domains import modular
-from llm_probe.prompts import question_set
-from sae.latents import Encoded
-from sae.saved import Saved
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.domains import modular
+from llm_probe.questions.prompts import question_set
+from llm_probe.statistics import nulls
+from sae.circles.latents import Encoded
+from sae.training.saved import Saved
 
 D = 24
 

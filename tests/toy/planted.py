@@ -2,8 +2,8 @@
 
 import torch
 
-from toy.readout import Readout, answer_positions, grid
-from toy.tasks import circle_order
+from toy.analysis.readout import Readout, answer_positions, grid
+from toy.networks.tasks import circle_order
 
 
 def planted(

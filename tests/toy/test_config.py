@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from toy.config import PRESETS, ToyConfig, differing_fields, from_mapping, preset, read_config, read_yaml
-from toy.errors import InputError
-from toy.model import build
-from toy.tasks import table
+from toy.networks.model import build
+from toy.networks.tasks import table
+from toy.run.errors import InputError
 
 
 def test_the_default_is_fast() -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a toy network: one file a group of families, all drawn with the functions of `toy/figures.py`.
+"""The pictures of a toy network: one file a group of families, all drawn with the functions of `pictures/figures.py`.
 
 material   what pictures are drawn from, and what a family gives back
 families   every family in order

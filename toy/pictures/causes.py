@@ -12,8 +12,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from toy.look import GREY, SIZE, Real, listed, new_figure, percent, two
 from toy.pictures import gallery
+from toy.pictures.look import GREY, SIZE, Real, listed, new_figure, percent, two
 from toy.pictures.material import Material, Picture
 
 SYMMETRIC = 0.9

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toy import figures, fourier, regression
-from toy.look import GREY, INK, SIZE, Real, colour_bar, listed, new_figure, percent, span, two
-from toy.pictures import gallery
+from toy.analysis.readout import Readout
+from toy.maths import fourier, regression
+from toy.pictures import figures, gallery
+from toy.pictures.look import GREY, INK, SIZE, Real, colour_bar, listed, new_figure, percent, span, two
 from toy.pictures.material import Material, Picture, centred_logits, rebuilt_logits
-from toy.readout import Readout
 
 TRACES = 4
 PORTRAITS = 5

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toy.look import KINDS, save
 from toy.pictures import causes, circuits, training, weights
+from toy.pictures.look import KINDS, save
 from toy.pictures.material import Material, Picture
 
 

@@ -26,7 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.image import AxesImage
 
-from toy.look import BAND, CYCLE, GREY, INK, SIZE, TRAINED, UNTRAINED, Real, at_end, frame, heat
+from toy.pictures.look import BAND, CYCLE, GREY, INK, SIZE, TRAINED, UNTRAINED, Real, at_end, frame, heat
 
 PIZZA, CLOCK = (0.99, 0.17), (0.33, 0.85)
 """(gradient symmetricity, distance irrelevance) of the two reference networks of Zhong et al. 2023."""

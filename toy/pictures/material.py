@@ -16,12 +16,13 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from toy import fourier, spectra
+from toy.analysis import spectra
+from toy.analysis.readout import Readout, read_out
 from toy.config import ToyConfig
-from toy.model import Toy, build_untrained
-from toy.readout import Readout, read_out
-from toy.scores import TableScores
-from toy.tasks import Task, named
+from toy.maths import fourier
+from toy.networks.model import Toy, build_untrained
+from toy.networks.scores import TableScores
+from toy.networks.tasks import Task, named
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Material:
     step: int | None
     """Of the checkpoint; None where the file does not say it."""
     analysis: dict[str, Any]
-    """`toy.analysis.analyse`."""
+    """`toy.analysis.measurements.analyse`."""
     readout: Readout
     untrained: Readout
     table: TableScores
     metrics: Sequence[dict[str, Any]] = ()
     """Lines of metrics.jsonl; empty for a single checkpoint."""
     progress: Sequence[dict[str, Any]] = ()
-    """`toy.progress.progress`: one row a checkpoint; empty for a single checkpoint."""
+    """`toy.analysis.progress.progress`: one row a checkpoint; empty for a single checkpoint."""
 
     @property
     def n(self) -> int:

@@ -15,9 +15,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from toy.axes import Cell, Value
-from toy.look import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
-from toy.survival import Found, Row, curve, summary_rows
+from toy.pictures.look import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
+from toy.training.axes import Cell, Value
+from toy.training.survival import Found, Row, curve, summary_rows
 
 LINES_NAMED = 8
 """Of more lines in a frame every second, third, … is named."""

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from toy import figures
-from toy.errors import InputError
-from toy.look import SIZE, frame, listed, new_figure, percent, save
+from toy.pictures import figures
+from toy.pictures.look import SIZE, frame, listed, new_figure, percent, save
+from toy.run.errors import InputError
 
 Row = dict[str, Any]
 LEARNT = 0.99

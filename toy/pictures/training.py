@@ -15,12 +15,11 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from toy import figures
-from toy.look import GREY, INK, SIZE, TRAINED, UNTRAINED, WIDTH, Real, listed, new_figure, percent, two
-from toy.pictures import gallery
+from toy.analysis.progress import phases
+from toy.pictures import figures, gallery
+from toy.pictures.look import GREY, INK, SIZE, TRAINED, UNTRAINED, WIDTH, Real, listed, new_figure, percent, two
 from toy.pictures.material import Material, Picture
-from toy.progress import phases
-from toy.train import Milestones
+from toy.training.train import Milestones
 
 NO_HISTORY = "There is no history to draw: it takes a run directory with two looks or checkpoints at least."
 LINES = 8

@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from toy import figures, fourier, planes, regression, spectra
-from toy.look import SIZE, listed, new_figure, percent, span, two
-from toy.pictures import gallery
+from toy.analysis import planes, spectra
+from toy.analysis.readout import Readout
+from toy.maths import fourier, regression
+from toy.pictures import figures, gallery
+from toy.pictures.look import SIZE, listed, new_figure, percent, span, two
 from toy.pictures.material import Material, Picture, strongest_sum
-from toy.readout import Readout
 
 CIRCLES = 5
 """At most so many keys get a circle of their own."""

@@ -11,7 +11,7 @@ from llm_probe.calibration import harness
 from llm_probe.calibration.harness import AMPLITUDES, SHARES, SIGNALS, null_settings, planted_settings
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Setting, Trial
-from toy.errors import InputError
+from toy.run.errors import InputError
 
 
 def made_up(setting: Setting) -> Trial:

@@ -9,8 +9,8 @@ import torch
 from llm_probe.calibration import known_circles
 from llm_probe.calibration.known_circles import KEYS, TOY, GromovForCausalLM, OutputConfig
 from llm_probe.calibration.trials import Trial
-from toy.closed_form import gromov
-from toy.errors import InputError
+from toy.networks.closed_form import gromov
+from toy.run.errors import InputError
 
 P = 17
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, _numbers, plant
-from llm_probe.claims import Claim
-from llm_probe.companions import plain
-from llm_probe.domains import DOMAINS, modular
-from llm_probe.prompts import question
-from toy import fourier
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.companions import plain
+from llm_probe.questions.domains import DOMAINS, modular
+from llm_probe.questions.prompts import question
+from toy.maths import fourier
 
 SUM = Claim(modular("add", 7), "sum")
 

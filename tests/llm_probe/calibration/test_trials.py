@@ -8,11 +8,11 @@ import torch
 
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import CLAIMS, NullJob, Setting, _shuffled, run_trial
-from llm_probe.claims import Claim
-from llm_probe.companions import plain
-from llm_probe.config import ProbeConfig
-from llm_probe.domains import modular
-from llm_probe.prompts import question
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.companions import plain
+from llm_probe.questions.domains import modular
+from llm_probe.questions.prompts import question
+from llm_probe.run.config import ProbeConfig
 
 CONFIG = ProbeConfig(prompts=250, renamings=19, behaviour=False)
 HOURS = next(index for index, claim in enumerate(CLAIMS["magnitudes"]) if claim.domain.name == "hours")

@@ -1,0 +1,1 @@
+"""One circle at one place put through every piece of its experiment."""

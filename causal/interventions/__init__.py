@@ -1,0 +1,1 @@
+"""Directions of a circle, what an edit does to states there, and the engine that runs many edits."""

@@ -1,0 +1,195 @@
+"""Directions: the planes of a claim's circle in a residual stream, fitted on discovery prompts.
+
+A probe reads the circle with a *filter* w, which also cancels noise; an intervention must move what the model
+writes, the *pattern* (Haufe et al. 2014, 10.1016/j.neuroimage.2013.10.067, eq. 6):
+
+    Ŷ = (H - μ) W          ridge from the states H (n, d) to Y (n, m) = [cos, sin](2πks/p) of all frequencies at once
+    A = Σ_h W Σ_ŷ⁻¹        (d, m), Σ_h and Σ_ŷ covariances: a step of Ŷ moves the states by A
+    Q = U Vᵀ of A = U S Vᵀ the orthonormal basis nearest to A (Löwdin), so that one column of Q still belongs to one
+                           column of Y: two for each frequency, one at the Nyquist frequency of an even period
+
+WᵀA = I, so that A C Wᵀ (h - μ) changes the coordinates by C and nothing else that the filter reads: what moves is
+what is read. Q is the plain orthonormal form; where answers crowd together it moves them less cleanly.
+
+The ridge penalty is the one that predicts left-out operand pairs best. `mean` is μ. A dimension of the stream is the
+direction whose basis is one unit vector.
+
+Which frequencies: those whose plane was accepted (p_fwer <= 0.01, trained weights) by a probe run; `accepted` reads
+them from its r2_table.csv and refuses a run of other weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from llm_probe.run.table import ALPHA, Position, Site
+from llm_probe.statistics.planes import PENALTIES
+from toy.maths import fourier
+from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
+from toy.run.errors import InputError
+
+Place = tuple[int, Site, Position]
+"""Layer, site, position."""
+Accepted = dict[str, dict[Place, tuple[int, ...]]]
+"""Domain to place to the frequencies whose planes a probe run accepted."""
+
+
+@dataclass(frozen=True)
+class Directions:
+    """An orthonormal basis of what is intervened on, at one place."""
+
+    name: str
+    """`planes k = 1, 2, 3`, `dim 35`, …"""
+    domain: str
+    period: int
+    layer: int
+    site: Site
+    position: Position
+    frequencies: tuple[int, ...]
+    """Empty for a dimension: it cannot be rotated."""
+    basis: Float[Tensor, "d m"]
+    """Q, float64."""
+    writer: Float[Tensor, "d m"]
+    """A."""
+    reader: Float[Tensor, "d m"]
+    """W."""
+    mean: Float[Tensor, " d"]
+    """μ of the discovery prompts."""
+    covariance: Float[Tensor, "d d"]
+    """Σ_h of the discovery prompts."""
+
+    @property
+    def removed_variance(self) -> float:
+        """Variance of the discovery states on the basis: also the mean ||Δh||² of mean ablation there."""
+        return float((self.basis * (self.covariance @ self.basis)).sum())
+
+    @property
+    def variance_share(self) -> float:
+        """The same as a share of all variance."""
+        return self.removed_variance / float(self.covariance.trace())
+
+
+def pattern(
+    states: Float[Tensor, "n d"], targets: Float[Tensor, "n m"], groups: Groups, smoother: RidgeSmoother | None = None
+) -> tuple[Float[Tensor, "d m"], Float[Tensor, "d m"]]:
+    """(A, W): pattern and filter of the ridge whose penalty predicts left-out groups best.
+
+    W is scaled so that WᵀA = I. `smoother`: of these states, where it is at hand.
+    """
+    smoother = smoother or RidgeSmoother.of(states)
+    base = baseline_residuals(targets, groups).square().sum()
+    left = [float(errors.square().sum() / base) for errors in smoother.heldout_path(targets, groups, PENALTIES)]
+    weights, _ = smoother.coefficients(states, targets, PENALTIES[left.index(min(left))])
+    predicted = (states.double() - states.double().mean(dim=0)) @ weights
+    # Σ_h W Σ_ŷ⁻¹ = Hᵀ Ŷ (Ŷᵀ Ŷ)⁻¹, the pseudo-inverse because few prompts may leave a column unpredicted.
+    return states.double().T @ torch.linalg.pinv(predicted).T, weights
+
+
+def nearest_orthonormal(columns: Float[Tensor, "d m"]) -> Float[Tensor, "d m"]:
+    """The orthonormal basis closest to the columns in least squares (polar factor)."""
+    left, _, right = torch.linalg.svd(columns, full_matrices=False)
+    return left @ right
+
+
+def targets_of(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int) -> Float[Tensor, "n m"]:
+    """[cos, sin] of every frequency side by side, without the null column of a Nyquist frequency."""
+    return torch.cat([fourier.design(labels, k, period) for k in frequencies], dim=1)
+
+
+def fit(
+    states: Float[Tensor, "n d"],
+    labels: Int[Tensor, " n"],
+    groups: Groups,
+    domain: str,
+    period: int,
+    frequencies: tuple[int, ...],
+    place: Place,
+    name: str = "",
+    smoother: RidgeSmoother | None = None,
+) -> Directions:
+    """The planes of all frequencies at once, along their pattern.
+
+    Raises:
+        InputError: no frequency, or more coordinates than the stream has dimensions.
+    """
+    targets = targets_of(labels, frequencies, period) if frequencies else torch.empty(len(labels), 0)
+    if not 0 < targets.shape[1] < states.shape[1]:
+        raise InputError(
+            f"{domain} has {len(frequencies)} frequencies, {targets.shape[1]} coordinates in a stream of "
+            f"{states.shape[1]}: give one frequency or more, and fewer coordinates than dimensions"
+        )
+    writer, reader = pattern(states, targets, groups, smoother)
+    words = name or "planes k = " + ", ".join(map(str, frequencies))
+    basis = nearest_orthonormal(writer)
+    return Directions(words, domain, period, *place, frequencies, basis, writer, reader, *moments(states))
+
+
+def dimension(states: Float[Tensor, "n d"], domain: str, period: int, place: Place, dim: int) -> Directions:
+    """One dimension of the stream.
+
+    Raises:
+        InputError: the stream is narrower.
+    """
+    width = states.shape[1]
+    if not 0 <= dim < width:
+        raise InputError(f"dimension {dim} does not exist: the stream has dimensions 0 to {width - 1}")
+    unit = torch.eye(width, dtype=torch.float64)[:, dim : dim + 1]
+    return span(states, domain, period, place, unit, f"dim {dim}")
+
+
+def span(
+    states: Float[Tensor, "n d"], domain: str, period: int, place: Place, basis: Float[Tensor, "d m"], name: str
+) -> Directions:
+    """Directions that are given by an orthonormal basis: they can be removed or swapped, not turned."""
+    basis = basis.double()
+    return Directions(name, domain, period, *place, (), basis, basis, basis, *moments(states))
+
+
+def moments(states: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean and covariance, float64."""
+    states = states.double()
+    centred = states - states.mean(dim=0)
+    return states.mean(dim=0), centred.T @ centred / len(states)
+
+
+def accepted(folder: Path, fingerprint: str | None) -> Accepted:
+    """What a probe run accepted, sums only; fingerprint None: whatever weights it was of.
+
+    Raises:
+        InputError: the folder holds no probe run, one of other weights, or none that was accepted.
+    """
+    try:
+        table = pd.read_csv(folder / "r2_table.csv")
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} holds no finished probe run: make one with python scripts/probe_llm.py --out {folder}"
+        ) from error
+    if fingerprint is not None and run.get("weights_fingerprint") != fingerprint:
+        raise InputError(
+            f"the directions in {folder} belong to weights {run.get('weights_fingerprint')}, this model has "
+            f"{fingerprint}: give the folder of its own probe run (python scripts/probe_llm.py)"
+        )
+    chosen = table[
+        (table.weights == "trained")
+        & (table.quantity == "sum")
+        & (table.unit == "plane")
+        & (table.family == "fourier")
+        & (table.p_fwer <= ALPHA)
+    ]
+    found: Accepted = {}
+    columns = (chosen[name].tolist() for name in ("domain", "layer", "site", "position", "frequency"))
+    for domain, layer, site, position, frequency in zip(*columns, strict=True):
+        places = found.setdefault(domain, {})
+        places[layer, site, position] = tuple(sorted((*places.get((layer, site, position), ()), int(frequency))))
+    if not found:
+        raise InputError(f"no plane in {folder} was accepted (p_fwer <= {ALPHA}): there is nothing to intervene on")
+    return found

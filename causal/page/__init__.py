@@ -1,0 +1,1 @@
+"""Pictures and the section of the page that a causal run adds."""

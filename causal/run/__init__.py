@@ -1,0 +1,1 @@
+"""Running causal experiments: configuration, plan, tables, verdicts."""

@@ -1,0 +1,1 @@
+"""Runs beside each other: verdicts, differences with intervals, provenance."""

@@ -1,0 +1,118 @@
+"""From a model's name to where it lies, and from what the hub's libraries raise to one sentence for the user.
+
+transformers turns nearly every failure into an OSError or ValueError of several paragraphs; what really happened is
+the `huggingface_hub` error in its chain of causes, so that chain decides what the user is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toy.run.errors import InputError
+
+OFFLINE_ADVICE = (
+    "run with --model reference, which needs no network, or with HF_HUB_OFFLINE=1 and a model that is already cached"
+)
+
+
+def is_toy(name: str) -> bool:
+    """Whether a name is a run directory or a checkpoint file of a toy (`toy`) and no language model."""
+    from toy.training.runs import is_run
+
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path.suffix in (".pt", ".pth")
+    # A language model's folder may hold checkpoints too, but its configuration names an architecture.
+    return is_run(path) and '"model_type"' not in (path / "config.json").read_text(encoding="utf-8", errors="replace")
+
+
+def source(name: str, reference: Path) -> str:
+    """What `from_pretrained` is given: a folder, or the name itself if it is one of the hub.
+
+    Raises:
+        InputError: a path that is not a model folder.
+    """
+    path = reference if name == "reference" else Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return str(path)
+    if path.is_dir() or path == reference or name.startswith(("/", ".", "~")):
+        raise InputError(
+            f"no model in the folder {path}: give a folder with config.json and model.safetensors, or a run directory "
+            "of scripts/train_toy.py"
+        )
+    return name
+
+
+def commit(path: str, revision: str | None) -> str | None:
+    """The commit of the hub repository whose configuration was just read, from the cache; None for a folder."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(path).is_dir():
+        return None
+    cached = try_to_load_from_cache(path, "config.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else None
+
+
+@contextmanager
+def explained(name: str, revision: str | None) -> Iterator[None]:
+    """Turn what loading `name` may raise into an InputError; anything else passes through."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
+        reason = _reason(error, name, revision)
+        if reason is None:
+            raise
+        raise InputError(reason) from error
+
+
+def _reason(error: BaseException, name: str, revision: str | None) -> str | None:
+    kinds, text = _chain(error), str(error)
+    # The order matters: a gated repository is also reported as one that is not found.
+    reasons = (
+        (
+            "GatedRepoError" in kinds or "gated repo" in text,
+            f"{name} is gated: accept its licence at https://huggingface.co/{name}, then log in with `hf auth login`, "
+            "or run with --model reference",
+        ),
+        (
+            "RevisionNotFoundError" in kinds,
+            f"{name} has no revision {revision!r}: give a branch, tag or commit of its repository, or none",
+        ),
+        (
+            bool(kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "TimeoutException"}),
+            f"{name} is not in the cache and the hub cannot be reached: {OFFLINE_ADVICE}",
+        ),
+        (
+            bool(kinds & {"RepositoryNotFoundError", "HFValidationError"}),
+            f"there is no model {name!r}, neither a folder nor on the hub (a private one needs `hf auth login`): "
+            "check the name or run with --model reference",
+        ),
+        (
+            "trust_remote_code" in text,
+            f"{name} brings its own code: read it, and if you trust it run with --trust-remote-code",
+        ),
+        (
+            "safetensors" in text,
+            f"{name} has no safetensors weights, the only kind that is read: choose another revision or convert them",
+        ),
+        (
+            "tokenizer" in text.lower(),
+            f"{name} has no fast tokenizer (tokenizer.json), which locates the operands: choose another model",
+        ),
+        (
+            "config.json" in text or "model type" in text or "Unrecognized model" in text,
+            f"{name} is not a language model that the installed transformers knows: {text.partition(chr(10))[0]}",
+        ),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+def _chain(error: BaseException | None) -> set[str]:
+    """Class names of an error, its bases and everything it was raised from."""
+    names: set[str] = set()
+    while error is not None:
+        names |= {kind.__name__ for kind in type(error).__mro__}
+        error = error.__cause__ or error.__context__
+    return names

@@ -1,0 +1,315 @@
+"""Loading a language model, fresh random copies of it, and the check that its map is true.
+
+A `LoadedModel` is a model, its tokenizer and the map of its blocks (`layout`): where the stream of d_model numbers
+per token can be read. The map is checked on every model (`self_check`), because one trap is silent: the last entry
+of `output_hidden_states` is taken after the final norm, and a hook on the last block before it.
+
+Three ways to one: `load` by name, `wrap` for a model already in memory, `randomised` for the null model that every
+claim is compared with: the same architecture with weights that were never trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from llm_probe.models import layout
+from llm_probe.models.layout import ModelMapError
+from llm_probe.run.table import Site, Weights
+from toy.networks.hooks import capture
+from toy.run.device import chosen_device
+from toy.run.errors import InputError
+
+REFERENCE_FOLDER = Path(__file__).parent / "reference" / "weights"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, its tokenizer and the map of its blocks."""
+
+    model: nn.Module
+    """The transformers model: with its vocabulary head, unless it is an encoder."""
+    stack: nn.Module
+    """The part of `model` that holds the blocks: called instead of it where no vocabulary head is wanted."""
+    tokenizer: Any
+    name: str
+    revision: str | None
+    """Commit of the hub repository, or the training step of a toy; None for a folder or a model in memory."""
+    weights: Weights
+    layers: tuple[nn.Module, ...]
+    final_norm: nn.Module | None
+    d_model: int
+    device: torch.device
+    """Where token ids go."""
+    dtype: torch.dtype
+    is_encoder: bool
+    """Reads in both directions (BERT): it can be probed but not asked."""
+
+    def site_module(self, layer: int, site: Site) -> nn.Module:
+        """The module whose output is the site.
+
+        Raises:
+            InputError: the layer does not exist.
+            ModelMapError: the block has no part of a known name.
+        """
+        check_layers(self, [layer])
+        block = self.layers[layer]
+        return block if site == "resid_post" else layout.part(block, site)
+
+
+def load(
+    name: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "float32",
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    random_weights: bool = False,
+    seed: int = 0,
+) -> LoadedModel:
+    """A model from the hub, a folder, `reference` (the small model that comes with this repository), or a toy.
+
+    A toy is the run directory or the checkpoint file of a network of `toy` (`toy_model`).
+
+    `device` auto means cuda, else mps, else cpu; weights too large for one GPU are spread by accelerate.
+
+    Raises:
+        InputError: there is no such model, it cannot be reached, or it has no safetensors weights or fast tokenizer.
+        ModelMapError: its blocks are not where this package looks for them.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+    from llm_probe.models.hub import commit, explained, is_toy, source
+
+    chosen_dtype, place = _dtype(dtype), chosen_device(device)
+    if is_toy(name):
+        toy = _toy(name, chosen_dtype, place)
+        return randomised(toy, seed) if random_weights else toy
+    path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
+    with explained(name, revision):
+        config = AutoConfig.from_pretrained(path, **remote)
+        # Pinned to the commit just seen: one model even if the repository moves, and one look-up when offline.
+        seen = commit(path, revision)
+        remote["revision"] = seen or revision
+        tokenizer = AutoTokenizer.from_pretrained(path, **remote)
+    check_tokenizer(tokenizer, name)
+    encoder = _is_encoder(config, name)
+    family: Any = AutoModel if encoder else AutoModelForCausalLM
+    if random_weights:
+        model = _fresh(lambda: family.from_config(config, trust_remote_code=trust_remote_code), seed)
+        model = model.to(place, chosen_dtype)
+    else:
+        spread = _too_large(lambda: family.from_config(config, trust_remote_code=trust_remote_code), chosen_dtype)
+        placing = {"device_map": "auto"} if place.type == "cuda" and spread else {}
+        with explained(name, revision), _no_loading_bar():
+            model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
+        model = model if placing else model.to(place)
+    return _mapped(
+        model.requires_grad_(False).eval(), tokenizer, name, seen, "random" if random_weights else "trained", encoder
+    )
+
+
+def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedModel:
+    """A transformers model that is already in memory; its weights, mode and hooks stay as they are.
+
+    Every pass over it runs in evaluation mode and restores the mode it found (`evaluating`).
+    """
+    check_tokenizer(tokenizer, name)
+    config: Any = copy.copy(model.config)
+    config.architectures = [type(model).__name__]
+    return _mapped(model, tokenizer, name, None, "trained", _is_encoder(config, name))
+
+
+def randomised(loaded: LoadedModel, seed: int) -> LoadedModel:
+    """The same architecture, tokenizer, dtype and device with freshly drawn weights: the null model."""
+    return twin(loaded, seed)()
+
+
+def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Callable[[], LoadedModel]:
+    """What makes the null model, without holding on to the model it is the null of: two may not fit in memory.
+
+    `keep_embeddings`: only the blocks are random; the trained token embeddings are held on to until then.
+    """
+    family: Any = type(loaded.model)
+    config = copy.deepcopy(loaded.model.config)
+    rest = (loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
+    device, dtype = loaded.device, loaded.dtype
+
+    trained: Any = loaded.model
+    table = trained.get_input_embeddings().weight.detach().cpu().clone() if keep_embeddings else None
+
+    def make() -> LoadedModel:
+        model = _fresh(lambda: family(config), seed).to(device, dtype).requires_grad_(False).eval()
+        if table is not None:
+            model.get_input_embeddings().weight.copy_(table)  # type: ignore[union-attr,operator]
+        return _mapped(model, *rest)
+
+    return make
+
+
+def check_layers(loaded: LoadedModel, layers: Sequence[int]) -> None:
+    """Raises InputError if a layer does not exist."""
+    for layer in layers:
+        if not 0 <= layer < len(loaded.layers):
+            raise InputError(f"layer {layer} does not exist: {loaded.name} has layers 0 to {len(loaded.layers) - 1}")
+
+
+def check_tokenizer(tokenizer: Any, name: str) -> None:
+    """Raises InputError without a fast tokenizer: operands are located by its character offsets."""
+    # Where its files are missing, transformers makes a fast tokenizer that knows special tokens only, and says nothing.
+    if not getattr(tokenizer, "is_fast", False) or len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise InputError(
+            f"{name} has no fast tokenizer (tokenizer.json), whose character offsets locate the operands; "
+            f"{type(tokenizer).__name__} was found: choose a model that has one"
+        )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode (no dropout) inside the block, and each module's own mode after it."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def self_check(loaded: LoadedModel) -> None:
+    """Compare the hooks with `output_hidden_states` on six tokens.
+
+    Block l's output must be entry l + 1; the last block's must become the last entry through the final norm.
+
+    Raises:
+        ModelMapError: it is not so, or a block's output is not (batch, position, d_model).
+    """
+    ids = torch.arange(1, 7, device=loaded.device)[None]
+    seen: dict[str, Tensor] = {}
+    blocks = {str(index): block for index, block in enumerate(loaded.layers)}
+    with torch.inference_mode(), evaluating(loaded.model):
+        try:
+            with capture(blocks, seen.__setitem__):
+                states = loaded.stack(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
+        except TypeError as error:
+            raise ModelMapError(f"the blocks of {loaded.name} cannot be read: {error}") from error
+        if len(states) != len(loaded.layers) + 1 or len(seen) != len(loaded.layers):
+            raise ModelMapError(
+                f"{loaded.name} reports {len(states) - 1} hidden states, but {len(loaded.layers)} blocks were found "
+                f"and {len(seen)} of them ran"
+            )
+        last = seen[str(len(states) - 2)]
+        if loaded.final_norm is not None:
+            seen[str(len(states) - 2)] = loaded.final_norm(last)
+    for layer, state in enumerate(states[1:]):
+        hooked = seen[str(layer)].to(state.device)
+        # One forward made both, so only the final norm, computed twice, may differ by rounding.
+        if hooked.shape[-1] != loaded.d_model or not torch.allclose(
+            hooked, state, rtol=1e-3, atol=1e-5, equal_nan=True
+        ):
+            raise ModelMapError(
+                f"the output of block {layer} of {loaded.name} is not its hidden state {layer + 1}: "
+                "this architecture is not supported"
+            )
+
+
+def _mapped(
+    model: nn.Module, tokenizer: Any, name: str, revision: str | None, weights: Weights, is_encoder: bool
+) -> LoadedModel:
+    config: Any = model.config
+    stack: Any = model.base_model if is_encoder else model.get_decoder()  # type: ignore[operator]
+    first = next(model.parameters())
+    loaded = LoadedModel(
+        model=model,
+        stack=stack,
+        tokenizer=tokenizer,
+        name=name,
+        revision=revision,
+        weights=weights,
+        layers=layout.blocks(stack, name),
+        final_norm=layout.final_norm(stack),
+        d_model=config.get_text_config().hidden_size,
+        device=first.device,
+        dtype=first.dtype,
+        is_encoder=is_encoder,
+    )
+    self_check(loaded)
+    return loaded
+
+
+def _toy(name: str, dtype: torch.dtype, device: torch.device) -> LoadedModel:
+    from llm_probe.models.toy_model import as_language_model
+
+    model, tokenizer, step = as_language_model(Path(name).expanduser())
+    seen = None if step is None else f"step {step}"
+    return _mapped(model.to(device, dtype).requires_grad_(False), tokenizer, name, seen, "trained", is_encoder=False)
+
+
+def _is_encoder(config: Any, name: str) -> bool:
+    """Decided by the class the weights were saved from, else by what transformers can build for the model type."""
+    from transformers.models.auto import modeling_auto
+
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputError(f"{name} is an encoder-decoder model: choose a decoder (Qwen, Llama, GPT-2) or BERT")
+    saved = " ".join(getattr(config, "architectures", None) or [])
+    if "ForCausalLM" in saved or "LMHeadModel" in saved or "ForConditionalGeneration" in saved:
+        return False
+    if getattr(config, "is_decoder", False):
+        return False
+    masked = config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return masked or config.model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
+def _fresh(build: Callable[[], Any], seed: int) -> Any:
+    """A model with newly drawn weights, a function of the seed; the global generator is left as it was."""
+    state = torch.get_rng_state()
+    try:
+        # Drawn on the CPU, whatever the device: the same null model everywhere.
+        torch.default_generator.manual_seed(seed)
+        return build()
+    finally:
+        torch.set_rng_state(state)
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Mute transformers' bar for weights that are read from disk; downloads keep theirs."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging
+
+    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    # transformers switches the hub's bars as well as its own.
+    logging.disable_progress_bar()
+    if downloads:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+        if not downloads:
+            disable_progress_bars()
+
+
+def _too_large(build: Callable[[], Any], dtype: torch.dtype) -> bool:
+    """Whether the weights and a tenth of working space exceed the first GPU's free memory."""
+    if not torch.cuda.is_available():
+        return False
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in build().parameters())
+    return 1.1 * parameters * dtype.itemsize > torch.cuda.mem_get_info(0)[0]
+
+
+def _dtype(dtype: str) -> torch.dtype:
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
+    return DTYPES[dtype]

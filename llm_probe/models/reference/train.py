@@ -1,0 +1,182 @@
+"""Train the reference language model and measure it.
+
+AdamW with decay on matrices only; learning rate: ten warm-up steps, constant through the first stage and
+`constant_share` of the second, then linear to 2 %. A checkpoint holds weights, optimiser and step, is replaced
+atomically, and a run that is started again goes on from it; because batch t is a function of (seed, t), the
+resumed run is the run that was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+from llm_probe.models.reference.prompts import (
+    IGNORED,
+    Recipe,
+    Stream,
+    answer_logits,
+    build_model,
+    build_tokenizer,
+    english,
+    is_held_out,
+    loss,
+    reference_domains,
+    tokenise,
+)
+from llm_probe.questions.domains import Domain
+from llm_probe.questions.prompts import question
+from toy.run.errors import InputError
+
+CHECKPOINT_EVERY = 250
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Rate of a step: warm-up, constant, linear to 2 %."""
+    constant_until = recipe.first_steps + recipe.constant_share * recipe.second_steps
+    fall = (step - constant_until) / max(1.0, recipe.first_steps + recipe.second_steps - constant_until)
+    return recipe.learning_rate * min(1.0, (step + 1) / 10) * (1 - 0.98 * max(0.0, fall))
+
+
+def train(
+    recipe: Recipe, folder: Path, *, stop: int | None = None, progress: bool = True
+) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Train to the last step, or to `stop`, continuing from `folder/checkpoint.pt` where there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer(recipe.vocabulary)
+    model, stream = build_model(recipe), Stream(recipe, tokenizer)
+    optimizer = _optimizer(model, recipe)
+    checkpoint, first = folder / "checkpoint.pt", 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        if state["recipe"] != asdict(recipe):
+            raise InputError(f"{checkpoint} was made by another recipe: give another --work folder or delete it")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    total = recipe.first_steps + recipe.second_steps
+    steps = range(first, total if stop is None else min(stop, total))
+    bar = tqdm(steps, initial=first, total=steps.stop, unit="step", disable=not progress)
+    for step in bar:
+        rate = learning_rate(recipe, step)
+        decay = recipe.first_decay if step < recipe.first_steps else recipe.second_decay
+        for group in optimizer.param_groups:
+            group["lr"], group["weight_decay"] = rate, decay if group["decayed"] else 0.0
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            value = loss(model, stream(step), recipe.english_weight)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == steps.stop:
+            measured = {"step": step + 1, "loss": round(value.item(), 4), **quick_accuracy(model, tokenizer, step)}
+            bar.set_postfix(loss=measured["loss"], published=measured["mod published"], full=measured["mod full"])
+            with (folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(measured) + "\n")
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step + 1,
+                "recipe": asdict(recipe),
+            }
+            torch.save(state, checkpoint.with_suffix(".tmp"))
+            checkpoint.with_suffix(".tmp").replace(checkpoint)
+    return model.eval(), tokenizer
+
+
+def _optimizer(model: Qwen3ForCausalLM, recipe: Recipe) -> torch.optim.AdamW:
+    matrices = [weight for weight in model.parameters() if weight.ndim == 2]
+    gains = [weight for weight in model.parameters() if weight.ndim != 2]
+    groups = [{"params": matrices, "decayed": True}, {"params": gains, "decayed": False}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+
+
+def held_out_pairs(domain: Domain, *, published: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Every operand pair of a grid that was never trained on: [0, n)² if `published`, else the whole range."""
+    n = domain.period
+    firsts = range(n) if published else domain.first_operands
+    offsets = range(n) if published else domain.offsets
+    first, offset = (grid.ravel() for grid in np.meshgrid(np.array(firsts), np.array(offsets), indexing="ij"))
+    kept = is_held_out(domain, first, offset)
+    return first[kept], offset[kept]
+
+
+@torch.no_grad()
+def accuracy(
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    domain: Domain,
+    *,
+    published: bool,
+    most: int = 4000,
+    templates: tuple[str, ...] | None = None,
+) -> tuple[int, int]:
+    """(right, asked) on held-out pairs: every answer token, its end included, is the arg-max."""
+    first, offset = held_out_pairs(domain, published=published)
+    names = templates or tuple(domain.questions)
+    asked = [(name, int(a), int(b)) for a, b in zip(first, offset, strict=True) for name in names]
+    if len(asked) > most:
+        asked = [asked[index] for index in np.random.default_rng(0).choice(len(asked), most, replace=False)]
+    prompts = [question(domain, name, a, b) for name, a, b in asked]
+    prompts.sort(key=lambda prompt: len(prompt.text))
+    right = 0
+    for start in range(0, len(prompts), 512):
+        tokens, targets = tokenise(tokenizer, prompts[start : start + 512])
+        logits, answers = answer_logits(model, tokens, targets)
+        rows = (targets != IGNORED).nonzero()[:, 0]
+        wrong = torch.zeros(len(tokens)).index_add_(0, rows, (logits.argmax(-1) != answers).float())
+        right += int((wrong == 0).sum())
+    return right, len(prompts)
+
+
+def quick_accuracy(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, step: int) -> dict[str, float]:
+    """Held-out accuracy on a few hundred prompts a domain, for the log."""
+    model.eval()
+    result: dict[str, float] = {}
+    grids: dict[str, list[float]] = {"mod published": [], "mod full": []}
+    for domain in reference_domains():
+        for published in (True, False):
+            right, asked = accuracy(model, tokenizer, domain, published=published, most=200)
+            key = f"{domain.name} {'published' if published else 'full'}"
+            result[key] = round(right / asked, 3)
+            if domain.operands:
+                grids["mod published" if published else "mod full"].append(right / asked)
+    model.train()
+    return {**{key: round(float(np.mean(values)), 3) for key, values in grids.items()}, **result}
+
+
+@torch.no_grad()
+def english_perplexity(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> tuple[float, float]:
+    """(model, unigram) perplexity per token on held-out English; the unigram counts come from the training part."""
+    trained, held_out = (torch.tensor(tokenizer.encode(text)) for text in english())
+    window = 65
+    rows = held_out[: len(held_out) // window * window].view(-1, window)
+    nats = 0.0
+    for chunk in rows.split(64):
+        logits = model(chunk[:, :-1], use_cache=False).logits
+        nats += torch.nn.functional.cross_entropy(logits.flatten(0, 1), chunk[:, 1:].flatten(), reduction="sum").item()
+    counts = torch.bincount(trained, minlength=model.config.vocab_size).double() + 1
+    unigram = -(counts / counts.sum()).log()[rows[:, 1:]].mean()
+    return math.exp(nats / rows[:, 1:].numel()), float(unigram.exp())
+
+
+def measure(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
+    """Everything the model card states."""
+    table = {}
+    for domain in reference_domains():
+        published = accuracy(model, tokenizer, domain, published=True)
+        full = accuracy(model, tokenizer, domain, published=False)
+        table[domain.name] = {"published": published, "full": full}
+    perplexity, unigram = english_perplexity(model, tokenizer)
+    return {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "held-out accuracy": table,
+        "english perplexity": perplexity,
+        "unigram perplexity": unigram,
+    }

@@ -1,0 +1,1 @@
+"""What a person sees: the page, the table on the terminal and the figures."""

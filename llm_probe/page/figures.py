@@ -1,0 +1,400 @@
+"""The pictures of a run, as functions `(axes, tables)`: the page draws from the same tables, papers take svg and png.
+
+    verdict_strip     one row a claim: plane R² with its interval, random weights, null band, best control label
+    layer_map         layers across, claims down, colour = held-out R² of the best plane, hatched = no better than null
+    circle            class means on the best plane, trained beside random on one scale
+    period_scan       share of the variance by period
+    layer_curves      held-out R² over layers, one frame a claim
+
+Trained weights are blue, filled and solid; random weights orange, hollow and dashed. A held-out R² has no lower
+bound: what lies below `FLOOR` is drawn there as a triangle that points down the scale.
+
+Matplotlib's object interface only, so that nothing depends on a display or on global state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from llm_probe.page.views import (
+    ALPHA,
+    FLOOR,
+    PLACE,
+    angle_error,
+    at,
+    best_planes,
+    claim_name,
+    map_places,
+    number,
+    ordered,
+    step_round,
+)
+from llm_probe.run.table import Weights
+from toy.run.errors import InputError
+
+TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
+VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}
+VERDICT_MARKS = {"supported": "●", "undetermined": "◆", "refuted": "■"}
+SIZE = 9
+"""Points; 12 px at 96 dpi."""
+KINDS = ("svg", "png")
+DPI = 130
+NOTHING = 0.3
+"""Points all as near to the centre as this are predictions of nothing: they are not worth a label each."""
+MOST_LABELS = 30
+"""Of more points than these every second, third, … is named."""
+
+
+# ---------------------------------------------------------------------------------------------------------- figures
+
+
+def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
+    """One row a claim: name, n, accuracy, R² with interval, random weights, best control label, null band, verdict."""
+    claims = ordered(verdicts)
+    heights = [index + (0.0 if cyclic else 1.4) for index, cyclic in enumerate(claims["cyclic"])]
+    _row_texts(axes, -1.0, ("claim", "n", "accuracy", "", "verdict"), GREY)
+    for y, row in zip(heights, claims.to_dict("records"), strict=True):
+        axes.barh(y, max(row["null_r2"], 0), height=0.7, color=BAND, zorder=1)
+        low, high = max(row["plane_r2_low"], FLOOR), max(row["plane_r2_high"], FLOOR)
+        axes.plot([low, high], [y, y], color=TRAINED, linewidth=2, solid_capstyle="butt", zorder=3)
+        random, control = number(row["random_r2"]), number(row["control_r2"])
+        apart = 0.2 if random is not None and max(random, row["plane_r2"]) < FLOOR else 0.0
+        _dot(axes, random, y + apart, RANDOM, hollow=True)
+        _dot(axes, row["plane_r2"], y - apart, TRAINED, hollow=False)
+        if control is not None:
+            shape = "<" if control < FLOOR else "D"
+            axes.plot(max(control, FLOOR), y, shape, color=INK, markerfacecolor="none", markersize=4, zorder=5)
+        accuracy, word = number(row["accuracy"]), row["verdict"]
+        shown = "–" if accuracy is None else f"{accuracy:.2f}"
+        _row_texts(axes, y, (row["name"], str(row["period"]), shown, VERDICT_MARKS[word], word), VERDICT_COLOURS[word])
+    controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
+    if controls:
+        _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", "", "", "", ""), GREY)
+    _frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
+    axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
+    axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    axes.spines["left"].set_visible(False)
+    others = {"random weights": "random_r2", "control label": "control_r2"}
+    shown = [name for name, column in others.items() if bool(claims[column].notna().any())]
+    _key(axes, ["trained, 95 % interval", *shown, "null, 95 %"])
+
+
+def _row_texts(axes: Axes, y: float, texts: tuple[str, str, str, str, str], colour: str) -> None:
+    """Name, n and accuracy left of the axes, mark and verdict right of them: points from the edge, at height y."""
+    columns = ((0, -175, "left"), (0, -68, "right"), (0, -12, "right"), (1, 8, "left"), (1, 22, "left"))
+    for place, (text, (edge, away, side)) in enumerate(zip(texts, columns, strict=True)):
+        if text:
+            axes.annotate(
+                text, (edge, y), (away, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha=side,
+                va="center", fontsize=SIZE, color=colour if place > 2 or y < 0 else INK, parse_math=False,
+                annotation_clip=False, weight="bold" if text == "supported" else "normal",
+            )  # fmt: skip
+
+
+def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
+    """Layers across, claims down; hatched where the corrected p exceeds `ALPHA`; a dot where the verdict was read."""
+    planes = best_planes(r2_table)
+    places = map_places(verdicts, planes)
+    layers = sorted(planes["layer"].unique().tolist())
+    row_of = {tuple(place): index for index, place in enumerate(places[PLACE].itertuples(index=False, name=None))}
+    colours, scale = colormaps["viridis"], Normalize(0, 1, clip=True)
+    for cell in planes.to_dict("records"):
+        y = row_of.get(tuple(cell[key] for key in PLACE))
+        if y is None:
+            continue
+        fails = number(cell["p_fwer"]) is None or cell["p_fwer"] > ALPHA
+        colour = colours(scale(cell["r2_heldout"]))
+        face, hatch = ("white", "/////") if fails else (colour, None)
+        corner = (layers.index(cell["layer"]) - 0.5, y - 0.5)
+        with rc_context({"hatch.linewidth": 0.6}):
+            axes.add_patch(Rectangle(corner, 1, 1, edgecolor=colour, linewidth=0, facecolor=face, hatch=hatch))
+    axes.hlines([index + 0.5 for index in range(len(places))], -0.5, len(layers) - 0.5, color="white", linewidth=2)
+    axes.vlines([index + 0.5 for index in range(len(layers))], -0.5, len(places) - 0.5, color="white", linewidth=1)
+    for claim in verdicts.to_dict("records"):
+        y = row_of.get(tuple(claim[key] for key in PLACE))
+        if y is not None and claim["layer"] in layers:
+            axes.plot(
+                layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5, zorder=4
+            )
+    where = "layer (output of the block); dot: where the verdict was read"
+    _frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
+    axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
+    step = max(1, len(layers) // 16)
+    axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
+    axes.set_yticks(range(len(places)), places["name"].tolist())
+    claims = {(claim["domain"], claim["quantity"]): claim for claim in verdicts.to_dict("records")}
+    for label, place in zip(axes.get_yticklabels(), places.to_dict("records"), strict=True):
+        claim = claims[place["domain"], place["quantity"]]
+        look = {"weight": "bold"} if claim["verdict"] == "supported" else {}
+        label.set(parse_math=False, style="normal" if claim["cyclic"] else "italic", **look)
+    bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("held-out R² of the best plane", fontsize=SIZE)
+    bar.ax.tick_params(labelsize=SIZE)
+
+
+def circle(
+    axes: Axes, points: pd.DataFrame, weights: Weights, angle_error: float | None = None, limit: float = 1.3
+) -> None:
+    """Class means of one cell on its best plane, joined in cyclic order; the target circle has radius 1."""
+    colour, line = (TRAINED, "-") if weights == "trained" else (RANDOM, "--")
+    rows = at(points, weights=weights).sort_values("label")
+    axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=BAND, linewidth=1.2))
+    axes.plot(0, 0, "+", color=GREY)
+    frequency = int(rows["frequency"].iloc[0]) if len(rows) else 1
+    step = step_round(len(rows), frequency) if len(rows) else 1
+    closed = rows.iloc[[place * step % len(rows) for place in range(len(rows) + 1)]] if len(rows) else rows
+    axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
+    axes.plot(rows["x"], rows["y"], "o", color=colour, markerfacecolor=_face(weights), markersize=6)
+    reach = max((math.hypot(x, y) for x, y in zip(rows["x"], rows["y"], strict=True)), default=0.0)
+    near = 0 < reach < NOTHING
+    if near:
+        said = f"all within {reach:.2f}\nof the centre"
+        axes.text(0, -2 * NOTHING, said, ha="center", va="center", fontsize=SIZE, color=GREY)
+    named = rows.iloc[:0] if near else closed.iloc[: len(rows) : -(-len(rows) // MOST_LABELS) or 1]
+    for row, angle in zip(named.to_dict("records"), _label_angles(named), strict=True):
+        dx, dy, rim = math.cos(angle), math.sin(angle), max(math.hypot(row["x"], row["y"]), 1) + 0.16
+        axes.annotate(
+            str(row["item"]), (row["x"], row["y"]), (rim * dx, rim * dy), fontsize=SIZE, color=INK, va="center",
+            ha="left" if dx > 0.3 else "right" if dx < -0.3 else "center", parse_math=False, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": BAND, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 3},
+        )  # fmt: skip
+    if rows.empty:
+        axes.text(0, 0.1, "not run", ha="center", fontsize=SIZE, color=GREY)
+    around = "" if rows.empty else f", k = {frequency}"
+    said = "\n" if angle_error is None else f"\nangle error {angle_error:.2f} rad (a guess: 1.57)"
+    axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
+    longest = max((0.075 * len(str(item)) for item in points["item"]), default=0.0)
+    axes.set(xlim=(-limit - longest, limit + longest), ylim=(-limit, limit), aspect="equal")
+    axes.set_axis_off()
+
+
+def _label_angles(points: pd.DataFrame) -> list[float]:
+    """The angle of each point, pushed apart until the labels of neighbours fit beside each other on a rim."""
+    angles = [math.atan2(y, x) for x, y in zip(points["x"], points["y"], strict=True)]
+    widths = [0.07 * len(str(item)) + 0.06 for item in points["item"]]
+    order = sorted(range(len(angles)), key=lambda i: angles[i])
+    following = list(zip(order, [*order[1:], *order[:1]], strict=True))
+    for _ in range(100 if len(order) > 1 else 0):
+        room = [0.15 * abs(math.cos(a)) + width * abs(math.sin(a)) for a, width in zip(angles, widths, strict=True)]
+        scale = min(1.0, math.tau / sum(room))
+        for place, (i, j) in enumerate(following):
+            turn = math.tau if place == len(order) - 1 else 0.0
+            short = scale * (room[i] + room[j]) / 2 - (angles[j] + turn - angles[i])
+            angles[i], angles[j] = angles[i] - max(short, 0) / 2, angles[j] + max(short, 0) / 2
+    return angles
+
+
+def circle_pair(
+    pair: Sequence[Axes], points: pd.DataFrame, angle_errors: tuple[float | None, float | None] = (None, None)
+) -> None:
+    """Trained and random beside each other, on one scale."""
+    reach = float(points[["x", "y"]].abs().to_numpy().max()) if len(points) else 1.0
+    for axes, weights, error in zip(pair, ("trained", "random"), angle_errors, strict=True):
+        circle(axes, points, weights, error, limit=max(1.0, reach) + 0.3)
+
+
+def circle_of(
+    axes: Axes, frames: Mapping[str, pd.DataFrame], domain: str, quantity: str = "sum", weights: Weights = "trained"
+) -> None:
+    """The circle of a claim, in the cell its verdict was read in.
+
+    Raises:
+        InputError: the run has no such claim.
+    """
+    claims = at(frames["verdicts"], domain=domain, quantity=quantity)
+    if claims.empty:
+        pairs = zip(frames["verdicts"]["domain"], frames["verdicts"]["quantity"], strict=True)
+        known = ", ".join(f"{name}: {kind}" for name, kind in pairs)
+        raise InputError(f"no claim {domain}: {quantity} in this run: choose from {known or 'none'}")
+    place = {key: claims.iloc[0][key] for key in (*PLACE, "layer")}
+    error = _best_error(frames["r2_table"], place, weights)
+    circle(axes, at(frames["circles"], **place), weights, error)
+    axes.figure.suptitle(f"{claim_name(domain, quantity)}, layer {place['layer']}", fontsize=SIZE + 1)
+
+
+def period_scan(axes: Axes, scan: pd.DataFrame, period: int) -> None:
+    """Share of the variance at every period, of one cell; equal steps are equal steps of 1/period, where lines are
+    alike."""
+    most = 100 * max(scan["share"].tolist(), default=0.01)
+    for weights, colour, line in (("random", RANDOM, "--"), ("trained", TRAINED, "-")):
+        rows = at(scan, weights=weights).sort_values("scanned_period", ascending=False)
+        axes.plot(1 / rows["scanned_period"], 100 * rows["share"], line, color=colour, linewidth=1.4, label=weights)
+    for k in range(1, period // 2 + 1):
+        axes.axvline(k / period, ymax=1 if k == 1 else 0.05, color=GREY, linewidth=1 if k == 1 else 1.4, zorder=0,
+                     linestyle=":" if k == 1 else "-")  # fmt: skip
+    axes.annotate(
+        f"own period {period}", (1 / period, 1), (4, -2), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="left", va="top", fontsize=SIZE, color=INK,
+    )  # fmt: skip
+    _frame(axes, "period of the integer result", "share of variance (%)")
+    ticks = [20, 10, 7, 5, 4, 3, 2]
+    axes.set_xticks([1 / tick for tick in ticks], [str(tick) for tick in ticks])
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.set(ylim=(0, 1.15 * most), xlim=(0, 0.5))
+
+
+def _best_error(r2_table: pd.DataFrame, place: Mapping[str, Any], weights: Weights) -> float | None:
+    """Median angle error of a cell's best plane."""
+    best = best_planes(at(r2_table, **place), weights)
+    return angle_error(best.iloc[0].to_dict()) if len(best) else None
+
+
+def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> None:
+    """One frame a claim, in the order of the verdicts: best plane over layers, trained solid, random dashed."""
+    claims = ordered(verdicts).to_dict("records")
+    trained, random = best_planes(r2_table), best_planes(r2_table, "random")
+    for axes, claim in zip(grid, claims, strict=False):
+        place = {key: claim[key] for key in PLACE}
+        axes.axhspan(0, max(claim["null_r2"], 0), color=BAND, zorder=0)
+        for rows, colour, line, face, size in ((random, RANDOM, "--", "white", 9), (trained, TRAINED, "-", TRAINED, 5)):
+            found = at(rows, **place)
+            axes.plot(
+                found["layer"], found["r2_heldout"].clip(lower=FLOOR), line, marker="o", markersize=3, color=colour,
+                markerfacecolor=face, linewidth=1.4,
+            )  # fmt: skip
+            for layer in found.loc[found["r2_heldout"] < FLOOR, "layer"]:
+                axes.plot(layer, FLOOR, "v", color=colour, markerfacecolor=face, markersize=size)
+        _frame(axes, "", "")
+        axes.set_title(
+            f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False,
+            style="normal" if claim["cyclic"] else "italic",
+        )  # fmt: skip
+        axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    for axes in list(grid)[len(claims) :]:
+        axes.set_visible(False)
+
+
+# ------------------------------------------------------------------------------------------------------ shared parts
+
+
+def _dot(
+    axes: Axes, value: float | None, along: int | float, colour: str, *, hollow: bool, upright: bool = False
+) -> None:
+    """An R² as a dot, or as a triangle at the floor where it lies below."""
+    if value is None:
+        return
+    below = value < FLOOR
+    shape = ("v" if upright else "<") if below else "o"
+    x, y = (along, max(value, FLOOR)) if upright else (max(value, FLOOR), along)
+    face = "white" if hollow else colour
+    axes.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.5, zorder=4)
+
+
+def _face(weights: Weights) -> str:
+    return TRAINED if weights == "trained" else "white"
+
+
+def _frame(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=SIZE, color=INK)
+    axes.set_ylabel(y, fontsize=SIZE, color=INK)
+    axes.tick_params(labelsize=SIZE, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
+    """A key above the axes, for marks that have no room for a label of their own."""
+    own = Patch(color=TRAINED) if bar else Line2D([], [], color=TRAINED, marker="o", linewidth=2)
+    marks = {
+        "random weights": Line2D([], [], color=RANDOM, marker="o", markerfacecolor="white", linestyle="none"),
+        "control label": Line2D([], [], color=INK, marker="D", markersize=4, markerfacecolor="none", linestyle="none"),
+        "null, 95 %": Patch(color=BAND),
+    }
+    handles = [marks.get(name, own) for name in names]
+    axes.legend(
+        handles, names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names), frameon=False, fontsize=SIZE,
+        handletextpad=0.5, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Trained beside random, two claims a row."""
+    rows = -(-len(claims) // 2)
+    # Long labels leave less room for the circle: the rows are as high as the largest circle.
+    items = [at(frames["circles"], domain=claim["domain"], quantity=claim["quantity"])["item"] for claim in claims]
+    shortest = min(max((len(str(item)) for item in column), default=9) for column in items)
+    figure = Figure((5.6 * min(len(claims), 2), (3.4 - 0.08 * min(shortest, 9)) * rows), layout="constrained")
+    parts = figure.subfigures(rows, min(len(claims), 2), squeeze=False).ravel().tolist()
+    for part, claim in zip(parts, claims, strict=False):
+        place = {key: claim[key] for key in (*PLACE, "layer")}
+        errors = [_best_error(frames["r2_table"], place, weights) for weights in ("trained", "random")]
+        circle_pair(part.subplots(1, 2).tolist(), at(frames["circles"], **place), (errors[0], errors[1]))
+        shown = at(frames["circles"], weights="trained", **place)["frequency"].tolist()
+        judged = "" if claim["frequency"] in shown else f" (judged at k = {claim['frequency']})"
+        part.suptitle(
+            f"{claim['name']}, layer {claim['layer']}{judged}", fontsize=SIZE + 1, weight="bold", parse_math=False
+        )
+    return figure
+
+
+def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure | None:
+    """The scan of every claim that has one."""
+    places = [{key: claim[key] for key in ("domain", "site", "position", "layer")} for claim in claims]
+    found = [
+        (claim, cell)
+        for claim, place in zip(claims, places, strict=True)
+        if claim["quantity"] == "sum" and len(cell := at(scan, **place))
+    ]
+    if not found:
+        return None
+    columns = min(len(found), 3)
+    rows = -(-len(found) // columns)
+    figure = Figure((3.4 * columns, 0.5 + 2 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes, (claim, cell) in zip(grid, found, strict=False):
+        period_scan(axes, cell, claim["period"])
+        axes.set_title(f"{claim['name']}, layer {claim['layer']}", fontsize=SIZE, loc="left", parse_math=False)
+        axes.set(xlabel="", ylabel="")
+    for axes in grid[len(found) :]:
+        axes.set_visible(False)
+    figure.supxlabel("period of the integer result (solid: trained, dashed: random weights)", fontsize=SIZE)
+    figure.supylabel("share of variance (%)", fontsize=SIZE)
+    return figure
+
+
+def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """The pictures of a run as svg and png; of a run before, none of these names stays behind.
+
+    Returns:
+        What was written: `verdicts`, `layer_map` and `layers`, and of the supported claims `circles` and `periods`.
+    """
+    verdicts, r2_table = frames["verdicts"], frames["r2_table"]
+    figures: dict[str, Figure] = {}
+    if count := len(verdicts):
+        figures = {name: Figure((7.6, 1.2 + 0.3 * count), layout="constrained") for name in ("verdicts", "layer_map")}
+        verdict_strip(figures["verdicts"].subplots(), verdicts)
+        layer_map(figures["layer_map"].subplots(), verdicts, r2_table)
+        rows = -(-count // 4)
+        figures["layers"] = Figure((9.6, 0.6 + 1.6 * rows), layout="constrained")
+        grid = figures["layers"].subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
+        layer_curves(grid.ravel().tolist(), verdicts, r2_table)
+        figures["layers"].supxlabel("layer (output of the block); italic: linear controls", fontsize=SIZE)
+        figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
+    if supported := at(ordered(verdicts), verdict="supported").to_dict("records"):
+        figures["circles"] = _circles(supported, frames)
+        if (periods := _periods(supported, frames["scan"])) is not None:
+            figures["periods"] = periods
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {"verdicts", "layer_map", "layers", "circles", "periods"} - figures.keys():
+        for kind in KINDS:
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
+        for path in written:
+            metadata = {"Date": None} if path.suffix == ".svg" else {}
+            figures[path.stem].savefig(path, dpi=DPI, metadata=metadata)
+    return written

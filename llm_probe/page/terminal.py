@@ -1,0 +1,95 @@
+"""The table on the terminal at the end of a run, and the words it shares with the page."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from llm_probe.page.views import closure_text, number, ordered, p_text, r2_text, text
+
+FACTS = {
+    "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
+    "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts", "seconds": "{:,.0f} s", "date": "{}",
+}  # fmt: skip
+HEADING = "verdict: why; class-mean R² of the best dimension"
+DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+Run = Mapping[str, Any]
+
+
+def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
+    """The table at the end of a run: a headline, one line a claim (its reason wrapped), where things are."""
+    names = ("domain", "n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)", HEADING)
+    lines = [_terminal_cells(claim) for claim in ordered(verdicts).to_dict("records")]
+    widths = [max(len(row[column]) for row in (names, *lines)) for column in range(len(names) - 1)]
+    indent = sum(widths) + 2 * len(widths)
+
+    def line(cells: tuple[str, ...]) -> str:
+        first = cells[0].ljust(widths[0])
+        others = [cell.rjust(size) for cell, size in zip(cells[1:-1], widths[1:], strict=True)]
+        start = "  ".join([first, *others, ""])
+        wrapped = textwrap.wrap(
+            cells[-1], max(width, indent + 40), initial_indent=start, subsequent_indent=" " * (indent + 2)
+        )
+        return "\n".join(wrapped)
+
+    body = [line(names), *map(line, lines)] if lines else ["no claim was judged"]
+    return "\n".join([_headline(run), "", *body, _where(run)])
+
+
+def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
+    accuracy, (reason, published) = number(claim["accuracy"]), why(claim)
+    return (
+        claim["name"],
+        str(claim["period"]),
+        "-" if accuracy is None else f"{accuracy:.2f}",
+        str(claim["layer"]) if text(claim["layers_held"]) else "-",
+        _plain(r2_text(claim["plane_r2"])),
+        _plain(r2_text(claim["random_r2"])),
+        _plain(p_text(claim["p_fwer"])),
+        "; ".join(
+            filter(None, [f"{claim['verdict']}: {reason}".removesuffix(": "), _plain(closure_text(claim)), published])
+        ),
+    )
+
+
+def why(claim: Mapping[Any, Any]) -> tuple[str, str]:
+    """The reason, and the best dimension by the published statistic (apart, also where the reason names it)."""
+    reason, _, _ = text(claim["reason"]).partition("; class-mean R²")
+    dim, r2, random = (number(claim[key]) for key in ("best_dim", "class_mean_r2", "random_class_mean_r2"))
+    if dim is None or r2 is None:
+        return reason, ""
+    return reason, f"dim {dim:.0f}: {r2:.3f}" + ("" if random is None else f", random {random:.3f}")
+
+
+def _headline(run: Run) -> str:
+    said = [short_name(run), *facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
+    return " · ".join([*said, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
+
+
+def _where(run: Run) -> str:
+    """Where the files are and how to make them again; nothing for a model in memory, which wrote none."""
+    if not run.get("command"):
+        return ""
+    out = str(run.get("out", ".")).rstrip("/")
+    return f"\nreport  {out}/report.html      table  {out}/r2_table.csv\nagain   {run['command']}"
+
+
+def _plain(figure: str) -> str:
+    return figure.replace("−", "-").replace("–", "-")
+
+
+def short_name(run: Run) -> str:
+    """The model's name without its owner or folder."""
+    return str(run.get("model", "model")).rstrip("/").split("/")[-1]
+
+
+def facts(run: Run, keys: tuple[str, ...] = tuple(FACTS)) -> list[str]:
+    """What a run's record says of the model and the run, in words."""
+    values = {**run, "dtype": DTYPES.get(str(run.get("dtype")), run.get("dtype"))}
+    if (size := number(run.get("parameters"))) is not None:
+        values["parameters"] = f"{size / 1e9:.2g} billion" if size >= 1e9 else f"{size / 1e6:.3g} million"
+    return [FACTS[key].format(values[key]) for key in keys if values.get(key) not in (None, "")]

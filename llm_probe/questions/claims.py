@@ -1,0 +1,110 @@
+"""A claim: one quantity of one domain is carried on a circle. What is asked, and the labels of every prompt.
+
+`sum`: the answer to a question, (item op offset) mod n, read at the last token; left out by operand pair.
+`item`: the item a statement mentions, read at the item's last token; left out by item.
+
+For `item` only k = 1 is tested: "in this order, once round" is the claim, and on n items every frequency coprime
+to n is the same circle in another order, so that searching k would search orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from llm_probe.questions.domains import Domain
+from llm_probe.questions.prompts import Part, Prompt, question_set, statement_set
+from llm_probe.run.table import Position, Quantity
+from toy.maths import fourier
+from toy.maths.regression import Groups
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the verdict table."""
+
+    domain: Domain
+    quantity: Quantity
+
+    @property
+    def name(self) -> str:
+        return f"{self.domain.name}: {self.quantity}"
+
+    @property
+    def period(self) -> int:
+        return self.domain.period
+
+    @property
+    def is_arithmetic(self) -> bool:
+        """A question of the form a op b mod n, whose prompt says the modulus."""
+        return self.quantity == "sum" and self.domain.operands is not None
+
+    @property
+    def renames_digits(self) -> bool:
+        """Whether the first operand is a number, so that renaming changes digits and not items."""
+        written = all(item.isdigit() for item in self.domain.items) and not self.domain.second_is_item
+        return self.is_arithmetic or written
+
+    @property
+    def adds_numbers(self) -> bool:
+        """Both operands are numbers, so that the result spans several periods and a period has neighbours."""
+        return self.quantity == "sum" and self.renames_digits
+
+    @property
+    def tested_frequencies(self) -> tuple[int, ...]:
+        return tuple(fourier.frequencies(self.period)) if self.quantity == "sum" else (1,)
+
+    @property
+    def default_positions(self) -> tuple[Position, ...]:
+        return ("last",) if self.quantity == "sum" else ("item",)
+
+    def prompts(self, part: Part, size: int, seed: int) -> list[Prompt]:
+        """The prompts of a part: at most `size` questions, or every statement."""
+        return (
+            question_set(self.domain, part, size, seed) if self.quantity == "sum" else statement_set(self.domain, part)
+        )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known about N prompts, as tensors (N,)."""
+
+    quantity: Quantity
+    period: int
+    label: Int[Tensor, " n"]
+    total: Int[Tensor, " n"]
+    first: Int[Tensor, " n"]
+    offset: Int[Tensor, " n"]
+    template: Int[Tensor, " n"]
+    has_digits: bool = False
+    """Both operands are written in digits, so that they can carry."""
+
+    @staticmethod
+    def of(claim: Claim, prompts: Sequence[Prompt]) -> Labels:
+        names = sorted({prompt.template for prompt in prompts})
+        columns = {
+            key: torch.tensor([getattr(prompt, key) for prompt in prompts])
+            for key in ("label", "total", "first", "offset")
+        }
+        template = torch.tensor([names.index(prompt.template) for prompt in prompts])
+        return Labels(claim.quantity, claim.period, template=template, has_digits=claim.is_arithmetic, **columns)
+
+    @property
+    def unit(self) -> Int[Tensor, " n"]:
+        """What is left out together: the operand pair, or the item."""
+        return self.first * 1_000_000 + self.offset if self.quantity == "sum" else self.label
+
+    def groups(self, by: str) -> Groups | None:
+        """Groups to leave out by `unit`, `template` or `residue`; None where there is only one group."""
+        keys = {"unit": self.unit, "template": self.template, "residue": self.label}[by]
+        return Groups.of(keys) if len(keys.unique()) > 1 else None
+
+
+def claims_of(domains: Sequence[Domain]) -> list[Claim]:
+    """The claims domains allow: `sum` where there are questions, `item` where there are statements."""
+    found = [Claim(domain, "sum") for domain in domains if domain.questions]
+    return found + [Claim(domain, "item") for domain in domains if domain.statements]

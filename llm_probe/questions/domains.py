@@ -1,0 +1,289 @@
+"""Domains: ordered things a model may carry on a circle, and the sentences that ask about them.
+
+A domain is a tuple of `items` in order, `n = len(items)` its period, and two kinds of text:
+
+- **questions** hold `{item}` and `{offset}`; the answer is the item `offset` steps further on, so the label is
+  (item op offset) mod n and the quantity is called `sum`;
+- **statements** hold `{item}` only; the label is the item's own index and the quantity is called `item`.
+
+Modular arithmetic is the domain whose items are the integers 0 … p-1 and whose first operand may be any
+integer (`modular("add", 7)`). Linear controls (`cyclic=False`) are ordered but do not close: they have
+statements only, and a method that finds circles in them is wrong.
+
+The templates named `published` are those of unixsysdev/grokking-fourier (Qwen3-0.6B; commit 536610f), where
+there is one; the answer is what a model would write next, so a text that ends in a space is continued by the
+bare word.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from toy.run.errors import InputError
+
+Operation = Literal["add", "sub", "mul"]
+
+SYMBOLS: dict[Operation, str] = {"add": "+", "sub": "-", "mul": "*"}
+WORDS: dict[Operation, str] = {"add": "plus", "sub": "minus", "mul": "times"}
+
+SMALLEST_MODULUS = 5
+"""A circle through fewer points than five cannot be told from a square wave and a ramp."""
+
+GRID_LIMIT = 64
+"""Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
+
+ARITHMETIC_QUESTIONS: dict[str, str] = {
+    "published": "{item} {symbol} {offset} mod {modulus} =",
+    "brackets": "({item} {symbol} {offset}) mod {modulus} =",
+    "percent": "({item} {symbol} {offset}) % {modulus} =",
+    "modulo": "{item} {word} {offset} modulo {modulus} is",
+    "modulus_first": "mod {modulus}: {item} {symbol} {offset} =",
+    "question": "Q: What is {item} {symbol} {offset} mod {modulus}? A:",
+    "remainder": "{item} {symbol} {offset} divided by {modulus} leaves remainder",
+    "congruent": "modulo {modulus}, {item} {word} {offset} equals",
+    "calculate": "Calculate {item} {symbol} {offset} mod {modulus}. Answer:",
+}
+
+PLAIN_QUESTIONS: dict[str, str] = {
+    "published": "{item} {symbol} {offset} =",
+    "brackets": "({item} {symbol} {offset}) =",
+    "percent": "{item}{symbol}{offset} =",
+    "modulo": "{item} {word} {offset} is",
+    "modulus_first": ": {item} {symbol} {offset} =",
+    "question": "Q: What is {item} {symbol} {offset}? A:",
+    "remainder": "{item} {symbol} {offset} leaves",
+    "congruent": "{item} {word} {offset} equals",
+    "calculate": "Calculate {item} {symbol} {offset}. Answer:",
+}
+"""The arithmetic questions without their modulus, by the same names: a control."""
+
+CALENDAR_QUESTIONS: dict[str, str] = {
+    "published": "{item} + {offset} {unit} = ",
+    "plus": "{item} plus {offset} {unit} is",
+    "after": "{offset} {unit} after {item} is",
+    "from": "{offset} {unit} from {item} is",
+    "question": "Q: What is {offset} {unit} after {item}? A:",
+    "forward": "Starting at {item} and moving {offset} {unit} forward gives",
+    "later": "It is {item}. In {offset} {unit} it will be",
+    "counting": "Counting {offset} {unit} on from {item} leads to",
+    "arrow": "{item}, +{offset} {unit} ->",
+}
+
+STATEMENTS: dict[str, str] = {
+    "was": "It was {item} again.",
+    "thinking": "We were thinking about {item} again.",
+    "word": "The word on the board is {item}.",
+    "said": "She said {item} and then left.",
+    "picture": "This picture shows {item} to everyone.",
+    "list": "The next entry in the list is {item}.",
+    "chose": "Everyone in the group chose {item}.",
+    "letter": "In his letter he mentions {item} twice.",
+    "title": "The title of the chapter is {item}.",
+}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An ordered set of items and the texts that mention them; the period is the number of items."""
+
+    name: str
+    """What the table calls it: `days`, `mod-add 7`."""
+    items: tuple[str, ...]
+    """In order; for a cyclic domain the first follows the last."""
+    questions: Mapping[str, str] = field(default_factory=dict)
+    """Template name to text with `{item}` and `{offset}`: the model is to continue with the answer."""
+    statements: Mapping[str, str] = field(default_factory=dict)
+    """Template name to text with `{item}` only."""
+    cyclic: bool = True
+    """False for a linear control."""
+    operation: Operation = "add"
+    operands: range | None = None
+    """Integers that both operands run over (arithmetic); None: the items, and `largest_offset` offsets."""
+    largest_offset: int = 0
+    """Offsets run over 0 … largest_offset - 1; 0 means three periods, or beside items that are numbers all numbers of
+    two digits or more that reach three periods: digits can then change places in both (`renaming`)."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.items)) != len(self.items) or len(self.items) < 3:
+            raise InputError(f"domain {self.name!r} needs at least three different items, got {list(self.items)}")
+        for kind, texts, needed in (
+            ("question", self.questions, ("{item}", "{offset}")),
+            ("statement", self.statements, ("{item}",)),
+        ):
+            for name, text in texts.items():
+                missing = [slot for slot in needed if text.count(slot) != 1]
+                if missing:
+                    raise InputError(
+                        f"{kind} template {name!r} of {self.name!r} must hold {missing[0]} exactly once: {text!r}"
+                    )
+        if not self.questions and not self.statements:
+            raise InputError(f"domain {self.name!r} has neither question nor statement templates")
+
+    @property
+    def period(self) -> int:
+        return len(self.items)
+
+    @property
+    def first_operands(self) -> range:
+        """Integers the first slot runs over."""
+        return self.operands or range(self.period)
+
+    @property
+    def offsets(self) -> range:
+        """Integers the second slot runs over."""
+        if self.operands or self.largest_offset:
+            return self.operands or range(self.largest_offset)
+        if all(item.isdigit() for item in self.items):
+            return one_digit_count(3 * self.period)
+        return range(3 * self.period)
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether all n² pairs are read for the published statistic."""
+        return self.period <= GRID_LIMIT
+
+    @property
+    def second_is_item(self) -> bool:
+        """Whether the second operand is an item too, and not a number of steps."""
+        return False
+
+    @property
+    def fixed_items(self) -> tuple[int, ...]:
+        """Items that the questions themselves name: the renaming null leaves them."""
+        return ()
+
+    def first_text(self, first: int) -> str:
+        """How the first operand is written."""
+        return str(first) if self.operands else self.items[first]
+
+    def offset_text(self, offset: int) -> str:
+        """How the second operand is written."""
+        return self.items[offset] if self.second_is_item else str(offset)
+
+    def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Which operand pairs may be asked, as an array of their shape."""
+        return np.ones(np.broadcast(first, offset).shape, dtype=bool)
+
+    def total(self, first: Any, offset: Any) -> Any:
+        """The integer result before it is reduced mod the period, of two integers or of two integer tensors."""
+        if self.operation == "add":
+            return first + offset
+        return first - offset if self.operation == "sub" else first * offset
+
+
+def _calendar(name: str, unit: str, items: tuple[str, ...], *, first_slot: str = "{item}") -> Domain:
+    """A named cyclic domain; `first_slot` is how an item is written inside a question (`{item} o'clock`)."""
+    return Domain(
+        name,
+        items,
+        questions={key: _fill(text, unit=unit, item=first_slot) for key, text in CALENDAR_QUESTIONS.items()},
+        statements={key: _fill(text, item=first_slot) for key, text in STATEMENTS.items()},
+    )
+
+
+def _linear(name: str, items: tuple[str, ...]) -> Domain:
+    return Domain(name, items, statements=STATEMENTS, cyclic=False)
+
+
+def _fill(text: str, **slots: str) -> str:
+    for slot, value in slots.items():
+        text = text.replace("{" + slot + "}", value)
+    return text
+
+
+def _numbers(first: int, last: int) -> tuple[str, ...]:
+    return tuple(str(value) for value in range(first, last + 1))
+
+
+def one_digit_count(reach: int) -> range:
+    """All numbers of one digit count, at least two, that reach below `reach`."""
+    digits = max(2, len(str(reach - 1)))
+    return range(10 ** (digits - 1), 10**digits)
+
+
+def modular(operation: Operation, modulus: int, *, operands: range | None = None) -> Domain:
+    """Arithmetic mod `modulus`.
+
+    Operands have one digit count throughout, the smallest that reaches four moduli: the number of digits cannot
+    then stand in for the residue, and renaming the digits maps the set of operand pairs onto itself (`nulls`).
+
+    Raises:
+        InputError: the modulus is below 5.
+    """
+    if modulus < SMALLEST_MODULUS:
+        raise InputError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
+    words = {"symbol": SYMBOLS[operation], "word": WORDS[operation], "modulus": str(modulus)}
+    return Domain(
+        f"mod-{operation} {modulus}",
+        _numbers(0, modulus - 1),
+        questions={
+            key: _fill(text, symbol=words["symbol"], word=words["word"]) for key, text in ARITHMETIC_QUESTIONS.items()
+        },
+        operation=operation,
+        operands=operands or one_digit_count(4 * modulus),
+    )
+
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+NOTES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
+ZODIAC = (
+    "Aries", "Taurus", "Gemini", "Cancer", "Leo", "Virgo",
+    "Libra", "Scorpio", "Sagittarius", "Capricorn", "Aquarius", "Pisces",
+)  # fmt: skip
+COMPASS = ("north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
+PLANETS = ("Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune")
+SIZES = ("tiny", "small", "medium", "large", "huge", "gigantic")
+GRADES = (
+    "first grade", "second grade", "third grade", "fourth grade", "fifth grade", "sixth grade",
+    "seventh grade", "eighth grade", "ninth grade", "tenth grade", "eleventh grade", "twelfth grade",
+)  # fmt: skip
+
+DOMAINS: dict[str, Domain] = {
+    "days": _calendar("days", "days", DAYS),
+    "months": _calendar("months", "months", MONTHS),
+    "hours": _calendar("hours", "hours", _numbers(1, 12), first_slot="{item} o'clock"),
+    "hours24": _calendar("hours24", "hours", _numbers(0, 23), first_slot="{item}:00"),
+    "alphabet": _calendar("alphabet", "letters", tuple(string.ascii_uppercase)),
+    "compass": _calendar("compass", "points", COMPASS),
+    "notes": _calendar("notes", "semitones", NOTES),
+    "zodiac": _calendar("zodiac", "signs", ZODIAC),
+    "seasons": _calendar("seasons", "seasons", ("spring", "summer", "autumn", "winter")),
+    "numbers": _linear("numbers", _numbers(1, 9)),
+    "planets": _linear("planets", PLANETS),
+    "sizes": _linear("sizes", SIZES),
+    "grades": _linear("grades", GRADES),
+}
+"""Every named domain; `mod` (with its list of moduli) is the other one."""
+
+MODULAR_NAMES: dict[str, Operation] = {"mod": "add", "mod-add": "add", "mod-sub": "sub", "mod-mul": "mul"}
+"""Names that stand for one modular domain per modulus."""
+
+
+def resolve(names: list[str], moduli: list[int], extra: Mapping[str, Domain] | None = None) -> list[Domain]:
+    """The domains that a command line names, in its order.
+
+    Raises:
+        InputError: an unknown name (the message lists what there is) or a modulus below 5.
+    """
+    known = {**DOMAINS, **(extra or {})}
+    chosen: list[Domain] = []
+    for name in names:
+        if name in MODULAR_NAMES:
+            chosen += [modular(MODULAR_NAMES[name], modulus) for modulus in moduli]
+        elif name in known:
+            chosen.append(known[name])
+        else:
+            raise InputError(
+                f"unknown domain {name!r}: choose from {', '.join([*MODULAR_NAMES, *known])}, "
+                "or describe your own with --domain-file"
+            )
+    return chosen

@@ -1,0 +1,1 @@
+"""What other people published: their experiments again, and an audit of their numbers. Nothing else needs this room."""

@@ -1,0 +1,168 @@
+"""Calendar against arithmetic: do days and mod 7 share their dimensions and planes? (published: separate circuits)
+
+The published comparison read a space after "days =" and a "=" after "mod 7", and asked whether the best dimensions are
+the same ones. Here both grids use templates of one family that end in the *same token*, which is where both are read:
+
+    equals              "{item} + {offset} days ="        "{item} + {offset} mod 7 ="
+    is                  "{item} plus {offset} days is"    "{item} plus {offset} modulo 7 is"
+    is, offset first    "{offset} days after {item} is"   the same arithmetic (a + b = b + a)
+
+and what they share stands between what two halves of one grid share (ceiling) and what shuffled rows share (floor;
+`overlap`). One row a frequency k = 1 … below n/2: for planes the plane of k in both; the dimensions do not depend on k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from llm_probe.questions.tokens import encode
+from llm_probe.replication.experiments.effects import adjusted_means, split_means
+from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic
+from llm_probe.replication.experiments.overlap import TOP, compare, plane_overlap, shared_dims
+from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.run.table import Weights
+from toy.maths import fourier
+
+FAMILIES: dict[str, tuple[str, str]] = {
+    "equals": ("{item} + {offset} {unit} =", "{item} + {offset} mod {modulus} ="),
+    "is": ("{item} plus {offset} {unit} is", "{item} plus {offset} modulo {modulus} is"),
+    "is, offset first": ("{offset} {unit} after {item} is", "{item} plus {offset} modulo {modulus} is"),
+}
+"""Template family to the calendar's text and arithmetic's."""
+UNITS = {"days": "days", "months": "months", "hours": "hours"}
+"""Calendar grid to the unit its offsets count."""
+
+
+@dataclass(frozen=True)
+class CalendarRow:
+    """One calendar grid beside addition under the same modulus, at one frequency."""
+
+    weights: Weights
+    """`trained` or `random`."""
+    layer: int
+    """0-based block; its output at the last token was read."""
+    domain: str
+    """`days`, `months`, `hours`."""
+    period: int
+    """7 or 12: the modulus of the arithmetic it is compared with."""
+    family: str
+    """Template family, `is, offset first` where the calendar names the offset before the item."""
+    same_token: bool
+    """Whether every prompt of both grids ends in one and the same token."""
+    frequency: int
+    """k of the planes."""
+    share_calendar: float
+    """Share of the variance between the calendar's class means at this frequency, all dimensions together."""
+    share_arithmetic: float
+    """The same of arithmetic's."""
+    planes: float
+    """Mean squared cosine of the angles between the two planes of k, each from half of the pairs."""
+    planes_ceiling: float
+    """The same between two halves of one grid (geometric mean of both grids)."""
+    planes_floor: float
+    """The same between the two grids with their rows shuffled."""
+    planes_chance: float
+    """2 / d: two random planes."""
+    dims: float
+    """Share of the ten best dimensions in common, whatever their frequency."""
+    dims_ceiling: float
+    """The same between two halves of one grid."""
+    dims_floor: float
+    """The same with shuffled rows."""
+    dims_chance: float
+    """10 / d: two random sets."""
+
+
+def pair(domain: str, family: str) -> tuple[Grid, Grid]:
+    """The two grids of a comparison: the published operands in the family's texts."""
+    calendar, arithmetic_text = FAMILIES[family]
+    base = GRIDS[domain]
+    item = "{item} o'clock" if domain == "hours" else "{item}"
+    text = calendar.replace("{item}", item).replace("{unit}", UNITS[domain])
+    grid = Grid(f"{domain}: {family}", text, base.period, base.items, base.start, base.offsets)
+    return grid, arithmetic(base.period, text=arithmetic_text)
+
+
+def measure(reader: Reader) -> dict[str, list[Any]]:
+    """Every domain and family under one set of weights."""
+    rows: list[CalendarRow] = []
+    for domain in UNITS:
+        for family in FAMILIES:
+            cell = reader.cell(f"calendar {domain}: {family}", lambda d=domain, f=family: _compare(reader, d, f))
+            rows += [CalendarRow(reader.weights, **row) for row in cell["rows"]]
+    return {"calendar": rows}
+
+
+def _compare(reader: Reader, domain: str, family: str) -> dict[str, Any]:
+    grids = pair(domain, family)
+    prompts = [grid.prompts() for grid in grids]
+    period, seed = grids[0].period, reader.config.seed
+    ends = {entry.ids[-1] for part in prompts for entry in encode(reader.loaded.tokenizer, part)}
+    seen = [reader.rows(part) for part in prompts]
+    means = [adjusted_means(rows, part, period) for rows, part in zip(seen, prompts, strict=True)]
+    halves = [
+        split_means(rows, part, period, seed + i) for i, (rows, part) in enumerate(zip(seen, prompts, strict=True))
+    ]
+    nulls = [
+        split_means(rows, part, period, seed + i, shuffled=True)
+        for i, (rows, part) in enumerate(zip(seen, prompts, strict=True))
+    ]
+    fixed = {"domain": domain, "period": period, "family": family, "same_token": len(ends) == 1}
+    fixed |= {"planes_chance": 2 / reader.d_model, "dims_chance": min(TOP, reader.d_model) / reader.d_model}
+    rows = []
+    for at, layer in enumerate(reader.layers):
+        shares = [frequency_shares(part[at]) for part in means]
+        parts = (halves[0][:, :, at], halves[1][:, :, at], (nulls[0][:, :, at], nulls[1][:, :, at]))
+        dims = compare(*parts, shared_dims)
+        for k in range(1, (period + 1) // 2):
+            found = compare(*parts, lambda a, b, k=k: plane_overlap(a, b, k))
+            rows.append(
+                {**fixed, "layer": layer, "frequency": k}
+                | {"share_calendar": float(shares[0][k - 1]), "share_arithmetic": float(shares[1][k - 1])}
+                | {"planes": found.between, "planes_ceiling": found.ceiling, "planes_floor": found.floor}
+                | {"dims": dims.between, "dims_ceiling": dims.ceiling, "dims_floor": dims.floor}
+            )
+    return {"rows": rows}
+
+
+def frequency_shares(means: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
+    """Share of the variance between class means at each frequency, all dimensions together."""
+    power = fourier.power(means).sum(dim=1)
+    return power / power.sum().clamp_min(torch.finfo(power.dtype).tiny)
+
+
+def strongest(rows: Frame) -> Frame:
+    """Of each comparison the frequency that is strongest in both grids (largest smaller share)."""
+    both = rows[["share_calendar", "share_arithmetic"]].min(axis=1)
+    return rows.loc[both.groupby([rows[key] for key in ("weights", "layer", "domain", "family")]).idxmax()]
+
+
+def summary(tables: dict[str, Frame]) -> Frame:
+    """One row a layer and set of weights: means over domains and families, each at its strongest frequency."""
+    columns = [f"{what}{of}" for what in ("planes", "dims") for of in ("", "_ceiling", "_floor", "_chance")]
+    mean = strongest(tables["calendar"]).groupby(["layer", "weights"])[columns].mean()
+    mean[columns[4:]] *= 10
+    return mean.rename(columns=lambda name: name.replace("_", " "))
+
+
+def conclude(tables: dict[str, Frame]) -> str:
+    """What the numbers say, layer by layer."""
+    found, said = summary(tables), []
+    for layer in found.index.unique("layer"):
+        trained, random = (found.loc[(layer, weights)] for weights in ("trained", "random"))
+        said.append(
+            f"after block {layer} the planes of the calendar and of arithmetic overlap by {_of(trained, 'planes')} and "
+            f"share {_of(trained, 'dims', 1)} of ten best dimensions; with random weights {_of(random, 'planes')} and "
+            f"{_of(random, 'dims', 1)}"
+        )
+    return "; ".join(said)
+
+
+def _of(row: Frame, what: str, decimals: int = 2) -> str:
+    value, ceiling, floor = (f"{row[what + of]:.{decimals}f}" for of in ("", " ceiling", " floor"))
+    return f"{value} (ceiling {ceiling}, floor {floor})"

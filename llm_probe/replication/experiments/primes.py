@@ -1,0 +1,183 @@
+"""Primes: does each modulus have circuits of its own? (published: each prime has another best dimension)
+
+For every prime p the full p x p grid gives the class-mean R² of all dimensions; the best dimension of the first prime
+is followed over the others. "Specialised" was concluded from the best dimensions being different. With many near-ties
+they differ between two *halves of one prime's pairs* as well, so the ten best are compared
+
+    within a prime      half of its pairs with the other half   (the ceiling)
+    between primes      half of p's pairs with half of q's
+
+averaged over random splits (`effects`, `overlap`). Specialised circuits would share fewer between than within.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+
+from llm_probe.replication.experiments.effects import adjusted_means, split_means
+from llm_probe.replication.experiments.grids import arithmetic
+from llm_probe.replication.experiments.overlap import TOP, shared, top_dims
+from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.run.table import Weights
+from toy.maths.fourier import noise_maximum
+from toy.maths.regression import class_mean_r2
+
+
+@dataclass(frozen=True)
+class PrimeRow:
+    """One dimension of one prime's grid."""
+
+    weights: Weights
+    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
+    layer: int
+    """0-based block; its output at the last token was read."""
+    period: int
+    """The modulus."""
+    n_prompts: int
+    """All operand pairs below the modulus."""
+    chosen: str
+    """`best`: this prime's best dimension; `first prime`: that of the first prime, followed; `asked`: by --dims."""
+    dim: int
+    """Residual dimension."""
+    frequency: int
+    """Its best k."""
+    r2: float
+    """Class-mean R² at that k (in sample, the published statistic)."""
+    r2_tenth: float
+    """The same of the tenth best dimension: how near the ties are."""
+    iid_maximum: float
+    """Median of the best R² over all dimensions and frequencies if class means were white noise (Beta law)."""
+
+
+@dataclass(frozen=True)
+class PrimeOverlapRow:
+    """The ten best dimensions of two primes, each found on half of the operand pairs."""
+
+    weights: Weights
+    """`trained` or `random`."""
+    layer: int
+    """0-based block."""
+    period: int
+    """One prime …"""
+    other: int
+    """… and another; the same prime twice is the ceiling: one half of its pairs against the other half."""
+    shared: float
+    """Share of the ten best dimensions in common, averaged over the splits."""
+    chance: float
+    """10 / d: two random sets."""
+
+
+def measure(reader: Reader) -> dict[str, list[Any]]:
+    """Both tables under one set of weights."""
+    found = {p: _prime(reader, p) for p in dict.fromkeys(reader.config.primes)}
+    rows: list[PrimeRow] = []
+    overlaps: list[PrimeOverlapRow] = []
+    for place, layer in enumerate(reader.layers):
+        first = next(iter(found.values()))["r2"][place]
+        followed = int(torch.tensor(first).argmax())
+        for p, cell in found.items():
+            rows += _rows(reader, p, layer, cell["r2"][place], cell["frequency"][place], followed)
+            overlaps += [_overlap(reader, layer, place, (p, cell), pair) for pair in found.items() if pair[0] >= p]
+    return {"primes": rows, "primes_overlap": overlaps}
+
+
+def _prime(reader: Reader, p: int) -> dict[str, Any]:
+    """R² and best k of every dimension on the full grid, and the ten best of both halves of every split."""
+
+    def make() -> dict[str, Any]:
+        prompts = arithmetic(p).prompts()
+        seen = reader.rows(prompts)
+        scores = [class_mean_r2(means).max(dim=0) for means in adjusted_means(seen, prompts, p)]
+        halves = split_means(seen, prompts, p, reader.config.seed)
+        tops = [[[top_dims(half) for half in split] for split in halves[:, :, at]] for at in range(len(reader.layers))]
+        return {
+            "r2": [score.values.tolist() for score in scores],
+            "frequency": [(score.indices + 1).tolist() for score in scores],
+            "halves": tops,
+        }
+
+    return reader.cell(f"prime {p}", make)
+
+
+def _rows(reader: Reader, p: int, layer: int, r2: list[float], frequency: list[int], followed: int) -> list[PrimeRow]:
+    ordered = sorted(r2, reverse=True)
+    chosen = [
+        ("best", r2.index(ordered[0])),
+        ("first prime", followed),
+        *(("asked", dim) for dim in reader.config.dims),
+    ]
+    iid = noise_maximum(p, len(r2))
+    tenth = ordered[min(TOP, len(r2)) - 1]
+    return [
+        PrimeRow(reader.weights, layer, p, p * p, name, dim, frequency[dim], r2[dim], tenth, iid)
+        for name, dim in chosen
+    ]
+
+
+def _overlap(
+    reader: Reader, layer: int, place: int, one: tuple[int, dict[str, Any]], two: tuple[int, dict[str, Any]]
+) -> PrimeOverlapRow:
+    splits = list(zip(one[1]["halves"][place], two[1]["halves"][place], strict=True))
+    if one[0] == two[0]:
+        values = [shared(a[0], a[1]) for a, _ in splits]
+    else:
+        values = [shared(a[i], b[j]) for a, b in splits for i in (0, 1) for j in (0, 1)]
+    chance = min(TOP, reader.d_model) / reader.d_model
+    return PrimeOverlapRow(reader.weights, layer, one[0], two[0], sum(values) / len(values), chance)
+
+
+def summary(tables: dict[str, Frame]) -> Frame:
+    """One row a layer and set of weights: means over the primes."""
+    rows = tables["primes"].set_index("chosen")
+    overlaps = tables["primes_overlap"]
+    same = overlaps["period"] == overlaps["other"]
+    keys = ["layer", "weights"]
+    groups = overlaps.groupby(keys)
+    return pd.DataFrame(
+        {
+            "best R²": rows.loc["best"].groupby(keys)["r2"].mean(),
+            "first prime's dim": rows.loc["first prime"].groupby(keys)["r2"].mean(),
+            "white noise": rows.loc["best"].groupby(keys)["iid_maximum"].mean(),
+            "shared within": 10 * overlaps[same].groupby(keys)["shared"].mean(),
+            "shared between": 10 * overlaps[~same].groupby(keys)["shared"].mean(),
+            "chance": 10 * groups["chance"].mean(),
+            "own halves closer": {key: exceeding(part) for key, part in groups},
+        }
+    ).rename_axis(keys)
+
+
+def conclude(tables: dict[str, Frame]) -> str:
+    """What the numbers say, layer by layer."""
+    found, said = summary(tables), []
+    best = tables["primes"].query("chosen == 'best'").pivot(index=["layer", "period"], columns="weights", values="r2")
+    for layer in best.index.unique("layer"):
+        here, trained = best.loc[layer], found.loc[(layer, "trained")]
+        reached = int((here["random"] >= here["trained"]).sum())
+        alike = trained["shared within"] <= trained["shared between"]
+        said.append(
+            f"after block {layer} two primes share {trained['shared between']:.1f} of their ten best dimensions and "
+            f"two halves of one prime {trained['shared within']:.1f}, so the primes "
+            + ("differ no more than one prime from itself" if alike else "do differ beyond the noise of the halves")
+            + f" ({trained['own halves closer']:.0f} of {len(here)} primes agree better with themselves), and random "
+            f"weights reach the best R² at {reached} of {len(here)} primes"
+        )
+    return "; ".join(said)
+
+
+def agreement(overlaps: Frame) -> Frame:
+    """One row a prime: dimensions shared by its own halves (`own`) and with the other primes on average (`others`)."""
+    same = overlaps["period"] == overlaps["other"]
+    apart = overlaps[~same]
+    both: Frame = pd.concat([apart, apart.rename(columns={"period": "other", "other": "period"})])
+    own = overlaps[same].set_index("period")["shared"]
+    return pd.DataFrame({"own": own, "others": both.groupby("period")["shared"].mean()}).sort_index()
+
+
+def exceeding(overlaps: Frame) -> int:
+    """Primes whose own halves share more than they share with the other primes on average."""
+    found = agreement(overlaps)
+    return int((found["own"] > found["others"]).sum())

@@ -1,0 +1,1 @@
+"""Running a probe: configuration, cells, tables, schema, provenance."""

@@ -1,0 +1,1 @@
+"""The statistics: planes, dimensions, the period scan, their nulls and their rivals."""

@@ -1,0 +1,88 @@
+"""Control labels for the same prompts: the same search, run for a quantity that the model has no reason to carry.
+
+A probe that is rich enough finds anything. What counts is how much more it finds of the true label than of a control
+label with the same number of values, read from the same activations: selectivity = R² true - R² control (Hewitt &
+Liang 2019, 1909.03368). Five controls, each integers in [0, p):
+
+- `shuffled` (sums): the labels change places among the units that are left out together (operand pairs), within
+  units of equally many prompts: prompts of one pair stay together and every label keeps its count.
+- `difference`: (a - b) mod p, a quantity of the same operands with a circle of its own. Where the claim itself is about
+  a - b the control is `sum`, (a + b) mod p.
+- `latin_square` (a + b and a - b): π3[(π1[a mod p] + π2[b mod p]) mod p] with random permutations, an isotope of the
+  true table. Each residue stands once in every row and column, so the marginals and what one-hot operands absorb
+  (nothing) are those of the task; only the cyclic order is gone. A draw is rejected if its label is a function of
+  (a + b) mod p or of (a - b) mod p: then it would be the true task, or its mirror image, under other names. All
+  affine maps are among these. For p of three or less every draw is.
+- `reordered` (items): the items in a random order, not a rotation or reflection of the true one; shuffling the
+  labels of whole items is the same thing, so items have no `shuffled`. Three items have no other order.
+
+All but `shuffled` are functions of the operands, the period and the seed alone, so that they can be confirmed on new
+prompts; shuffled labels mean nothing there.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from llm_probe.questions.claims import Labels
+from llm_probe.statistics.hypotheses import is_difference, is_sum, mirrored_total
+
+
+def control_labels(labels: Labels, seed: int) -> dict[str, Int[Tensor, " n"]]:
+    """Name to control label of every prompt, in [0, period); a control that does not apply is absent."""
+    if labels.quantity == "item":
+        order = reordered(labels.period, seed)
+        return {} if order is None else {"reordered": order[labels.label]}
+    controls = {"shuffled": shuffled(labels, seed)}
+    controls["sum" if is_difference(labels) else "difference"] = mirrored_total(labels) % labels.period
+    table = latin_square(labels.period, seed) if is_sum(labels) or is_difference(labels) else None
+    if table is not None:
+        controls["latin_square"] = table[labels.first % labels.period, labels.offset % labels.period]
+    return controls
+
+
+def shuffled(labels: Labels, seed: int) -> Int[Tensor, " n"]:
+    """Labels permuted among units of equally many prompts."""
+    generator = torch.Generator().manual_seed(seed)
+    _, unit, sizes = labels.unit.unique(return_inverse=True, return_counts=True)
+    of_unit = torch.zeros(len(sizes), dtype=torch.long).scatter_(0, unit, labels.label)
+    result = of_unit.clone()
+    for size in sizes.unique():
+        members = (sizes == size).nonzero()[:, 0]
+        result[members] = of_unit[members[torch.randperm(len(members), generator=generator)]]
+    return result[unit]
+
+
+def latin_square(period: int, seed: int) -> Int[Tensor, "p p"] | None:
+    """A random isotope of the addition table of Z_p that is no function of a + b or a - b; None for p < 4."""
+    if period < 4:
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    residues = torch.arange(period)
+    known = (residues[:, None] + residues, residues[:, None] - residues)
+    while True:
+        rows, columns, values = (torch.randperm(period, generator=generator) for _ in range(3))
+        table = values[(rows[:, None] + columns) % period]
+        if not any(_is_function_of(table, keys) for keys in known):
+            return table
+
+
+def _is_function_of(table: Int[Tensor, "p p"], keys: Int[Tensor, "p p"]) -> bool:
+    """Whether equal keys mod p always have equal values."""
+    period = len(table)
+    pairs = (keys % period) * period + table
+    return len(pairs.unique()) == period
+
+
+def reordered(items: int, seed: int) -> Int[Tensor, " items"] | None:
+    """A random order of the items (item to its new place) that is not the same circle; None for three items."""
+    if items < 4:
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(items, generator=generator)
+        steps = (order.roll(-1) - order) % items
+        if len(steps.unique()) > 1 or int(steps[0]) not in (1, items - 1):
+            return order

@@ -1,0 +1,219 @@
+"""The best plane of a residual stream, whatever its direction: held-out R² of activations to circle.
+
+A ridge predicts [cos, sin](2πks/n) from all d dimensions at once, so the statistic does not depend on the basis
+of the residual stream and no dimension is chosen. For every cell (layer x site x position), frequency and penalty
+it is scored on prompts whose operand pair (or item) was left out; the maximum over all of them is compared with
+the same maximum under every renaming (`nulls`).
+
+One smoother stands for a cell's N x d activations; R² and p are (cells, frequencies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from llm_probe.questions.claims import Labels
+from llm_probe.statistics.nulls import Renamed, corrected_p
+from toy.maths import fourier
+from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2, rival_columns
+
+PENALTIES = (0.01, 1.0, 100.0)
+"""Ridge penalties as multiples of the median squared singular value; the search is corrected over them."""
+
+
+@dataclass(frozen=True)
+class PlaneSearch:
+    """Every cell and frequency of one claim on the discovery prompts."""
+
+    frequencies: tuple[int, ...]
+    r2: Float[Tensor, "cells k"]
+    """Held out by operand pair or item, at the best penalty."""
+    penalty: Int[Tensor, "cells k"]
+    """Index into PENALTIES."""
+    p_fwer: Float[Tensor, "cells k"]
+    null_r2: float
+    """95th percentile of the largest R² under the renaming null."""
+    angle_error: Float[Tensor, "cells k"]
+    """Median held-out |angle error|, radians."""
+    r2_templates: Float[Tensor, "cells k"] | None
+    r2_residues: Float[Tensor, "cells k"] | None
+    rivals: dict[str, Float[Tensor, " cells"]]
+    """Family to its held-out R² at its own best penalty."""
+    points: Float[Tensor, "cells n 2"]
+    """Means of the held-out predictions of each label, at each cell's best frequency."""
+
+
+def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int | float) -> Float[Tensor, "n m"]:
+    """Targets [cos, sin] of every frequency side by side: m = 2 |frequencies|."""
+    return torch.cat([fourier.circle(labels, k, period) for k in frequencies], dim=1)
+
+
+def search(
+    smoothers: Sequence[RidgeSmoother],
+    labels: Labels,
+    renamed: Renamed,
+    frequencies: tuple[int, ...],
+) -> PlaneSearch:
+    """Score every cell (one smoother each), frequency and penalty, and the renaming null of their maximum."""
+    device = smoothers[0].left.device
+    targets = circles(labels.label, frequencies, labels.period).to(device)
+    null_targets = renamed_circles(renamed.total % labels.period, frequencies, labels.period).to(device)
+    units = labels.groups("unit")
+    assert units is not None, "a claim has at least two operand pairs or items"
+    folds = {by: labels.groups(by) for by in ("template", "residue")}
+    rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
+    null_maxima = torch.full((len(renamed.total),), -torch.inf, dtype=torch.float64)
+    found: list[dict[str, Tensor]] = []
+    for smoother in smoothers:
+        found.append(_cell(smoother, labels, targets, units, folds, rivals))
+        null_maxima = torch.maximum(null_maxima, _null_maxima(smoother, null_targets, units, len(renamed.total)).cpu())
+    stacked = {key: torch.stack([entry[key] for entry in found]).cpu() for key in found[0]}
+    return PlaneSearch(
+        frequencies,
+        stacked["r2"],
+        stacked["penalty"],
+        corrected_p(stacked["r2"], null_maxima),
+        float(null_maxima.quantile(0.95)),
+        stacked["angle_error"],
+        stacked.get("template"),
+        stacked.get("residue"),
+        {family: stacked[family] for family in rivals},
+        stacked["points"],
+    )
+
+
+def _cell(
+    smoother: RidgeSmoother,
+    labels: Labels,
+    targets: Float[Tensor, "n m"],
+    units: Groups,
+    folds: dict[str, Groups | None],
+    rivals: dict[str, Float[Tensor, "n 2"]],
+) -> dict[str, Tensor]:
+    """Held-out R² of one cell in every way of leaving out, each frequency at its best penalty by unit."""
+    residuals = torch.stack(list(smoother.heldout_path(targets, units, PENALTIES)))
+    scores = torch.stack([plane_r2(left, baseline_residuals(targets, units)) for left in residuals])
+    r2, penalty = scores.max(dim=0)
+    columns = penalty.repeat_interleave(2)
+    chosen = residuals.gather(0, columns.expand(1, *targets.shape))[0]
+    result = {"r2": r2, "penalty": penalty, "angle_error": _angle_errors(targets - chosen, targets)}
+    best = 2 * int(r2.argmax())
+    result["points"] = _label_means((targets - chosen)[:, best : best + 2].cpu(), labels)
+    for by, groups in folds.items():
+        if groups is not None:
+            base = baseline_residuals(targets, groups)
+            left = [plane_r2(errors, base) for errors in smoother.heldout_path(targets, groups, PENALTIES)]
+            result[by] = torch.stack(left).gather(0, penalty[None])[0]
+    for family, columns in rivals.items():
+        base = baseline_residuals(columns, units)
+        left = [plane_r2(errors, base)[0] for errors in smoother.heldout_path(columns, units, PENALTIES)]
+        result[family] = torch.stack(left).max()
+    return result
+
+
+def _angle_errors(predicted: Float[Tensor, "n m"], true: Float[Tensor, "n m"]) -> Float[Tensor, " k"]:
+    pairs = range(0, true.shape[1], 2)
+    return torch.stack(
+        [fourier.angle_between(predicted[:, i : i + 2], true[:, i : i + 2]).median() for i in pairs],
+    )
+
+
+def _label_means(points: Float[Tensor, "n 2"], labels: Labels) -> Float[Tensor, "labels 2"]:
+    sums = torch.zeros(labels.period, 2, dtype=torch.float64).index_add_(0, labels.label, points)
+    return sums / labels.label.bincount(minlength=labels.period)[:, None]
+
+
+def renamed_circles(
+    renamed: Int[Tensor, "renamings n"], frequencies: Sequence[int], period: int
+) -> Float[Tensor, "n m"]:
+    """Targets of every renaming and frequency side by side, float32 (they only rank maxima): renaming-major."""
+    angle = renamed.float()[:, None, :] * (2 * torch.pi / period) * torch.tensor(frequencies).float()[None, :, None]
+    return torch.stack([angle.cos(), angle.sin()], dim=2).flatten(0, 2).T.contiguous()
+
+
+def _null_maxima(
+    smoother: RidgeSmoother, targets: Float[Tensor, "n m"], units: Groups, renamings: int
+) -> Float[Tensor, " renamings"]:
+    """Largest R² of each renaming over frequencies and penalties, in float32: the projection is shared."""
+    single = RidgeSmoother(*(part.float() for part in vars(smoother).values()))
+    best = torch.full((renamings,), -torch.inf, device=targets.device)
+    baseline = baseline_residuals(targets, units)
+    for residuals in single.heldout_path(targets, units, PENALTIES):
+        r2 = plane_r2(residuals, baseline)
+        best = torch.maximum(best, r2.view(renamings, -1).max(dim=1).values)
+    return best.double()
+
+
+def rival_targets(labels: Labels) -> dict[str, Float[Tensor, "n 2"]]:
+    """Families of two columns, as a plane has, read from the same activations.
+
+    `quadratic`: a parabola in the label; for sums also `polynomial_total`, one in the integer result.
+    """
+    families = {"quadratic": _parabola(labels.label)}
+    return families | ({"polynomial_total": _parabola(labels.total)} if labels.quantity == "sum" else {})
+
+
+def _parabola(values: Int[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+    """Orthogonal columns of equal length that span x and x², as cosine and sine are: neither dominates the R²."""
+    shifted = values - values.min()
+    columns = rival_columns(shifted, int(shifted.max()) + 1, "quadratic")
+    return torch.linalg.qr(columns - columns.mean(dim=0)).Q * len(values) ** 0.5
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A plane that was chosen and fitted on discovery prompts, tested once on others."""
+
+    r2: float
+    low: float
+    high: float
+    """95 % bootstrap interval, clustered on operand pairs or items."""
+    angle_error: float
+    points: Float[Tensor, "n 2"]
+    """Predicted points of the confirmation prompts."""
+
+
+def confirm(
+    discovery: Float[Tensor, "n d"],
+    confirmation: Float[Tensor, "m d"],
+    labels: Labels,
+    new_labels: Labels,
+    frequency: int,
+    relative_penalty: float,
+    seed: int,
+    resamples: int = 1000,
+) -> Confirmation:
+    """Predict the confirmation prompts; for items, from a fit that never saw the item."""
+    target = fourier.circle(labels.label, frequency, labels.period).to(discovery.device)
+    true = fourier.circle(new_labels.label, frequency, labels.period).to(discovery.device)
+    predicted, expected = torch.empty_like(true), torch.empty_like(true)
+    held_items = new_labels.label.unique().tolist() if labels.quantity == "item" else [None]
+    for item in held_items:
+        fit = torch.ones(len(labels.label), dtype=torch.bool) if item is None else labels.label != item
+        rows = torch.ones(len(new_labels.label), dtype=torch.bool) if item is None else new_labels.label == item
+        seen = discovery[fit]
+        weights, intercept = RidgeSmoother.of(seen).coefficients(seen, target[fit], relative_penalty)
+        predicted[rows] = confirmation[rows].double() @ weights + intercept
+        expected[rows] = target[fit].mean(dim=0)
+    left, base = ((true - other).square().sum(dim=1).cpu() for other in (predicted, expected))
+    low, high = _clustered_interval(left, base, new_labels.unit, seed, resamples)
+    error = fourier.angle_between(predicted, true).median()
+    return Confirmation(float(1 - left.sum() / base.sum()), low, high, float(error), predicted.cpu())
+
+
+def _clustered_interval(
+    left: Float[Tensor, " n"], base: Float[Tensor, " n"], unit: Int[Tensor, " n"], seed: int, resamples: int
+) -> tuple[float, float]:
+    """Percentile bootstrap of 1 - Σleft/Σbase over whole groups."""
+    _, group = unit.unique(return_inverse=True)
+    sums = torch.zeros(int(group.max()) + 1, 2, dtype=torch.float64).index_add_(0, group, torch.stack([left, base], 1))
+    generator = torch.Generator().manual_seed(seed)
+    picks = torch.randint(len(sums), (resamples, len(sums)), generator=generator)
+    total = sums[picks].sum(dim=1)
+    r2 = 1 - total[:, 0] / total[:, 1].clamp_min(1e-300)
+    return float(r2.quantile(0.025)), float(r2.quantile(0.975))

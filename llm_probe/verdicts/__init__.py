@@ -1,0 +1,1 @@
+"""From residual states to a verdict: search, confirmation, tests and judgement of a claim."""

@@ -1,0 +1,154 @@
+"""The ladder: the best of every kind of unit, chosen on discovery prompts, measured on others, side by side.
+
+    latent          one latent                           latents        all kept latents together
+    dimension       one dimension of the stream          group          one group's part of the states (`groups`)
+    pca_direction   one principal component              pca_plane      as many principal components as that group spans
+                                                         plane          all dimensions: the plane of the main probe
+
+Published comparisons pit single latents against single neurons by how well a cosine explains *them*. That is `purity`,
+the share of the unit's variance that the label's circle explains. It says nothing of how much of the circle the unit
+holds: `r2`, the circle [cos, sin] predicted by a ridge from the unit, which no single coordinate can have above about
+a half. Both are held out: fit on discovery, measured once on confirmation prompts; for items by fits that never saw
+the item.
+
+    R² = 1 - Σ |y - ŷ|² / Σ |y - ȳ|²        beyond_plane = R²(unit) - R²(plane)
+
+with intervals of a bootstrap over operand pairs or items, the same resamples for both terms of a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from llm_probe.questions.claims import Labels
+from llm_probe.statistics import dimensions, planes
+from llm_probe.statistics.dimensions import DimensionSearch
+from llm_probe.statistics.nulls import Renamed, corrected_p
+from llm_probe.statistics.planes import PENALTIES
+from sae.circles.latents import Encoded
+from sae.circles.subspaces import SubspaceSearch
+from toy.maths import fourier
+
+Rung = Literal["latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents"]
+RUNGS: tuple[Rung, ...] = ("latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents")
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is decided about one unit on discovery prompts."""
+
+    frequency: int
+    statistic: float
+    """Single columns: partial R², labels to unit. Otherwise held-out R², unit to circle."""
+    p_renaming: float | None
+    """Corrected over all units of its kind, frequencies and penalties; None where nothing was renamed."""
+    penalty: float
+    index: int | None = None
+    """Which column or group."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One unit on the confirmation prompts."""
+
+    r2: float
+    low: float
+    high: float
+    points: Float[Tensor, "m 2"]
+    """Predicted [cos, sin]."""
+    errors: Float[Tensor, "m 2"]
+    """Squared distance of each prompt to its prediction, and to the mean."""
+
+
+def column_search(
+    columns: Float[Tensor, "n d"], labels: Labels, renamed: Renamed, frequencies: tuple[int, ...]
+) -> DimensionSearch:
+    """Single columns by the main probe's regressions."""
+    adjusted = dimensions.adjusted_states(columns[:, None].float(), labels)
+    found = dimensions.search(adjusted, labels, renamed, frequencies)
+    # A latent that no prompt of this claim activates has nothing to explain: zero over zero.
+    return replace(found, r2=found.r2.nan_to_num(0.0))
+
+
+def best_column(
+    columns: Float[Tensor, "n d"], labels: Labels, renamed: Renamed, frequencies: tuple[int, ...]
+) -> Choice:
+    """The best of columns that are compared with and not tested: no renaming, no p."""
+    found = column_search(columns, labels, Renamed(renamed.total[:1], renamed.carry[:1]), frequencies)
+    choice = column_choice(found, int(found.r2.amax(dim=(0, 1)).argmax()), frequencies)
+    return replace(choice, p_renaming=None)
+
+
+def column_choice(found: DimensionSearch, column: int, frequencies: tuple[int, ...]) -> Choice:
+    """One column's best frequency."""
+    r2 = found.r2[:, 0, column]
+    at = int(r2.argmax())
+    return Choice(frequencies[at], float(r2[at]), float(found.p_fwer(r2[at])), PENALTIES[0], column)
+
+
+def plane_choice(
+    found: SubspaceSearch, at: int, null: Float[Tensor, " renamings"], frequencies: tuple[int, ...], index: int | None
+) -> Choice:
+    """One subspace's best frequency, its p against the largest R² of every renaming."""
+    k = int(found.r2[at].argmax())
+    r2, penalty = found.r2[at, k], PENALTIES[int(found.penalty[at, k])]
+    return Choice(frequencies[k], float(r2), float(corrected_p(r2, null)), penalty, index)
+
+
+def principal(states: Float[Tensor, "n d"], new_states: Float[Tensor, "m d"]) -> tuple[Tensor, Tensor]:
+    """Principal components of the discovery states, largest first, and the confirmation states' places on them."""
+    mean = states.double().mean(dim=0)
+    axes = torch.linalg.svd(states.double() - mean, full_matrices=False).Vh.T
+    return (states.double() - mean) @ axes, (new_states.double() - mean) @ axes
+
+
+def measure(unit: Tensor, new_unit: Tensor, choice: Choice, at: Encoded, seed: int) -> Measured:
+    """Read the circle from a unit (n, m) on the confirmation prompts (m', m)."""
+    labels, new_labels = at.labels, at.new_labels
+    found = planes.confirm(unit, new_unit, labels, new_labels, choice.frequency, choice.penalty, seed)
+    true = fourier.circle(new_labels.label, choice.frequency, labels.period)
+    seen = fourier.circle(labels.label, choice.frequency, labels.period)
+    expected = seen.mean(dim=0).expand_as(true)
+    if labels.quantity == "item":
+        others = new_labels.label[:, None] != labels.label
+        expected = others.double() @ seen / others.sum(dim=1, keepdim=True)
+    errors = torch.stack([(true - guess).square().sum(dim=1) for guess in (found.points, expected)], dim=1)
+    return Measured(found.r2, found.low, found.high, found.points, errors)
+
+
+def purity(unit: Float[Tensor, "n 1"], new_unit: Float[Tensor, "m 1"], choice: Choice, at: Encoded) -> float:
+    """Share of one column's variance that [1, cos, sin] of the label explains on the confirmation prompts."""
+    labels, new_labels = at.labels, at.new_labels
+    design, new_design = (
+        torch.nn.functional.pad(fourier.design(some.label, choice.frequency, some.period), (1, 0), value=1.0)
+        for some in (labels, new_labels)
+    )
+    left = torch.zeros(len(new_unit), dtype=torch.float64)
+    base = left.clone()
+    for item in new_labels.label.unique().tolist() if labels.quantity == "item" else [None]:
+        fit = torch.ones_like(labels.label, dtype=torch.bool) if item is None else labels.label != item
+        rows = torch.ones_like(new_labels.label, dtype=torch.bool) if item is None else new_labels.label == item
+        seen = unit[fit].double()
+        weights = torch.linalg.pinv(design[fit]) @ seen
+        left[rows] = (new_unit[rows].double() - new_design[rows] @ weights).square()[:, 0]
+        base[rows] = (new_unit[rows].double() - seen.mean()).square()[:, 0]
+    return float(1 - left.sum() / base.sum()) if float(base.sum()) > 0 else 0.0
+
+
+def difference(
+    one: Measured, other: Measured, unit: Int[Tensor, " m"], seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float, float]:
+    """R²(one) - R²(other) with its 95 % interval; `unit` says which prompts are resampled together."""
+    _, group = unit.unique(return_inverse=True)
+    errors = torch.cat([one.errors, other.errors], dim=1)
+    sums = torch.zeros(int(group.max()) + 1, 4, dtype=torch.float64).index_add_(0, group, errors)
+    generator = torch.Generator().manual_seed(seed)
+    total = sums[torch.randint(len(sums), (resamples, len(sums)), generator=generator)].sum(dim=1)
+    gain = total[:, 2] / total[:, 3].clamp_min(1e-300) - total[:, 0] / total[:, 1].clamp_min(1e-300)
+    return one.r2 - other.r2, float(gain.quantile(0.025)), float(gain.quantile(0.975))

@@ -1,0 +1,1 @@
+"""Training sparse autoencoders, saving them, and what each is worth."""

@@ -1,0 +1,179 @@
+"""A sparse autoencoder from disk or from SAELens' registry, and whether it fits a model.
+
+    f = encode(x)      x (n, d), a residual state as the model makes it      f (n, latents), f >= 0, most of it 0
+    x' = decode(f)     f @ decoder + b_dec                                   decoder (latents, d)
+
+A place is a folder in SAELens' format (cfg.json, sae_weights.safetensors), or `<release>/<id>` of its registry, such
+as `qwen-scope-3-1.7b-base-w32k-l50/layer13`. Which output of which block it was trained on is read from the hook's
+name in its configuration (TransformerLens' names, which SAELens uses for models of every library):
+
+    blocks.3.hook_resid_post    layer 3, resid_post
+    blocks.3.hook_resid_pre     layer 2, resid_post: what block 3 reads is what block 2 wrote
+
+`check_fits` compares it with a model: width, layer and, where the SAE is this package's own (training.json), the
+weights, so that an SAE of the untrained twin is not read on the trained model by mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from llm_probe.models.loading import LoadedModel, check_layers
+from llm_probe.run.store import weights_fingerprint
+from llm_probe.run.table import Site
+from toy.run.errors import InputError
+
+RECORD = "training.json"
+FILES = ("cfg.json", "sae_weights.safetensors")
+HOOK = re.compile(r"blocks\.(\d+)\.hook_(resid_pre|" + "|".join(get_args(Site)) + ")")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A sparse autoencoder that is ready to be read; nothing in it is trained further."""
+
+    sae: Any
+    """SAELens' object."""
+    name: str
+    """The folder or the `<release>/<id>` it came from."""
+    layer: int
+    site: Site
+    weights_fingerprint: str | None
+    """Of the model it was trained on (`llm_probe.run.store`); None for SAEs made elsewhere."""
+
+    @property
+    def d_in(self) -> int:
+        """d, the width of the states it reads."""
+        return self.sae.cfg.d_in
+
+    @property
+    def latents(self) -> int:
+        """How many latents it has."""
+        return self.sae.cfg.d_sae
+
+    @property
+    def decoder(self) -> Float[Tensor, "latents d"]:
+        """What each latent writes per unit of its activation."""
+        return self.sae.W_dec.detach()
+
+    def encode(self, states: Float[Tensor, "n d"]) -> Float[Tensor, "n latents"]:
+        """Activations of the latents, float32 on the SAE's device."""
+        with torch.no_grad():
+            return self.sae.encode(states.to(self.sae.device)).float()
+
+    def decode(self, activations: Float[Tensor, "n latents"]) -> Float[Tensor, "n d"]:
+        """The states that activations stand for, on the SAE's device."""
+        with torch.no_grad():
+            return self.sae.decode(activations.to(self.sae.device, self.sae.dtype)).float()
+
+
+def hook_name(layer: int, site: Site) -> str:
+    """What SAELens calls the output of a block."""
+    return f"blocks.{layer}.hook_{site}"
+
+
+def load_sae(where: str, *, device: str = "cpu") -> Saved:
+    """An SAE from a local folder or, as `<release>/<id>`, from SAELens' registry.
+
+    Raises:
+        InputError: there is none, it cannot be reached or read, or its hook is no output of a block.
+    """
+    folder = Path(where).expanduser()
+    if folder.is_dir():
+        sae, fingerprint = _from_folder(folder, device), _fingerprint(folder)
+    else:
+        sae, fingerprint = _from_registry(where, device), None
+    layer, site = _place(sae.cfg.metadata.hook_name, where)
+    return Saved(sae.requires_grad_(False).eval(), where, layer, site, fingerprint)
+
+
+def check_fits(saved: Saved, loaded: LoadedModel) -> None:
+    """Whether an SAE can be read on a model.
+
+    Raises:
+        InputError: width, layer, site or weights differ.
+    """
+    if saved.d_in != loaded.d_model:
+        raise InputError(
+            f"the SAE {saved.name} reads states of {saved.d_in} numbers, {loaded.name} has {loaded.d_model}: "
+            "give the model that it was trained on"
+        )
+    check_layers(loaded, [saved.layer])
+    loaded.site_module(saved.layer, saved.site)
+    if saved.weights_fingerprint not in (None, weights_fingerprint(loaded.model)):
+        raise InputError(
+            f"the SAE {saved.name} was trained on other weights than those of {loaded.name} ({loaded.weights}): "
+            "give the model, dtype and seed in its training.json"
+        )
+
+
+def _from_folder(folder: Path, device: str) -> Any:
+    from sae_lens import SAE
+    from safetensors import SafetensorError
+
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise InputError(f"no SAE in {folder}: {name} is missing; give a folder that train_sae.py wrote")
+    try:
+        return SAE.load_from_disk(folder, device=device)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the SAE in {folder} cannot be read ({reason}): train or copy it again") from error
+
+
+def _from_registry(where: str, device: str) -> Any:
+    from sae_lens import SAE
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    release, _, name = where.partition("/")
+    releases = get_pretrained_saes_directory()
+    if release not in releases:
+        raise InputError(f"{where} is neither a folder nor <release>/<id> of SAELens' registry: check its name")
+    known = list(releases[release].saes_map)
+    if name not in known:
+        raise InputError(f"the release {release} has no SAE {name!r}: it has {', '.join(known[:4])}, …")
+    try:
+        return SAE.from_pretrained(release, name, device=device)
+    except Exception as error:
+        # A downloader's errors are of many libraries; none of them is a mistake in this code's own arguments.
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{where} is not in the cache and could not be fetched ({reason}): connect, or give a local folder"
+        ) from error
+
+
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """The training.json of an SAE that was made here; None where there is none."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _fingerprint(folder: Path) -> str | None:
+    record = folder / RECORD
+    try:
+        found = record_of(folder)
+        return found["weights_fingerprint"] if found else None
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{record} is not what train_sae.py wrote: train or copy the SAE again") from error
+
+
+def _place(hook: str | None, where: str) -> tuple[int, Site]:
+    """(layer, site) of a hook's name."""
+    found = HOOK.fullmatch(hook or "")
+    if not found:
+        raise InputError(f"the SAE {where} reads {hook!r}: give one of {', '.join(get_args(Site))} of a block")
+    layer, name = int(found[1]), found[2]
+    if name == "resid_pre":
+        if layer == 0:
+            raise InputError(f"the SAE {where} reads the embedding, before every block: give one of a block's output")
+        return layer - 1, "resid_post"
+    site: Site = next(site for site in get_args(Site) if site == name)
+    return layer, site

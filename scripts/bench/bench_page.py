@@ -1,0 +1,108 @@
+"""How large and how quick a big page is: 28 layers, 20 domains, made of the reference model's own tables.
+
+python scripts/bench/bench_page.py
+
+Rows of the reference run are repeated under other names and layers, the page is rendered, and headless Chromium (where
+it is installed) loads it from the file; its start, measured on an empty page, is taken off.
+"""
+
+import _root
+from _command import ended
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from toy.run.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """A minute."""
+
+    run: Path = Path("results/reference")
+    """Whose tables are repeated."""
+    layers: int = 28
+    """Blocks of the page."""
+    domains: int = 20
+    """Claims of the page."""
+    out: Path = Path("results/bench/page.csv")
+    """The table."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_page.py")
+    return ended(lambda: print(bench(options)), "nothing was written, the same command starts again")
+
+
+def bench(options: Options) -> str:
+    """Render, load, write the table."""
+    import pandas as pd
+
+    from llm_probe.page import report
+    from llm_probe.run.schema import read_run
+    from toy.run.files import write_atomic
+
+    tables = read_run(options.run)
+    claims = list(zip(*(tables.frames["verdicts"][key].tolist() for key in ("domain", "quantity")), strict=True))
+    frames = {name: repeated(frame, claims, options) for name, frame in tables.frames.items()}
+    verdicts = frames["verdicts"].drop_duplicates("domain")
+    frames["verdicts"] = verdicts.assign(layer=options.layers // 2)
+    with tempfile.TemporaryDirectory() as folder:
+        page, empty = Path(folder) / "page.html", Path(folder) / "empty.html"
+        started = time.perf_counter()
+        report.write(page, frames, {**tables.run, "layers": options.layers})
+        rows = [("rendering", time.perf_counter() - started, "s", "")]
+        rows.append(("size", page.stat().st_size / 1e6, "MB", "< 10"))
+        empty.write_text("<title>empty</title>")
+        if browser := shutil.which("chromium") or shutil.which("google-chrome"):
+            rows.append(("loading in Chromium", seconds(browser, page) - seconds(browser, empty), "s", "< 2"))
+    table = pd.DataFrame(rows, columns=["quantity", "value", "unit", "bar"])
+    write_atomic(options.out, table.to_csv(index=False, float_format="%.4g"))
+    return table.to_string(index=False)
+
+
+def repeated(frame, claims, options: Options):
+    """A table with so many claims, each with so many layers; `claims`: (domain, quantity) that are repeated in turn."""
+    import pandas as pd
+
+    if "domain" not in frame or frame.empty:
+        return frame
+    parts = []
+    for number in range(options.domains):
+        domain, quantity = claims[number % len(claims)]
+        rows = frame[frame["domain"] == domain].copy()
+        if "quantity" in rows:
+            rows = rows[rows["quantity"] == quantity]
+        rows["domain"] = f"{domain} ({number})"
+        parts.append(rows)
+    whole = pd.concat(parts)
+    if "layer" not in whole or frame["layer"].nunique() < 2:
+        return whole
+    copies = []
+    for layer in range(options.layers):
+        rows = whole[whole["layer"] == layer % frame["layer"].nunique()].copy()
+        rows["layer"] = layer
+        copies.append(rows)
+    return pd.concat(copies)
+
+
+def seconds(browser: str, page: Path) -> float:
+    """The best of three loads."""
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+    found = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""How fast SAEs train, against SAELens' own trainer fed from memory, and what several layers cost, in one run.
+
+    python scripts/bench/bench_sae.py                                        the reference model
+    python scripts/bench/bench_sae.py --full --width 16384 --k 64            a random Qwen3-0.6B, for a GPU
+
+    SAELens       `SAETrainer.fit` on states that are in memory
+    ours          `sae.training.train.fit` on the same states: the same steps, several SAEs side by side
+    collecting    `Stream`: forwards, hooks, shuffling
+    L layers      one SAE in each of the last L blocks, states made as it goes
+
+Tokens are random: what is computed does not depend on them. The six are timed in turn, and ratios are medians of the
+ratios of runs that followed each other.
+"""
+
+from __future__ import annotations
+
+import _root
+import _command
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from sae.training.config import SaeConfig
+
+if TYPE_CHECKING:
+    from llm_probe.models.loading import LoadedModel
+    from sae.source.sources import Source
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is timed."""
+
+    full: bool = False
+    """The shape of Qwen3-0.6B, random weights, instead of the reference model."""
+    layers: int = 3
+    """L."""
+    width: int = 1024
+    k: int = 16
+    batch: int = 1024
+    steps: int = 32
+    """Steps of one timing: one block of the stream."""
+    context: int = 64
+    repeats: int = 5
+    out: Path | None = None
+    """CSV file to write."""
+
+
+def main() -> int:
+    bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_sae.py")
+    import pandas as pd
+    import torch
+
+    from toy.run.files import write_atomic
+
+    table = pd.DataFrame(measure(bench), columns=["part", "quantity", "value", "unit", "bar", "met"])
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    if bench.out is not None:
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        table = table.assign(device=device, threads=torch.get_num_threads(), torch=torch.__version__)
+        write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
+    return 0
+
+
+def measure(bench: Bench) -> list[tuple]:
+    """Every line of the table."""
+    import torch
+
+    from _baselines import random_qwen3
+    from llm_probe.models.loading import load
+    from sae.source.stream import Place, Stream
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = random_qwen3(True, device, "float32") if bench.full else load("reference")
+    deepest = len(loaded.layers)
+    places: list[Place] = [(layer, "resid_post") for layer in range(deepest - bench.layers, deepest)]
+    config = SaeConfig(
+        width=bench.width, k=bench.k, batch=bench.batch, tokens=bench.steps * bench.batch, context=bench.context,
+        buffer_tokens=bench.steps * bench.batch, undertrained=True,
+    )  # fmt: skip
+    source = random_source(len(loaded.tokenizer), bench)
+
+    def stream(count: int) -> Stream:
+        return Stream(loaded, source, places[-count:], config.batch, config.buffer_tokens)
+
+    first = stream(1)
+    held = [first(step)[places[-1]] for step in range(bench.steps)]
+    runs: dict[str, Callable[[], object]] = {
+        "SAELens": theirs(config, loaded, held),
+        "ours": ours(config, loaded, lambda: lambda step: {places[-1]: held[step]}, places[-1:]),
+        "collecting, 1 layer": lambda: stream(1)(0),
+        f"collecting, {bench.layers} layers": lambda: stream(bench.layers)(0),
+        "1 layer": ours(config, loaded, lambda: stream(1), places[-1:]),
+        f"{bench.layers} layers": ours(config, loaded, lambda: stream(bench.layers), places),
+    }
+    for run in runs.values():
+        run()
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(bench.repeats):
+        for name, run in runs.items():
+            samples[name].append(timed(run, device))
+    forwards = [passes(loaded, lambda count=count: stream(count)(0)) for count in (1, bench.layers)]
+    return lines(bench, samples, *forwards)
+
+
+def lines(bench: Bench, samples: dict[str, list[float]], one: int, several: int) -> list[tuple]:
+    """The table; bars where there are any."""
+    tokens, name = bench.steps * bench.batch, f"{bench.layers} layers"
+    collecting = f"collecting, {name}"
+
+    def ratio(above: str, below: str) -> float:
+        return median(a / b for a, b in zip(samples[above], samples[below], strict=True))
+
+    def line(quantity: str, value: float, unit: str, bar: str = "", met: bool = True) -> tuple:
+        return "sae", quantity, value, unit, bar, ("met" if met else "missed") if bar else ""
+
+    speed, same = ratio("SAELens", "ours"), ratio(collecting, "collecting, 1 layer")
+    return [
+        *(line(run, tokens / median(times), "tokens/s") for run, times in samples.items()),
+        line("ours against SAELens", speed, "x", ">= 0.9", speed >= 0.9),
+        line("forwards of a block, 1 layer", one, ""),
+        line(f"forwards of a block, {name}", several, "", f"= {one}", several == one),
+        line(f"{collecting}, against 1", same, "x", "<= 1.25", same <= 1.25),
+        line(f"{name} against 1 layer", ratio(name, "1 layer"), "x"),
+    ]
+
+
+def random_source(vocabulary: int, bench: Bench) -> Source:
+    """Passages of random tokens, as many as one block needs."""
+    import numpy as np
+
+    from sae.source.sources import UNSCORED, Passage, Source
+
+    size = (bench.steps * bench.batch // bench.context, bench.context)
+    rows = np.random.default_rng(0).integers(0, vocabulary, size).tolist()
+    pool = [Passage(tuple(row), (UNSCORED,) * bench.context, task=True) for row in rows]
+    return Source(None, [pool], [], 1.0, bench.context, 0)
+
+
+def theirs(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable[[], object]:
+    """SAELens' own loop; its progress bar goes nowhere."""
+    from contextlib import redirect_stderr
+    from io import StringIO
+
+    from sae.training.trainers import new_run
+
+    def run() -> None:
+        trainer = new_run(config, (0, "resid_post"), 0, loaded.d_model, loaded.device).trainer
+        trainer.activation_scaler.scaling_factor = 1.0
+        trainer.data_provider = iter(held)
+        with redirect_stderr(StringIO()):
+            trainer.fit()
+
+    return run
+
+
+def ours(config: SaeConfig, loaded: LoadedModel, stream: Callable[[], Any], places: list) -> Callable[[], object]:
+    """This package's loop, one SAE at each place, on a stream that is made anew."""
+    from sae.training.train import fit
+    from sae.training.trainers import new_run
+
+    def run() -> None:
+        runs = [new_run(config, place, 0, loaded.d_model, loaded.device) for place in places]
+        fit(config, runs, stream(), every=float("inf"))
+
+    return run
+
+
+def passes(loaded: LoadedModel, run: Callable[[], object]) -> int:
+    """How often the first block runs."""
+    count = []
+    handle = loaded.layers[0].register_forward_hook(lambda *_: count.append(1))
+    run()
+    handle.remove()
+    return len(count)
+
+
+def timed(run: Callable[[], object], device: str) -> float:
+    import torch
+
+    start = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""How fast the toy trains: the factored step against the plain one, both in one run, and against the machine.
+
+python scripts/bench/bench_toy.py                 one table on the terminal; --out results/bench/toy.csv keeps it
+
+Every pair is timed in turn, so that a busy machine slows both; ratios are of the medians. The machine's matrix rate
+is the best of several products of 2,048 x 2,048 matrices; a step's rate counts the floating-point operations of its
+matrix products alone, forward and backward.
+"""
+
+from __future__ import annotations
+
+import _root
+from _command import ended
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from toy.config import ToyConfig
+from toy.run.errors import InputError
+
+if TYPE_CHECKING:
+    from toy.training.train import Training
+
+
+LIMITS = {
+    "plain / factored": (5.0, None),
+    "share of the machine's rate": (0.6, None),
+    "400 steps with looks, 1 seed": (None, 15.0),
+    "400 steps with looks, of several, per seed": (None, 15.0),
+    "several / 1 seed": (None, 1.0),
+}
+"""Bars: a measure and the (least, largest) value it may have."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What to time."""
+
+    modulus: int = 113
+    """p of the addition task."""
+    repeats: int = 15
+    """Timings of each step."""
+    seeds: int = 8
+    """Networks that train together."""
+    steps: int = 400
+    """Length of the timed training (a GPU: 25000)."""
+    device: str = "auto"
+    """cuda, mps, cpu or auto."""
+    out: Path | None = None
+    """Where to keep the table."""
+
+
+def main() -> int:
+    bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_toy.py")
+    return ended(lambda: _measure(bench), "nothing was written, the same command starts again")
+
+
+def _measure(bench: Bench) -> None:
+    import pandas as pd
+
+    from toy.run.files import write_atomic
+
+    table = pd.DataFrame(measure(bench), columns=["measure", "value", "unit"])
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    if bench.out:
+        write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
+
+
+def measure(bench: Bench) -> list[tuple[str, float, str]]:
+    """(measure, value, unit) of steps and of whole trainings."""
+    import torch
+
+    from toy.training.train import Training
+
+    config = ToyConfig(modulus=bench.modulus, device=bench.device)
+    single, plain = Training(config, [0]), Training(replace(config, forward="plain"), [0])
+    left = torch.randn(2048, 2048, device=single.stack.flat.device)
+
+    def finished(work: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            work()
+            if left.is_cuda:
+                torch.cuda.synchronize()
+
+        return run
+
+    works = {"single": single.update, "plain": plain.update, "product": lambda: left @ left}
+    times = _timed({name: finished(work) for name, work in works.items()}, bench.repeats)
+    median = {name: sorted(seen)[len(seen) // 2] for name, seen in times.items()}
+    machine = 2 * 2048**3 / min(times["product"])
+    rate = _operations(config, single.train.shape[1]) / median["single"]
+    # Trained in turn and in slices, so that a machine that is busy for a while slows both alike.
+    trainings = {"1 seed": Training(config, [0]), "several": Training(config, range(bench.seeds))}
+    taken = dict.fromkeys(trainings, 0.0)
+    for start in range(0, bench.steps, config.log_every):
+        for name, training in trainings.items():
+            slice_ = min(config.log_every, bench.steps - start)
+            taken[name] += _timed({name: finished(lambda t=training, n=slice_: _train(t, n))}, 1)[name][0]
+    several = taken["several"] / bench.seeds
+    return [
+        ("plain step", 1e3 * median["plain"], "ms"),
+        ("factored step", 1e3 * median["single"], "ms"),
+        ("plain / factored", median["plain"] / median["single"], "ratio"),
+        ("machine's matrix rate", machine / 1e9, "GFLOP/s"),
+        ("factored step's matrix rate", rate / 1e9, "GFLOP/s"),
+        ("share of the machine's rate", rate / machine, "ratio"),
+        (f"{bench.steps} steps with looks, 1 seed", taken["1 seed"], "s"),
+        (f"{bench.steps} steps with looks, of several, per seed", several, "s"),
+        ("several / 1 seed", several / taken["1 seed"], "ratio"),
+        ("threads", float(torch.get_num_threads()), "count"),
+    ]
+
+
+def _train(training: Training, steps: int) -> None:
+    training.look()
+    for _ in range(steps):
+        training.update()
+
+
+def _timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each work, in turn; of several repeats the first does not count."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats + (repeats > 1)):
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            times[name].append(time.perf_counter() - started)
+    return {name: seen[repeats > 1 :] for name, seen in times.items()}
+
+
+def _operations(config: ToyConfig, rows: int) -> float:
+    """Of the factored step's matrix products: forward, and twice as many backward."""
+    d, m, v = config.d_model, config.d_mlp, config.modulus
+    per_row = d * m + m * v + d * v
+    per_step = d * d * m + d * m * v + d * d * v + 2 * v * d * d
+    return 3 * 2 * (rows * per_row + per_step)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

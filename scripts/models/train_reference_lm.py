@@ -1,0 +1,63 @@
+"""Train the reference language model, measure it, and write it with its card.
+
+    python scripts/models/train_reference_lm.py                      as committed: 51 minutes on one busy CPU core
+    python scripts/models/train_reference_lm.py --recipe.seed 1 --out /tmp/another
+
+Interrupted, the same command goes on from the last checkpoint in --work.
+"""
+
+import _root
+from _command import ROOT, ended
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from llm_probe.models.reference.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how to train."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    """What is trained."""
+    out: Path = ROOT / "llm_probe" / "models" / "reference" / "weights"
+    """Folder of the finished model."""
+    work: Path = Path("work/reference")
+    """Folder of checkpoints and the log."""
+    threads: int = 1
+    """CPU threads; the committed weights were trained with one."""
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/models/train_reference_lm.py")
+    return ended(lambda: _train(options), f"the same command goes on from {options.work}")
+
+
+def _train(options: Options) -> None:
+    import torch
+
+    from llm_probe.models.reference.card import card
+    from llm_probe.models.reference.train import measure, train
+    from toy.run.files import write_atomic
+
+    torch.set_num_threads(options.threads)
+    started = time.monotonic()
+    model, tokenizer = train(options.recipe, options.work)
+    print(f"trained in {(time.monotonic() - started) / 60:.1f} minutes; measuring")
+    measured = measure(model, tokenizer)
+    model.config.dtype = torch.float32
+    model.save_pretrained(options.out)
+    tokenizer.save_pretrained(options.out)
+    write_atomic(options.out / "measured.json", json.dumps(measured, indent=1) + "\n")
+    write_atomic(options.out / "README.md", card(options.recipe, measured))
+    print(card(options.recipe, measured))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""Put `scripts/` first on `path`: its `py`, which every script imports next, adds the repository's root."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

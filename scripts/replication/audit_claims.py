@@ -1,0 +1,113 @@
+"""Judge published claims about circles: every number against its own search and against simpler explanations.
+
+Commands:
+    python scripts/replication/audit_claims.py                          judge results/published/claims.csv
+    python scripts/replication/audit_claims.py --claims mine.csv --out results/mine
+    python scripts/replication/audit_claims.py --model Qwen/Qwen3-0.6B --from results/Qwen--Qwen3-0.6B
+                                                            and run the claims again, this suite's verdicts beside them
+"""
+
+import _root
+from _command import ended
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from toy.run.errors import InputError
+
+if TYPE_CHECKING:
+    from llm_probe.replication.audit.claims import PublishedClaim
+    from llm_probe.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Options:
+    """Needs no weights, unless --model names some; about a minute on one core."""
+
+    claims: Path = Path("results/published/claims.csv")
+    """Published numbers: source, model, experiment, domain, modulus, layer, dim, frequency, metric, value."""
+    out: Path = Path("results/published")
+    """Folder of verdicts.csv, audit.html and reruns.csv."""
+    null_table: Path = Path("results/calibration/class_mean_null.csv")
+    """Random networks, measured by scripts/calibration/null_class_means.py."""
+    model: str | None = None
+    """Hub id, local folder or `reference`: run the published R² again on it, into reruns.csv."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    probed: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Results of scripts/probe_llm.py on the same model: its verdicts stand beside the numbers."""
+
+
+def run(options: Options, command: str) -> str:
+    """Judge, write, and say what was found.
+
+    Raises:
+        InputError: the claims, the table or the model cannot be read, or the folder cannot be written.
+    """
+    from llm_probe.replication.audit import page
+    from llm_probe.replication.audit import reruns
+    from llm_probe.replication.audit.claims import read_claims
+    from llm_probe.replication.audit.evidence import Nulls, facts, judge_claim
+    from llm_probe.replication.audit.null_table import NullTable
+    from llm_probe.models.loading import load
+    from toy.run.cells import check_writable
+    from toy.run.files import write_atomic
+
+    if options.probed and not options.model:
+        raise InputError("--from stands beside numbers that are run again: give --model too")
+    claims, refusals = read_claims(options.claims)
+    for refusal in refusals:
+        print(refusal, file=sys.stderr)
+    if not claims:
+        why = f"all {len(refusals)} rows were refused" if refusals else "it has no rows"
+        raise InputError(f"no claim in {options.claims} can be judged: {why}")
+    check_writable(options.out)
+    # What can be wrong with a model is said before the audit, not after it.
+    verdicts = reruns.calibrated_verdicts(options.probed, options.model or "") if options.probed else None
+    loaded = load(options.model, revision=options.revision) if options.model else None
+    nulls = Nulls(NullTable.read(options.null_table))
+    judgements = [judge_claim(claim, claims, nulls) for claim in claims]
+    write_atomic(options.out / "verdicts.csv", page.table(judgements))
+    write_atomic(options.out / "audit.html", page.render(judgements, refusals, facts(nulls), command))
+    refused = f"{len(refusals)} row{'s' * (len(refusals) > 1)} refused\n" if refusals else ""
+    files = f"verdicts  {options.out}/verdicts.csv      page  {options.out}/audit.html"
+    return f"{page.terminal(judgements)}\n\n{refused}{files}" + (
+        run_again(loaded, claims, verdicts, options.out) if loaded else ""
+    )
+
+
+def run_again(
+    loaded: "LoadedModel", claims: "list[PublishedClaim]", verdicts: "dict[tuple[str, int], str] | None", out: Path
+) -> str:
+    """The claims on a model: reruns.csv, and what to print."""
+    from tqdm import tqdm
+
+    from llm_probe.replication.audit import reruns
+    from llm_probe.replication.experiments.rerun import Grid, grids_of, rerun, why_not
+    from toy.run.files import write_atomic
+
+    grids = {grid for claim in claims if why_not(loaded, claim) is None for grid in grids_of(claim)}
+    with tqdm(total=len(grids), desc="run again", unit=" grids", disable=None, leave=False) as bar:
+
+        def tell(grid: Grid, _: int) -> None:
+            bar.set_postfix_str(f"{grid.name}, {grid.n_prompts} prompts")
+            bar.update()
+
+        found = rerun(loaded, claims, on_grid=tell)
+    write_atomic(out / "reruns.csv", reruns.table(found, verdicts))
+    return f"\n\n{reruns.terminal(found, verdicts)}\n\nreruns    {out}/reruns.csv"
+
+
+def main() -> int:
+    options = tyro.cli(Options, description=__doc__, prog="python scripts/replication/audit_claims.py")
+    command = shlex.join(["python", "scripts/replication/audit_claims.py", *sys.argv[1:]])
+    return ended(lambda: print(run(options, command)), "what was written is whole; the audit takes about a minute")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

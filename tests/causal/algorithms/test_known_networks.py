@@ -1,0 +1,59 @@
+"""Three networks whose algorithm was written down, and the name that each must get."""
+
+import pytest
+import torch
+
+from causal.algorithms.known_networks import Adder, Clock, DigitAdder, LookUp, Turner, judged
+from causal.algorithms.predictions import Rotation
+
+BELOW = 60
+
+
+def adders(modulus: int) -> dict[str, Adder]:
+    return {
+        "clock": Clock(modulus, BELOW, (1, 2, 3)),
+        "base-10 then reduce": DigitAdder(modulus, BELOW),
+        "look-up": LookUp(modulus, BELOW),
+    }
+
+
+def every_pair() -> torch.Tensor:
+    return torch.cartesian_prod(torch.arange(BELOW), torch.arange(BELOW))
+
+
+@pytest.mark.parametrize("modulus", [7, 11, 23])
+@pytest.mark.parametrize("name", ["clock", "base-10 then reduce", "look-up"])
+def test_the_right_algorithm_wins(name: str, modulus: int) -> None:
+    adder, pairs = adders(modulus)[name], every_pair()
+    answers = adder.read(adder.hidden(pairs)).argmax(dim=1)
+    assert torch.equal(answers, pairs.sum(dim=1) % modulus)
+    seen, found = judged(adder, questions=800)
+    assert seen.follows == 1
+    assert found.algorithm == name
+    assert found.ratio > 10
+
+
+def test_a_turned_digit_is_another_digit() -> None:
+    # In the network that adds digits the turn is exact: 17 becomes 10, 23 becomes 26.
+    adder, pairs = DigitAdder(23, BELOW), every_pair()
+    turner = Turner(adder, pairs, torch.tensor([[8, 9], [20, 3]]))
+    (after,) = turner([Rotation("base 10", 10, (1, 2, 5), 3)])
+    assert after.argmax(dim=1).tolist() == [10, 26 % 23]
+
+
+def test_a_turned_clock_is_another_hour() -> None:
+    adder, pairs = Clock(23, BELOW, (1, 2, 3)), every_pair()
+    turner = Turner(adder, pairs, torch.tensor([[8, 9], [20, 3]]))
+    assert set(turner.frequencies) == {1, 2, 3}
+    (after,) = turner([Rotation("modulus", 23, turner.frequencies, 7)])
+    assert after.argmax(dim=1).tolist() == [(17 + 7) % 23, (23 + 7) % 23]
+
+
+def test_the_state_of_the_digit_adder() -> None:
+    adder = DigitAdder(23, BELOW)
+    held = adder.hidden(torch.tensor([[17, 25]])) @ adder.basis
+    # 42: the circles of the digit 2, ten 4 of 0 … 11, a carry because 7 + 5 = 12.
+    circles, tens, carry = held.split(adder.parts, dim=1)
+    torch.testing.assert_close(circles[0], adder.circles[2])
+    assert tens.argmax() == 4 and tens.shape[1] == 12
+    torch.testing.assert_close(carry, torch.tensor([[0.0, 1.0]]).double())

@@ -1,0 +1,74 @@
+"""Losses of a text under edits, and the test of equivalence by hand."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from causal.controls.language import TextEngine, documents, equivalence, windows
+from causal.interventions.gates import fit_gate, gated
+from llm_probe.models.loading import LoadedModel
+from toy.run.errors import InputError
+
+TEXTS = ["the days of the week are seven", "one two three four five", "a", "months follow one another in a circle"]
+
+
+def test_windows_cut_documents_and_drop_single_tokens(loaded: LoadedModel) -> None:
+    found = windows(loaded, ["abcde", "f", "ghi"], 2, 100)
+    assert [len(ids) for ids in found.ids] == [2, 2, 2]
+    assert found.document == (0, 0, 1)
+    assert found.tokens.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_later_blocks_alone_give_the_same_losses(loaded: LoadedModel, layer: int) -> None:
+    engine = TextEngine(loaded, windows(loaded, TEXTS, 8, 30), layer)
+    assert not engine.whole
+    edits = [None, lambda states, _: states + states.roll(1, dims=-1)]
+    fast = engine.losses(edits)
+    engine.whole = True
+    for one, other in zip(fast, engine.losses(edits), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+    assert not torch.allclose(fast[0], fast[1], atol=0.1)
+
+
+def test_equivalence_by_hand() -> None:
+    # d = 1, 3 nats in documents of 100 tokens: 0.02 a token, residuals -1, 1, se = sqrt(2/1 * 2) / 200 = 0.01.
+    tokens = torch.tensor([100.0, 100.0]).double()
+    before = torch.tensor([200.0, 300.0]).double()
+    found = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
+    assert found.before == pytest.approx(2.5)
+    assert found.change == pytest.approx(0.02)
+    assert found.high - found.change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
+    assert found.p > 0.5
+
+
+def test_a_small_sure_change_is_equivalent() -> None:
+    tokens = torch.full((40,), 100.0).double()
+    noise = torch.linspace(-0.1, 0.1, 40).double()
+    before = torch.full((40,), 250.0).double()
+    assert equivalence(before, before + 0.2 + noise, tokens).p < 1e-6
+    assert equivalence(before, before + 1.0 + noise, tokens).p == pytest.approx(0.5)
+    assert equivalence(before, before, tokens).p == 0
+
+
+def test_a_gate_opens_at_the_prompts_only() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prompts, text = torch.randn(300, 6, generator=generator) + 2, torch.randn(300, 6, generator=generator) - 2
+    gate = fit_gate(prompts, text)
+    assert float(gate.opens(prompts).double().mean()) == pytest.approx(0.99, abs=0.01)
+    assert float(gate.opens(text).double().mean()) < 0.01
+    rows = torch.zeros(300, dtype=torch.long)
+    assert torch.equal(
+        gated(lambda states, _: states * 0, gate)(text, rows)[~gate.opens(text)], text[~gate.opens(text)]
+    )
+
+
+def test_texts_that_cannot_be_used(tmp_path: Path, loaded: LoadedModel) -> None:
+    assert len(documents(None)) > 50
+    (tmp_path / "empty.txt").write_text("")
+    for path in (tmp_path / "empty.txt", tmp_path / "absent.txt"):
+        with pytest.raises(InputError):
+            documents(path)
+    with pytest.raises(InputError, match="paired intervals need two"):
+        windows(loaded, ["a"], 4, 10)

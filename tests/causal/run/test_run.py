@@ -1,0 +1,210 @@
+"""A small causal run of the reference model, from its own probe results to tables, and what is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from causal.experiments.experiment import Experiment
+from causal.experiments.requested import claim_of
+from causal.run import causal_run as runs
+from causal.run.causal_run import run
+from causal.run.concluded import evidence_of
+from causal.run.config import CausalConfig
+from causal.run.plan import plan
+from causal.run.table import TABLES, Piece
+from causal.run.verdicts import judge
+from causal.run.write import write_results
+from llm_probe.models.loading import load, randomised
+from sae.training.saved import Saved
+from tests.root import ROOT
+from toy.run.errors import InputError
+
+PROBED = ROOT / "results" / "reference"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> CausalConfig:
+    folder = tmp_path_factory.mktemp("causal")
+    (folder / "text.txt").write_text("\n\n".join(f"Document {n} says that lists are ordered." for n in range(8)))
+    return CausalConfig(
+        probed=PROBED, claims=("mod-add 7",), prompts=60, discovery=300, draws=4, control_prompts=30, other_prompts=0,
+        text=folder / "text.txt", underpowered=True, out=folder / "out",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(config: CausalConfig) -> runs.CausalResult:
+    found = run(config, "again")
+    write_results(found, config.folder)
+    return found
+
+
+def test_turning_the_circle_moves_the_answer(result: runs.CausalResult) -> None:
+    table = result.frames["causal_table"]
+    own = table[(table.direction == "planes k = 1, 2, 3") & (table.intervention == "rotate")].iloc[0]
+    assert own.moved > 0.8
+    assert own.slope == pytest.approx(1, abs=0.01)
+    random = table[(table.direction == "random") & (table.intervention == "rotate")].iloc[0]
+    assert random.moved <= 0.02
+
+
+def test_ablation_takes_the_answers_and_equal_norm_does_not(result: runs.CausalResult) -> None:
+    table = result.frames["causal_table"]
+    mean = table[(table.intervention == "mean") & (table.condition == "mod-add 7") & (table.position == "last")]
+    assert mean[mean.direction.str.startswith("planes")].iloc[0].accuracy < 0.3
+    assert mean[mean.direction == "random"].iloc[0].accuracy > 0.9
+
+
+def test_histograms_are_shares(result: runs.CausalResult) -> None:
+    rotation = result.frames["rotation"]
+    keys = ["direction", "intervention", "position", "j"]
+    assert rotation.groupby(keys).share.sum().to_numpy() == pytest.approx(1)
+    still = rotation[(rotation.j == 0) & (rotation["shift"] == 0)]
+    assert (still.share > 0.9).all()
+
+
+def test_the_circle_carries_what_the_whole_state_does_and_a_helix_does_not(result: runs.CausalResult) -> None:
+    patches = result.frames["causal_patches"].set_index("patch")
+    assert patches.share_of_full["full"] == 1
+    assert patches.share_of_full["circles"] > 0.8
+    assert patches.share_of_full[["helix", "polynomial", "shuffled helix"]].max() < 0.3
+
+
+def test_the_reference_keeps_its_answers_on_a_clock(result: runs.CausalResult) -> None:
+    algorithm = result.frames["causal_algorithm"]
+    assert set(algorithm.verdict) == {"clock"}
+    assert (algorithm.ratio > 10).all()
+    predictions = result.frames["causal_predictions"]
+    for name in ("observed", "clock", "base_10", "look_up", "mixed"):
+        assert predictions.groupby(["kind", "step"])[name].sum().to_numpy() == pytest.approx(1)
+
+
+def test_few_draws_are_not_enough_for_a_verdict(result: runs.CausalResult) -> None:
+    row = result.frames["causal_verdicts"].iloc[0]
+    assert row.verdict == "not causal at this power"
+    assert "4 draws" in row.sentence
+
+
+def test_everything_is_written_and_goes_on_from_its_cells(
+    config: CausalConfig, result: runs.CausalResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {path.stem for path in config.folder.glob("*.csv")}
+    assert written == set(TABLES) - {"causal_sweep", "causal_routing"}  # one claim has no other modulus
+    assert {path.stem for path in (config.folder / "figures").iterdir()} == {
+        "turning", "controls", "layer_positions", "attribution"
+    }  # fmt: skip
+    assert json.loads((config.folder / "run.json").read_text())["weights_fingerprint"]
+
+    def computed(*_: object) -> None:
+        raise AssertionError("a finished cell was computed again")
+
+    monkeypatch.setattr("causal.interventions.engine.Engine.answers", computed)
+    again = run(config, "again")
+    for name, frame in result.frames.items():
+        pd.testing.assert_frame_equal(frame, again.frames[name])
+
+
+def test_single_dimensions_under_the_published_protocol(config: CausalConfig, tmp_path: Path) -> None:
+    one = replace(config, dims=("2:5",), claims=("mod-add 7",), protocol="published", underpowered=False, out=tmp_path)
+    table = run(one).frames["causal_table"]
+    published = table[table.condition == "published"]
+    assert set(published.intervention) == {"zero", "mean"}
+    assert (published.n == 49).all()
+    assert set(published.position) == {"all"}
+
+
+def test_every_dimension_of_a_layer(config: CausalConfig, tmp_path: Path) -> None:
+    table = run(replace(config, sweep=("2",), prompts=40, out=tmp_path)).frames["causal_sweep"]
+    assert table.dim.tolist() == list(range(128))
+    assert (table.p_holm >= table.p).all()
+    # One of 128 dimensions is little of any plane: none of them holds an answer alone.
+    assert table.accuracy.min() > 0.5
+
+
+def test_a_place_that_was_not_accepted(config: CausalConfig, tmp_path: Path) -> None:
+    frames = run(replace(config, places=("1:offset",), out=tmp_path)).frames
+    assert set(frames["causal_verdicts"].position) == {"offset"}
+    assert set(frames["causal_table"].position) == {"offset", "all", "like answer"}
+    assert set(frames["causal_verdicts"].verdict) == {"not causal at this power"}
+
+
+def test_features_of_a_sparse_autoencoder(
+    config: CausalConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = SimpleNamespace(cfg=SimpleNamespace(d_in=128, d_sae=128), W_dec=torch.eye(128))
+    saved = Saved(inside, "some", 2, "resid_post", None)
+    monkeypatch.setattr("causal.experiments.requested.load_sae", lambda where: saved)
+    monkeypatch.setattr("causal.experiments.requested.check_fits", lambda saved, loaded: None)
+    table = run(replace(config, features=("some:5,9",), prompts=40, draws=2, out=tmp_path)).frames["causal_table"]
+    own = table[table.direction == "features 5,9"]
+    assert set(own[own.condition == "mod-add 7"].intervention) == {
+        "mean", "zero", "unwrite", "resample", "interchange", "full interchange"
+    }  # fmt: skip
+    with pytest.raises(InputError, match="has no latent 128"):
+        run(replace(config, features=("some:128",), out=tmp_path))
+
+
+def test_random_weights_have_nothing_to_lose(config: CausalConfig, tmp_path: Path) -> None:
+    frames = run(replace(config, weights="random", out=tmp_path)).frames
+    assert set(frames["causal_verdicts"].verdict) == {"cannot be tested"}
+    assert frames["causal_controls"].empty
+
+
+def test_the_plan_needs_no_weights(config: CausalConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("causal.run.causal_run.load", None)
+    assert "128 dimensions × 60 prompts × 1 domains = 7,680 rows" in plan(replace(config, sweep=("2",)))
+    assert "circles  1," in plan(config)
+
+
+def test_an_earlier_table_does_not_outlive_a_run(result: runs.CausalResult, tmp_path: Path) -> None:
+    (tmp_path / "causal_sweep.csv").write_text("old")
+    write_results(result, tmp_path)
+    assert not (tmp_path / "causal_sweep.csv").exists()
+
+
+def test_directions_of_another_model_are_refused(config: CausalConfig, tmp_path: Path) -> None:
+    shutil.copy(PROBED / "r2_table.csv", tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"weights_fingerprint": "0123"}))
+    with pytest.raises(InputError, match="belong to weights 0123"):
+        run(replace(config, probed=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"claims": ("mod-add 31",)}, "was accepted in"),
+        ({"underpowered": False}, "--prompts 469"),
+        ({"dims": ("9-35",)}, "not layer:dim"),
+        ({"dims": ("9:35",)}, "layers 0 to 2"),
+        ({"places": ("1:answer",)}, "not layer:position"),
+        ({"sweep": ("x",)}, "is no layer"),
+        ({"features": ("work:a",)}, "is not SAE:latent"),
+        ({"sweep": ("3",)}, "layers 0 to 2"),
+    ],
+)
+def test_bad_requests(config: CausalConfig, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(replace(config, **change))
+
+
+def test_claims_by_name() -> None:
+    assert claim_of("mod-add 12").period == 12
+    assert claim_of("days").period == 7
+    for name in ("mod-add", "mod-add x", "planets", "nothing"):
+        with pytest.raises(InputError):
+            claim_of(name)
+
+
+def test_a_model_that_cannot_do_the_task_has_nothing_to_lose(config: CausalConfig) -> None:
+    random = randomised(load("reference"), 1)
+    experiment = Experiment(random, config, claim_of("mod-add 7"), (2, "resid_post", "last"), (1, 2, 3))
+    assert not experiment.can_be_tested
+    verdict, sentence = judge(evidence_of(experiment, Piece(), "no power"))
+    assert verdict == "cannot be tested"
+    assert "nothing to lose" in sentence

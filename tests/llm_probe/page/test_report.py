@@ -1,0 +1,364 @@
+"""The page and the terminal table: complete, self-contained, and safe with any text a model writes."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import fields
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from llm_probe.page import report, terminal
+from llm_probe.page.claim_views import CONTROL_NAMES
+from llm_probe.questions.domains import DOMAINS, Domain, modular
+from llm_probe.run import table
+from llm_probe.run.columns import column_meanings
+from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
+
+SCRIPT = "<script>alert(1)</script>"
+DAYS = [claim for claim in CLAIMS if claim[0] is DOMAINS["days"]]
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, and the text of scripts."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text: list[str] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.cdata_elem == "script" else self.text).append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(report.render(made_up(layers=4), RUN))
+
+
+def test_the_summary_counts_claims_and_controls(page: Page) -> None:
+    said = " ".join(page.text)
+    assert "5 of 12 cyclic claims are supported, carried on a circle: 3 of 7 sums and 2 of 5 items." in said
+    assert "4 refuted, 3 undetermined" in said
+    assert "None of 2 linear controls shows a circle" in said
+
+
+def test_the_summary_says_what_becomes_of_sums_the_model_cannot_do() -> None:
+    frames = made_up(DAYS, layers=1)
+    assert "guessing" not in report.summary(frames["verdicts"], RUN)
+    frames["verdicts"].loc[frames["verdicts"]["quantity"] == "sum", ["accuracy", "accuracy_low"]] = 0.1
+    assert "1 of 1 sum that it answers no better than by guessing is supported" in report.summary(
+        frames["verdicts"], RUN
+    )
+    assert "cannot do it" in " ".join(Page(report.render(frames, RUN)).text)
+
+
+def test_a_linear_control_on_a_circle_is_a_warning() -> None:
+    frames = made_up([(DOMAINS["numbers"], "item", "supported", 0.9, "")], layers=1)
+    assert "1 of 1 linear controls shows a circle; none should" in report.summary(frames["verdicts"], RUN)
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    links = [value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")]
+    assert links
+    assert all(value and (value.startswith("data:") or re.fullmatch(r"\w+\.csv", value)) for value in links)
+    code = page.scripts[1]
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\s*\(|innerHTML|\beval\b", code)
+    assert "url(" not in (report.HERE / "page.css").read_text(encoding="utf-8")
+
+
+def test_the_policy_names_the_script_by_its_hash(page: Page) -> None:
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta) or ""
+    digest = base64.b64encode(hashlib.sha256(page.scripts[1].encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'; ")
+    assert f"script-src 'sha256-{digest}';" in policy
+
+
+def test_every_row_of_the_map_is_a_row_of_the_payload(page: Page) -> None:
+    rows = page.payload["rows"]
+    cells = [button for button in page.all("button") if "data-row" in button]
+    assert len(rows) == len(CLAIMS)
+    assert len(cells) == 4 * len(CLAIMS)
+    assert all(str(button["data-layer"]) in rows[int(button["data-row"] or 0)]["cells"] for button in cells)
+    days = next(row for row in rows if row["name"] == "days: sum")
+    assert days["items"] == list(DOMAINS["days"].items)
+    assert days["frequencies"] == [1, 2, 3]
+    cell = days["cells"]["3"]
+    assert len(cell["t"]["points"]) == len(cell["r"]["points"]) == 7
+    assert len(cell["dims"]) == 5
+    assert len(cell["reach"]) == 1
+
+
+def test_a_scan_is_in_ten_thousandths_from_long_to_short_periods(page: Page) -> None:
+    row = next(row for row in page.payload["rows"] if row["name"] == "mod-add 12")
+    assert row["periods"] == sorted(row["periods"], reverse=True)
+    shares = row["cells"]["3"]["scan"]["t"]
+    assert all(isinstance(value, int) and value >= 0 for value in shares)
+    assert shares[row["periods"].index(12.0)] > 1500
+    assert sorted(shares)[len(shares) // 2] < 100
+
+
+def test_a_row_says_what_its_name_cannot(page: Page) -> None:
+    rows = {row["name"]: row for row in page.payload["rows"]}
+    assert rows["numbers: item"]["note"] == "linear control"
+    assert rows["days: sum"]["note"] == "accuracy 0.60"
+    assert rows["days: item"]["note"] == rows["days: sum"]["closure"] == rows["planets: item"]["closure"] == ""
+    assert rows["days: item"]["closure"] == "closure 0.97"
+    assert rows["days: item"]["confirmed"] == [0.93, 0.87, 0.97]
+    assert rows["months: sum"]["cells"]["3"]["t"]["k"] == rows["months: sum"]["k"] == 2
+
+
+def test_markup_in_names_stays_text() -> None:
+    items = (SCRIPT, "two", "three", "four", "five")
+    domain = Domain(f"odd {SCRIPT}", items, questions={"plus": "{item} plus {offset} \u2028</script><!--"})
+    frames = made_up([(domain, "sum", "supported", 0.8, f"because {SCRIPT}")], layers=2)
+    content = report.render(frames, {**RUN, "model": f"a/{SCRIPT}", "command": f"probe {SCRIPT} \"'"})
+    page = Page(content)
+    assert SCRIPT not in content
+    assert len(page.all("script")) == len(page.scripts) == 2
+    assert page.payload["rows"][0]["items"] == list(items)
+    assert page.payload["examples"][domain.name][0]["prompt"].endswith("</script><!--")
+    opens = next(button["data-open"] for button in page.all("button") if "data-open" in button)
+    assert json.loads(opens or "") == [domain.name, "sum", "resid_post", "last", 0]
+
+
+def test_the_best_control_label_is_a_mark_of_its_own() -> None:
+    frames = made_up(DAYS, layers=1)
+    frames["verdicts"].loc[0, ["control", "control_r2"]] = ["latin_square", 0.4]
+    frames["verdicts"].loc[1, ["control", "control_r2"]] = [None, None]
+    page = Page(report.render(frames, RUN))
+    marks = [mark["style"] for mark in page.all("i") if mark.get("class") == "dot control" and mark.get("style")]
+    assert marks == ["left:50.0%"]  # 0.4 is half way from the floor, -0.2, to 1
+    said = [mark["aria-label"] or "" for mark in page.all("span") if mark.get("class") == "line"]
+    assert sum("best control label (Latin square) 0.40" in text for text in said) == 1
+    assert sum("control" not in text for text in said) == 1
+    assert "best control label" in " ".join(page.text)
+
+
+def test_a_row_holds_every_control_of_its_claim_and_no_other() -> None:
+    frames = made_up([*DAYS, (modular("add", 7), "sum", "supported", 0.8, "holds")], layers=2)
+    known = frames["controls"].iloc[-1].to_dict()
+    more = {"no_modulus": 0.51, "wrong_modulus": 0.62, "random_weights": -0.3}
+    rows = [{**known, "control": name, "r2": r2, "frequency": None} for name, r2 in more.items()]
+    frames["controls"] = report.pd.concat([frames["controls"], report.pd.DataFrame(rows)], ignore_index=True)
+    found = {row["name"]: row["controls"] for row in Page(report.render(frames, RUN)).payload["rows"]}
+    assert [control["name"] for control in found["days: item"]] == ["items reordered"]
+    kinds = {control["name"]: (control["differs"], control["r2"], control["where"]) for control in found["mod-add 7"]}
+    assert kinds == {
+        "shuffled labels": ("labels", -0.02, "layer 0, k = 1"),
+        "no modulus asked": ("prompts", 0.51, "layer 0"),
+        "other moduli asked": ("prompts", 0.62, "layer 0"),
+        "random weights": ("weights", -0.3, "layer 0"),
+    }
+
+
+def test_every_control_has_a_name() -> None:
+    assert set(CONTROL_NAMES) == set(get_args(table.Control))
+
+
+def test_the_judged_plane_stands_beside_random_weights_and_what_there_is_without_a_circle() -> None:
+    frames = made_up(DAYS[:1], layers=2)
+    measured = {"circulant_beyond_simplex": 0.7, "circulant_noise": 0.1, "circulant_line": 0.13, "f_ratio": 50.47}
+    frames["invariants"].loc[frames["invariants"]["weights"] == "trained", list(measured)] = list(measured.values())
+    row = Page(report.render(frames, RUN)).payload["rows"][0]
+    assert row["measures"] == [
+        ["resultant of angle errors", "0.88", "0.05", "0"],
+        ["decoded to its residue", "0.88", "0.05", "0.14"],
+        ["circulant beyond a simplex", "0.70", "–", "noise 0.10, line 0.13"],
+        ["F between residues", "50.5", "–", "1"],
+    ]
+    assert row["read"] == [0, 0]
+
+
+def test_p_values_that_do_not_apply_are_left_out() -> None:
+    claims: list[Claimed] = [DAYS[0], (modular("add", 7), "sum", "supported", 0.8, "holds")]
+    rows = {row["name"]: row["tests"] for row in Page(report.render(made_up(claims, layers=1), RUN)).payload["rows"]}
+    assert [test[:2] for test in rows["days: sum"]] == [["corrected", "0.002"], ["Holm", "0.030"]]
+    names = ["corrected", "Holm", "selective", "assignment", "period"]
+    assert [test[0] for test in rows["mod-add 7"]] == names
+    assert "+0.70 nats" in rows["mod-add 7"][3][2]
+
+
+def test_the_foot_says_how_often_nothing_is_called_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "false_positives.csv"
+    monkeypatch.setattr(report, "CALIBRATION", path)
+    assert report.calibration() == ""
+    rows = [
+        "statistic,null,n_networks,false_positive_rate,lower,upper",
+        "class-mean R² against noise,all,900,0.4,0.368,0.433",
+        "class-mean R² against noise,qwen3,230,0.9,0.85,0.94",
+        "supported,all,1000,0.002,0.0002,0.0072",
+    ]
+    path.write_text("\n".join(rows[:3]), encoding="utf-8")
+    assert report.calibration() == ""
+    path.write_text("\n".join(rows), encoding="utf-8")
+    assert "fires on 360 of 900 (36.8 to 43.3 %, 95 % interval) networks" in report.calibration()
+    assert "calls 2 of 1,000 (0.0 to 0.7 %, 95 % interval) supported" in report.calibration()
+    assert report.calibration() in " ".join(Page(report.render(made_up(DAYS, layers=1), RUN)).text)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node reads the script")
+def test_the_script_can_be_read(tmp_path: Path, page: Page) -> None:
+    (tmp_path / "page.js").write_text(page.scripts[1], encoding="utf-8")
+    subprocess.run([str(shutil.which("node")), "--check", "page.js"], cwd=tmp_path, check=True)
+
+
+def test_without_random_weights_the_page_says_so() -> None:
+    frames = made_up(DAYS, layers=2, random=False)
+    page = Page(report.render(frames, {**RUN, "control": None}))
+    assert "Without a random-weights control" in " ".join(page.text)
+    assert page.payload["rows"][0]["cells"]["0"]["r"] is None
+    assert not [mark for mark in page.all("i") if mark.get("style") and "dot random" in (mark.get("class") or "")]
+
+
+def test_an_encoder_has_no_accuracy_and_no_examples() -> None:
+    frames = made_up(DAYS[:1], layers=2, behaviour=False)
+    page = Page(report.render(frames, RUN))
+    assert page.payload["examples"] == {}
+    assert "–" in page.text
+
+
+def test_a_very_negative_r2_is_an_arrowhead_at_the_left_end() -> None:
+    frames = made_up([(modular("add", 7), "sum", "refuted", -3.0, "")], layers=1)
+    dots = [mark for mark in Page(report.render(frames, RUN)).all("i") if mark.get("class") == "dot trained below"]
+    assert [dot["style"] for dot in dots] == ["left:0.0%"]
+
+
+def test_two_arrowheads_stand_apart_and_their_numbers_say_less_than_minus_one() -> None:
+    frames = made_up([(modular("add", 12), "sum", "refuted", -137157.0, "")], layers=1)
+    content = report.render(frames, RUN)
+    dots = {mark["class"]: mark["style"] for mark in Page(content).all("i") if "below" in (mark.get("class") or "")}
+    assert dots == {"dot random below": "left:0.0%;top:25%", "dot trained below": "left:0.0%;top:75%"}
+    assert "<b>&lt; −1</b>" in content
+    assert "< -1" in terminal.terminal_table(frames["verdicts"], RUN)
+    assert "137157" not in content.replace(Page(content).scripts[0], "")
+
+
+@pytest.mark.parametrize("frames", [{}, made_up([])])
+def test_an_empty_run_is_a_page_too(frames: dict[str, Any]) -> None:
+    page = Page(report.render(frames, RUN))
+    assert page.payload["rows"] == []
+    assert "No claim was judged." in page.text
+
+
+def test_tables_read_back_from_csv_give_the_same_page(tmp_path: Path) -> None:
+    frames = made_up(layers=2)
+    for name, rows in frames.items():
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    again = {name: report.pd.read_csv(tmp_path / f"{name}.csv") for name in frames}
+    assert Page(report.render(again, RUN)).payload["rows"] == Page(report.render(frames, RUN)).payload["rows"]
+
+
+def test_every_table_can_be_downloaded(page: Page) -> None:
+    frames = made_up(layers=4)
+    links = {link["download"]: link["href"] or "" for link in page.all("a")}
+    assert {str(name).split(".")[0] for name in links} == set(table.TABLES)
+    for file, address in links.items():
+        content = base64.b64decode(address.partition(",")[2])
+        text = (gzip.decompress(content) if str(file).endswith(".gz") else content).decode()
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert len(rows) == len(frames[str(file).split(".")[0]])
+
+
+def test_a_table_too_large_for_the_page_is_linked_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = made_up(DAYS, layers=8)
+    monkeypatch.setattr(report, "PAGE_LIMIT", 0)
+    without = report.render(frames, RUN)
+    assert not any(str(link["href"]).startswith("data:") for link in Page(without).all("a"))
+    monkeypatch.setattr(report, "PAGE_LIMIT", len(without.encode()) + 10_000)
+    content = report.render(frames, RUN)
+    assert len(content.encode()) <= report.PAGE_LIMIT
+    links = {link["href"]: link for link in Page(content).all("a")}
+    assert "download" not in links["r2_table.csv"]
+    assert any(str(address).startswith("data:") for address in links)
+
+
+def test_column_meanings_are_the_docstrings_of_the_fields() -> None:
+    meanings = column_meanings()
+    for name, row_type in table.TABLES.items():
+        assert [column for column, _, _ in meanings[name]] == [field.name for field in fields(row_type)]
+    said = {column: text for column, _, text in meanings["r2_table"]}
+    assert said["r2_class_means"].startswith("The published statistic")
+    assert all(meaning for rows in meanings.values() for _, _, meaning in rows)
+
+
+def test_a_page_is_written_whole(tmp_path: Path) -> None:
+    report.write(tmp_path / "new" / "report.html", made_up(DAYS, layers=1), RUN)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
+
+
+# ---------------------------------------------------------------------------------------------------------- terminal
+
+
+def test_columns_are_aligned() -> None:
+    lines = terminal.terminal_table(made_up(layers=4)["verdicts"], RUN, width=240).splitlines()
+    head, rows = lines[2], lines[3:-3]
+    assert len(rows) == len(CLAIMS)
+    for name in ("n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)"):
+        end = re.search(rf"(?<=\s){re.escape(name)}(?=\s)", head)
+        assert end is not None
+        assert all(row[end.end() - 1] != " " and row[end.end()] == " " for row in rows), name
+    start = head.index("verdict")
+    assert all(re.match(r"\S+", row[start:]) and row[start - 1] == " " for row in rows)
+
+
+def test_the_headline_and_the_last_lines() -> None:
+    lines = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN).splitlines()
+    assert lines[0] == (
+        "Up-0.6B · 8 layers · 1024 wide · fp32 · 21,504 prompts in 41 s · control: same architecture, random weights"
+    )
+    assert "results/made--Up-0.6B/report.html" in lines[-2]
+    assert lines[-1].endswith(RUN["command"])
+
+
+def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> None:
+    verdicts = made_up([(modular("add", 7), "sum", "refuted", 0.04, "no plane beats renamed labels")])["verdicts"]
+    verdicts["reason"] += "; class-mean R² 0.991 (dim 505), random reaches 0.993"
+    row = terminal.terminal_table(verdicts, RUN).splitlines()[3]
+    assert " ".join(row.split()) == (
+        "mod-add 7 7 0.60 - 0.04 -0.10 0.62 refuted: no plane beats renamed labels; dim 505: 0.991, random 0.993"
+    )
+
+
+def test_an_item_says_how_far_its_order_closes() -> None:
+    row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
+    assert row.endswith("supported: holds on new prompts; closure 0.97; dim 505: 0.991, random 0.993")
+
+
+def test_long_reasons_wrap_under_the_verdict() -> None:
+    frames = made_up([(DOMAINS["days"], "sum", "undetermined", 0.4, "many words " * 20)], layers=2)
+    lines = terminal.terminal_table(frames["verdicts"], RUN).splitlines()
+    assert max(map(len, lines)) <= 153
+    assert lines[4].startswith(" " * lines[2].index("verdict"))
+
+
+def test_missing_numbers_are_dashes() -> None:
+    frames = made_up(DAYS[:1], layers=2, random=False, behaviour=False)
+    row = terminal.terminal_table(frames["verdicts"], {**RUN, "control": None}).splitlines()[3].split()
+    assert row[:8] == ["days:", "sum", "7", "-", "0", "0.88", "-", "0.002"]
+
+
+def test_no_verdicts_are_a_sentence() -> None:
+    assert "no claim was judged" in terminal.terminal_table(made_up([])["verdicts"], RUN)

@@ -1,0 +1,157 @@
+"""Published claims on tiny random models: equal to the published recipe done the slow way, one prompt a forward."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from llm_probe.models.loading import LoadedModel, wrap
+from llm_probe.replication.audit.claims import PublishedClaim, read_claims
+from llm_probe.replication.experiments.class_means import class_means
+from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic
+from llm_probe.replication.experiments.rerun import METRICS, rerun, why_not
+from tests.root import ROOT
+
+CLAIMS = ROOT / "results" / "published" / "claims.csv"
+CLAIM = PublishedClaim(
+    source="a file",
+    model="Qwen/Qwen3-tiny",
+    experiment="prime_generalization_top10",
+    domain='modular_addition "{a} + {b} mod {p} ="',
+    modulus=7,
+    layer=1,
+    dim=3,
+    frequency=2,
+    metric="fourier_r2_residue_means",
+    value=0.9,
+    line=2,
+)
+
+
+@pytest.fixture
+def loaded(tiny, tokenizer) -> LoadedModel:
+    return wrap(tiny("qwen3"), tokenizer, name="tiny")
+
+
+@torch.inference_mode()
+def slow_means(loaded: LoadedModel, grid: Grid, layer: int) -> np.ndarray:
+    """hidden_states[layer + 1] at the last token, one prompt a forward, averaged over each residue."""
+    seen: dict[int, list[np.ndarray]] = {}
+    for prompt in grid.prompts():
+        ids = torch.tensor([loaded.tokenizer(prompt.text)["input_ids"]])
+        states = loaded.model(input_ids=ids, output_hidden_states=True).hidden_states
+        seen.setdefault(prompt.label, []).append(states[layer + 1][0, -1].double().numpy())
+    return np.stack([np.mean(seen[label], axis=0) for label in range(grid.period)])
+
+
+def slow_r2(means: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """R² of every dimension by least squares with a constant."""
+    design = np.column_stack([columns, np.ones(len(means))])
+    left = means - design @ np.linalg.lstsq(design, means, rcond=None)[0]
+    return 1 - (left**2).sum(axis=0) / ((means - means.mean(axis=0)) ** 2).sum(axis=0)
+
+
+def slow_waves(means: np.ndarray) -> np.ndarray:
+    """R² of every frequency and dimension; the sine of k = n/2 is left out, as `lstsq` does for a null column."""
+    n = len(means)
+    angles = [2 * np.pi * k * np.arange(n) / n for k in range(1, n // 2 + 1)]
+    return np.stack([slow_r2(means, np.column_stack([np.cos(a), np.round(np.sin(a), 12)])) for a in angles])
+
+
+@pytest.mark.parametrize("layer", [1, 3])  # of four blocks: the last one is read after the final norm
+def test_a_fourier_claim_is_the_published_recipe(loaded: LoadedModel, layer: int) -> None:
+    waves = slow_waves(slow_means(loaded, arithmetic(7), layer))
+    found = rerun(loaded, [replace(CLAIM, layer=layer), replace(CLAIM, layer=layer, frequency=None)])
+    assert [entry.reason for entry in found] == [None, None]
+    assert found[0].reproduced == pytest.approx(waves[1, 3], abs=1e-5)
+    assert found[1].reproduced == pytest.approx(waves[:, 3].max(), abs=1e-5)
+    for entry in found:
+        assert entry.frequency == waves[:, 3].argmax() + 1
+        assert entry.best_dim == waves.max(axis=0).argmax()
+        assert entry.best_value == pytest.approx(waves.max(), abs=1e-5)
+        assert entry.rank == 1 + (waves.max(axis=0) > waves[:, 3].max()).sum()
+        assert entry.n_prompts == 49
+
+
+def test_an_even_modulus_has_its_alternating_frequency(loaded: LoadedModel) -> None:
+    waves = slow_waves(slow_means(loaded, arithmetic(10), 1))
+    found = rerun(loaded, [replace(CLAIM, modulus=10, frequency=5)])[0]
+    assert found.reproduced == pytest.approx(waves[4, 3], abs=1e-5)
+
+
+def test_polynomials_and_named_domains(loaded: LoadedModel) -> None:
+    means = slow_means(loaded, GRIDS["days"], 2)
+    s = np.arange(7)
+    claims = [replace(CLAIM, domain='days_of_week "{day} + {offset} days = "', layer=2)]
+    claims += [replace(claims[0], metric=f"{name}_r2_residue_means") for name in ("linear", "quadratic", "cubic")]
+    found = rerun(loaded, claims)
+    assert found[0].reproduced == pytest.approx(slow_waves(means)[1, 3], abs=1e-5)
+    for degree, entry in enumerate(found[1:], start=1):
+        r2 = slow_r2(means, np.column_stack([s**power for power in range(1, degree + 1)]))
+        assert entry.reproduced == pytest.approx(r2[3], abs=1e-5)
+        assert entry.best_dim == r2.argmax()
+        assert entry.frequency is None
+
+
+def test_a_dimension_followed_over_layers_has_a_best_one(loaded: LoadedModel) -> None:
+    found = rerun(loaded, [replace(CLAIM, experiment="qwen3_deep_best")])[0]
+    best = [slow_waves(slow_means(loaded, arithmetic(7), layer))[:, 3].max() for layer in range(4)]
+    assert found.best_layer == int(np.argmax(best))
+
+
+def test_a_mean_over_moduli_and_one_pass_a_grid(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_probe.replication.experiments.rerun.SCANNED", range(5, 9))
+    mean = replace(CLAIM, metric="mean_r2_primes_5_35", modulus=None, frequency=None)
+    read: list[tuple[str, int]] = []
+    found = rerun(loaded, [mean, CLAIM, CLAIM], on_grid=lambda grid, claims: read.append((grid.name, claims)))
+    assert read == [("mod 5", 1), ("mod 7", 3)]
+    parts = [slow_waves(slow_means(loaded, arithmetic(p), 1))[:, 3].max() for p in (5, 7)]
+    assert found[0].reproduced == pytest.approx(sum(parts) / 2, abs=1e-5)
+    assert found[0].frequency is None
+    assert found[0].n_prompts == 25 + 49
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model": "OneLayerTransformer p=113"}, "not asked in words"),
+        ({"model": "Qwen/Qwen3-0.6B"}, "is 1024 wide and tiny 16"),
+        ({"experiment": "sae_layer7_features"}, "sparse autoencoder"),
+        ({"metric": "gini_2d_fft_incl_dc"}, "not an R²"),
+        ({"domain": "tides"}, "no published prompts are known for the domain 'tides'"),
+        ({"layer": 14}, "layer 14 does not exist"),
+        ({"layer": None}, "names no layer"),
+        ({"dim": 867}, "dimension 867 does not exist: tiny is 16 wide"),
+        ({"frequency": 9}, "frequency 9 does not exist: 3 do"),
+        ({"modulus": None}, "no published prompts"),
+    ],
+)
+def test_what_cannot_be_run_again_says_why(loaded: LoadedModel, change: dict, reason: str) -> None:
+    found = rerun(loaded, [replace(CLAIM, **change), CLAIM])
+    assert found[0].reason is not None
+    assert reason in found[0].reason
+    assert (found[0].reproduced, found[0].best_dim, found[0].best_value) == (None, None, None)
+    assert found[1].reason is None
+
+
+def test_every_published_claim_finds_its_prompts(loaded: LoadedModel) -> None:
+    claims, refused = read_claims(CLAIMS)
+    full = replace(loaded, name="Qwen/Qwen3-0.6B", d_model=1024, layers=(loaded.layers[0],) * 28)
+    qwen = [claim for claim in claims if claim.model == full.name and claim.metric in METRICS]
+    left = [claim for claim in qwen if why_not(full, claim) is not None]
+    assert refused == []
+    assert len(qwen) - len(left) == 370
+    assert {claim.experiment for claim in left} == {"sae_layer7_features"}
+
+
+def test_rows_and_other_positions(loaded: LoadedModel) -> None:
+    seen = class_means(loaded, arithmetic(5), (0, 2), positions=("last", "modulus"), keep_rows=True)
+    assert seen.rows is not None
+    assert seen.rows.shape == (25, 4, 16)
+    labels = torch.tensor([prompt.label for prompt in arithmetic(5).prompts()])
+    expected = torch.stack([seen.rows[labels == label, 3].double().mean(dim=0) for label in range(5)])
+    torch.testing.assert_close(seen.at(2, "modulus"), expected)
+    assert not torch.equal(seen.at(2), seen.at(2, "modulus"))

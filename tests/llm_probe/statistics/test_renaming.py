@@ -1,0 +1,82 @@
+"""Which names can change places, worked out by hand; and that a renaming is a bijection of the prompts."""
+
+import pytest
+import torch
+
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.domains import DOMAINS, Domain, modular
+from llm_probe.statistics import nulls
+from llm_probe.statistics.renaming import digit_classes, item_kinds, n_orders, orders
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (Claim(modular("add", 23), "sum"), [[1, 4, 5, 6, 7, 8, 9]]),  # 2 and 3 are the modulus'
+        (Claim(modular("add", 7), "sum"), [[1, 2, 3, 4, 5, 6, 8, 9]]),
+        # 10, 11 and 12 o'clock hold 0, 1 and 2.
+        (Claim(DOMAINS["hours"], "sum"), [[0], [1], [2], [3, 4, 5, 6, 7, 8, 9]]),
+        (Claim(DOMAINS["hours"], "item"), [[0], [1], [2], [3, 4, 5, 6, 7, 8, 9]]),
+        # "{item}:00" holds a zero; 20 … 23 hold 0 … 3; 4 … 9 occur in x and in 1x alike.
+        (Claim(DOMAINS["hours24"], "sum"), [[1], [2], [3], [4, 5, 6, 7, 8, 9]]),
+        (Claim(DOMAINS["numbers"], "item"), [[0], [1, 2, 3, 4, 5, 6, 7, 8, 9]]),
+    ],
+)
+def test_digits_that_can_change_places(claim: Claim, expected: list[list[int]]) -> None:
+    assert sorted(digit_classes(claim)) == sorted(expected)
+
+
+def test_offsets_of_items_that_are_numbers_are_closed_under_renaming() -> None:
+    for name in ("hours", "hours24"):
+        assert DOMAINS[name].offsets == range(10, 100)
+    assert DOMAINS["days"].offsets == range(21)
+    short = Domain("short", ("1", "2", "3", "4", "5"), {"q": "{item} and {offset}"}, largest_offset=15)
+    # Offsets 0 … 14 hold 5 … 9 in the units only, and never behind a one: 5 is an item, 6 … 9 are not.
+    assert sorted(digit_classes(Claim(short, "sum"))) == [[0], [1], [2, 3, 4], [5], [6, 7, 8, 9]]
+
+
+def test_a_renaming_changes_item_and_offset_together() -> None:
+    """Where 3 and 4 are swapped, "3 o'clock + 34" is read as "4 o'clock + 43"."""
+    claim = Claim(DOMAINS["hours"], "sum")
+    labels = Labels("sum", 12, *(torch.tensor([value]) for value in (0, 36, 2, 34)), template=torch.tensor([0]))
+    renamed = nulls.rename(claim, labels, [], 400, 0)
+    generator = torch.Generator().manual_seed(0)
+    names = orders(digit_classes(claim), 10, 400, generator)
+    expected = (names[:, 3] - 1) + 10 * names[:, 3] + names[:, 4]
+    assert torch.equal(renamed.total[:, 0], expected)
+    # Ten o'clock and ten hours hold no digit that changes.
+    fixed = Labels("sum", 12, *(torch.tensor([value]) for value in (7, 19, 9, 10)), template=torch.tensor([0]))
+    assert set(nulls.rename(claim, fixed, [], 50, 0).total.flatten().tolist()) == {19}
+
+
+def test_orders_are_all_used_where_there_are_few() -> None:
+    generator = torch.Generator().manual_seed(0)
+    found = orders([[0, 1], [2, 3, 4]], 5, 10, generator)
+    assert len(found) == n_orders([2, 3]) - 1 == 11
+    assert len({tuple(row) for row in found.tolist()}) == 11
+    assert all(sorted(row) == [0, 1, 2, 3, 4] for row in found.tolist())
+    assert orders([[0], [1]], 2, 10, generator).tolist() == [[0, 1]]
+    assert orders([list(range(9))], 9, 25, generator).shape == (25, 9)
+
+
+def test_items_that_share_a_token_keep_their_names() -> None:
+    def kinds(*items: tuple[int, ...], context: frozenset[int] = frozenset()) -> list[int]:
+        return item_kinds([[item] for item in items], set(context))
+
+    assert kinds((1,), (2,), (3,)) == [0, 0, 0]
+    assert kinds((1,), (2,), (3, 4)) == [0, 0, 1]
+    assert kinds((1,), (1, 5), (2,), (3,)) == [0, 1, 2, 2]  # C, C sharp, D, E
+    assert kinds((1, 9), (2, 9), (3, 9)) == [0, 0, 0]  # first grade, second grade, third grade
+    assert kinds((1, 9), (9, 2), (3, 9)) == [0, 1, 0]
+    assert kinds((1,), (2,), (3,), context=frozenset({2})) == [0, 1, 0]
+    # Written after a space and at the start of a text: both must agree.
+    assert item_kinds([[(1,), (11,)], [(2,), (12,)], [(3,), (13, 14)]], set()) == [0, 0, 1]
+
+
+def test_undecidable_says_how_many_orders_there_are() -> None:
+    notes = Claim(DOMAINS["notes"], "item")
+    assert "only 24 different orders" in (nulls.undecidable(notes, [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7, 8], 499) or "")
+    assert nulls.undecidable(Claim(DOMAINS["hours"], "sum"), [], 499) is None
+    assert "--renamings 99" in (nulls.undecidable(Claim(DOMAINS["hours"], "sum"), [], 9) or "")
+    ten_digits = Claim(modular("add", 123456), "sum")
+    assert "digits have only 6 different orders" in (nulls.undecidable(ten_digits, [], 499) or "")

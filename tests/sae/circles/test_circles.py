@@ -1,0 +1,97 @@
+"""The searches of latents, groups and rungs on states whose circle is known."""
+
+import math
+
+import pytest
+import torch
+
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.domains import DOMAINS
+from llm_probe.statistics import nulls, planes
+from sae.circles import subspaces
+from sae.circles.claims import Chosen, Features, Rows, choose, coverage, group_parts, rows
+from sae.circles.groups import Group
+from sae.circles.latents import Encoded
+from tests.sae.planted_dictionary import asked, cross
+from toy.maths.regression import RidgeSmoother
+
+PLACE = {
+    "weights": "trained", "sae": "planted", "seed": 0, "layer": 0, "site": "resid_post", "domain": "mod-add 7",
+    "period": 7, "quantity": "sum",
+}  # fmt: skip
+GROUPS = (Group("decoder", (0, 1, 2, 3)), Group("coactivation", tuple(range(4, 12))), Group("decoder", (12, 13, 14)))
+
+
+def analysed(at: Encoded) -> tuple[Chosen, Rows]:
+    features = Features(torch.arange(20), cross().decoder, GROUPS, 4096)
+    chosen = choose(at, features, [RidgeSmoother.of(part) for part in group_parts(at.latents, features)])
+    assert Chosen.of_content(chosen.content()) == chosen
+    return chosen, rows(at, features, chosen, (None, None), PLACE, 0)
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[Chosen, Rows]:
+    return analysed(asked())
+
+
+def test_the_planted_group_and_its_latents_are_found(planted: tuple[Chosen, Rows]) -> None:
+    groups = [row for row in planted[1].features if row.unit == "group"]
+    assert [row.circular for row in groups] == [True, False, False]
+    best = groups[0]
+    assert (best.latents, best.frequency, best.size, best.shape) == ("0 1 2 3", 1, 4, "global span")
+    assert best.r2_low > 0.85
+    assert best.separability is not None and best.separability_null is not None
+    assert best.separability > 1.5 * best.separability_null
+    latents = [row for row in planted[1].features if row.unit == "latent"]
+    assert {row.name for row in latents[:4]} == {"0", "1", "2", "3"}
+    assert all(row.circular for row in latents[:4])
+    assert all(row.purity is not None and row.purity > 0.5 and row.r2 < 0.5 for row in latents[:4])
+    assert not any(row.circular for row in latents[4:])
+    assert (latents[0].n_tested, latents[0].n_accepted, latents[0].n_latents) == (20, 4, 4096)
+
+
+def test_the_ladder_has_every_rung_and_its_plane_is_the_main_probe_s(planted: tuple[Chosen, Rows]) -> None:
+    at = asked()
+    ladder = {row.rung: row for row in planted[1].ladder}
+    assert list(ladder) == ["latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents"]
+    main = planes.search([RidgeSmoother.of(at.states.double())], at.labels, at.renamed, (1, 2, 3))
+    assert ladder["plane"].statistic == pytest.approx(float(main.r2.max()))
+    assert ladder["plane"].beyond_plane == ladder["plane"].beyond_plane_low == 0
+    assert ladder["latent"].r2 < 0.5 < ladder["group"].r2
+    assert ladder["latent"].beyond_plane_high < 0
+    assert ladder["pca_plane"].rank == ladder["group"].rank == 4
+    assert len(planted[1].points) == 14
+
+
+def test_nothing_is_circular_where_nothing_is_planted() -> None:
+    _, found = analysed(asked(size=0.0))
+    assert not any(row.circular for row in found.features)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "repeated pairs", "items"])
+def test_the_quadratic_form_is_the_search_of_planes(kind: str) -> None:
+    """Singleton units, units of several prompts, and items, where whole labels are left out."""
+    if kind == "pairs":
+        at = asked(renamings=40)
+        labels, renamed, k = at.labels, at.renamed, (1, 2, 3)
+    else:
+        claim = Claim(DOMAINS["days"], "item" if kind == "items" else "sum")
+        labels = Labels.of(claim, claim.prompts("discovery", 150, 0))
+        renamed, k = nulls.rename(claim, labels, [0] * 7, 40, 0), claim.tested_frequencies
+    generator = torch.Generator().manual_seed(0)
+    smoothers = [RidgeSmoother.of(torch.randn(len(labels.label), m, generator=generator)) for m in (3, 9)]
+    main, found = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)
+    torch.testing.assert_close(found.r2, main.r2)
+    assert torch.equal(found.penalty, main.penalty)
+    assert float(found.null.amax(dim=0).quantile(0.95)) == pytest.approx(main.null_r2, abs=1e-4)
+
+
+def test_coverage_of_known_shapes() -> None:
+    angle = torch.arange(24) * 2 * math.pi / 24
+    one = torch.ones(1, dtype=torch.float64)
+    for means, expected in (
+        (1 + angle.cos(), 2 / 3),
+        (angle.cos().relu(), 4 / math.pi**2),
+        ((torch.arange(24) == 5).float(), 1 / 24),
+    ):
+        assert coverage(means[:, None].double(), one, 1) == pytest.approx(expected, abs=0.01)

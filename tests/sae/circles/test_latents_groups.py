@@ -1,0 +1,58 @@
+"""Which latents are kept, which belong together, and what they span."""
+
+import torch
+
+from sae.circles.groups import Group, coordinates, directions_of, groups_of
+from sae.circles.latents import RARE, encode, kept_latents
+from tests.sae.planted_dictionary import D, basis, cross, saved
+
+
+def test_a_latent_that_is_active_in_one_set_only_is_kept_and_a_rare_one_is_not() -> None:
+    known = saved(torch.eye(4, D), torch.eye(4, D))
+    one, other = torch.zeros(1000, D), torch.zeros(100, D)
+    one[:9, 0] = 1  # 0.9 % of its set
+    one[:10, 1] = 1  # 1 %
+    other[:50, 2] = 1
+    assert kept_latents(known, [one, other]).tolist() == [1, 2]
+    assert RARE == 0.01
+
+
+def test_encoding_in_parts_is_encoding_at_once() -> None:
+    known, states = cross(), torch.randn(600, D)
+    index = torch.tensor([1, 5, 19])
+    torch.testing.assert_close(encode(known, states, index), known.encode(states)[:, index])
+
+
+def test_the_latents_of_a_plane_are_a_group_by_coactivation_and_by_direction() -> None:
+    """Three planes, present in turns: six tiles round each, so that neighbours are co-active and cosines connect."""
+    rows, generator = basis(), torch.Generator().manual_seed(1)
+    angle = torch.arange(6) * torch.pi / 3
+    tiles = [torch.stack([angle.cos(), angle.sin()], 1) @ rows[2 * i : 2 * i + 2] for i in range(3)]
+    known = saved(torch.cat(tiles), torch.cat(tiles), threshold=0.3)
+    where, turn = torch.arange(900) % 3, torch.rand(900, generator=generator) * 2 * torch.pi
+    points = torch.stack([turn.cos(), turn.sin()], 1)
+    states = torch.stack([points[i] @ rows[2 * w : 2 * w + 2] for i, w in enumerate(where.tolist())])
+    found = {group.by: set() for group in groups_of(known.encode(states), known.decoder)}
+    for group in groups_of(known.encode(states), known.decoder):
+        found[group.by].add(group.columns)
+    planes = {tuple(range(6 * i, 6 * i + 6)) for i in range(3)}
+    assert planes <= found["decoder"] | found.get("coactivation", set())
+    only = groups_of(known.encode(states), torch.nn.functional.normalize(torch.randn(18, D, generator=generator)))
+    assert planes <= {group.columns for group in only if group.by == "coactivation"}
+
+
+def test_coordinates_have_the_distances_of_the_part_they_stand_for() -> None:
+    latents, decoder = torch.rand(30, 12), torch.randn(12, D)
+    group = Group("decoder", (0, 3, 4, 9))
+    part = latents[:, [0, 3, 4, 9]].double() @ decoder[[0, 3, 4, 9]].double()
+    own = coordinates(latents, decoder, group.columns)
+    torch.testing.assert_close(own @ own.T, part @ part.T)
+
+
+def test_directions_span_the_decoder_rows() -> None:
+    known = saved(torch.randn(6, D), torch.randn(6, D))
+    found = directions_of(known, (1, 4))
+    torch.testing.assert_close(found.basis.T @ found.basis, torch.eye(2, dtype=torch.float64))
+    rows = known.decoder[[1, 4]].double()
+    torch.testing.assert_close(rows @ found.basis @ found.basis.T, rows)
+    assert (found.name, found.layer, found.site) == ("latents 1, 4", 0, "resid_post")

@@ -1,0 +1,93 @@
+"""SAEs from folders and from SAELens' registry, and what does not fit or cannot be read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from sae_lens import SAE, TopKSAE, TopKSAEConfig
+from sae_lens.saes.sae import SAEMetadata
+
+from llm_probe.models.loading import LoadedModel, load
+from sae.training.config import SaeConfig
+from sae.training.saved import check_fits, hook_name, load_sae
+from sae.training.train import train
+from toy.run.errors import InputError
+
+
+def written(folder: Path, hook: str | None, d_in: int = 16) -> str:
+    """An untrained SAE that knows a hook."""
+    metadata = SAEMetadata(hook_name=hook)
+    TopKSAE(TopKSAEConfig(d_in=d_in, d_sae=24, k=3, metadata=metadata)).save_model(folder)
+    return str(folder)
+
+
+def test_a_trained_one_is_read_back(config: SaeConfig, loaded: LoadedModel) -> None:
+    train(replace(config, layers=(2,), site=("mlp_out",)))
+    saved = load_sae(str(config.folder / "2.mlp_out" / "seed0"))
+    assert (saved.layer, saved.site, saved.latents, saved.d_in) == (2, "mlp_out", 32, 16)
+    check_fits(saved, loaded)
+    states = torch.randn(7, 16)
+    latents = saved.encode(states)
+    assert latents.shape == (7, 32) and (latents >= 0).all() and ((latents > 0).sum(dim=1) <= 4).all()
+    torch.testing.assert_close(saved.decode(latents), latents @ saved.decoder + saved.sae.b_dec)
+    plain = SAE.load_from_disk(saved.name)
+    torch.testing.assert_close(plain.encode(states), latents)
+
+
+def test_another_models_states_do_not_fit(config: SaeConfig, loaded: LoadedModel, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reads states of 12 numbers"):
+        check_fits(load_sae(written(tmp_path / "a", hook_name(0, "resid_post"), 12)), loaded)
+    with pytest.raises(InputError, match="layer 5 does not exist"):
+        check_fits(load_sae(written(tmp_path / "b", hook_name(5, "resid_post"))), loaded)
+    check_fits(load_sae(written(tmp_path / "c", hook_name(1, "resid_post"))), loaded)
+    train(replace(config, layers=(0,), weights="random"))
+    of_the_twin = load_sae(str(config.folder / "0.resid_post" / "seed0"))
+    with pytest.raises(InputError, match="other weights"):
+        check_fits(of_the_twin, loaded)
+    check_fits(of_the_twin, load(str(folder), random_weights=True))
+
+
+def test_hooks(tmp_path: Path) -> None:
+    before = load_sae(written(tmp_path / "a", "blocks.2.hook_resid_pre"))
+    assert (before.layer, before.site) == (1, "resid_post")
+    for hook in ("blocks.0.hook_resid_pre", "blocks.1.attn.hook_z", "hook_embed", None):
+        with pytest.raises(InputError, match="reads"):
+            load_sae(written(tmp_path / "b", hook))
+
+
+def test_folders_that_cannot_be_read(config: SaeConfig, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no SAE in .*cfg\.json is missing"):
+        load_sae(str(tmp_path / "empty"))
+    place = Path(written(tmp_path / "cut", hook_name(0, "resid_post")))
+    content = (place / "sae_weights.safetensors").read_bytes()
+    (place / "sae_weights.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="cannot be read"):
+        load_sae(str(place))
+    (place / "sae_weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"sae_weights\.safetensors"):
+        load_sae(str(place))
+    other = Path(written(tmp_path / "other", hook_name(0, "resid_post")))
+    for text in ("{", "{}", '{"architecture": "new"}'):
+        (other / "cfg.json").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match="cannot be read"):
+            load_sae(str(other))
+    record = Path(written(tmp_path / "record", hook_name(0, "resid_post"))) / "training.json"
+    record.write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"not what train_sae\.py wrote"):
+        load_sae(str(record.parent))
+
+
+def test_the_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    release = "qwen-scope-3-1.7b-base-w32k-l50"
+    with pytest.raises(InputError, match="neither a folder nor"):
+        load_sae("no-such-release/layer3")
+    with pytest.raises(InputError, match="has no SAE 'layer99': it has layer0"):
+        load_sae(f"{release}/layer99")
+    with pytest.raises(InputError, match="could not be fetched"):
+        load_sae(f"{release}/layer3")  # the tests run offline
+    local = SAE.load_from_disk(written(tmp_path / "a", "blocks.3.hook_resid_post"))
+    monkeypatch.setattr(SAE, "from_pretrained", lambda release, sae_id, device: local)
+    saved = load_sae(f"{release}/layer3")
+    assert (saved.layer, saved.site, saved.weights_fingerprint) == (3, "resid_post", None)

@@ -1,0 +1,47 @@
+"""The pages of docs/ as a reader meets them: their Python runs, their commands and links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.root import ROOT
+from tests.test_readme import Block, blocks
+
+NAMES = ("docs/tutorial.md", "docs/glossary.md", "docs/extending.md", "docs/cluster.md", "CHANGELOG.md")
+PAGES = [ROOT / name for name in NAMES]
+RUN = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("example", RUN, ids=range(len(RUN)))
+def test_an_example_runs(example: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example.text, "docs", "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(blocks(text)) == text.count("<!-- test -->")
+    scripts = set(re.findall(r"scripts/((?:\w+/)?\w+\.py)", text))
+    assert {name for name in scripts if not (ROOT / "scripts" / name).is_file()} == set()
+    files = set(re.findall(r"`((?:llm_probe|toy|causal)/[\w/]+\.py)`", text))
+    assert {name for name in files if not (ROOT / name).is_file()} == set()
+    links = set(re.findall(r"\]\(([^)#]+)\)", text))
+    assert {link for link in links if not (page.parent / link).exists()} == set()
+    targets = set(re.findall(r"^(?:make) ([a-z0-9-]+)", text, flags=re.MULTILINE))
+    assert {name for name in targets if f"\n{name}:" not in (ROOT / "Makefile").read_text()} == set()
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    words = re.findall(r"^\| ([^|]+?) \|", PAGES[1].read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert words == sorted(words, key=str.casefold)
+
+
+def test_the_citation_is_valid() -> None:
+    content = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= content.keys()
+    assert content["license"] == "MIT"

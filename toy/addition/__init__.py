@@ -1,0 +1,1 @@
+"""A toy of its own: transformers that add numbers of many digits."""

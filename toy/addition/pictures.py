@@ -1,0 +1,244 @@
+"""Pictures of a network that adds, from the tables of its run (toy/addition/tables.py).
+
+01_categories  the published sweep's kinds of sums, beside what was published
+02_digits      n + n digits, within the range of training and beyond
+03_carries     by the longest carry, and by the digit of the answer
+04_training    the same over training
+05_periodic    which waves of a + b the neurons carry, beside an untrained network and the null
+comparison     n + n digits, a line a run
+
+Bars are Wilson's 95 % intervals. 06 … 08 are drawn from the network itself: addition_neurons.py and its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from toy.pictures.look import (
+    BAND,
+    GREY,
+    INK,
+    MAGNITUDE,
+    SIZE,
+    TRAINED,
+    UNTRAINED,
+    Real,
+    at_end,
+    frame,
+    new_figure,
+    percent,
+    two,
+)
+from toy.pictures.tables import Row, learnt_at, metrics, over_training, percent_span, percents, table
+
+ACCURACY = ("by", "value", "beyond", "pairs", "accuracy", "low", "high")
+NEURONS = ("weights", "place", "k", "period", "share", "largest", "p_fwer", "null_95", "neurons_above", "neurons")
+
+PUBLISHED = {"6d+6d": 0.0}
+"""Accuracy of a kind of sums, 1.0 for all 13 others; 200 pairs a kind, many of them trained on:
+unixsysdev/grokking-fourier@536610f, addition_experiment/analysis/sweep_e99999.json."""
+DIGITS = "digits of both operands (grey: trained on)"
+MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚"}
+"""Of the runs of a comparison, as drawn and as written."""
+LIGHTEST = 0.62
+"""Of the colour map: what is lighter cannot be read on white."""
+
+
+def draw(folder: Path) -> dict[str, Figure]:
+    """Every figure that the run's files have the numbers of.
+
+    Raises:
+        InputError: accuracy.csv or neurons.csv cannot be read.
+    """
+    accuracy = table(folder, "accuracy.csv", ACCURACY)
+    drawn = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
+    if len(looks := metrics(folder)) > 1:
+        drawn["04_training"] = training(looks)
+    return drawn | {"05_periodic": periodic(table(folder, "neurons.csv", NEURONS))}
+
+
+# --------------------------------------------------------------------------------------------------------- accuracy
+
+
+def categories(rows: Sequence[Row]) -> Figure:
+    """A line a kind of sum, with the number of pairs that were asked."""
+    own = sorted(by(rows, "category"), key=beyond)
+    inside = [row["accuracy"] for row in own if not beyond(row)]
+    longer = "".join(f"; {row['value']} {percent(row['accuracy'])}" for row in own if beyond(row))
+    figure = new_figure(
+        4.9,
+        f"{len(inside)} kinds of sums in range: {percent(sum(inside) / len(inside))} right on average, "
+        f"{percent(min(inside))} at worst{longer}",
+    )
+    axes = figure.subplots()
+    places = range(len(own))
+    axes.hlines(places, [100 * row["low"] for row in own], [100 * row["high"] for row in own], color=TRAINED)
+    for place, row in zip(places, own, strict=True):
+        found = f"  {100 * row['accuracy']:.1f} % of {row['pairs']:,.0f}"
+        axes.annotate(found, (103, place), fontsize=SIZE, color=INK, va="center", annotation_clip=False)
+    axes.plot([100 * row["accuracy"] for row in own], places, "o", color=TRAINED, markersize=5, label="accuracy")
+    known = [100 * PUBLISHED.get(row["value"], 1.0) for row in own]
+    axes.plot(known, places, "D", color=INK, markerfacecolor="none", markersize=8, label="published")
+    key = "dots: this network with 95 % intervals · diamonds: published"
+    frame(axes, "whole answers right (%), held-out pairs", title=key)
+    axes.set_yticks(places, [row["value"].replace("_", " ") + (", longer" if beyond(row) else "") for row in own])
+    axes.set(xlim=(-3, 103), ylim=(len(own) - 0.5, -0.5))
+    return figure
+
+
+def digits(rows: Sequence[Row]) -> Figure:
+    """Accuracy against the number of digits of both operands."""
+    own = by(rows, "digits")
+    trained = sum(not beyond(row) for row in own)
+    least = percent(min(row["accuracy"] for row in own[:trained]))
+    ends = [f"{n} + {n}: {percent(own[n - 1]['accuracy'])}" for n in dict.fromkeys((trained + 1, len(own)))]
+    figure = new_figure(4.0, f"Up to {trained} + {trained} digits at least {least} right, {', '.join(ends)}", width=7.6)
+    axes = figure.subplots()
+    _range(axes, trained, len(own))
+    intervals(axes, range(1, len(own) + 1), own, TRAINED)
+    percents(axes, DIGITS, "whole answers right (%), held-out pairs")
+    return figure
+
+
+def _range(axes: Axes, trained: int, last: int) -> None:
+    """Whole digits up to the last, those that are trained on in grey."""
+    axes.axvspan(0.5, trained + 0.5, color=BAND, alpha=0.5, zorder=0, linewidth=0)
+    axes.set(xlim=(0.5, last + 0.3), xticks=range(1, last + 1))
+
+
+def carries(rows: Sequence[Row]) -> Figure:
+    """By how far a carry travels, and by the digit of the answer."""
+    chain = by(rows, "longest carry")
+    first, last = chain[0], chain[-1]
+    figure = new_figure(
+        3.8,
+        f"Where no carry travels {percent(first['accuracy'])} are right, where one runs through {last['value']:.0f} "
+        f"columns {percent(last['accuracy'])}",
+    )
+    left, right = figure.subplots(1, 2)
+    intervals(left, [row["value"] for row in chain], chain, TRAINED)
+    frame(left, "most columns in a row that carry", "whole answers right (%)")
+    inside, longer = by(rows, "place"), by(rows, "place, longer")
+    intervals(right, [row["value"] for row in inside], inside, TRAINED)
+    # A little to the right: the bars do not cover each other.
+    intervals(right, [row["value"] + 0.12 for row in longer], longer, INK, "D", "--")
+    key = f"blue: {len(inside) - 1} digits · dashed: {len(longer) - 1}, longer than trained on"
+    frame(right, "digit of the answer (1 = ones), after the true ones", "digits right (%)", key)
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylim(top=100 + 0.04 * (100 - axes.get_ylim()[0]))
+    return figure
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def training(looks: Sequence[Row]) -> Figure:
+    """Accuracy on trained pairs, on held-out ones, and on ones of one digit more."""
+    lines = {
+        "train_accuracy": ("trained on", GREY, "--"),
+        "held_out_accuracy": ("held out", TRAINED, "-"),
+        "longer_accuracy": ("one digit longer", INK, ":"),
+    }
+    late = [row["longer_accuracy"] for row in looks if 2 * row["step"] >= looks[-1]["step"]]
+    return over_training(
+        looks,
+        lines,
+        f"Held-out pairs are 99 % right {learnt_at(looks, 'held_out_accuracy')}; pairs one digit longer "
+        f"{percent_span(late)} over the second half",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- periodic
+
+
+def periodic(rows: Sequence[Row]) -> Figure:
+    """Every place's largest neuron and all its neurons together, by k."""
+    trained = [row for row in rows if row["weights"] == "trained"]
+    best = max(trained, key=lambda row: row["largest"])
+    plain = max((row for row in rows if row["weights"] == "untrained"), key=lambda row: row["largest"])
+    places = list(dict.fromkeys(row["place"] for row in trained))
+    figure = new_figure(
+        1.3 + 1.6 * len(places),
+        f"The most periodic neuron: {two(best['largest'])} of its variance at period {best['period']:.3g} of a + b, "
+        f"p = {best['p_fwer']:.2g} (untrained {two(plain['largest'])}, p = {plain['p_fwer']:.2g})",
+    )
+    grid = figure.subplots(len(places), 2, sharex=True, sharey="col", squeeze=False)
+    for pair, place in zip(grid, places, strict=True):
+        for axes, field in zip(pair, ("largest", "share"), strict=True):
+            _spectrum(axes, [row for row in rows if row["place"] == place], field)
+        above = max((row for row in trained if row["place"] == place), key=lambda row: row["neurons_above"])
+        found = f"{above['neurons_above']:.0f} of {above['neurons']:.0f} above at one k"
+        frame(pair[0], "", "share of variance", f"{place}: largest neuron ({found})")
+        frame(pair[1], "", "", f"{place}: all neurons together")
+    grid[0, 0].set_ylim(0, 1.06 * max(*(row["largest"] for row in rows), trained[0]["null_95"]))
+    grid[0, 1].set_ylim(0, 1.06 * max(row["share"] for row in rows))
+    figure.supxlabel(
+        "k: cycles of a + b per 100; blue: trained · dashed: untrained · grey: 95 % of the trained one's renamings",
+        fontsize=SIZE, color=INK,
+    )  # fmt: skip
+    return figure
+
+
+def _spectrum(axes: Axes, rows: Sequence[Row], field: str) -> None:
+    """Bars for the trained network, a dashed line for the untrained one."""
+    trained, untrained = ([row for row in rows if row["weights"] == name] for name in ("trained", "untrained"))
+    k = [row["k"] for row in trained]
+    axes.stairs(
+        [row[field] for row in trained], [0.5, *(each + 0.5 for each in k)], fill=True, color=TRAINED, linewidth=0
+    )
+    axes.plot(k, [row[field] for row in untrained], "--", color=UNTRAINED, linewidth=1, label="untrained")
+    if field == "largest":
+        axes.axhspan(0, trained[0]["null_95"], color=BAND, alpha=0.6, zorder=0, linewidth=0)
+    axes.set(xlim=(0, 51), xticks=[1, *range(10, 51, 10)])
+
+
+# ------------------------------------------------------------------------------------------------------- comparison
+
+
+def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
+    """Accuracy against the number of digits, a line a run; `runs` has the rows of each accuracy.csv."""
+    found = {name: by(rows, "digits") for name, rows in runs.items()}
+    trained = min(sum(not beyond(row) for row in own) for own in found.values())
+    longer = {name: sum(row["accuracy"] for row in own if beyond(row)) for name, own in found.items()}
+    said = [
+        f"{n} + {n}: {percent_span([own[n - 1]['accuracy'] for own in found.values()])}"
+        for n in dict.fromkeys((trained + 1, min(map(len, found.values()))))
+    ]
+    figure = new_figure(4.6, f"{len(runs)} networks that add, right answers of {', '.join(said)}")
+    axes = figure.subplots()
+    _range(axes, trained, max(map(len, found.values())))
+    percents(axes, DIGITS, "whole answers right (%), held-out pairs")
+    ends = []
+    for index, (name, own) in enumerate(sorted(found.items(), key=lambda run: -longer[run[0]])):
+        colour = to_hex(colormaps[MAGNITUDE](LIGHTEST * index / max(1, len(found) - 1)))
+        mark = list(MARKS)[index % len(MARKS)]
+        intervals(axes, range(1, len(own) + 1), own, colour, mark)
+        ends.append((f"{MARKS[mark]} {name}", len(own), 100 * own[-1]["accuracy"], colour))
+    at_end(axes, ends[::-1])
+    return figure
+
+
+def by(rows: Sequence[Row], kind: str) -> list[Row]:
+    """The rows of one kind of group, in their order."""
+    return [row for row in rows if row["by"] == kind]
+
+
+def beyond(row: Row) -> bool:
+    """Whether a group's numbers are longer than those of training."""
+    return row["beyond"] == "True"
+
+
+def intervals(
+    axes: Axes, x: Sequence[Real], rows: Sequence[Row], colour: str, marker: str = "o", style: str = "-"
+) -> None:
+    """Accuracies joined by a line, with the bars of their 95 % intervals."""
+    low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
+    axes.vlines(x, low, high, color=colour, linewidth=1.2)
+    axes.plot(x, [100 * row["accuracy"] for row in rows], style, color=colour, marker=marker, markersize=5)

@@ -1,0 +1,1 @@
+"""Measuring a trained toy: its key frequencies, what depends on them, and how that came about."""

@@ -1,0 +1,1 @@
+"""Mathematics that every package shares: characters of Z_n, least squares both ways, corrections across findings."""

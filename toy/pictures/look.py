@@ -1,0 +1,182 @@
+"""How the figures look: palette, sizes, frames, heat maps, labels at lines.
+
+Trained weights are blue, filled and solid; untrained ones orange, hollow and dashed; what was expected or is flat is
+grey. Magnitudes are viridis; angles on a circle are `twilight`, whose ends meet. Text is 9 points: 12 px where a
+figure is shown at 96 px an inch, as the page does. Heat maps are images inside the svg, so that files stay small.
+
+Matplotlib's object interface only: nothing depends on a display or on global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from toy.run.files import replace_with
+
+TRAINED, UNTRAINED, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
+MAGNITUDE, CYCLE = "viridis", "twilight"
+SIZE = 9
+"""Points; 12 px at 96 dpi."""
+WIDTH = 9.6
+"""Inches, of every figure: a page column of 922 px."""
+ROUNDING = 1e-9
+"""A share as near to 0 or 1 as this is 0 or 1; one of a billion rows would be told apart."""
+DPI = 130
+PIXELS_AN_INCH = 96
+"""At which a page shows a figure."""
+KINDS = ("png", "svg")
+
+Real = int | float
+"""A number that is drawn or said; where numbers are drawn, a whole one is as good."""
+
+
+def new_figure(height: Real, title: str, width: Real = WIDTH) -> Figure:
+    """An empty figure under its message, which is wrapped to the width."""
+    figure = Figure((width, height), layout="constrained")
+    # Bold type of 10 points has some 11 characters an inch.
+    figure.suptitle(
+        fill(title, int(11.2 * width)), x=0.008, ha="left", fontsize=SIZE + 1, weight="bold", color=INK,
+        parse_math=False,
+    )  # fmt: skip
+    return figure
+
+
+def frame(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
+    """Names of the axes, small type, no box."""
+    axes.set_xlabel(x, fontsize=SIZE, color=INK)
+    axes.set_ylabel(y, fontsize=SIZE, color=INK)
+    if title:
+        axes.set_title(title, fontsize=SIZE, loc="left", color=INK, parse_math=False)
+    axes.tick_params(labelsize=SIZE, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def heat(
+    axes: Axes, values: Num[np.ndarray, "rows columns"], x: str, y: str, title: str = "", **look: Any
+) -> AxesImage:
+    """A matrix as an image, its first row at the bottom; `look` goes to imshow."""
+    look = {"cmap": MAGNITUDE, **look}
+    image = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest", **look)
+    frame(axes, x, y, title)
+    axes.spines[["top", "right"]].set_visible(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    return image
+
+
+def colour_bar(image: AxesImage, beside: Axes | Sequence[Axes], label: str) -> None:
+    """What the colours of a heat map mean."""
+    figure = image.axes.figure
+    bar = figure.colorbar(image, ax=beside, shrink=0.9, pad=0.02, aspect=25)
+    bar.set_label(label, fontsize=SIZE, color=INK)
+    bar.ax.tick_params(labelsize=SIZE, colors=INK)
+    bar.outline.set_visible(False)  # type: ignore[union-attr]
+
+
+def at_end(axes: Axes, labels: Sequence[tuple[str, Real, Real, str]], apart: Real = 0.085) -> None:
+    """Labels (text, x, y, colour) right of where lines end, pushed apart where they would meet.
+
+    `apart` is the least distance in shares of the axes' height; y limits must be final.
+    """
+    low, high = (axes.transData.transform((1.0, value))[1] for value in axes.get_ylim())
+    shares = [(axes.transData.transform((1.0, y))[1] - low) / (high - low) for _, _, y, _ in labels]
+    order = sorted(range(len(labels)), key=lambda index: shares[index])
+    places = [shares[index] for index in order]
+    for upward in range(1, len(places)):
+        places[upward] = max(places[upward], places[upward - 1] + apart)
+    surplus = max(0.0, (places[-1] if places else 0.0) - 1.0)
+    for downward in range(len(places) - 1, -1, -1):
+        above = places[downward + 1] - apart if downward + 1 < len(places) else places[downward] - surplus
+        places[downward] = min(places[downward], above)
+    for place, index in zip(places, order, strict=True):
+        text, x, _, colour = labels[index]
+        axes.annotate(
+            text, (x, place), (5, 0), xycoords=("data", "axes fraction"), textcoords="offset points", va="center",
+            fontsize=SIZE, color=colour, annotation_clip=False, parse_math=False,
+        )  # fmt: skip
+
+
+def log_steps(axes: Axes, first: int, last: int) -> None:
+    """A logarithmic axis of steps with whole numbers at its ticks; step 0 has no place on it."""
+    axes.set_xscale("log")
+    axes.set_xlim(max(first, 1), max(last, first + 1, 2))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda _value, _: ""))
+
+
+def log_values(axes: Axes) -> None:
+    """A logarithmic axis of what is drawn: some powers of ten, or 1, 2 and 5 where there are fewer than two of them."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    narrow = high < 100 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=7))
+    axes.yaxis.set_minor_locator(NullLocator())
+    if narrow:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def ticks_apart(places: Sequence[Real], names: Sequence[str], apart: Real) -> tuple[list[Real], list[str]]:
+    """Ticks for ascending places; names closer than `apart` are joined into one at their mean."""
+    groups: list[list[int]] = []
+    for index, place in enumerate(places):
+        if groups and place - places[groups[-1][-1]] < apart:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    means = [sum(places[index] for index in group) / len(group) for group in groups]
+    return means, [", ".join(names[index] for index in group) for group in groups]
+
+
+def percent(value: Real) -> str:
+    """A share as percent with no more digits than it deserves: 97 %, 99.95 %, 0.4 %; never rounded to none or all."""
+    if abs(value - round(value)) < ROUNDING:
+        return f"{100 * round(value)} %"
+    if 0 < value < 5e-4:
+        return "< 0.1 %"
+    if 0.99995 <= value < 1:
+        return "> 99.99 %"
+    digits = 0 if 0.1 <= value < 0.99 else 1 if value < 0.1 else 2
+    return f"{100 * value:.{digits}f} %"
+
+
+def listed(names: Sequence[object]) -> str:
+    """1, 2 and 3."""
+    words = [str(name) for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def span(values: Sequence[Real]) -> str:
+    """The least and the largest of some values: 0.97 to 0.99."""
+    low, high = two(min(values)), two(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def two(value: Real | None) -> str:
+    """Two decimals, with a minus sign that is one."""
+    return "not measured" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """`name`.png and `name`.svg, each whole or not at all, the same bytes for the same figure."""
+    paths = [folder / f"{name}.{kind}" for kind in KINDS]
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "toy"}):
+        for path in paths:
+            replace_with(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=_metadata(temporary)))
+            # The layout of the first file is that of the second: finding it takes longer than drawing.
+            figure.set_layout_engine("none")
+    return paths
+
+
+def _metadata(path: Path) -> dict[str, None]:
+    return {"Date": None} if path.suffix == ".svg" else {}

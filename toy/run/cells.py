@@ -1,0 +1,91 @@
+"""Cells on disk: a unit of work is computed once, whatever interrupts the run.
+
+A cell is a JSON file named by what it was made from. It appears whole or not at all, so Ctrl-C, kill -9 and a full
+disk lose at most the cell in progress, and the same command goes on to the identical result (JSON writes every
+float so that it reads back the same). Several jobs may share a folder: at worst a cell is computed twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from toy.run.errors import InputError
+from toy.run.files import write_atomic
+
+
+class Cells:
+    """Cells in `folder`/cells; with folder None nothing is kept."""
+
+    def __init__(self, folder: Path | None, version: int) -> None:
+        """`version` is raised when a change alters a cell's numbers or fields: others are then not read."""
+        self.folder = folder / "cells" if folder else None
+        self.version = version
+        if folder:
+            check_writable(folder)
+
+    def get(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The cell of this key, computed if it is not there.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self.path(key)
+        if path is not None and path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+        text = json.dumps(make())
+        if path is not None:
+            try:
+                write_atomic(path, text)
+            except OSError as error:
+                raise InputError(f"cannot write {path}: {error.strerror}; free some space and run again") from error
+        return json.loads(text)
+
+    def path(self, key: str) -> Path | None:
+        """Where the cell is or will be."""
+        return self.folder / f"v{self.version}-{key}.json" if self.folder else None
+
+
+@contextmanager
+def writing_results(folder: Path) -> Iterator[None]:
+    """What is written inside comes from finished cells: a full disk or a folder that cannot be written is one sentence.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {error.filename or folder}: {error.strerror}; free some space or give another --out, "
+            "finished cells are kept"
+        ) from error
+
+
+def key_of(description: dict[str, Any]) -> str:
+    """A name made from a configuration: equal content, equal name, whatever the order of its fields."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def check_writable(folder: Path) -> None:
+    """Fail now rather than after the run.
+
+    Raises:
+        InputError: the folder cannot be made or written, or its disk has less than 50 MB left.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder with --out") from error
+    free = shutil.disk_usage(folder).free
+    if free < 50_000_000:
+        raise InputError(f"{folder} has {free // 1_000_000} MB left, results need 50: free some or give another --out")

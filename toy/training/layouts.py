@@ -1,0 +1,334 @@
+"""Published checkpoints: the same network in the files of other projects, read into ours.
+
+A checkpoint is a dict saved by torch that holds a state dict. Three layouts are known by their keys:
+
+    `layout` = "toy"      ours: the state dict under `model`, its configuration under `config` (toy/training/runs.py)
+    `model`               Nanda et al. 2023 (2301.05217), `saved_runs/*.pth`
+    `model_state_dict`    unixsysdev/grokking-fourier, `checkpoint_*.pt`
+
+Only the order of the axes differs. Ours act from the right (x @ W); the others store most maps as (out, in). So a
+layout is a table from our names to theirs and the axes of theirs, in symbols; `heads*d_head` is one axis that holds
+two. The sizes are read off the tensors, every tensor is checked against them, and a tensor becomes ours by splitting
+the joint axes and permuting. Nanda et al. unembed to all tokens, "=" included (p + 1); unixsysdev to the numbers (p).
+A file is read as plain containers and tensors only (`weights_only`): nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toy.config import ToyConfig, from_mapping, preset
+from toy.networks.model import Toy, build
+from toy.networks.tasks import TASKS, named
+from toy.run.errors import InputError
+from toy.training.runs import LAYOUT, open_run
+
+OUR_AXES: dict[str, str] = {
+    "W_E": "tokens d_model",
+    "W_pos": "positions d_model",
+    "blocks.{block}.attn.W_Q": "heads d_model d_head",
+    "blocks.{block}.attn.W_K": "heads d_model d_head",
+    "blocks.{block}.attn.W_V": "heads d_model d_head",
+    "blocks.{block}.attn.W_O": "heads d_head d_model",
+    "blocks.{block}.mlp.W_in": "d_model d_mlp",
+    "blocks.{block}.mlp.b_in": "d_mlp",
+    "blocks.{block}.mlp.W_out": "d_mlp d_model",
+    "blocks.{block}.mlp.b_out": "d_model",
+    "W_U": "d_model outputs",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How another project stores the network of `toy/networks/model.py`."""
+
+    owner: str
+    """Whose it is, as it is named in messages."""
+    weights: str
+    """Key of the file under which the state dict lies."""
+    tensors: Mapping[str, tuple[str, str]]
+    """Our name to the stored name and its axes; `{block}` counts the blocks."""
+    preset: str
+    """What is known of the training where the file does not say it."""
+    equals_logit: bool
+    losses: tuple[str, ...]
+    """Keys that lead to the lists of training and test losses, `{part}` being train or test."""
+
+
+LAYOUTS: tuple[Layout, ...] = (
+    Layout(
+        owner="Nanda et al.",
+        weights="model",
+        tensors={
+            "W_E": ("embed.W_E", "d_model tokens"),
+            "W_pos": ("pos_embed.W_pos", "positions d_model"),
+            "blocks.{block}.attn.W_Q": ("blocks.{block}.attn.W_Q", "heads d_head d_model"),
+            "blocks.{block}.attn.W_K": ("blocks.{block}.attn.W_K", "heads d_head d_model"),
+            "blocks.{block}.attn.W_V": ("blocks.{block}.attn.W_V", "heads d_head d_model"),
+            "blocks.{block}.attn.W_O": ("blocks.{block}.attn.W_O", "d_model heads*d_head"),
+            "blocks.{block}.mlp.W_in": ("blocks.{block}.mlp.W_in", "d_mlp d_model"),
+            "blocks.{block}.mlp.b_in": ("blocks.{block}.mlp.b_in", "d_mlp"),
+            "blocks.{block}.mlp.W_out": ("blocks.{block}.mlp.W_out", "d_model d_mlp"),
+            "blocks.{block}.mlp.b_out": ("blocks.{block}.mlp.b_out", "d_model"),
+            "W_U": ("unembed.W_U", "d_model outputs"),
+        },
+        preset="nanda",
+        equals_logit=True,
+        losses=("{part}_losses",),
+    ),
+    Layout(
+        owner="unixsysdev",
+        weights="model_state_dict",
+        tensors={
+            "W_E": ("token_embed.weight", "tokens d_model"),
+            "W_pos": ("pos_embed.weight", "positions d_model"),
+            "blocks.{block}.attn.W_Q": ("W_Q", "heads d_model d_head"),
+            "blocks.{block}.attn.W_K": ("W_K", "heads d_model d_head"),
+            "blocks.{block}.attn.W_V": ("W_V", "heads d_model d_head"),
+            "blocks.{block}.attn.W_O": ("W_O", "heads d_head d_model"),
+            "blocks.{block}.mlp.W_in": ("W_in.weight", "d_mlp d_model"),
+            "blocks.{block}.mlp.b_in": ("W_in.bias", "d_mlp"),
+            "blocks.{block}.mlp.W_out": ("W_out.weight", "d_model d_mlp"),
+            "blocks.{block}.mlp.b_out": ("W_out.bias", "d_model"),
+            "W_U": ("unembed.weight", "outputs d_model"),
+        },
+        preset="published-004",
+        equals_logit=False,
+        losses=("history", "{part}_loss"),
+    ),
+)
+
+STORED_FIELDS = {
+    "frac_train": "train_fraction",
+    "train_frac": "train_fraction",
+    "seed": "seed",
+    "lr": "learning_rate",
+    "weight_decay": "weight_decay",
+}
+"""What a stored configuration calls a field, and what we call it."""
+STORED_TASKS = {"add": "add", "subtract": "subtract", "x2xyy2": "quadratic"}
+"""`fn_name` of a stored configuration to our task."""
+
+
+def load_checkpoint(
+    path: Path, task: str | None = None, split_seed: int | None = None, train_frac: float | None = None
+) -> tuple[Toy, ToyConfig, int | None]:
+    """The network of a checkpoint file or of a run directory (its last), its configuration, its step if it is known.
+
+    `task` is what a file of another project was trained on where it does not say it (none given: addition); of a
+    file that says it, the same task has to be asked for. `split_seed` and `train_frac` replace what the file says
+    of its training rows, or what the published code takes where it says nothing.
+
+    Raises:
+        InputError: no such file, an unknown layout (the missing key is named), a tensor of a wrong shape, or a
+            checkpoint of another task.
+    """
+    if path.is_dir():
+        path = _last(path)
+    content = _content(path)
+    if "layout" in content:
+        model, config = _own(content, path)
+        if task not in (None, config.task):
+            raise _other_task(path, config.task, task)
+    else:
+        model, config = _foreign(content, _layout(content, path), path, task)
+    changed = {"seed": split_seed, "train_fraction": train_frac}
+    config = replace(config, **{name: value for name, value in changed.items() if value is not None})
+    step = content.get("step", content.get("epoch"))
+    return model.requires_grad_(False).eval(), config, step if isinstance(step, int) else None
+
+
+def stored_losses(path: Path) -> dict[str, float]:
+    """`train_loss` and `test_loss` as another project's file last noted them; what it does not hold is left out.
+
+    Nanda et al. note both before an update; unixsysdev the training loss before and the test loss after it, and not
+    at every step: they may lag behind the weights of the same file.
+
+    Raises:
+        InputError: no such file, or an unknown layout.
+    """
+    content, found = _content(path), {}
+    for part in ("train", "test"):
+        values: Any = content
+        for key in _layout(content, path).losses:
+            values = values.get(key.format(part=part)) if isinstance(values, Mapping) else None
+        if isinstance(values, list) and values:
+            found[f"{part}_loss"] = float(values[-1])
+    return found
+
+
+def _last(folder: Path) -> Path:
+    run = open_run(folder)
+    if not (found := run.checkpoints()):
+        raise InputError(f"{folder} holds no checkpoint yet: train it with scripts/train_toy.py")
+    return found[max(found)]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no checkpoint {path}: give a .pt or .pth file, or a run directory") from error
+    except Exception as error:  # torch raises many kinds on a damaged file, or on one that holds more than tensors
+        raise InputError(
+            f"{path} cannot be read as a checkpoint of plain tensors ({type(error).__name__}): give a .pt or .pth file"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__} and no checkpoint: give one with a state dict")
+    return content
+
+
+def _layout(content: Mapping[str, Any], path: Path) -> Layout:
+    for layout in LAYOUTS:
+        if isinstance(content.get(layout.weights), Mapping):
+            return layout
+    wanted = ", ".join(f"`{layout.weights}` ({layout.owner})" for layout in LAYOUTS)
+    raise InputError(
+        f"{path} is no checkpoint of a known layout: it lacks the keys `layout` (this project), {wanted} and has "
+        f"{', '.join(f'`{key}`' for key in list(content)[:8]) or 'none'}"
+    )
+
+
+def _own(content: Mapping[str, Any], path: Path) -> tuple[Toy, ToyConfig]:
+    """The network of a checkpoint of ours."""
+    if content["layout"] != LAYOUT:
+        raise InputError(f"{path} is no checkpoint of this project: its `layout` is {content['layout']!r}, not 'toy'")
+    for key in ("config", "model"):
+        if not isinstance(content.get(key), Mapping):
+            raise InputError(f"{path} is a damaged checkpoint: its key `{key}` is missing")
+    config = from_mapping(dict(content["config"]), ToyConfig(), str(path))
+    model = build(config)
+    expected = {name: list(weight.shape) for name, weight in model.state_dict().items()}
+    _check_names(content["model"], list(expected), path)
+    for name, shape in expected.items():
+        _check_shape(content["model"][name], name, shape, path)
+    model.load_state_dict(content["model"])
+    return model, config
+
+
+def _foreign(content: Mapping[str, Any], layout: Layout, path: Path, task: str | None) -> tuple[Toy, ToyConfig]:
+    """The network of another project's checkpoint."""
+    told = content.get("config")
+    told = told if isinstance(told, Mapping) else {}
+    stored = content[layout.weights]
+    n_layers = 1 + max((int(match[1]) for name in stored if (match := re.match(r"blocks\.(\d+)\.", name))), default=0)
+    names = {
+        ours.format(block=block): (theirs.format(block=block), axes, OUR_AXES[ours])
+        for block in range(n_layers)
+        for ours, (theirs, axes) in layout.tensors.items()
+    }
+    _check_names(_without_masks(stored, path), [theirs for theirs, _, _ in names.values()], path)
+    task = _task(told, path, task)
+    sizes = {"positions": named(task).n_operands + 1}
+    weights = {ours: _ours(stored[theirs], theirs, axes, wanted, sizes, layout, path)
+               for ours, (theirs, axes, wanted) in names.items()}  # fmt: skip
+    config = replace(
+        preset(layout.preset),
+        task=task,
+        modulus=sizes["tokens"] - 1,
+        n_layers=n_layers,
+        d_model=sizes["d_model"],
+        n_heads=sizes["heads"],
+        d_mlp=sizes["d_mlp"],
+        equals_logit=layout.equals_logit,
+        **_training(told),
+    )
+    _check_told(told, config, path)
+    model = build(config)
+    model.load_state_dict(weights)
+    return model, config
+
+
+def _ours(weight: Any, name: str, axes: str, wanted: str, sizes: dict[str, int], layout: Layout, path: Path) -> Tensor:
+    """A stored tensor in the order of our axes; sizes that are met for the first time are noted in `sizes`."""
+    if isinstance(weight, Tensor) and weight.ndim == len(axes.split()):
+        for axis, length in zip(axes.split(), weight.shape, strict=True):
+            if "*" not in axis:
+                sizes.setdefault(axis, length)
+        if "tokens" in sizes:
+            sizes["outputs"] = sizes["tokens"] - (not layout.equals_logit)
+        if "heads" in sizes:
+            sizes["d_head"] = sizes["d_model"] // max(sizes["heads"], 1)
+    known = [all(part in sizes for part in axis.split("*")) for axis in axes.split()]
+    expected = [
+        math.prod(sizes[part] for part in axis.split("*")) if there else axis
+        for axis, there in zip(axes.split(), known, strict=True)
+    ]
+    _check_shape(weight, name, expected, path, f", which is ({axes.replace(' ', ', ')})")
+    flat = axes.replace("*", " ").split()
+    parts = weight.float().reshape([sizes[axis] for axis in flat])
+    return parts.permute([flat.index(axis) for axis in wanted.split()]).contiguous()
+
+
+def _without_masks(stored: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The state dict without what says that attention is causal, as ours always is."""
+    for name, mask in stored.items():
+        if name.endswith("attn.mask") and not (
+            isinstance(mask, Tensor) and torch.equal(mask, torch.ones_like(mask).tril())
+        ):
+            raise InputError(f"{path} attends to later tokens (`{name}`): only causal attention is read")
+    return {name: weight for name, weight in stored.items() if not name.endswith("attn.mask")}
+
+
+def _check_names(stored: Mapping[str, Any], expected: Sequence[str], path: Path) -> None:
+    for name in expected:
+        if name not in stored:
+            raise InputError(f"{path} is no checkpoint of this network: its key `{name}` is missing")
+    for name in stored:
+        if name not in expected:
+            raise InputError(f"{path} is no checkpoint of this network, which has nothing like its key `{name}`")
+
+
+def _check_shape(weight: Any, name: str, expected: Sequence[int | str], path: Path, axes: str = "") -> None:
+    shape = list(weight.shape) if isinstance(weight, Tensor) else None
+    if shape != list(expected):
+        found = f"is a {type(weight).__name__}" if shape is None else f"has the shape {_shown(shape)}"
+        raise InputError(f"{path}: `{name}` {found}, expected {_shown(expected)}{axes}")
+
+
+def _shown(shape: Sequence[int | str]) -> str:
+    return f"({', '.join(map(str, shape))})"
+
+
+def _task(told: Mapping[str, Any], path: Path, asked: str | None) -> str:
+    """The task of another project's file: what it says, else what was asked for, else addition."""
+    name = told.get("fn_name")
+    if name is None:
+        task = asked or "add"
+        named(task)
+        return task
+    if name not in STORED_TASKS:
+        raise InputError(f"{path} was trained on {name!r}, which is none of the tasks {', '.join(TASKS)}")
+    task = STORED_TASKS[name]
+    if asked not in (None, task):
+        raise _other_task(path, task, asked)
+    return task
+
+
+def _other_task(path: Path, task: str, asked: str | None) -> InputError:
+    return InputError(f"{path} was trained on the task {task!r}, not on {asked!r}: ask for {task!r} or for none")
+
+
+def _training(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored configuration says of the training, in our names."""
+    found = {ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if theirs in told}
+    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+
+
+def _check_told(told: Mapping[str, Any], config: ToyConfig, path: Path) -> None:
+    """Raises InputError where a stored configuration contradicts the tensors or names another network."""
+    known = {"p": config.modulus, "d_model": config.d_model, "n_heads": config.n_heads, "num_heads": config.n_heads,
+             "d_mlp": config.d_mlp}  # fmt: skip
+    for name, size in known.items():
+        if told.get(name, size) != size:
+            raise InputError(f"{path}: its config says {name} = {told[name]}, but its tensors have {size}")
+    if str(told.get("act_type", "relu")).lower() != "relu":
+        raise InputError(f"{path} has {told['act_type']} neurons: only ReLU is read from files of other projects")

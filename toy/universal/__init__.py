@@ -1,0 +1,1 @@
+"""A toy of its own: one network for every modulus."""

@@ -1,0 +1,100 @@
+"""What to train for a universal modulus, and which moduli it never sees: importable without torch.
+
+The dense variant trains on all moduli 2 … 120 but eleven, 15, 25, …, 115, which are those that were published; the
+sparse one on 24 moduli drawn from 2 … 199 and is tested on all others. The draw is a function of `split_seed`, is
+stored with the weights, and is read back, never made again, when a run goes on.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from toy.run.errors import InputError
+from toy.run.fields import check_fields
+
+LARGEST = 199
+"""The largest modulus that is asked for, hence numbers 0 … 198."""
+DENSE_LARGEST = 120
+SPARSE_COUNT = 24
+
+Numbers = Literal["encoding", "rotations", "digits", "tokens"]
+
+
+@dataclass(frozen=True)
+class UniversalConfig:
+    """One training run."""
+
+    numbers: Numbers = "encoding"
+    """How operands and answers are written: sinusoids, sinusoids that add by turning, three digits, or a row of weights
+    a number, as published."""
+    moduli: Literal["dense", "sparse"] = "dense"
+    """Which moduli are trained on: 2 to 120 but the held-out ones, or 24 of 2 to 199."""
+    held_out: Literal["published", "random"] = "published"
+    """dense: the held-out moduli 15, 25, …, 115, or as many drawn with `split_seed`."""
+    split_seed: int = 0
+    """Of the draw of moduli."""
+    objective: Literal["cross_entropy", "policy_gradient"] = "cross_entropy"
+    """policy_gradient samples an answer and is told only whether it is right (REINFORCE)."""
+    samples: int = 16
+    """policy_gradient: answers sampled to each question."""
+    entropy_bonus: float = 0.03
+    """policy_gradient: weight of the answers' entropy."""
+    seed: int = 0
+    """Of the initial weights and the batches."""
+    frequencies: int = 10
+    """Sinusoids of the encoding: one of period 400, twice the range of numbers, which tells large from small, and the
+    others in geometric progression from period 2 to `longest_turn`."""
+    longest_turn: float = 100.0
+    """Period of the longest of these. Below 120, so that training shows them at every angle."""
+    d_model: int = 128
+    """Width of the residual stream."""
+    d_mlp: int = 128
+    """Neurons of a block, each a product of two linear forms."""
+    n_blocks: int = 3
+    """Blocks."""
+    steps: int = 2000
+    """Updates."""
+    batch_size: int = 2048
+    """Questions per update."""
+    learning_rate: float = 3e-3
+    """Of AdamW; it rises over 50 updates and falls linearly over the second half."""
+    weight_decay: float = 0.3
+    """Of AdamW, on matrices alone."""
+    log_every: int = 100
+    """Updates between two looks at the held-out moduli, each with a checkpoint."""
+    device: str = "auto"
+    """auto (cuda, else mps, else cpu) or a torch device."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The moduli of a run."""
+
+    train: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+    @property
+    def largest(self) -> int:
+        """One more than the largest number that training shows."""
+        return max(self.train)
+
+
+def draw_split(config: UniversalConfig) -> Split:
+    """The moduli of a run that begins: a function of the configuration."""
+    generator = random.Random(config.split_seed)
+    if config.moduli == "sparse":
+        everything = range(2, LARGEST + 1)
+        train = set(generator.sample(everything, SPARSE_COUNT))
+        return Split(tuple(sorted(train)), tuple(m for m in everything if m not in train))
+    everything, published = range(2, DENSE_LARGEST + 1), range(15, 116, 10)
+    held_out = set(published if config.held_out == "published" else generator.sample(everything, len(published)))
+    return Split(tuple(m for m in everything if m not in held_out), tuple(sorted(held_out)))
+
+
+def check(config: UniversalConfig) -> None:
+    """Raises InputError if a field cannot be used."""
+    check_fields(config)
+    if config.frequencies < 3 or config.longest_turn <= 2:
+        raise InputError("an encoding needs three frequencies or more and a longest turn above 2")

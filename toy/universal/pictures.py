@@ -1,0 +1,223 @@
+"""Pictures of a network for every modulus, all from the tables of its run (toy/universal/tables.py).
+
+01_accuracy   accuracy against the modulus, beside what a row a number can reach and what was published
+02_training   the same over training, for the moduli that are trained on and those that are not
+03_circles    what the neurons of the last block are functions of, and the logits' circle, beside an untrained network
+04_wraps      what is answered where the residue and a + b - p come apart
+comparison    accuracy against the modulus, a panel a run
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from toy.pictures.look import GREY, INK, SIZE, TRAINED, UNTRAINED, at_end, frame, new_figure, percent
+from toy.pictures.tables import LIMITS, Row, learnt_at, metrics, over_training, percent_span, percents, table
+
+ACCURACY = ("modulus", "part", "accuracy", "bound")
+CIRCLES = ("weights", "modulus", "sum_share", "residue_share", "logit_fve")
+WRAPS = ("modulus", "questions", "residue", "subtracted_once")
+
+PUBLISHED = dict.fromkeys(range(15, 106, 10), 1.0) | {115: 0.998, 121: 0.916, 124: 0.696, 149: 0.262, 199: 0.173}
+"""Accuracy by modulus, unixsysdev/grokking-fourier@536610f, README.md: MIRAS universal (held-out moduli and beyond)."""
+SEEN, SHADE = "#8AA0B5", "#F1F3F5"
+"""Moduli that are trained on; the range beyond them."""
+COLUMNS = 3
+
+
+def draw(folder: Path) -> dict[str, Figure]:
+    """Every figure that the run's files have the numbers of.
+
+    Raises:
+        InputError: accuracy.csv is not there, or a table cannot be read.
+    """
+    drawn = {"01_accuracy": accuracy(table(folder, "accuracy.csv", ACCURACY))}
+    if len(looks := metrics(folder)) > 1:
+        drawn["02_training"] = training(looks)
+    # Without a modulus of their kind in its range, a run has no such table.
+    if (folder / "circles.csv").exists():
+        drawn["03_circles"] = circles(table(folder, "circles.csv", CIRCLES))
+    if (folder / "wraps.csv").exists():
+        drawn["04_wraps"] = wraps(table(folder, "wraps.csv", WRAPS))
+    return drawn
+
+
+# --------------------------------------------------------------------------------------------------------- accuracy
+
+
+def accuracy(rows: Sequence[Row]) -> Figure:
+    """Over all moduli 2 … 199."""
+    held, beyond = (_of(rows, part) for part in ("held_out", "beyond"))
+    said = f"{len(held)} held-out moduli {_mean(held)} right, the worst {percent(_least(held))}"
+    key = (
+        f"blue: held out · grey-blue: trained on ({len(_of(rows, 'train'))}) · line: the most a row a number can reach"
+    )
+    if beyond:
+        said += f"; beyond {_largest(rows)} {_mean(beyond)}, a row a number at most {_mean(beyond, 'bound')}"
+        key += f"\nshaded: beyond {_largest(rows)}, with numbers that training never shows · diamonds: published"
+    figure = new_figure(4.6, said)
+    axes = figure.subplots()
+    _dots(axes, rows)
+    if beyond:
+        values = [100 * value for value in PUBLISHED.values()]
+        axes.plot(list(PUBLISHED), values, "D", color=INK, markerfacecolor="none", markersize=7, label="published")
+    percents(axes, "modulus p")
+    axes.set_title(key, fontsize=SIZE, loc="left", color=GREY)
+    return figure
+
+
+def _dots(axes: Axes, rows: Sequence[Row], size: float = 2.5) -> None:
+    """A dot a modulus by its part, what a row a number can reach, the range beyond training.
+
+    The smaller of trained and held-out moduli are drawn larger: the other ones are a background.
+    """
+    moduli, held = [row["modulus"] for row in rows], _of(rows, "held_out")
+    few = 2 * len(held) < len(moduli)
+    looks = {"train": (SEEN, size if few else 2 * size), "held_out": (TRAINED, 2 * size if few else 1.2 * size)}
+    axes.plot(moduli, [100 * row["bound"] for row in rows], color=GREY, linewidth=1.2, label="bound")
+    for part in ("train", "held_out", "beyond"):
+        colour, large = looks.get(part, (TRAINED, size))
+        x, y = [row["modulus"] for row in _of(rows, part)], [100 * row["accuracy"] for row in _of(rows, part)]
+        axes.plot(x, y, "o", color=colour, markersize=large, label=part, zorder=3)
+    if _of(rows, "beyond"):
+        axes.axvspan(_largest(rows) + 0.5, max(moduli) + 1, color=SHADE, zorder=0, linewidth=0)
+    axes.set_xlim(0, max(moduli) + 2)
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def training(looks: Sequence[Row]) -> Figure:
+    """Accuracy on trained moduli, on held-out ones, and on the worst of these."""
+    lines = {
+        "train_accuracy": ("trained on", GREY, "--"),
+        "held_out_accuracy": ("held out, mean", TRAINED, "-"),
+        "held_out_lowest": ("held out, lowest", INK, ":"),
+    }
+    when = {field: learnt_at(looks, field) for field in lines}
+    return over_training(
+        looks,
+        lines,
+        f"99 % right: trained moduli {when['train_accuracy']}, held-out ones {when['held_out_accuracy']} on average, "
+        f"every one {when['held_out_lowest']}",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- circles
+
+
+def circles(rows: Sequence[Row]) -> Figure:
+    """Three shares by modulus, trained and untrained."""
+    panels = {
+        "sum_share": "neurons: a function of a + b",
+        "residue_share": "neurons: a function of (a + b) mod p",
+        "logit_fve": "logits: along cos w_k(s − c), all k",
+    }
+    nets = {name: [row for row in rows if row["weights"] == name] for name in ("trained", "untrained")}
+    said = {field: [_mean(net, field) for net in nets.values()] for field in panels}
+    figure = new_figure(
+        3.6,
+        f"Of the last neurons' variance a + b explains {said['sum_share'][0]}, the residue {said['residue_share'][0]} "
+        f"(untrained {said['sum_share'][1]} and {said['residue_share'][1]})",
+    )
+    names = [f"{row['modulus']:.0f}" for row in nets["trained"]]
+    for axes, (field, title) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
+        for (name, net), colour in zip(nets.items(), (TRAINED, UNTRAINED), strict=True):
+            y, hollow = [100 * row[field] for row in net], name == "untrained"
+            axes.plot(
+                range(len(y)), y, "--" if hollow else "-", color=colour, marker="o", markersize=5, linewidth=0.8,
+                markerfacecolor="white" if hollow else colour, label=name,
+            )  # fmt: skip
+        percents(axes, "modulus p", "share of variance (%)" if field == "sum_share" else "", title)
+        axes.set_xticks(range(len(names)), names)
+    figure.supxlabel("filled: trained · hollow: untrained", fontsize=SIZE, color=INK)
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------------------ wraps
+
+
+def wraps(rows: Sequence[Row]) -> Figure:
+    """What is answered to a + b ≥ 2p with operands beyond p, which training never asks."""
+    lines = {"subtracted_once": ("a + b − p", TRAINED, "o"), "residue": ("the residue", INK, "D")}
+    spans = {field: percent_span([row[field] for row in rows]) for field in lines}
+    figure = new_figure(
+        3.6,
+        f"Asked a + b ≥ 2p, it answers a + b − p in {spans['subtracted_once']} of the cases, the residue in "
+        f"{spans['residue']}",
+        width=6.4,
+    )
+    axes = figure.subplots()
+    moduli = [row["modulus"] for row in rows]
+    percents(axes, "modulus p", "questions answered so (%)")
+    for field, (_, colour, mark) in lines.items():
+        y = [100 * row[field] for row in rows]
+        axes.plot(moduli, y, color=colour, marker=mark, linewidth=1.2, label=field)
+    axes.set_xticks(
+        moduli, [f"{modulus:.0f}\n{row['questions']:,.0f}" for modulus, row in zip(moduli, rows, strict=True)]
+    )
+    frame(axes, "modulus p, and how many questions", "questions answered so (%)")
+    at_end(axes, [(name, moduli[-1], 100 * rows[-1][field], colour) for field, (name, colour, _) in lines.items()])
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------------- comparison
+
+
+def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
+    """Accuracy against the modulus, a panel a run; `runs` has the rows of each accuracy.csv."""
+    means = {
+        part: [_average(own) for rows in runs.values() if (own := _of(rows, part))] for part in ("held_out", "beyond")
+    }
+    said = f"{len(runs)} networks for every modulus: held-out ones {percent_span(means['held_out'])} right"
+    said += f", beyond training {percent_span(means['beyond'])}" if means["beyond"] else ""
+    columns = min(COLUMNS, len(runs))
+    lines = math.ceil(len(runs) / columns)
+    figure = new_figure(0.9 + 2.3 * lines, said)
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, (name, rows) in zip(grid, runs.items(), strict=False):
+        _dots(axes, rows, size=1.8)
+        # Thousands of dots: as an image they are small.
+        for dots in axes.lines[1:]:
+            dots.set_rasterized(True)
+        axes.set_ylim(*LIMITS)
+        shown = {part: _of(rows, part) for part in ("held_out", "beyond")}
+        said = f"held out {_mean(shown['held_out'])}"
+        if shown["beyond"]:
+            said += f", beyond {_mean(shown['beyond'])}"
+        frame(axes, title=f"{name}\n{said}")
+    for axes in grid[len(runs) :]:
+        axes.set_visible(False)
+    for axes in grid[len(runs) - columns : len(runs)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel(
+        "modulus p; blue: held out and beyond · grey-blue: trained on · line: the most a row a number can reach",
+        fontsize=SIZE, color=INK,
+    )  # fmt: skip
+    figure.supylabel("accuracy (%)", fontsize=SIZE, color=INK)
+    return figure
+
+
+def _of(rows: Sequence[Row], part: str) -> list[Row]:
+    return [row for row in rows if row["part"] == part]
+
+
+def _largest(rows: Sequence[Row]) -> int:
+    return int(max(row["modulus"] for row in _of(rows, "train")))
+
+
+def _average(rows: Sequence[Row], field: str = "accuracy") -> float:
+    return sum(row[field] for row in rows) / len(rows)
+
+
+def _mean(rows: Sequence[Row], field: str = "accuracy") -> str:
+    return percent(_average(rows, field))
+
+
+def _least(rows: Sequence[Row]) -> float:
+    return min(row["accuracy"] for row in rows)
