@@ -82,11 +82,11 @@ def differing(before: Path, after: Path) -> Iterator[str]:
         yield f"{len(new)} rows instead of {len(old)}"
         return
     for column in (name for name in old if name in new):
-        changed = old[column] != new[column]
-        if changed.any():
-            first = int(changed.idxmax())
-            example = f"first in row {first}: {old[column][first]!r} became {new[column][first]!r}"
-            yield f"{column} differs in {int(changed.sum())} of {len(old)} rows, {example}"
+        texts = list(zip(old[column].tolist(), new[column].tolist(), strict=True))
+        changed = [row for row, (was, now) in enumerate(texts) if was != now]
+        if changed:
+            was, now = texts[changed[0]]
+            yield f"{column} differs in {len(changed)} of {len(texts)} rows, first in row {changed[0]}: {was!r}, now {now!r}"
 
 
 def _checkout(commit: str) -> Path:
