@@ -34,11 +34,9 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import statement
 from llm_probe.questions.tokens import encode
-from llm_probe.run.job import Job
-from llm_probe.run.store import Store
-from llm_probe.statistics.closure import class_means
-from llm_probe.statistics.nulls import corrected_p, rename, undecidable
+from llm_probe.statistics.invariants import class_means
 from llm_probe.statistics.planes import renamed_circles
+from llm_probe.statistics.renaming import claim_item_kinds, corrected_p, rename, undecidable
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 
 MOST = 300
@@ -78,7 +76,7 @@ def analogy_rows(loaded: LoadedModel, claim: Claim, config: CircuitsConfig) -> l
     states = rows(stream(loaded, encoded, plan), len(encoded))
     labels = Labels.of(claim, prompts)
     layers = [ItemStates.of(states[:, layer], labels) for layer in range(states.shape[1])]
-    kinds = Job(config.probed, Store(None), lambda: loaded, loaded.weights, "not filed").item_kinds(claim)
+    kinds = [] if claim.renames_digits else claim_item_kinds(claim, loaded.tokenizer)
     renamed = rename(claim, labels, kinds, config.renamings, config.seed).total[:, :n]
     orders = torch.cat([torch.arange(n)[None], renamed])
     asked = quadruples(n, domain.cyclic, config.seed)

@@ -26,8 +26,8 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Labels
 from llm_probe.questions.domains import resolve
 from llm_probe.questions.toy_domain import toy_domain
-from llm_probe.statistics.nulls import Renamed, item_orders
 from llm_probe.statistics.planes import search
+from llm_probe.statistics.renaming import Renamed, item_orders
 from toy.maths import fourier
 from toy.maths.regression import RidgeSmoother
 
@@ -82,7 +82,7 @@ def circle_rows(
             float(found.r2[0, index]),
             float(found.rivals["quadratic"][0]),
             found.null_r2,
-            float(found.p_fwer[0, index]),
+            float(found.p_renaming[0, index]),
         )
         for index, k in enumerate(tokens.frequencies)
     ]

@@ -20,7 +20,7 @@ from llm_probe.circuits.table import AnalogyRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.prompts import Prompt, render
 from llm_probe.questions.tokens import encode
-from llm_probe.statistics.nulls import corrected_p
+from llm_probe.statistics.renaming import corrected_p
 
 NAME = "published words"
 PROMPT = "The word '{item}' means"

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.design import circle_bases, identifiable, nuisance_basis
-from llm_probe.statistics.nulls import corrected_p
+from llm_probe.statistics.renaming import corrected_p
 from toy.run.errors import InputError
 
 PERMUTATIONS = 10_000
