@@ -25,10 +25,13 @@ def meanings(row_type: type) -> Meanings:
     """The columns of one dataclass; inherited fields are not among them."""
     body = ast.parse(textwrap.dedent(inspect.getsource(row_type))).body[0]
     assert isinstance(body, ast.ClassDef), "a row type is a class"
-    found: Meanings = []
+    columns: Meanings = []
     for node, after in zip(body.body, [*body.body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             meaning = str(after.value.value) if said else ""  # type: ignore[union-attr]
-            found.append((node.target.id, ast.unparse(node.annotation), " ".join(meaning.split())))
-    return found
+            if node.target.id == "values":
+                columns += [(name, "float | None", text) for name, (text, _) in row_type.registered().items()]
+                continue
+            columns.append((node.target.id, ast.unparse(node.annotation), " ".join(meaning.split())))
+    return columns

@@ -57,18 +57,26 @@ class RunTables:
     """Tables of that version that have no file."""
 
 
+def version() -> int:
+    """The version of the tables that are written now: a registered column may be younger than the declared ones."""
+    registered = [since for row_type in table.TABLES.values() for since in table.columns_of(row_type).values()]
+    return max(VERSION, *registered)
+
+
 def fingerprint() -> str:
-    """A short name for today's tables and columns, in order."""
-    columns = {name: columns_of(name) for name in table.TABLES}
+    """A short name for today's tables and declared columns, in order."""
+    columns = {name: columns_of(name, VERSION) for name in table.TABLES}
     return hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:12]
 
 
-def columns_of(name: str, version: int = VERSION) -> tuple[str, ...]:
-    """The columns a table had in a version, in order; none where it did not exist yet."""
-    newer = {column for later, tables in ADDED.items() if later > version for column in tables.get(name, ())}
+def columns_of(name: str, at: int | None = None) -> tuple[str, ...]:
+    """The columns a table had in a version (`at`; default: now), in order; none where it did not exist yet."""
+    at = version() if at is None else at
+    newer = {column for later, tables in ADDED.items() if later > at for column in tables.get(name, ())}
     if "*" in newer:
         return ()
-    return tuple(field.name for field in fields(table.TABLES[name]) if field.name not in newer)
+    columns = table.columns_of(table.TABLES[name])
+    return tuple(column for column, since in columns.items() if column not in newer and since <= at)
 
 
 def read_run(folder: Path) -> RunTables:
@@ -88,11 +96,11 @@ def read_run(folder: Path) -> RunTables:
         raise InputError(f"cannot read {folder}: {str(error).splitlines()[0]}; {_again(folder)}") from error
     if not isinstance(run, dict) or not run.get("model"):
         raise InputError(f"{folder / 'run.json'} names no model; {_again(folder)}")
-    version = _version(folder, run, {name: tuple(frame.columns) for name, frame in found.items()})
+    written = _version(folder, run, {name: tuple(frame.columns) for name, frame in found.items()})
     frames = {name: found.get(name, table.frame([], row)).reindex(columns=list(columns_of(name)))
               for name, row in table.TABLES.items()}  # fmt: skip
-    missing = tuple(name for name in table.TABLES if name not in found and columns_of(name, version))
-    return RunTables(folder.resolve().name, folder, run, frames, version, missing)
+    missing = tuple(name for name in table.TABLES if name not in found and columns_of(name, written))
+    return RunTables(folder.resolve().name, folder, run, frames, written, missing)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -108,7 +116,7 @@ def _read(path: Path, name: str) -> pd.DataFrame:
 def _version(folder: Path, run: dict[str, Any], columns: dict[str, tuple[str, ...]]) -> int:
     """The one version that all files of a folder belong to."""
     of_table = {
-        name: {version for version in range(1, VERSION + 1) if set(columns_of(name, version)) == set(found)}
+        name: {at for at in range(1, version() + 1) if set(columns_of(name, at)) == set(found)}
         for name, found in columns.items()
     }
     for name, versions in of_table.items():
@@ -117,7 +125,8 @@ def _version(folder: Path, run: dict[str, Any], columns: dict[str, tuple[str, ..
             odd = sorted(found - known) or sorted(known - found)
             what = "has the unknown" if found - known else "lacks the"
             raise InputError(
-                f"{_file(folder, name)} {what} column {odd[0]!r}: it is of no schema up to {VERSION}; {_again(folder)}"
+                f"{_file(folder, name)} {what} column {odd[0]!r}: it is of no schema up to {version()}; "
+                f"{_again(folder)}"
             )
     fitting = set.intersection(*of_table.values())
     if not fitting:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from tqdm import tqdm
 
-from llm_probe.run.schema import VERSION
+from llm_probe.run import schema
 from llm_probe.run.table import frame
 from toy.run.cells import Cells, writing_results
 from toy.run.files import write_atomic
@@ -163,7 +163,7 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
         "control": "same architecture, random weights" if config.random_control else None,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command,
-        "schema": VERSION,
+        "schema": schema.version(),
         "versions": {name: installed(name) for name in PACKAGES},
         "commit": commit(),
         "seed": config.seed,

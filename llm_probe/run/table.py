@@ -15,6 +15,7 @@ Every result of this package is a tidy table; figures and the page read nothing 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -309,31 +310,15 @@ class InvariantRow:
     """Token at which the chosen plane was read."""
     frequency: int
     """Frequency k of the chosen plane."""
-    resultant: float
-    """|mean exp(i(predicted - true angle))| of the confirmation prompts: 1 at best, near 0 by chance."""
-    decode_accuracy: float
-    """Share of confirmation prompts whose prediction is nearest to their own residue's place on the circle."""
-    decode_chance: float
-    """Share that guessing gives of `decode_accuracy`."""
-    kappa: float | None
-    """Cohen's kappa of that decoding."""
-    circulant: float | None
-    """Share of the class means' Gram matrix that is circulant, from two halves of the prompts; 1 on a circle."""
-    circulant_beyond_simplex: float | None
-    """Circulant share of what is left of the Gram matrix beyond equal distances, which have no order."""
-    circulant_noise: float | None
-    """What class means without order reach of `circulant_beyond_simplex`."""
-    circulant_line: float | None
-    """What equally spaced points on a line reach of `circulant_beyond_simplex`."""
-    phi_share: float | None
-    """Fourier power at the period and its harmonics (Φ_T) as a share of all variance: between / (between + within)."""
-    f_ratio: float | None
-    """Mean square between residues over the mean square within them; 1 for noise."""
-    r2_wraps: float | None
-    """R² of the plane, each parity of the quotient predicted from the other; empty where sums span fewer than four
-    periods."""
-    r2_without_massive: float | None
-    """R² of the plane held out by pair or item, without the four dimensions of largest root mean square."""
+    values: Mapping[str, float | None]
+    """One column for every entry of `PLANE_STATISTICS` in `llm_probe/statistics/registry.py`."""
+
+    @staticmethod
+    def registered() -> dict[str, tuple[str, int]]:
+        """The columns that `values` stands for: name to (meaning, version of the tables that brought it)."""
+        from llm_probe.statistics.registry import PLANE_STATISTICS  # loads torch
+
+        return {name: (statistic.meaning, statistic.since) for name, statistic in PLANE_STATISTICS.items()}
 
 
 @dataclass(frozen=True)
@@ -364,7 +349,16 @@ TABLES: dict[str, type] = {
 }
 
 
+def columns_of(row_type: type) -> dict[str, int]:
+    """Column names of a table, in order, each with the version that brought a registered one (declared ones: 0)."""
+    columns: dict[str, int] = {}
+    for field in fields(row_type):
+        registered = row_type.registered() if field.name == "values" else {field.name: ("", 0)}
+        columns |= {name: since for name, (_, since) in registered.items()}
+    return columns
+
+
 def frame(rows: list, row_type: type) -> pd.DataFrame:
     """Rows as a DataFrame with the columns of `row_type`, also when there are none."""
-    names = [field.name for field in fields(row_type)]
-    return pd.DataFrame([vars(row) for row in rows], columns=names)
+    flat = [{**vars(row), **getattr(row, "values", {})} for row in rows]
+    return pd.DataFrame(flat, columns=list(columns_of(row_type)))

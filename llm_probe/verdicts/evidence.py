@@ -27,11 +27,11 @@ from llm_probe.statistics import scan as period_scan
 from llm_probe.statistics.controls import label_control_rows
 from llm_probe.statistics.gains import Gains, gains_of
 from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch
+from llm_probe.statistics.registry import ChosenStates, measure_all
 from llm_probe.statistics.renaming import Renamed
 from llm_probe.statistics.scan import Scan
 from llm_probe.verdicts.rows import Searches, circle_rows, dimension_rows, plane_rows, scan_rows
-from toy.maths import fourier
-from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, class_mean_r2, plane_r2
+from toy.maths.regression import RidgeSmoother, class_mean_r2
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def gather(
     cell, chosen = choice.cell, searches.planes.at(choice.cell, choice.column)
     old, new = states.discovery[:, cell], states.confirmation[:, cell]
     confirmation, points = planes.confirm(old, new, labels, new_labels, chosen.frequency, choice.penalty, seed)
+    at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points)
     beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
     controls = []
     if weights == "trained":
@@ -141,7 +142,7 @@ def gather(
         chosen=chosen,
         confirmation=confirmation,
         p_period=searches.scan.p_period if searches.scan else None,
-        closure=_closure(old, new, labels, new_labels) if claim.quantity == "item" else None,
+        closure=_finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None,
         layers_beating_null=tuple(sorted({states.cells[index][0] for index in beating})),
         # Of a handful of items three columns explain half whatever they are; closure and the parabola ask about order.
         explained_by=None if claim.quantity == "item" else explained_by(points, new_labels, chosen.frequency),
@@ -153,7 +154,17 @@ def gather(
             "circles": list(circle_rows(searches)),
             "scan": list(scan_rows(searches)),
             "controls": controls,
-            "invariants": [invariant_row(claim, weights, states, labels, new_labels, cell, chosen.frequency, points)],
+            "invariants": [
+                InvariantRow(
+                    weights,
+                    claim.domain.name,
+                    claim.period,
+                    claim.quantity,
+                    *states.cells[cell],
+                    chosen.frequency,
+                    measure_all(at_plane),
+                )
+            ],
         },
         gains=gains_of(smoothers, adjusted, labels, periods) if periods else None,
     )
@@ -185,74 +196,12 @@ def explained_by(points: Float[Tensor, "m 2"], labels: Labels, frequency: int) -
     return f"{name.replace('_', ' ')} ({said})"
 
 
-def _closure(old: Float[Tensor, "n d"], new: Float[Tensor, "m d"], labels: Labels, new_labels: Labels) -> float | None:
-    halves = ((old, labels), (new, new_labels))
-    return _finite(invariants.closure(*(invariants.class_means(at, of.label, of.period) for at, of in halves)))
-
-
 def _class_mean_maximum(searches: Searches) -> ClassMeanMaximum | None:
     table = searches.class_mean_r2
     if table is None:
         return None
     cell, frequency, dim = (int(index) for index in torch.unravel_index(table.argmax(), table.shape))
     return ClassMeanMaximum(float(table.max()), dim, searches.states.cells[cell][0], frequency + 1)
-
-
-def invariant_row(
-    claim: Claim,
-    weights: Weights,
-    states: States,
-    labels: Labels,
-    new_labels: Labels,
-    cell: int,
-    frequency: int,
-    points: Float[Tensor, "m 2"],
-) -> InvariantRow:
-    """The chosen plane in numbers that no rotation of the stream changes; `points` are predictions of `confirm`."""
-    layer, site, position = states.cells[cell]
-    old, new, period = states.discovery[:, cell], states.confirmation[:, cell], claim.period
-    true = fourier.circle(new_labels.label, frequency, period)
-    decoded, expected = (invariants.decoded(at, period, frequency) for at in (points, true))
-    halves = (
-        invariants.class_means(old, labels.label, period),
-        invariants.class_means(new, new_labels.label, period),
-    )
-    reference = invariants.circulant_reference(period) if period > 3 else None
-    # Φ_T needs a prompt of every residue, and a second one of some.
-    counts = new_labels.label.bincount(minlength=period)
-    phi = invariants.phi(new, new_labels.label, period) if counts.min() > 0 and len(new) > period else None
-    return InvariantRow(
-        weights=weights,
-        domain=claim.domain.name,
-        period=period,
-        quantity=claim.quantity,
-        layer=layer,
-        site=site,
-        position=position,
-        frequency=frequency,
-        resultant=invariants.resultant(points, true),
-        decode_accuracy=invariants.decode_accuracy(points, new_labels.label, period, frequency),
-        decode_chance=invariants.decode_chance(period, frequency),
-        kappa=_finite(invariants.cohen_kappa(decoded, expected)),
-        circulant=_finite(invariants.circulant_fraction(*halves)),
-        circulant_beyond_simplex=_finite(invariants.circulant_beyond_simplex(*halves)),
-        circulant_noise=reference and _finite(reference.noise_beyond_simplex),
-        circulant_line=reference and _finite(reference.line_beyond_simplex),
-        phi_share=phi and _finite(phi.between / (phi.between + phi.within)),
-        f_ratio=phi and _finite(phi.f_ratio),
-        r2_wraps=_heldout(old, labels, frequency, invariants.wrap_groups(labels)),
-        r2_without_massive=_heldout(invariants.without_massive(old), labels, frequency, labels.groups("unit")),
-    )
-
-
-def _heldout(states: Float[Tensor, "n d"], labels: Labels, frequency: int, groups: Groups | None) -> float | None:
-    """R² of the circle, the best penalty; None where there is nothing to leave out."""
-    if groups is None:
-        return None
-    target = fourier.circle(labels.label, frequency, labels.period).to(states.device)
-    baseline = baseline_residuals(target, groups)
-    path = RidgeSmoother.of(states).heldout_path(target, groups, PENALTIES)
-    return max(float(plane_r2(errors, baseline)[0]) for errors in path)
 
 
 def _finite(value: float) -> float | None:

@@ -7,7 +7,6 @@ numbers show every form a run can take and mean nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from llm_probe.run.table import (
     Weights,
     frame,
 )
+from llm_probe.statistics.registry import PLANE_STATISTICS
 
 RUN: dict[str, Any] = {
     "model": "made/Up-0.6B",
@@ -135,7 +135,7 @@ class _Maker:
                 "angle_error": 1.57 * (1 - max(r2, 0)) ** 0.7,
             }
             p = 0.002 if r2 > 0.2 else min(1.0, 0.6 - r2)
-            self._r2(place, n, unit="plane", family="fourier", frequency=k, p_fwer=p, **values)
+            self._r2(place, n, unit="plane", family="fourier", frequency=k, p_renaming=p, p_fwer=p, **values)
         for family in ("quadratic", "polynomial_total"):
             self._r2(place, n, unit="plane", family=family, r2_heldout=0.5 * level + self._noise())
 
@@ -148,12 +148,12 @@ class _Maker:
                 self._r2(place, n, **rest, family=family, r2_class_means=published, r2_partial=0.1)
             partial = max(0.0, 0.4 * level) + abs(self._noise())
             self._r2(place, n, **rest, family="fourier", frequency=chosen, r2_class_means=base, r2_partial=partial,
-                     aicc_gain=12.0, r2_heldout=level, p_fwer=0.002 if level > 0.3 else 0.4)  # fmt: skip
+                     aicc_gain=12.0, r2_heldout=level, **dict.fromkeys(("p_renaming", "p_fwer"), 0.002 if level > 0.3 else 0.4))  # fmt: skip
 
     def _r2(self, place: dict[str, Any], n: int, **values: Any) -> None:
         empty = dict.fromkeys(
             ("dim", "frequency", "r2_class_means", "r2_partial", "aicc_gain", "r2_heldout", "r2_heldout_templates",
-             "r2_heldout_residues", "variance_share", "angle_error", "p_fwer")
+             "r2_heldout_residues", "variance_share", "angle_error", "p_renaming", "p_fwer")
         )  # fmt: skip
         self.rows["r2_table"].append(
             R2Row(**{**empty, **place, "period": n, "n_prompts": 800, "n_groups": 210, **values})
@@ -185,10 +185,10 @@ class _Maker:
         known = {"domain": domain.name, "period": domain.period, "quantity": place["quantity"], "layer": best, **rest}
         self.rows["controls"].append(ControlRow(**known, control=control, r2=-0.02, n_prompts=800))
         for weights in self.weights:
-            measured = dict.fromkeys(field.name for field in fields(InvariantRow)) | known | {"weights": weights}
             level = max(r2, 0.0) if weights == "trained" else 0.05
-            sizes = {"resultant": level, "decode_accuracy": level, "decode_chance": 1 / domain.period}
-            self.rows["invariants"].append(InvariantRow(**measured | sizes))
+            values = dict.fromkeys(PLANE_STATISTICS) | {"resultant": level, "decode_accuracy": level}
+            values |= {"decode_chance": 1 / domain.period}
+            self.rows["invariants"].append(InvariantRow(**known, weights=weights, values=values))
         self.rows["verdicts"].append(
             VerdictRow(
                 **place,
@@ -207,6 +207,7 @@ class _Maker:
                 null_r2=0.12,
                 angle_error=1.57 * (1 - max(r2, 0)) ** 0.7,
                 random_angle_error=1.52 if has_random else None,
+                p_renaming=0.002 if r2 > 0.3 else 0.62,
                 p_fwer=0.002 if r2 > 0.3 else 0.62,
                 p_holm=0.03 if r2 > 0.3 else 1.0,
                 p_selective=0.004 if domain.operands is not None else None,

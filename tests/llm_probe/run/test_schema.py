@@ -13,13 +13,15 @@ from llm_probe.run.schema import ADDED, columns_of, read_run, read_runs
 from tests.llm_probe.written import Write
 from toy.run.errors import InputError
 
-NEW = list(ADDED[2]["verdicts"])
+NEW = [*ADDED[2]["verdicts"], *ADDED[3]["verdicts"]]
 
 
 def older(folder: Path) -> Path:
     """The same folder as schema 1 would have written it."""
     path = folder / "verdicts.csv"
     pd.read_csv(path).drop(columns=NEW).to_csv(path, index=False)
+    path = folder / "r2_table.csv"
+    pd.read_csv(path).drop(columns=list(ADDED[3]["r2_table"])).to_csv(path, index=False)
     for name in ("controls", "invariants"):
         (folder / f"{name}.csv").unlink()
     return folder
@@ -34,7 +36,7 @@ def test_a_changed_row_type_is_noticed() -> None:
 def test_columns_of_a_version_are_todays_without_later_ones() -> None:
     assert set(columns_of("verdicts")) - set(columns_of("verdicts", 1)) == set(NEW)
     assert columns_of("controls", 1) == ()
-    assert columns_of("r2_table", 1) == columns_of("r2_table")
+    assert set(columns_of("r2_table")) - set(columns_of("r2_table", 2)) == {"p_renaming"}
 
 
 def test_a_run_reads_back_as_it_was_written(write_run: Write) -> None:
@@ -65,7 +67,7 @@ def test_mixed_schemas_in_one_folder_are_refused(write_run: Write) -> None:
     folder = write_run("a")
     verdicts = pd.read_csv(folder / "verdicts.csv")
     verdicts.drop(columns=NEW).to_csv(folder / "verdicts.csv", index=False)
-    with pytest.raises(InputError, match=r"mixes schemas.*verdicts\.csv is 1.*controls\.csv is 2.*probe_llm\.py"):
+    with pytest.raises(InputError, match=r"mixes schemas.*r2_table\.csv is 3, verdicts\.csv is 1.*probe_llm\.py"):
         read_run(folder)
 
 
@@ -85,7 +87,7 @@ def test_an_unknown_schema_is_refused_with_the_command_that_makes_it_again(write
 
 
 def test_a_record_that_contradicts_its_tables_is_refused(write_run: Write) -> None:
-    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 2"):
+    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 3"):
         read_run(write_run("a", schema=1))
 
 

@@ -85,13 +85,13 @@ def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
     states = torch.stack([quiet, planted(quiet, labels, 2, (5, 9), 0.5)], dim=1)
     smoothers = [RidgeSmoother.of(states[:, cell]) for cell in range(2)]
     found = planes.search(smoothers, labels, renamed, claim.tested_frequencies)
-    assert found.p_fwer[1, 1].item() == pytest.approx(0.01)
-    assert found.p_fwer[0].min().item() > 0.05
+    assert found.p_renaming[1, 1].item() == pytest.approx(0.01)
+    assert found.p_renaming[0].min().item() > 0.05
     assert int(found.r2.argmax()) == 1 * 3 + 1
     adjusted = dimensions.adjusted_states(states, labels)
     by_dimension = dimensions.search(adjusted, labels, renamed, claim.tested_frequencies)
     assert set(by_dimension.r2[1, 1].topk(2).indices.tolist()) == {5, 9}
-    assert by_dimension.p_fwer(by_dimension.r2[1, 1, 5]).item() == pytest.approx(0.01)
+    assert by_dimension.p_renaming(by_dimension.r2[1, 1, 5]).item() == pytest.approx(0.01)
     scanned = scan.scan(adjusted, labels, claim.tested_frequencies)
     assert scanned.p_period <= 0.01
     assert int(scanned.prominence.argmax()) == 1 * 3 + 1
@@ -103,7 +103,7 @@ def test_a_general_number_representation_is_not_modular(arithmetic) -> None:
     angles = 2 * math.pi * torch.linspace(0.01, 0.5, 90) * labels.total[:, None]
     waves = torch.cat([angles.cos(), angles.sin()], dim=1)
     found = planes.search([RidgeSmoother.of(waves)], labels, renamed, claim.tested_frequencies)
-    assert found.p_fwer.min().item() <= 0.01
+    assert found.p_renaming.min().item() <= 0.01
     assert scan.scan(dimensions.adjusted_states(waves[:, None], labels), labels, (1, 2, 3)).p_period > 0.05
 
 
@@ -128,10 +128,10 @@ def test_untrained_networks_give_uniform_p(arithmetic) -> None:
     for seed in range(30):
         states = digit_network(labels, seed)[:, None]
         found = planes.search([RidgeSmoother.of(states[:, 0])], labels, renamed, claim.tested_frequencies)
-        plane_p.append(found.p_fwer.min().item())
+        plane_p.append(found.p_renaming.min().item())
         adjusted = dimensions.adjusted_states(states, labels)
         by_dimension = dimensions.search(adjusted, labels, renamed, claim.tested_frequencies)
-        dimension_p.append(by_dimension.p_fwer(by_dimension.r2.max()).item())
+        dimension_p.append(by_dimension.p_renaming(by_dimension.r2.max()).item())
         period_p.append(scan.scan(adjusted, labels, claim.tested_frequencies).p_period)
     for values in (plane_p, dimension_p, period_p):
         # 5 of 30 or more at p <= 0.05 has probability 0.016 if the test is exact; the seeds are fixed.
@@ -169,7 +169,7 @@ def test_items_on_a_circle_and_on_a_line() -> None:
     circle = torch.cat([planes.circles(labels.label, (1,), 12).float() * 2, noise], dim=1)
     line = torch.cat([torch.stack([index, index**2 / 11], dim=1).float() / 2, noise], dim=1)
     found = [planes.search([RidgeSmoother.of(states)], labels, renamed, (1,)) for states in (circle, line)]
-    assert found[0].p_fwer.item() <= 0.01
+    assert found[0].p_renaming.item() <= 0.01
     assert found[0].r2.item() > found[0].rivals["quadratic"].item()
     assert found[1].rivals["quadratic"].item() > found[1].r2.item()
 

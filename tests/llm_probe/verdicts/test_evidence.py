@@ -1,5 +1,8 @@
 """The chosen plane in numbers without a basis: of a circle, of noise, and of a circle behind massive dimensions."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,9 +10,9 @@ from llm_probe.activations.states import Cell, States
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import published_grid
-from llm_probe.run.table import InvariantRow
 from llm_probe.statistics.planes import circles, confirm
-from llm_probe.verdicts.evidence import explained_by, invariant_row
+from llm_probe.statistics.registry import ChosenStates, measure_all
+from llm_probe.verdicts.evidence import explained_by
 
 CLAIM = Claim(modular("add", 7), "sum")
 K = 2
@@ -21,7 +24,7 @@ def both(claim: Claim) -> tuple[Labels, Labels]:
     return Labels.of(claim, discovery), Labels.of(claim, confirmation)
 
 
-def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> tuple[InvariantRow, torch.Tensor]:
+def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> tuple[Any, torch.Tensor]:
     """Cell 1 has a circle of a radius in two of twenty dimensions of noise of sd 1/2, and a constant one."""
     labels, new = both(claim)
     generator = torch.Generator().manual_seed(0)
@@ -34,12 +37,12 @@ def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> t
 
     kept = States(CELLS, states(labels), states(new), None)
     _, points = confirm(kept.discovery[:, 1], kept.confirmation[:, 1], labels, new, frequency, 0.01, seed=0)
-    return invariant_row(claim, "trained", kept, labels, new, 1, frequency, points), points
+    at = ChosenStates(frequency, labels, new, kept.discovery[:, 1], kept.confirmation[:, 1], points)
+    return SimpleNamespace(**measure_all(at)), points
 
 
 def test_a_planted_circle() -> None:
     row, _ = read(CLAIM, 2.0, K)
-    assert (row.layer, row.site, row.position, row.frequency, row.period) == (4, "resid_post", "last", K, 7)
     assert row.resultant > 0.95
     assert row.decode_chance == pytest.approx(1 / 7)
     assert row.decode_accuracy > 0.8
