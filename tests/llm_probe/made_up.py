@@ -147,8 +147,9 @@ class _Maker:
                 published = None if family == "polynomial_total" else base * float(self.generator.uniform(0.4, 0.97))
                 self._r2(place, n, **rest, family=family, r2_class_means=published, r2_partial=0.1)
             partial = max(0.0, 0.4 * level) + abs(self._noise())
+            p = 0.002 if level > 0.3 else 0.4
             self._r2(place, n, **rest, family="fourier", frequency=chosen, r2_class_means=base, r2_partial=partial,
-                     aicc_gain=12.0, r2_heldout=level, **dict.fromkeys(("p_renaming", "p_fwer"), 0.002 if level > 0.3 else 0.4))  # fmt: skip
+                     aicc_gain=12.0, r2_heldout=level, p_renaming=p, p_fwer=p)  # fmt: skip
 
     def _r2(self, place: dict[str, Any], n: int, **values: Any) -> None:
         empty = dict.fromkeys(
