@@ -1,7 +1,7 @@
 """Shares of right answers: is a share above guessing, do two shares differ, and would fifty questions have shown it.
 
 - above guessing: P(Bin(n, chance) ≥ right), exact, beside the Wilson interval (`toy.maths.intervals.wilson`);
-- two shares: Fisher's exact test, two-sided, and Newcombe's interval of the difference (`toy.maths.intervals.newcombe`);
+- two shares: Fisher's exact test, two-sided, beside Newcombe's interval of the difference (`intervals.newcombe`);
 - power: whether the number of questions could have shown a drop at all.
 """
 
