@@ -51,7 +51,7 @@ def renaming_lines(bench: Bench) -> list[Line]:
         line(part, "naive (scaled)", slow, "s"),
         line(part, "fast", fast, "s"),
         line(part, "naive / fast", slow / fast, "x"),
-        line(part, "difference of maxima", error, "relative", high=1e-4),
+        line(part, "difference of maxima", error, "relative", high=1e-5),
     ]
 
 

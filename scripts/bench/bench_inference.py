@@ -3,8 +3,8 @@
 python scripts/bench/bench_inference.py --harness 20 --out results/bench/inference.csv
 
 renaming        max-T renamings of the digits at p = 23: 800 prompts, all 11 frequencies, 28 layers of 1,024 dimensions
-                of noise. `naive` takes one renaming and one frequency after the other, on `--naive` renamings before and
-                after, scaled; the maxima of both ways are compared.
+                of noise. `naive` takes one renaming and one frequency after the other, on `--naive` renamings before
+                and after, scaled; the maxima of both ways are compared.
 assignment      all 5,040 assignments of seven moduli over 28 planes and 28,672 dimensions; the table of one modulus
 harness         `--harness` null networks of `scripts/calibrate.py`, a worker a core, scaled to its 1,000
 """

@@ -36,6 +36,13 @@ def test_what_greedy_decoding_writes() -> None:
     assert TREE.score(TREE.read(logits([0.9, 0.1, 0.0, 0.0, 0.0], BEHIND))).written.tolist() == [-1]
 
 
+def test_the_spellings_of_an_answer_are_added() -> None:
+    tree = AnswerTree(((1,), (3,), (4, 1)), (0, 1, 0))
+    answers = tree.score(tree.read(logits([0.1, 0.2, 0.1, 0.4, 0.2], [0.1, 0.9, 0.0, 0.0, 0.0])))
+    assert answers.log_p.exp()[0].tolist() == pytest.approx([0.2 + 0.2 * 0.9, 0.4], abs=1e-6)
+    assert (answers.chosen.tolist(), answers.written.tolist()) == ([1], [1])
+
+
 def test_certainty_keeps_its_digits() -> None:
     sure = [1e-12, 1e-12, 1.0, 1e-12, 1e-12]
     found = TREE.score(TREE.read(logits(ROOT, sure))).log_p[0, 0]
