@@ -15,7 +15,7 @@ import sys
 import tyro
 from _page import rewrite
 
-from llm_probe.circuits.config import CircuitsConfig
+from llm_probe.circuits.table import CircuitsConfig
 
 
 def main() -> int:

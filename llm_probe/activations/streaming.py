@@ -135,6 +135,14 @@ def rows(
     return kept
 
 
+def layer_states(
+    loaded: LoadedModel, encoded: Sequence[Encoded], positions: tuple[Position, ...]
+) -> Float[Tensor, "n_rows layers positions d_model"]:
+    """Every prompt's states behind every block at some positions, float32 on the CPU."""
+    plan = ReadPlan(layers=tuple(range(len(loaded.layers))), positions=positions)
+    return rows(stream(loaded, encoded, plan), len(encoded)).unflatten(1, (-1, len(positions)))
+
+
 def _forward_or_none(
     loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan, sharing: Sharing
 ) -> Float[Tensor, "rows cells d_model"] | None:

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.activations.answers import AnswerTree, Reading, Tokens, answer_trees
-from llm_probe.activations.streaming import ReadPlan, rows, stream
+from llm_probe.activations.streaming import layer_states
 from llm_probe.circuits.table import LensRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
@@ -64,12 +64,11 @@ def lens(loaded: LoadedModel, prompts: Sequence[Prompt], answers: Sequence[str])
     texts = [prompt.text for prompt in prompts]
     ids = [row.ids[: row.positions["last"] + 1] for row in encode(loaded.tokenizer, prompts)]
     result = torch.full((len(prompts), len(loaded.layers), len(answers)), -torch.inf, dtype=torch.float64)
-    plan = ReadPlan(layers=tuple(range(len(loaded.layers))))
     for tree, members in answer_trees(loaded.tokenizer, texts, ids, answers, False):
         readings = []
         for node in tree.nodes:
             encoded = [_behind(ids[index], node) for index in members]
-            states = rows(stream(loaded, encoded, plan), len(encoded)).flatten(0, 1)
+            states = layer_states(loaded, encoded, ("last",)).flatten(0, 2)
             readings.append(read_node(loaded, states, tree, node))
         log_p = tree.score(Reading.cat(readings, dim=1)).log_p.unflatten(0, (len(members), -1))
         result[members, :, : log_p.shape[-1]] = log_p
