@@ -230,19 +230,18 @@ def walk(
     loaded: Any, ids: Int[Tensor, "batch length"], tree: AnswerTree, n_answers: int, room: int
 ) -> tuple[list[list[int]], Float[Tensor, "batch p"]]:
     """(greedy tokens, P of every answer) after each row of `ids`; at most `room` rows are read at once."""
-    reader = _Reader(loaded.model, max(room, len(ids)))
-    start = reader.advance(None, ids.to(loaded.device))
-    greedy, known = _greedy(reader, start, tree)
+    start = _read(loaded.model, ids.to(loaded.device))
+    greedy, known = _greedy(start, tree)
     probability = torch.zeros(len(ids), n_answers, dtype=torch.float64, device=start.logits.device)
     root = _Branch((), torch.arange(len(ids), device=start.logits.device), torch.ones_like(known))
-    _follow(reader, tree, [root], start, probability, known)
+    _follow(tree, [root], start, probability, known, max(room, len(ids)))
     return greedy, probability
 
 
-def _greedy(reader: _Reader, start: _State, tree: AnswerTree) -> tuple[list[list[int]], Tensor]:
+def _greedy(start: _Beginning, tree: AnswerTree) -> tuple[list[list[int]], Tensor]:
     """The greedy tokens of each row, and P of the answer they begin with (batch,), 0 where they begin with none."""
     steps = max(SHORTEST_CONTINUATION, 1 + max(map(len, tree.answers)))
-    state, paths = reader.fork(start, torch.arange(len(start.ids))), [[] for _ in start.ids]
+    state, paths = start.fork(torch.arange(len(start.ids))), [[] for _ in start.ids]
     reached = torch.ones(len(paths), dtype=torch.float64, device=start.logits.device)
     known = torch.zeros_like(reached)
     while True:
@@ -254,7 +253,7 @@ def _greedy(reader: _Reader, start: _State, tree: AnswerTree) -> tuple[list[list
         known = torch.where(complete, reached, known)
         if len(paths[0]) == steps:
             return paths, known
-        state = reader.advance(state, tokens)
+        state = state.read_on(tokens)
 
 
 @dataclass(frozen=True)
@@ -269,7 +268,7 @@ class _Branch:
 
 
 def _follow(
-    reader: _Reader, tree: AnswerTree, branches: list[_Branch], state: _State, probability: Tensor, known: Tensor
+    tree: AnswerTree, branches: list[_Branch], state: _Beginning, probability: Tensor, known: Tensor, room: int
 ) -> None:
     """Add to `probability` (batch, p) what the subtrees of `branches` spell.
 
@@ -296,7 +295,7 @@ def _follow(
     deeper.sort(key=lambda step: float(step[1].reached.mean()), reverse=True)
     while deeper:
         places, followed = [], []
-        while deeper and sum(map(len, places)) + len(deeper[0][1].rows) <= reader.room:
+        while deeper and sum(map(len, places)) + len(deeper[0][1].rows) <= room:
             first, branch = deeper.pop(0)
             least = NEGLIGIBLE * torch.maximum(known, probability.amax(dim=1))[branch.rows]
             alive = torch.nonzero(branch.reached > least)[:, 0]
@@ -306,42 +305,38 @@ def _follow(
         if followed:
             tokens = [branch.node[-1] for branch in followed for _ in branch.rows]
             step = torch.tensor(tokens, device=state.ids.device)[:, None]
-            arrived = reader.advance(reader.fork(state, torch.cat(places)), step)
-            _follow(reader, tree, followed, arrived, probability, known)
+            _follow(tree, followed, state.fork(torch.cat(places)).read_on(step), probability, known, room)
 
 
 @dataclass(frozen=True)
-class _State:
-    """What a model has read, and what it expects next."""
+class _Beginning:
+    """Rows of tokens that a model has read, and its logits for the token behind them."""
 
-    ids: Tensor
-    logits: Tensor
+    model: Any
+    ids: Int[Tensor, "rows length"]
+    logits: Float[Tensor, "rows vocabulary"]
     cache: Any
     """The key-value (or recurrent) cache; None where the model returns none, and `ids` are read anew."""
 
+    def read_on(self, tokens: Int[Tensor, "rows any"]) -> _Beginning:
+        """Read more tokens; this beginning is used up, so fork what is needed again."""
+        ids = torch.cat([self.ids, tokens], dim=1)
+        return _read(self.model, ids, ids if self.cache is None else tokens, self.cache)
 
-class _Reader:
-    """Reads tokens on from a state; a state is used up by `advance`, so fork what is needed again."""
-
-    def __init__(self, model: Any, room: int) -> None:
-        self.model, self.room = model, room
-        # Only the last position's logits: (batch, length, vocabulary) would be gigabytes.
-        self.options = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
-
-    def advance(self, state: _State | None, tokens: Tensor) -> _State:
-        """Read `tokens` (rows, any) after `state`."""
-        ids = tokens if state is None else torch.cat([state.ids, tokens], dim=1)
-        cache = None if state is None else state.cache
-        fresh = ids if cache is None else tokens
-        output = self.model(input_ids=fresh, past_key_values=cache, use_cache=True, **self.options)
-        after = getattr(output, "past_key_values", None)
-        return _State(ids, output.logits[:, -1], after if hasattr(after, "reorder_cache") else None)
-
-    @staticmethod
-    def fork(state: _State, rows: Tensor) -> _State:
+    def fork(self, rows: Tensor) -> _Beginning:
         """A copy of the given rows."""
         # A copy and not a crop: recurrent and sliding-window caches cannot be cropped.
-        cache, rows = copy.deepcopy(state.cache), rows.to(state.ids.device)
-        if cache is not None and rows.tolist() != list(range(len(state.ids))):
+        cache, rows = copy.deepcopy(self.cache), rows.to(self.ids.device)
+        if cache is not None and rows.tolist() != list(range(len(self.ids))):
             cache.reorder_cache(rows)
-        return _State(state.ids[rows], state.logits[rows], cache)
+        return _Beginning(self.model, self.ids[rows], self.logits[rows], cache)
+
+
+def _read(model: Any, ids: Tensor, unread: Tensor | None = None, cache: Any = None) -> _Beginning:
+    """Read `unread` (None: all of `ids`), what stands before it being in the cache."""
+    # Only the last position's logits: (batch, length, vocabulary) would be gigabytes.
+    options = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+    unread = ids if unread is None else unread
+    output = model(input_ids=unread, past_key_values=cache, use_cache=True, **options)
+    after = getattr(output, "past_key_values", None)
+    return _Beginning(model, ids, output.logits[:, -1], after if hasattr(after, "reorder_cache") else None)

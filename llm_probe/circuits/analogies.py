@@ -14,7 +14,7 @@ analogies. In the parallelogram a, b, c are means over some sentences and the ca
 A rank needs its null: under renamings that an untrained network cannot notice (`nulls`) the whole is done again; the
 largest layer of each gives the corrected p. `published sign` is a - b + c, what unixsysdev/grokking-fourier computes.
 
-The published fourteen quadruples of words are asked too, with their prompt (emergent_structures, commit 536610f, which
+The published fourteen quadruples of words are scored too, with their prompt (emergent_structures, commit 536610f, which
 has no null). There d would often be near the top without any analogy, because d lies near c whatever a and b are. So
 the null keeps (c, d) and takes (a, b) from another quadruple: p is the share of trades that do as well.
 

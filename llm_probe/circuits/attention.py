@@ -1,4 +1,4 @@
-"""Where the answer position looks, and whether it is the content of that place or the place itself.
+"""What the answer position attends to, and whether for the content of that place or for the place itself.
 
 For a prompt of T tokens, head h of block l gives position j the weight A_h[T, j]. A *role* is a set of positions:
 every token of the first operand, of the second, of the modulus ("23" is two tokens), and token 0. Its attention is
@@ -88,7 +88,7 @@ def places_of(tokenizer: Any, prompt: Prompt, row: Encoded) -> Places:
 def replaced(
     ids: Sequence[Sequence[int]], where: Sequence[Sequence[int]], operands: Sequence[set[int]], seed: int
 ) -> list[list[int]]:
-    """The prompts with other tokens at some places, drawn from those that the prompts have outside their operands."""
+    """The prompts with other tokens at some places, sampled from those that the prompts have outside their operands."""
     outside = sorted(
         {token for row, held in zip(ids, operands, strict=True) for j, token in enumerate(row[:-1]) if j not in held}
     )

@@ -59,7 +59,7 @@ class CircuitsResult:
 
 
 def run(config: CircuitsConfig, command: str = "") -> CircuitsResult:
-    """Run what a configuration asks; finished cells are taken from the results folder.
+    """Answer every question of a configuration; finished cells are taken from the results folder.
 
     Raises:
         InputError: an unknown model or domain, or too few or too many integers.
@@ -76,7 +76,7 @@ def run(config: CircuitsConfig, command: str = "") -> CircuitsResult:
     )
     record = provenance(config.probed, loaded, tuple(range(len(loaded.layers))), command)
     fingerprint = weights_fingerprint(loaded.model)
-    asked_of, skipped = questions(config, loaded, *domains)
+    answering, skipped = questions(config, loaded, *domains)
     untrained = twin(loaded, config.seed + 1)
     contents = []
     for weights in ("trained", "random"):
@@ -84,7 +84,7 @@ def run(config: CircuitsConfig, command: str = "") -> CircuitsResult:
             loaded = untrained()
         # A bar that is silent where the output is not a terminal.
         for name, question in tqdm(
-            asked_of.items(), desc=f"{weights} weights", unit="questions", disable=None, file=sys.stderr
+            answering.items(), desc=f"{weights} weights", unit="questions", disable=None, file=sys.stderr
         ):
             key = key_of({"question": name, "weights": weights, "model": fingerprint, **config.decides()})
             contents.append(cells.get(key, partial(_cell, question, loaded)))

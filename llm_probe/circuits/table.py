@@ -1,4 +1,4 @@
-"""What a circuits run is asked, and what it writes: its configuration, and one dataclass for each table's rows.
+"""What a circuits run is given, and what it writes: its configuration, and one dataclass for each table's rows.
 
 attention.csv    AttentionRow   what a head at the answer position gives an operand, and the same place otherwise
 lens.csv         LensRow        the answer read after every block with the final norm and the vocabulary head

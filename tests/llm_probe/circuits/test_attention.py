@@ -21,9 +21,9 @@ def test_a_role_is_all_tokens_of_its_number(loaded: LoadedModel) -> None:
 def test_attention_to_everything_is_one_and_the_kernel_comes_back(loaded: LoadedModel) -> None:
     before = loaded.model.config._attn_implementation
     ids = [list(range(5, 12)), list(range(20, 25))]
-    seen, top = attention(loaded, ids, [[list(range(len(row))), [0]] for row in ids])
-    assert seen.shape == (2, len(loaded.layers), 4, 2)
-    torch.testing.assert_close(seen[..., 0], torch.ones_like(seen[..., 0]))
+    weights, top = attention(loaded, ids, [[list(range(len(row))), [0]] for row in ids])
+    assert weights.shape == (2, len(loaded.layers), 4, 2)
+    torch.testing.assert_close(weights[..., 0], torch.ones_like(weights[..., 0]))
     assert bool((top < torch.tensor([7, 5])[:, None, None]).all())
     with eager(loaded.model):
         assert loaded.model.config._attn_implementation == "eager"

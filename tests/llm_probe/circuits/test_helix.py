@@ -63,25 +63,25 @@ def test_many_families_at_once_are_each_by_itself() -> None:
 
 
 def test_on_noise_the_decimal_periods_are_like_any_others() -> None:
-    drawn = random_families(VALUES, CONFIG)["other periods"]
+    random_periods = random_families(VALUES, CONFIG)["other periods"]
     own = helix(VALUES, CONFIG.periods)
-    assert drawn.shape[1:] == own.shape
-    beaten = [(family_r2(one, drawn) >= explained(one, own)).double().mean() for one in map(noise, range(20))]
+    assert random_periods.shape[1:] == own.shape
+    beaten = [(family_r2(one, random_periods) >= explained(one, own)).double().mean() for one in map(noise, range(20))]
     assert 0.3 < float(torch.stack(beaten).mean()) < 0.7
 
 
 def test_names_of_digits_look_like_a_helix_and_renamed_digits_do_too(loaded: LoadedModel) -> None:
-    """Digits without an order: the decimal periods beat drawn ones, as published; the renaming null is not fooled."""
+    """Digits without an order: the decimal periods beat random ones, as published; the renaming null is not fooled."""
     names = renamed_values(loaded, VALUES, CONFIG)
     assert names is not None and sorted(names[0].tolist()) == VALUES.tolist()
     renamed = torch.stack([helix(order, CONFIG.periods) for order in [VALUES, *names]])
-    drawn = random_families(VALUES, CONFIG)["other periods"]
+    random_periods = random_families(VALUES, CONFIG)["other periods"]
     special, ordered = 0, 0
     for seed in range(20):
         states = states_of(digits(VALUES), seed=seed)
         own, *null = family_r2(states, renamed).tolist()
         ordered += sum(other >= own for other in null) <= 1
-        special += bool((family_r2(states, drawn) < own).all())
+        special += bool((family_r2(states, random_periods) < own).all())
     assert special >= 18 and ordered <= 4  # binomial(20, 0.04) exceeds four in 0.1 %
 
 
