@@ -32,6 +32,7 @@ from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import Encoded, buckets, encode
+from llm_probe.run.table import Weights
 from toy.maths.intervals import band
 
 SLOTS: tuple[Role, ...] = ("item", "offset", "modulus")
@@ -64,9 +65,10 @@ def attention_rows(loaded: LoadedModel, claim: Claim, size: int, seed: int) -> l
         most, count = attended.most_common(1)[0]
         for index, role in enumerate(roles):
             at = (layer, head, index)
-            means = [float(each.mean()) for each in (weights[:, *at], controls[:, *at], difference[at], half[at])]
-            where = (loaded.weights, claim.domain.name, layer, head, role)
-            table.append(AttentionRow(*where, *means, uniform[index], distance[index], most, count / n, n))
+            own, control = float(weights[:, *at].mean()), float(controls[:, *at].mean())
+            where: tuple[Weights, str, int, int, Role] = (loaded.weights, claim.domain.name, layer, head, role)
+            numbers = (own, control, float(difference[at]), float(half[at]), uniform[index], distance[index])
+            table.append(AttentionRow(*where, *numbers, most, count / n, n))
     return table
 
 

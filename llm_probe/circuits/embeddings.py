@@ -25,6 +25,7 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Labels
 from llm_probe.questions.domains import resolve
 from llm_probe.questions.toy_domain import toy_domain
+from llm_probe.run.table import Weights
 from llm_probe.statistics.nulls import Renamed, item_orders
 from llm_probe.statistics.planes import search
 from toy.maths import fourier
@@ -68,7 +69,8 @@ def circle_rows(
     orders = item_orders([0] * n, (), config.renamings, generator, mirrored=True)
     renamed = Renamed(orders, torch.zeros_like(orders, dtype=torch.bool))
     result = search([RidgeSmoother.of(states)], labels, renamed, tokens.frequencies)
-    where, quadratic = (loaded.weights, tokens.name), float(result.rivals["quadratic"][0])
+    where: tuple[Weights, str] = (loaded.weights, tokens.name)
+    quadratic = float(result.rivals["quadratic"][0])
     for k, r2, p in zip(tokens.frequencies, result.r2[0].tolist(), result.p_fwer[0].tolist(), strict=True):
         yield EmbeddingRow(*where, tokens.cyclic, n, k, r2, quadratic, result.null_r2, p)
     best = tokens.frequencies[int(result.r2[0].argmax())]
