@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llm_probe.questions.domains import Domain as Domain
-    from llm_probe.run.probe_run import ProbeResult as ProbeResult
-    from llm_probe.run.probe_run import probe as probe
+    from llm_probe.run.probe import ProbeResult as ProbeResult
+    from llm_probe.run.probe import probe as probe
 
 __all__ = ["Domain", "ProbeResult", "probe"]
 
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
         return Domain
     # No module may be called `probe`: once imported, it would be what `from llm_probe import probe` gives.
     if name in ("probe", "ProbeResult"):
-        from llm_probe.run import probe_run as run
+        from llm_probe.run import probe as module
 
-        return getattr(run, name)
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

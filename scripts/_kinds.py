@@ -72,14 +72,12 @@ def _memory(device: Any) -> int:
 
 
 def _probe(config: ProbeConfig, folder: Path) -> None:
-    from llm_probe.run.probe_run import claims_for, domains_of, run
-    from llm_probe.run.store import Store
-    from llm_probe.run.write import write_results
+    from llm_probe.run.probe import claims_for, domains_of, run
 
     config = replace(config, out=folder)
     claims = claims_for(config, domains_of(config))
-    result = run(config, claims, lambda: _loaded(config), Store(folder), _command("probe", config, folder))
-    write_results(result, folder)
+    result = run(config, claims, lambda: _loaded(config), folder, _command("probe", config, folder))
+    result.write(folder)
 
 
 def _causal(config: CausalConfig, folder: Path) -> None:

@@ -21,12 +21,11 @@ def main() -> int:
 
 
 def _probe(config: ProbeConfig) -> None:
-    from llm_probe.run.probe_run import run_config
-    from llm_probe.run.write import write_results
+    from llm_probe.run.probe import run_config
 
     command = shlex.join(["python", "scripts/probe_llm.py", *sys.argv[1:]])
     result = run_config(config, command)
-    write_results(result, config.folder)
+    result.write(config.folder)
     rewrite(config.folder)
     print(result)
 

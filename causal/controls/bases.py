@@ -7,7 +7,7 @@
                    variance tr(BᵀΣB) that of the tested basis; where the rest of the stream has no such variance, a
                    gain makes up for it, so that the mean ||Δh||² is equal in any case
     wrong period   planes fitted to the same prompts' sums reduced by another modulus
-    shuffled     planes fitted to labels that changed places among operand pairs (`llm_probe.statistics.label_controls`)
+    shuffled     planes fitted to labels that changed places among operand pairs (`llm_probe.statistics.controls`)
     top variance   the leading principal components
 
 A basis B is (d, m); `Matched.gain` multiplies the change of the coordinates.

@@ -20,7 +20,7 @@ from causal.interventions import directions, sites
 from causal.interventions.sites import SiteSet
 from causal.run.table import ControlDraw, Piece
 from llm_probe.activations.answers import Answers
-from llm_probe.statistics.label_controls import shuffled
+from llm_probe.statistics.controls import shuffled
 from toy.maths.regression import Groups, RidgeSmoother
 
 DRAWN = ("random", "matched", "shuffled")

@@ -41,10 +41,9 @@ from causal.interventions.questions import Questions
 from causal.run.concluded import ranked, verdict_row
 from causal.run.config import CausalConfig
 from causal.run.table import TABLES, Piece
-from llm_probe.models.loading import LoadedModel, check_layers, load, randomised
+from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
-from llm_probe.run.provenance import PACKAGES, commit, installed
-from llm_probe.run.store import weights_fingerprint
+from llm_probe.run.study import PACKAGES, commit, installed
 from llm_probe.run.table import ALPHA
 from toy.run.cells import Cells
 

@@ -32,7 +32,7 @@ from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
 from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe_run import ProbeResult, probe, run_config
+from llm_probe.run.probe import ProbeResult, probe, run_config
 from toy.config import ToyConfig
 from toy.maths.intervals import clopper_pearson
 from toy.networks.closed_form import gromov

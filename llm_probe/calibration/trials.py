@@ -19,6 +19,7 @@ from typing import Any, Literal
 import torch
 
 from llm_probe.activations.states import States
+from llm_probe.activations.streaming import ReadPlan
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
 from llm_probe.questions.claims import Claim
@@ -28,11 +29,11 @@ from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
-from llm_probe.run.probe_run import judged_together
-from llm_probe.run.store import Store
-from llm_probe.statistics.nulls import undecidable
-from llm_probe.verdicts.joined import Judged
-from llm_probe.verdicts.judgement import judge
+from llm_probe.run.probe import PROBE, hypotheses
+from llm_probe.run.study import Session
+from llm_probe.statistics.renaming import undecidable
+from llm_probe.verdicts.evidence import with_selectivity
+from llm_probe.verdicts.judgement import Hypothesis, verdicts
 
 Null = Literal["magnitudes", "names", "qwen3", "shuffled"]
 MODULI = ProbeConfig().moduli
@@ -79,37 +80,31 @@ class Setting:
         return claims[self.seed % len(claims)]
 
 
-class NullJob(Job):
-    """A job whose states are those of a `MagnitudeNetwork`."""
+@dataclass(frozen=True)
+class MadeUpStates:
+    """Reads the states of a `MagnitudeNetwork` where a job would read those of a model."""
 
-    def __init__(self, setting: Setting) -> None:
-        config = replace(setting.config, seed=setting.seed, layers=tuple(range(CELLS)))
-        super().__init__(config, Store(None), _no_model, "trained", f"network {setting.seed}")
-        self.setting, self.network = setting, MagnitudeNetwork(setting.seed)
+    setting: Setting
+    network: MagnitudeNetwork
 
-    def item_kinds(self, claim: Claim) -> list[int]:
-        """Every item is a vector of its own."""
-        return [] if claim.renames_digits else [0] * claim.period
-
-    def _read(
+    def __call__(
         self,
         claim: Claim,
         discovery: list[Prompt],
         confirmation: list[Prompt],
-        tick: Callable[[int], None],
+        plan: ReadPlan,
         *,
+        on_prompts: Callable[[int], None] = lambda count: None,
         grid: bool = True,
     ) -> States:
-        asked = (
-            published_grid(claim.domain) if grid and claim.quantity == "sum" and claim.domain.has_grid else discovery
-        )
+        has_grid = grid and claim.quantity == "sum" and claim.domain.has_grid
+        averaged = published_grid(claim.domain) if has_grid else discovery
         means = torch.zeros(CELLS, claim.period, self.network.d_model, dtype=torch.float64)
-        label = torch.tensor([prompt.label for prompt in asked])
-        means.index_add_(1, label, self._states(claim, asked).double().transpose(0, 1))
+        label = torch.tensor([prompt.label for prompt in averaged])
+        means.index_add_(1, label, self._states(claim, averaged).double().transpose(0, 1))
         means /= label.bincount(minlength=claim.period).clamp_min(1)[:, None]
         both = self._states(claim, [*discovery, *confirmation])
-        cells = tuple(self.cells(claim))
-        return States(cells, both[: len(discovery)], both[len(discovery) :], means)
+        return States(tuple(plan.cells), both[: len(discovery)], both[len(discovery) :], means)
 
     def _states(self, claim: Claim, prompts: list[Prompt]) -> torch.Tensor:
         states, planted = self.network.states(claim, prompts), self.setting.planted
@@ -120,46 +115,59 @@ class NullJob(Job):
         return plant(states, label, claim.period, planted, self.setting.seed)
 
 
+def made_up_job(setting: Setting) -> Job:
+    """A job whose states are those of a `MagnitudeNetwork`, in which every item is a vector of its own."""
+    config = replace(setting.config, seed=setting.seed, layers=tuple(range(CELLS)))
+    states = MadeUpStates(setting, MagnitudeNetwork(setting.seed))
+    name = f"network {setting.seed}"
+    return Job(config, Session(PROBE), _no_model, "trained", name, states, _every_item_free)
+
+
+def _every_item_free(claim: Claim) -> list[int]:
+    return [] if claim.renames_digits else [0] * claim.period
+
+
 def run_trial(setting: Setting) -> Trial:
     """Put one network through the job and note what it was given."""
-    claim = setting.claim
-    job, asked = (NullJob(setting), claim) if setting.null in ("magnitudes", "names") else _model_job(setting, claim)
-    judged = judged_together(job, [asked])[0]
-    config = job.config
-    kinds = job.item_kinds(asked)
-    reason = undecidable(asked, kinds, config.renamings)
-    silent = replace(judged, findings=replace(judged.findings, best=replace(judged.best, r2=-1.0, r2_high=-1.0)))
-    verdict, _ = judge(asked.quantity, judged, silent, reason)
-    return Trial(_noted(judged, asked, job), verdict)
+    claim, made_up = setting.claim, setting.null in ("magnitudes", "names")
+    job, claim = (made_up_job(setting), claim) if made_up else _model_job(setting, claim)
+    n_dimensions = len(job.cells(claim)) * (MagnitudeNetwork(setting.seed).d_model if made_up else job.loaded.d_model)
+    reason = undecidable(claim, job.item_kinds(claim), job.config.renamings)
+    hypothesis = hypotheses(job, [claim])[0]
+    # A control that reaches nothing cannot help the verdict: a trial is its own random network.
+    evidence = hypothesis.evidence
+    silent = replace(evidence, confirmation=replace(evidence.confirmation, r2=-1.0, high=-1.0))
+    hypothesis = replace(hypothesis, random=silent, undecidable=reason, n_dimensions=n_dimensions)
+    return Trial(_p_values(hypothesis), next(verdicts([hypothesis])).verdict)
 
 
-def _noted(judged: Judged, claim: Claim, job: Job) -> dict[str, float]:
-    rows = [row for row in judged.findings.rows if row.p_fwer is not None]
-    found = {
+def _p_values(of: Hypothesis) -> dict[str, float]:
+    table = with_selectivity(of.evidence.rows["r2_table"], of.p_selective)
+    rows = [row for row in table if row.p_fwer is not None]
+    known: dict[str, float | None] = {
         f"p_fwer ({kind}s)": min(
-            (row.p_fwer for row in rows if row.unit == kind and row.p_fwer is not None), default=None
+            (p for row in rows if row.unit == kind and (p := row.p_fwer) is not None), default=None
         )
         for kind in ("plane", "dimension")
     }
-    found |= {
-        "p_selective": judged.p_selective,
-        "p_assignment": judged.p_assignment,
-        "p_period": judged.best.p_period,
-        "renaming alone (not printed)": judged.p_renaming,
+    known |= {
+        "p_selective": of.p_selective,
+        "p_assignment": of.test and of.test.p,
+        "p_period": of.evidence.p_period,
+        "renaming alone (not printed)": of.evidence.chosen.p_renaming,
     }
-    published = judged.best.published
-    if published is not None:
-        searched = len(job.cells(claim)) * (64 if isinstance(job, NullJob) else job.loaded.d_model)
-        found["class-mean R² against noise"] = white_noise(claim.period, searched).above(published.r2)
-    return {name: p for name, p in found.items() if p is not None}
+    if of.evidence.class_mean is not None:
+        noise = white_noise(of.claim.period, of.n_dimensions).above(of.evidence.class_mean.r2)
+        known["class-mean R² against noise"] = noise
+    return {name: p for name, p in known.items() if p is not None}
 
 
 def _model_job(setting: Setting, claim: Claim) -> tuple[Job, Claim]:
     """A job on a language model, and the claim that is put to it."""
     config = replace(setting.config, seed=setting.seed)
     if setting.null == "shuffled":
-        return Job(config, Store(None), _reference, "trained", "reference"), _shuffled(claim, setting.seed, config)
-    return Job(config, Store(None), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}"), claim
+        return Job(config, Session(PROBE), _reference, "trained", "reference"), _shuffled(claim, setting.seed, config)
+    return Job(config, Session(PROBE), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}"), claim
 
 
 def _shuffled(claim: Claim, seed: int, config: ProbeConfig) -> GivenClaim:

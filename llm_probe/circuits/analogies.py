@@ -38,11 +38,9 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Prompt, render, statement
 from llm_probe.questions.tokens import encode
-from llm_probe.run.job import Job
-from llm_probe.run.store import Store
-from llm_probe.statistics.closure import class_means
-from llm_probe.statistics.nulls import corrected_p, rename, undecidable
+from llm_probe.statistics.invariants import class_means
 from llm_probe.statistics.planes import renamed_circles
+from llm_probe.statistics.renaming import claim_item_kinds, corrected_p, rename, undecidable
 from toy.maths.intervals import band
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 
@@ -93,7 +91,7 @@ def analogy_rows(loaded: LoadedModel, claim: Claim, config: CircuitsConfig) -> l
     labels = Labels.of(claim, prompts)
     states = layer_states(loaded, encode(loaded.tokenizer, prompts), ("item",))[:, :, 0]
     layers = [ItemStates.of(layer, labels) for layer in states.unbind(dim=1)]
-    kinds = Job(config.probed, Store(None), lambda: loaded, loaded.weights, "not filed").item_kinds(claim)
+    kinds = [] if claim.renames_digits else claim_item_kinds(claim, loaded.tokenizer)
     renamed = rename(claim, labels, kinds, config.renamings, config.seed).total[:, :n]
     orders = torch.cat([torch.arange(n)[None], renamed])
     quadruples = item_quadruples(n, domain.cyclic, config.seed)

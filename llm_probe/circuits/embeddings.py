@@ -26,8 +26,8 @@ from llm_probe.questions.claims import Labels
 from llm_probe.questions.domains import resolve
 from llm_probe.questions.toy_domain import toy_domain
 from llm_probe.run.table import Weights
-from llm_probe.statistics.nulls import Renamed, item_orders
 from llm_probe.statistics.planes import search
+from llm_probe.statistics.renaming import Renamed, item_orders
 from toy.maths import fourier
 from toy.maths.regression import RidgeSmoother
 
@@ -71,7 +71,7 @@ def circle_rows(
     result = search([RidgeSmoother.of(states)], labels, renamed, tokens.frequencies)
     where: tuple[Weights, str] = (loaded.weights, tokens.name)
     quadratic = float(result.rivals["quadratic"][0])
-    for k, r2, p in zip(tokens.frequencies, result.r2[0].tolist(), result.p_fwer[0].tolist(), strict=True):
+    for k, r2, p in zip(tokens.frequencies, result.r2[0].tolist(), result.p_renaming[0].tolist(), strict=True):
         yield EmbeddingRow(*where, tokens.cyclic, n, k, r2, quadratic, result.null_r2, p)
     best = tokens.frequencies[int(result.r2[0].argmax())]
     for index, (item, point) in enumerate(zip(tokens.items, result.points[0].tolist(), strict=True)):

@@ -31,7 +31,7 @@ from llm_probe.questions.domains import STATEMENTS, Domain, modular
 from llm_probe.questions.prompts import Prompt, question, statement
 from llm_probe.questions.tokens import encode
 from llm_probe.questions.toy_domain import toy_domain
-from llm_probe.statistics.nulls import corrected_p, rename
+from llm_probe.statistics.renaming import corrected_p, rename
 from toy.maths import fourier
 from toy.maths.intervals import ratio_interval
 from toy.maths.regression import Groups, baseline_residuals, heldout_least_squares, orthonormal

@@ -25,11 +25,10 @@ from llm_probe.circuits.embeddings import embedding_rows
 from llm_probe.circuits.helix import check_numbers, helix_rows
 from llm_probe.circuits.logit_lens import lens_rows
 from llm_probe.circuits.table import TABLES, CircuitsConfig
-from llm_probe.models.loading import LoadedModel, load, twin
+from llm_probe.models.loading import LoadedModel, load, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import Domain, resolve
-from llm_probe.run.provenance import provenance
-from llm_probe.run.store import weights_fingerprint
+from llm_probe.run.study import provenance
 from toy.run.cells import Cells, key_of, writing_results
 from toy.run.files import write_atomic
 

@@ -11,6 +11,7 @@ claim is compared with: the same architecture with weights that were never train
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -313,3 +314,11 @@ def _dtype(dtype: str) -> torch.dtype:
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
     return DTYPES[dtype]
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """A hash of every parameter's shape and sum: two models in memory that differ do not share cells."""
+    digest = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        digest.update(f"{name}{tuple(weight.shape)}{float(weight.detach().double().sum()):.12e}".encode())
+    return digest.hexdigest()[:16]

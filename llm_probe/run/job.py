@@ -7,36 +7,33 @@ model is a job of its own, made after the trained one was let go: two models may
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 
-from tqdm import tqdm
-
+from llm_probe.activations import states
 from llm_probe.activations.behaviour import behaviour_rows, example_rows, score
-from llm_probe.activations.states import Cell, States, read
+from llm_probe.activations.states import Cell, States
 from llm_probe.activations.streaming import ReadPlan
-from llm_probe.models.loading import LoadedModel, check_layers, twin
+from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.companions import Family, families, family_of
 from llm_probe.questions.domains import Domain
-from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import PARTS, Grid, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.store import Behaviour, Store, weights_fingerprint
+from llm_probe.run.study import Rows, Session, stage, together
 from llm_probe.run.table import Position, Weights
-from llm_probe.statistics import nulls
+from llm_probe.statistics import renaming
 from llm_probe.statistics.dimensions import adjusted_states
-from llm_probe.statistics.gain_tables import Gains, gains_of
-from llm_probe.statistics.renaming import item_kinds
-from llm_probe.verdicts.analysis import Findings, analyse
+from llm_probe.statistics.gains import Gains, gains_of
+from llm_probe.verdicts.evidence import Choice, Evidence, gather
 from toy.maths.regression import RidgeSmoother
 from toy.run.errors import InputError
 
 SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
+ReadStates = Callable[..., States]
+"""(claim, discovery, confirmation, plan, on_prompts=…, grid=…) -> the states of a claim."""
 
 
 class Job:
@@ -45,13 +42,18 @@ class Job:
     def __init__(
         self,
         config: ProbeConfig,
-        store: Store,
+        session: Session,
         make: Callable[[], LoadedModel],
         weights: Weights = "trained",
         fingerprint: str = "",
+        read_states: ReadStates | None = None,
+        item_kinds: Callable[[Claim], list[int]] | None = None,
     ) -> None:
-        self.config, self.store, self.make = config, store, make
+        """`read_states` and `item_kinds` stand in for the model and its tokenizer where states are made up."""
+        self.config, self.session, self.make = config, session, make
         self.weights: Weights = weights
+        self.read_states = read_states or self._read
+        self.item_kinds = item_kinds or self._item_kinds
         self.fingerprint = fingerprint or weights_fingerprint(self.loaded.model)
 
     @cached_property
@@ -71,7 +73,7 @@ class Job:
         config = replace(self.config, layers=self.layers)
         makers = [twin(self.loaded, config.seed + 1, keep_embeddings=kept) for kept in (False, True)]
         random, blocks = (
-            Job(config, self.store, make, "random", self.fingerprint + name)
+            Job(config, self.session, make, "random", self.fingerprint + name)
             for make, name in zip(makers, ("", "-blocks"), strict=True)
         )
         del self.loaded
@@ -81,97 +83,73 @@ class Job:
         """Free the model, if it was made."""
         self.__dict__.pop("loaded", None)
 
-    def item_kinds(self, claim: Claim) -> list[int]:
+    def _item_kinds(self, claim: Claim) -> list[int]:
         """Which items can change places in the renaming null; empty where digits do."""
-        if claim.renames_digits:
-            return []
-        if isinstance(claim, GivenClaim):
-            return [0] * claim.period
-        texts = claim.domain.questions if claim.quantity == "sum" else claim.domain.statements
-        around = {token for text in texts.values() for token in self._tokens(_without_slots(text))}
-        return item_kinds([[self._tokens(" " + item), self._tokens(item)] for item in claim.domain.items], around)
+        return [] if claim.renames_digits else renaming.claim_item_kinds(claim, self.loaded.tokenizer)
 
-    def _tokens(self, text: str) -> tuple[int, ...]:
-        return tuple(self.loaded.tokenizer.encode(text, add_special_tokens=False))
-
-    def all_findings(self, claims: Sequence[Claim]) -> list[Findings]:
+    def evidence(self, claims: Sequence[Claim]) -> list[Evidence]:
         """Every claim read and analysed, with a bar that counts prompts."""
-        found_families = families(claims)
+        family = families(claims)
         parts = [self._parts(claim) for claim in claims]
         sizes = [sum(map(len, both)) + len(_grid(claim)) for claim, both in zip(claims, parts, strict=True)]
-        found = []
-        with _stage(f"{self.weights} weights", sum(sizes), "prompts") as bar:
+        result = []
+        with stage(f"{self.weights} weights", sum(sizes), "prompts") as bar:
             for claim, both, size in zip(claims, parts, sizes, strict=True):
                 bar.set_postfix_str(claim.name)
-                before = bar.n
-                family = family_of(claim, found_families)
-                found.append(self._findings(claim, both, family.moduli if family else (), bar.update))
+                before, own = bar.n, family_of(claim, family)
+                result.append(self._evidence(claim, both, own.moduli if own else (), bar.update))
                 bar.update(size - (bar.n - before))
-        return found
+        return result
 
-    def _findings(
+    def _evidence(
         self, claim: Claim, parts: tuple[list[Prompt], list[Prompt]], periods: tuple[int, ...], tick: Callable
-    ) -> Findings:
-        key = self._key(claim, self.weights, periods)
+    ) -> Evidence:
+        key, cells, seed = self._key(claim, self.weights, periods), self.session.cells, self.config.seed
 
-        def make() -> Findings:
-            config = self.config
+        def keep(made: Choice) -> Choice:
+            """On disk before a confirmation prompt is looked at; a choice that is there stands."""
+            return Choice(**cells.get(f"{key}-choice", lambda: asdict(made)))
+
+        def make() -> Evidence:
             labels, new_labels = (Labels.of(claim, part) for part in parts)
-            renamed = nulls.rename(claim, labels, self.item_kinds(claim), config.renamings, config.seed)
-            states = self._read(claim, *parts, tick)
-            return analyse(
-                claim,
-                self.weights,
-                states,
-                labels,
-                new_labels,
-                renamed,
-                config.seed,
-                periods,
-                lambda made: self.store.choice(key, made),
-            )
+            renamed = renaming.rename(claim, labels, self.item_kinds(claim), self.config.renamings, seed)
+            read = self.read_states(claim, *parts, self._plan(claim, parts[0][0]), on_prompts=tick, grid=True)
+            return gather(claim, self.weights, read, labels, new_labels, renamed, seed, periods, keep)
 
-        return self.store.findings(key, make)
+        return Evidence.of_content(cells.get(key, lambda: make().content()))
 
     def _read(
-        self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], tick: Callable, *, grid: bool = True
+        self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], plan: ReadPlan, **more
     ) -> States:
-        plan = ReadPlan(self.layers, self.config.site, positions(claim, discovery[0], self.config.position))
-        return read(
-            self.loaded,
-            claim,
-            discovery,
-            confirmation,
-            plan,
-            chat=self.config.chat,
-            batch_tokens=self.config.batch_tokens,
-            on_prompts=tick,
-            grid=grid,
-        )
+        options = {"chat": self.config.chat, "batch_tokens": self.config.batch_tokens}
+        return states.read(self.loaded, claim, discovery, confirmation, plan, **options, **more)
+
+    def _plan(self, claim: Claim, prompt: Prompt) -> ReadPlan:
+        return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position))
 
     def cells(self, claim: Claim) -> list[Cell]:
         """The places that are read for a claim, in order."""
-        prompt = claim.prompts("discovery", 1, self.config.seed)[0]
-        return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position)).cells
+        return self._plan(claim, claim.prompts("discovery", 1, self.config.seed)[0]).cells
 
-    def columns(self, family: Family, found: Mapping[str, Findings]) -> dict[int, Gains]:
+    def columns(self, family: Family, evidence: Mapping[str, Evidence]) -> dict[int, Gains]:
         """The columns of a family's gain table by modulus; companions are read for it."""
-        asked = {claim.period: found[claim.name].gains for claim in family.asked}
+        own = {claim.period: evidence[claim.name].gains for claim in family.asked}
         more = {claim.period: self.gains(claim, family.moduli) for claim in family.companions}
-        return {modulus: column for modulus, column in (asked | more).items() if column is not None}
+        return {modulus: column for modulus, column in (own | more).items() if column is not None}
 
     def gains(self, claim: Claim, periods: tuple[int, ...]) -> Gains:
-        """What the periods of a family gain in the discovery prompts of a claim that is not itself judged."""
+        """What the periods of a family gain in the discovery prompts of a claim that gets no verdict itself."""
 
         def make() -> Gains:
             prompts = claim.prompts("discovery", self.config.prompts, self.config.seed)
             labels = Labels.of(claim, prompts)
             _check_nuisances(claim, prompts)
-            states = self._read(claim, prompts, [], lambda count: None, grid=False).discovery
-            smoothers = [RidgeSmoother.of(states[:, cell]) for cell in range(states.shape[1])]
-            return gains_of(smoothers, adjusted_states(states, labels), labels, periods)
+            read = self.read_states(claim, prompts, [], self._plan(claim, prompts[0]), grid=False).discovery
+            smoothers = [RidgeSmoother.of(read[:, cell]) for cell in range(read.shape[1])]
+            return gains_of(smoothers, adjusted_states(read, labels), labels, periods)
 
-        return self.store.gains(self._key(claim, f"{self.weights}-gains", periods), make)
+        key = self._key(claim, f"{self.weights}-gains", periods)
+        return Gains.of_content(self.session.cells.get(key, lambda: make().content()))
 
     def _parts(self, claim: Claim) -> tuple[list[Prompt], list[Prompt]]:
         config = self.config
@@ -191,54 +169,49 @@ class Job:
         config = replace(self.config, domains=(), moduli=(), domain_file=(), prompt_file=(), layers=self.layers)
         return config.hash(claim=repr(claim), what=what, periods=periods, fingerprint=self.fingerprint)
 
-    def all_behaviour(self, claims: Sequence[Claim]) -> dict[str, Behaviour]:
+    def behaviour(self, claims: Sequence[Claim]) -> dict[str, Rows]:
         """The answers in every domain that can be asked, by its name; none of an encoder."""
-        asked = {claim.domain.name: claim for claim in claims if claim.quantity == "sum"}
-        if not self.config.behaviour or not asked:
+        sums = {claim.domain.name: claim for claim in claims if claim.quantity == "sum"}
+        if not self.config.behaviour or not sums:
             return {}
         if self.loaded.is_encoder:
             print("behaviour skipped: an encoder does not continue a text", file=sys.stderr)
             return {}
-        found = {}
-        with _stage("behaviour", len(asked), "domains") as bar:
-            for name, claim in asked.items():
+        result = {}
+        with stage("behaviour", len(sums), "domains") as bar:
+            for name, claim in sums.items():
                 bar.set_postfix_str(name)
-                found[name] = self.store.behaviour(self._key(claim, "behaviour"), lambda claim=claim: self._ask(claim))
+                result[name] = self.session.rows(self._key(claim, "behaviour"), lambda claim=claim: self._ask(claim))
                 bar.update()
-        return found
+        return result
 
-    def _ask(self, claim: Claim) -> Behaviour:
-        most = self.config.behaviour_prompts
+    def _ask(self, claim: Claim) -> Rows:
+        most, grid = self.config.behaviour_prompts, _grid(claim)
         wide = [prompt for part in PARTS for prompt in question_set(claim.domain, part, most, self.config.seed)]
-        answered = self._answers(claim.domain, "decoupled", wide)
-        grid = _grid(claim)
+        answers = self._answers(claim.domain, "decoupled", wide)
         if not grid:
-            return answered
+            return answers
         narrow = self._answers(claim.domain, "published", grid[:: max(1, len(grid) // most)])
-        return Behaviour(narrow.rows + answered.rows, answered.examples)
+        return together([{"behaviour": narrow["behaviour"]}, answers])
 
-    def _answers(self, domain: Domain, grid: Grid, prompts: list[Prompt]) -> Behaviour:
+    def _answers(self, domain: Domain, grid: Grid, prompts: list[Prompt]) -> Rows:
         scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
-        rows = tuple(behaviour_rows(domain, grid, prompts, scored))
-        return Behaviour(rows, tuple(example_rows(domain, prompts, scored)))
+        examples = example_rows(domain, prompts, scored)
+        return {"behaviour": list(behaviour_rows(domain, grid, prompts, scored)), "examples": list(examples)}
 
 
-def _without_slots(text: str) -> str:
-    return text.replace("{item}", " ").replace("{offset}", " ")
-
-
-def positions(claim: Claim, prompt: Prompt, asked: Sequence[Position]) -> tuple[Position, ...]:
-    """Where a claim is read: its own default, or those of the asked positions that its prompts have.
+def positions(claim: Claim, prompt: Prompt, requested: Sequence[Position]) -> tuple[Position, ...]:
+    """Where a claim is read: its own default, or those of the requested positions that its prompts have.
 
     Raises:
         InputError: they have none of them.
     """
-    if not asked:
+    if not requested:
         return claim.default_positions
-    there: tuple[Position, ...] = tuple(place for place in asked if place == "last" or place in prompt.spans)
+    there: tuple[Position, ...] = tuple(place for place in requested if place == "last" or place in prompt.spans)
     if not there:
         has = ", ".join(("last", *prompt.spans))
-        raise InputError(f"prompts of {claim.name} have no position {' or '.join(asked)}: choose from {has}")
+        raise InputError(f"prompts of {claim.name} have no position {' or '.join(requested)}: choose from {has}")
     return there
 
 
@@ -255,13 +228,3 @@ def _check_nuisances(claim: Claim, prompts: Sequence[Prompt]) -> None:
 
 def _grid(claim: Claim) -> list[Prompt]:
     return published_grid(claim.domain) if claim.quantity == "sum" and claim.domain.has_grid else []
-
-
-@contextmanager
-def _stage(name: str, total: int, unit: str) -> Iterator[tqdm]:
-    """A bar on a terminal; elsewhere one line when the stage is done."""
-    started = time.monotonic()
-    with tqdm(total=total, desc=name, unit=f" {unit}", disable=None, leave=False) as bar:
-        yield bar
-    if not sys.stderr.isatty():
-        print(f"{name}: {total:,} {unit} in {time.monotonic() - started:.0f} s", file=sys.stderr)

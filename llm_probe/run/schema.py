@@ -23,8 +23,8 @@ import pandas as pd
 from llm_probe.run import table
 from toy.run.errors import InputError
 
-VERSION = 2
-FINGERPRINT = "964b0c1f1b85"
+VERSION = 3
+FINGERPRINT = "58529b90ab89"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -33,6 +33,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
         "controls": ("*",),
         "invariants": ("*",),
     },
+    3: {"verdicts": ("p_renaming",), "r2_table": ("p_renaming",)},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

@@ -39,50 +39,55 @@ class R2Row:
     """One fitted family at one place."""
 
     weights: Weights
-    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
+    """`trained` for the model as given, `random` for the same architecture with freshly drawn weights."""
     domain: str
-    """`days`, `mod-add 7`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     period: int
-    """Number of items, or the modulus."""
+    """Number of items of the domain, or the modulus."""
     quantity: Quantity
-    """`sum`: the answer to a question; `item`: the item a statement mentions."""
+    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
     position: Position
-    """The token that was read: the last one, or the last token of an operand, the modulus or the item."""
+    """Token that was read: the last of the prompt, or the last of an operand, of the modulus or of the item."""
     site: Site
-    """`resid_post`: the stream after the block; `mlp_out`, `attn_out`: what a part of the block adds to it."""
+    """`resid_post` for the residual stream after the block, `mlp_out` or `attn_out` for what that part of the block
+    adds to it."""
     layer: int
-    """0-based block; the value is the block's output (before any final norm)."""
+    """Block whose output was read, counted from 0, before any final norm."""
     unit: Literal["dimension", "plane"]
-    """One residual dimension (labels to activation), or the best plane of all of them (activations to circle)."""
+    """`dimension` for one residual dimension (labels to activation), `plane` for the best plane of all of them
+    (activations to circle)."""
     dim: int | None
     """Index of the residual dimension; empty for a plane."""
     family: Literal["fourier", "linear", "quadratic", "cubic", "sawtooth", "polynomial_total"]
-    """What was fitted: `fourier` is [cos, sin] of one frequency, the others are its rivals; `polynomial_total` is a
-    parabola in the integer result, the other polynomials are in the label."""
+    """Curve that was fitted: `fourier` is [cos, sin] of one frequency, the others are its rivals; `polynomial_total` is
+    a parabola in the integer result, the other polynomials are in the label."""
     frequency: int | None
-    """k of the Fourier pair; empty for a rival."""
+    """Frequency k of the Fourier pair; empty for a rival."""
     r2_class_means: float | None
     """The published statistic: in-sample R² of the n class means over the published grid."""
     r2_partial: float | None
-    """Share of the per-prompt variance left by the nuisances that the family explains (discovery prompts)."""
+    """Share of the per-prompt variance that the nuisances leave and the family explains, on discovery prompts."""
     aicc_gain: float | None
-    """AICc of the nuisances alone minus AICc with the family: positive is better."""
+    """AICc of the nuisances alone minus AICc with the family: positive values favour the family."""
     r2_heldout: float | None
-    """Held out by operand pair (sum) or by item (item), discovery prompts."""
+    """R² held out by operand pair (sum) or by item (item), on discovery prompts."""
     r2_heldout_templates: float | None
-    """Each template predicted from the others."""
+    """R² where each template is predicted from the others."""
     r2_heldout_residues: float | None
-    """Held out by residue: the fit must extrapolate round the wrap."""
+    """R² held out by residue: the fit must extrapolate round the wrap."""
     variance_share: float | None
-    """Planes: the frequency's share of the variance between class means, all dimensions together."""
+    """Of a plane: share of the variance between class means at this frequency, all dimensions together."""
     angle_error: float | None
-    """Median |predicted - true angle| of held-out prompts, radians; a uniform guess gives 1.57."""
+    """Median |predicted - true angle| of held-out prompts in radians; a uniform guess gives 1.57."""
+    p_renaming: float | None
+    """p under the renaming null, corrected over every dimension or plane, layer, site, position and frequency that was
+    searched for this claim."""
     p_fwer: float | None
-    """Corrected over every dimension or plane, layer, site, position and frequency searched for this claim."""
+    """The larger of `p_renaming` and the `p_selective` of the claim (`verdicts.csv`), because both nulls must fall."""
     n_prompts: int
-    """Discovery prompts behind the row."""
+    """Number of discovery prompts behind the row."""
     n_groups: int
-    """Operand pairs or items: what is left out together."""
+    """Number of operand pairs or items, which are left out together."""
 
 
 @dataclass(frozen=True)
@@ -90,83 +95,92 @@ class VerdictRow:
     """One claim - this domain's quantity lies on a circle of this period - and what became of it."""
 
     domain: str
-    """`days`, `mod-add 7`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     period: int
-    """Number of items, or the modulus."""
+    """Number of items of the domain, or the modulus."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
     cyclic: bool
-    """False for a linear control."""
+    """False for a linear control, on which no circle should be supported."""
     accuracy: float | None
-    """Exact match on the questions, all templates; empty for items and for encoders."""
+    """Exact match on the questions of all templates; empty for items and for encoders."""
     accuracy_low: float | None
-    """Lower end of its 95 % Wilson interval."""
+    """Lower end of the 95 % Wilson interval of the accuracy."""
     accuracy_high: float | None
-    """Upper end."""
+    """Upper end of the 95 % Wilson interval of the accuracy."""
     layer: int
-    """Block of the plane that is judged."""
+    """Block whose output holds the chosen plane, counted from 0."""
     layers_held: str
-    """Layers whose best plane beats its null, as `9-14, 20`; empty if none."""
+    """Layers whose best plane beats its null, such as `9-14, 20`; empty if there is none."""
     site: Site
-    """Its site."""
+    """Site of the chosen plane."""
     position: Position
-    """Its token."""
+    """Token at which the chosen plane was read."""
     frequency: int
-    """Its k."""
+    """Frequency k of the chosen plane."""
     plane_r2: float
-    """Confirmation prompts, plane chosen and fitted on discovery prompts."""
+    """R² of the confirmation prompts under the plane that was chosen and fitted on discovery prompts."""
     plane_r2_low: float
-    """Lower end of its interval:"""
+    """Lower end of the 95 % bootstrap interval of `plane_r2`, clustered on operand pairs or items."""
     plane_r2_high: float
-    """95 % bootstrap interval, clustered on operand pairs or items."""
+    """Upper end of the 95 % bootstrap interval of `plane_r2`, clustered on operand pairs or items."""
     random_r2: float | None
-    """The same search and confirmation on the same architecture with random weights."""
+    """R² of the same search and confirmation on the same architecture with random weights."""
     null_r2: float
-    """95th percentile of the largest discovery R² under the renaming null."""
+    """95th percentile of the largest discovery R² of the whole search under the renaming null."""
     angle_error: float
-    """Median angle error on the confirmation prompts, radians; a uniform guess gives 1.57."""
+    """Median angle error on the confirmation prompts in radians; a uniform guess gives 1.57."""
     random_angle_error: float | None
-    """The same with random weights."""
+    """Median angle error of the same search with random weights."""
+    p_renaming: float
+    """p of the chosen plane under the renaming null alone, corrected over all that was searched for the claim."""
     p_fwer: float
-    """Corrected over everything searched: renaming null and, where operands are numbers, `p_selective` (the larger)."""
+    """Corrected over everything that was searched and for both nulls: the larger of `p_renaming` and, where both
+    operands are numbers, `p_selective`."""
     p_holm: float
-    """The same corrected over all claims of the run (Holm)."""
+    """`p_fwer` corrected over all claims of the run (Holm)."""
     p_selective: float | None
-    """Is it this period, not every period: `p_assignment` or `p_period`, weighted; empty where operands are words."""
+    """p that this period and not every period is carried: min(1, p_assignment / 0.75, p_period / 0.25), a weighted
+    Bonferroni combination; the one that could be run where only one could; empty where operands are words."""
     p_assignment: float | None
-    """Are periods read best under their own moduli: all moduli together, corrected over planes and dimensions."""
+    """p that periods are read best under their own moduli, of all moduli of the family together, corrected over planes
+    and dimensions."""
     assignment_effect: float | None
-    """How much more this period gains under its own modulus than under the others, nats, in the best plane."""
+    """Gain of this period under its own modulus minus what the cells of the gain table off the diagonal predict for it
+    (row, column and size effects), in the best plane, in nats."""
     p_period: float | None
-    """Does this period stand out in the variance spectrum; None where the sums span too few periods to ask."""
+    """p that this period stands out of its neighbourhood in the variance spectrum; empty where the sums span too few
+    periods to ask."""
     closure: float | None
-    """Items only: 1 if the last item is next to the first, 0 if they are as far apart as opposite ones."""
+    """Of items: 1 if the last item is next to the first, 0 if they are as far apart as opposite items; negative on a
+    line."""
     best_dim: int | None
-    """The dimension with the largest class-mean R², the published statistic …"""
+    """Dimension with the largest class-mean R², the published statistic."""
     best_dim_layer: int | None
-    """… its layer …"""
+    """Block in which that dimension was read, counted from 0."""
     best_dim_frequency: int | None
-    """… and its k."""
+    """Frequency k at which that dimension has its largest class-mean R²."""
     class_mean_r2: float | None
     """The published statistic at its best dimension and layer."""
     random_class_mean_r2: float | None
-    """What the same search reaches with random weights."""
+    """What the same search for the best dimension reaches with random weights."""
     noise_class_mean_r2: float | None
-    """Median of the same maximum on independent noise (Beta law)."""
+    """Median of the same maximum on independent noise (Beta law) over as many dimensions, layers, sites and
+    positions."""
     control: str | None
-    """The label control that is read best (`controls.csv`) …"""
+    """Name of the control label that is read best (`controls.csv`)."""
     control_r2: float | None
-    """… and its R²."""
+    """R² of that control label."""
     explained_by: str | None
     """A simpler quantity that takes most of the circle away (`hypotheses`), with both shares; empty if none does."""
     verdict: Verdict
     """`supported`, `refuted` or `undetermined`; the rules are in `llm_probe/verdicts/judgement.py`."""
     reason: str
-    """Why, in words."""
+    """Why the verdict is what it is, in words."""
     n_discovery: int
-    """Prompts on which everything was chosen."""
+    """Number of prompts on which everything was chosen."""
     n_confirmation: int
-    """Prompts on which the choice was tested once."""
+    """Number of prompts on which the choice was tested once."""
 
 
 @dataclass(frozen=True)
@@ -174,29 +188,29 @@ class BehaviourRow:
     """Exact match of one template of one grid."""
 
     domain: str
-    """`days`, `mod-add 7`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     period: int
-    """Number of items, or the modulus."""
+    """Number of items of the domain, or the modulus."""
     grid: Literal["published", "decoupled"]
-    """`published`: operands below the period; `decoupled`: operands over many periods."""
+    """`published` for operands below the period, `decoupled` for operands over many periods."""
     template: str
     """Name of the question template."""
     n_prompts: int
-    """Questions asked."""
+    """Number of questions."""
     exact: float
-    """Share whose greedy continuation is the answer, all tokens, up to a leading space."""
+    """Share of questions whose greedy continuation is the answer, all tokens of it, up to a leading space."""
     exact_low: float
-    """Lower end of its interval:"""
+    """Lower end of the 95 % Wilson interval of `exact`."""
     exact_high: float
-    """95 % Wilson interval."""
+    """Upper end of the 95 % Wilson interval of `exact`."""
     constrained: float
-    """Share whose most probable of the n possible answers is the right one."""
+    """Share of questions of which the most probable of the n possible answers is the right one."""
     constrained_low: float
-    """Lower end of its 95 % Wilson interval."""
+    """Lower end of the 95 % Wilson interval of `constrained`."""
     constrained_high: float
-    """Upper end."""
+    """Upper end of the 95 % Wilson interval of `constrained`."""
     chance: float
-    """1 / period."""
+    """Share that guessing gives, 1 / period."""
 
 
 @dataclass(frozen=True)
@@ -204,27 +218,27 @@ class CircleRow:
     """One item's mean on the best plane of a layer (held out: the item's own prompts did not fit the plane)."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained` for the model as given, `random` for the same architecture with freshly drawn weights."""
     domain: str
-    """`days`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
     site: Site
-    """Where it was read."""
+    """Site at which the state was read."""
     position: Position
-    """At which token."""
+    """Token at which the state was read."""
     layer: int
-    """In which block."""
+    """Block whose output was read, counted from 0."""
     frequency: int
-    """k of the cell's best plane."""
+    """Frequency k of the best plane of this layer, site and position."""
     label: int
-    """0 … period - 1."""
+    """The label, from 0 to period - 1."""
     item: str
-    """Its name."""
+    """Name of the item with this label."""
     x: float
-    """Predicted cosine, mean over prompts that were left out."""
+    """Predicted cosine, mean over prompts that were left out of the fit."""
     y: float
-    """Predicted sine."""
+    """Predicted sine, mean over prompts that were left out of the fit."""
 
 
 @dataclass(frozen=True)
@@ -232,19 +246,19 @@ class ScanRow:
     """Share of the residual stream's variance at one period of the integer result, discovery prompts."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained` for the model as given, `random` for the same architecture with freshly drawn weights."""
     domain: str
-    """An arithmetic domain."""
+    """Name of a domain about arithmetic, such as `mod-add 7`."""
     layer: int
-    """Block."""
+    """Block whose output was read, counted from 0."""
     site: Site
-    """Site."""
+    """Site at which the state was read."""
     position: Position
-    """Token."""
+    """Token at which the state was read."""
     scanned_period: float
     """Period in units of the integer result."""
     share: float
-    """Of the variance that template and single operands leave, all dimensions together."""
+    """Share of the variance that template and single operands leave, all dimensions together."""
 
 
 @dataclass(frozen=True)
@@ -252,27 +266,27 @@ class ControlRow:
     """The largest held-out R² of the same search for something that should not be there."""
 
     domain: str
-    """`days`, `mod-add 7`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     period: int
-    """Number of items, or the modulus."""
+    """Number of items of the domain, or the modulus."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
     control: Control
-    """`shuffled` labels; `difference` (or `sum`): the other operation; `latin_square`: a task of the same form without
-    a circle; `reordered` items; `no_modulus`: the prompts without it; `wrong_modulus`: this period under the other
-    moduli; `random_weights`; `random_blocks`: random weights with the trained embeddings kept."""
+    """`shuffled` labels; `difference` (or `sum`), the other operation; `latin_square`, a task of the same form without
+    a circle; `reordered` items; `no_modulus`, the prompts without it; `wrong_modulus`, this period under the other
+    moduli; `random_weights`; `random_blocks`, random weights with the trained embeddings kept."""
     r2: float
-    """Discovery prompts, largest over cells, frequencies and penalties."""
+    """R² on discovery prompts, largest over places, frequencies and penalties."""
     layer: int
-    """Where that is."""
+    """Block with the largest R², counted from 0."""
     site: Site
-    """Its site."""
+    """Site with the largest R²."""
     position: Position
-    """Its token."""
+    """Token with the largest R²."""
     frequency: int | None
-    """Its k; empty where only the largest was kept."""
+    """Frequency k with the largest R²; empty where only the largest value was kept."""
     n_prompts: int
-    """Discovery prompts behind it."""
+    """Number of discovery prompts behind the row."""
 
 
 @dataclass(frozen=True)
@@ -280,45 +294,46 @@ class InvariantRow:
     """The judged plane of one claim under one set of weights, in numbers that no rotation of the stream changes."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained` for the model as given, `random` for the same architecture with freshly drawn weights."""
     domain: str
-    """`days`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     period: int
-    """Number of items, or the modulus."""
+    """Number of items of the domain, or the modulus."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
     layer: int
-    """Block of the plane that is judged."""
+    """Block whose output holds the chosen plane, counted from 0."""
     site: Site
-    """Its site."""
+    """Site of the chosen plane."""
     position: Position
-    """Its token."""
+    """Token at which the chosen plane was read."""
     frequency: int
-    """Its k."""
+    """Frequency k of the chosen plane."""
     resultant: float
     """|mean exp(i(predicted - true angle))| of the confirmation prompts: 1 at best, near 0 by chance."""
     decode_accuracy: float
-    """Share of confirmation prompts nearest to their own residue's place on the circle."""
+    """Share of confirmation prompts whose prediction is nearest to their own residue's place on the circle."""
     decode_chance: float
-    """The same by guessing."""
+    """Share that guessing gives of `decode_accuracy`."""
     kappa: float | None
     """Cohen's kappa of that decoding."""
     circulant: float | None
-    """Share of the class means' Gram matrix that is circulant (two halves of the prompts); 1 on a circle."""
+    """Share of the class means' Gram matrix that is circulant, from two halves of the prompts; 1 on a circle."""
     circulant_beyond_simplex: float | None
-    """The same beyond equal distances, which have no order."""
+    """Circulant share of what is left of the Gram matrix beyond equal distances, which have no order."""
     circulant_noise: float | None
-    """What means without order reach of that."""
+    """What class means without order reach of `circulant_beyond_simplex`."""
     circulant_line: float | None
-    """What equally spaced points on a line reach."""
+    """What equally spaced points on a line reach of `circulant_beyond_simplex`."""
     phi_share: float | None
     """Fourier power at the period and its harmonics (Φ_T) as a share of all variance: between / (between + within)."""
     f_ratio: float | None
-    """Mean square between residues over that within; 1 for noise."""
+    """Mean square between residues over the mean square within them; 1 for noise."""
     r2_wraps: float | None
-    """Plane R², each parity of the quotient predicted from the other; empty where sums span fewer than four periods."""
+    """R² of the plane, each parity of the quotient predicted from the other; empty where sums span fewer than four
+    periods."""
     r2_without_massive: float | None
-    """Plane R² held out by pair or item without the four dimensions of largest root mean square."""
+    """R² of the plane held out by pair or item, without the four dimensions of largest root mean square."""
 
 
 @dataclass(frozen=True)
@@ -326,15 +341,15 @@ class ExampleRow:
     """One prompt and what the model wrote."""
 
     domain: str
-    """`days`, …"""
+    """Name of the domain, such as `days` or `mod-add 7`."""
     prompt: str
-    """What the model was shown."""
+    """Text that the model was shown."""
     answer: str
     """The right answer."""
     model_answer: str
-    """Its greedy continuation, first line."""
+    """Greedy continuation of the model, first line."""
     right: bool
-    """Whether that is an exact match."""
+    """Whether the continuation is an exact match."""
 
 
 TABLES: dict[str, type] = {

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.dimensions import Magnitude, fixed_nuisances, whitened, without
-from llm_probe.statistics.nulls import units_carry
+from llm_probe.statistics.renaming import units_carry
 from toy.maths import fourier
 from toy.maths.regression import drop_zero, orthonormal, residual
 from toy.run.errors import InputError

@@ -23,7 +23,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.nulls import Renamed, corrected_p, units_carry
+from llm_probe.statistics.renaming import Renamed, corrected_p, units_carry
 from toy.maths import fourier
 from toy.maths.regression import aicc_gain, drop_zero, heldout_least_squares, orthonormal, residual, rival_columns
 
@@ -47,7 +47,7 @@ class DimensionSearch:
     parameters: dict[str, int]
     """Family to the columns it kept beyond the nuisances (Fourier: one more, for the selected frequency)."""
 
-    def p_fwer(self, r2: Float[Tensor, ...]) -> Float[Tensor, ...]:
+    def p_renaming(self, r2: Float[Tensor, ...]) -> Float[Tensor, ...]:
         """Corrected over cells, dimensions and frequencies."""
         return corrected_p(r2, self.null_maxima)
 

@@ -33,8 +33,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.statistics.closure import class_means
+from llm_probe.questions.claims import Labels
 from toy.maths import fourier
+from toy.maths.regression import Groups
 from toy.run.errors import InputError
 
 
@@ -244,3 +245,34 @@ def without_massive(states: Float[Tensor, "m d"], count: int = 4) -> Float[Tenso
     kept = torch.ones(states.shape[1], dtype=torch.bool, device=states.device)
     kept[states.double().square().mean(dim=0).topk(count).indices] = False
     return states[:, kept]
+
+
+def class_means(states: Float[Tensor, "n d"], labels: Int[Tensor, " n"], period: int) -> Float[Tensor, "labels d"]:
+    """Mean of every label's prompts, float64."""
+    sums = torch.zeros(period, states.shape[1], dtype=torch.float64).index_add_(0, labels, states.double().cpu())
+    return sums / labels.bincount(minlength=period).clamp_min(1)[:, None]
+
+
+def closure(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> float:
+    """The closure of n items from two independent estimates of their means."""
+    n = len(first)
+    gram = (first - first.mean(dim=0)) @ (second - second.mean(dim=0)).T
+    gram = (gram + gram.T) / 2
+    distance = gram.diag()[:, None] + gram.diag() - 2 * gram
+    neighbours = distance.diagonal(1).mean()
+    opposite = torch.cat([distance.diagonal(n // 2), distance.diagonal(n - n // 2)]).mean()
+    if neighbours >= opposite:
+        return math.nan
+    return float((opposite - distance[0, -1]) / (opposite - neighbours))
+
+
+def wrap_groups(labels: Labels) -> Groups | None:
+    """Two groups, the prompts of even and of odd quotients floor(total / period), each predicted from the other.
+
+    None where either parity has fewer than two different quotients (published grids have q = 0 and 1 only, items
+    q = 0): one turn a side cannot tell a residue from a range of sizes.
+    """
+    quotient = torch.div(labels.total, labels.period, rounding_mode="floor")
+    if any(len(quotient[quotient % 2 == parity].unique()) < 2 for parity in (0, 1)):
+        return None
+    return Groups.of(quotient % 2)

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.nulls import Renamed, corrected_p
+from llm_probe.statistics.renaming import Renamed, corrected_p
 from toy.maths import fourier
 from toy.maths.intervals import ratio_interval
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2, rival_columns
@@ -36,7 +36,7 @@ class PlaneSearch:
     """Held out by operand pair or item, at the best penalty."""
     penalty: Int[Tensor, "cells k"]
     """Index into PENALTIES."""
-    p_fwer: Float[Tensor, "cells k"]
+    p_renaming: Float[Tensor, "cells k"]
     null_r2: float
     """95th percentile of the largest R² under the renaming null."""
     angle_error: Float[Tensor, "cells k"]
@@ -47,6 +47,32 @@ class PlaneSearch:
     """Family to its held-out R² at its own best penalty."""
     points: Float[Tensor, "cells n 2"]
     """Means of the held-out predictions of each label, at each cell's best frequency."""
+
+    def at(self, cell: int, column: int) -> ChosenPlane:
+        """What the search says of the plane of one cell and frequency column."""
+        return ChosenPlane(
+            frequency=self.frequencies[column],
+            discovery_r2=float(self.r2[cell, column]),
+            null_r2=self.null_r2,
+            p_renaming=float(self.p_renaming[cell, column]),
+            parabola_r2=float(self.rivals["quadratic"][cell]),
+        )
+
+
+@dataclass(frozen=True)
+class ChosenPlane:
+    """The plane that is to be confirmed, as the search on the discovery prompts left it."""
+
+    frequency: int
+    """k, turns of the circle over one period."""
+    discovery_r2: float
+    """R² held out by operand pair or item."""
+    null_r2: float
+    """95th percentile of the largest R² of the whole search under the renaming null."""
+    p_renaming: float
+    """p of `discovery_r2` under the renaming null, corrected over everything that was searched."""
+    parabola_r2: float
+    """R² of the rival that has the order but no closure: a parabola in the label, read from the same cell."""
 
 
 def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int | float) -> Float[Tensor, "n m"]:
@@ -172,11 +198,11 @@ class Confirmation:
 
     r2: float
     low: float
+    """Lower end of the 95 % bootstrap interval, clustered on operand pairs or items."""
     high: float
-    """95 % bootstrap interval, clustered on operand pairs or items."""
+    """Upper end of that interval."""
     angle_error: float
-    points: Float[Tensor, "n 2"]
-    """Predicted points of the confirmation prompts."""
+    """Median |predicted - true angle|, radians."""
 
 
 def confirm(
@@ -187,8 +213,8 @@ def confirm(
     frequency: int,
     relative_penalty: float,
     seed: int,
-) -> Confirmation:
-    """Predict the confirmation prompts; for items, from a fit that never saw the item."""
+) -> tuple[Confirmation, Float[Tensor, "m 2"]]:
+    """Predict the confirmation prompts; for items, from a fit that never saw the item. Also the predicted points."""
     target = fourier.circle(labels.label, frequency, labels.period).to(discovery.device)
     true = fourier.circle(new_labels.label, frequency, labels.period).to(discovery.device)
     predicted, expected = torch.empty_like(true), torch.empty_like(true)
@@ -203,4 +229,4 @@ def confirm(
     left, base = ((true - other).square().sum(dim=1).cpu() for other in (predicted, expected))
     low, high = ratio_interval(left, base, new_labels.unit, seed)
     error = fourier.angle_between(predicted, true).median()
-    return Confirmation(float(1 - left.sum() / base.sum()), low, high, float(error), predicted.cpu())
+    return Confirmation(float(1 - left.sum() / base.sum()), low, high, float(error)), predicted.cpu()

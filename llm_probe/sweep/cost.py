@@ -98,7 +98,7 @@ class Cost:
         Raises:
             InputError: the model's size or a domain is not known.
         """
-        from llm_probe.run.probe_run import claims_for, domains_of
+        from llm_probe.run.probe import claims_for, domains_of
 
         size, claims = size_of(config.model, config.revision), claims_for(config, domains_of(config))
         done = work_of(config, claims, size.layers)
@@ -233,14 +233,14 @@ _TIMED: dict[tuple[str, int, int, int], float] = {}
 def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int) -> float:
     """Core seconds of the statistics of a claim at one place: noise through the very analysis, timed once."""
     from llm_probe.activations.states import States
-    from llm_probe.statistics import nulls
-    from llm_probe.verdicts.analysis import analyse
+    from llm_probe.statistics import renaming
+    from llm_probe.verdicts.evidence import gather
 
     key = (claim.name, prompts, d_model, renamings)
     if key not in _TIMED:
         parts = [claim.prompts("discovery", prompts, 0), claim.prompts("confirmation", prompts // 2, 0)]
         labels, new = (Labels.of(claim, part) for part in parts)
-        renamed = nulls.rename(claim, labels, [0] * claim.period, renamings, 0)
+        renamed = renaming.rename(claim, labels, [0] * claim.period, renamings, 0)
         generator = torch.Generator().manual_seed(0)
         noise = [torch.randn(len(part), 1, d_model, generator=generator) for part in parts]
         means = torch.randn(1, claim.period, d_model, generator=generator)
@@ -248,7 +248,7 @@ def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         started = time.process_time()
-        analyse(claim, "random", states, labels, new, renamed, 0)
+        gather(claim, "random", states, labels, new, renamed, 0)
         _TIMED[key] = time.process_time() - started
         torch.set_num_threads(threads)
     return _TIMED[key]

@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.run.table import ALPHA
-from llm_probe.statistics.nulls import corrected_p
+from llm_probe.statistics.renaming import corrected_p
 from sae.circles import subspaces
 from sae.circles.engels import irreducibility
 from sae.circles.groups import Group, coordinates
@@ -128,7 +128,7 @@ def choose(at: Encoded, features: Features, smoothers: Sequence[RidgeSmoother]) 
         "plane": plane,
         "latents": together,
     }
-    n_latents = int((columns.p_fwer(best) <= ALPHA).sum())
+    n_latents = int((columns.p_renaming(best) <= ALPHA).sum())
     return Chosen(tuple(latents), tuple(groups), rungs, n_latents, int((corrected_p(by_group, null) <= ALPHA).sum()))
 
 

@@ -28,8 +28,8 @@ from torch import Tensor
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics import dimensions, planes
 from llm_probe.statistics.dimensions import DimensionSearch
-from llm_probe.statistics.nulls import Renamed, corrected_p
 from llm_probe.statistics.planes import PENALTIES
+from llm_probe.statistics.renaming import Renamed, corrected_p
 from sae.circles.latents import Encoded
 from sae.circles.subspaces import SubspaceSearch
 from toy.maths import fourier
@@ -89,7 +89,7 @@ def column_choice(found: DimensionSearch, column: int, frequencies: tuple[int, .
     """One column's best frequency."""
     r2 = found.r2[:, 0, column]
     at = int(r2.argmax())
-    return Choice(frequencies[at], float(r2[at]), float(found.p_fwer(r2[at])), PENALTIES[0], column)
+    return Choice(frequencies[at], float(r2[at]), float(found.p_renaming(r2[at])), PENALTIES[0], column)
 
 
 def plane_choice(
@@ -111,15 +111,15 @@ def principal(states: Float[Tensor, "n d"], new_states: Float[Tensor, "m d"]) ->
 def measure(unit: Tensor, new_unit: Tensor, choice: Choice, at: Encoded, seed: int) -> Measured:
     """Read the circle from a unit (n, m) on the confirmation prompts (m', m)."""
     labels, new_labels = at.labels, at.new_labels
-    found = planes.confirm(unit, new_unit, labels, new_labels, choice.frequency, choice.penalty, seed)
+    found, points = planes.confirm(unit, new_unit, labels, new_labels, choice.frequency, choice.penalty, seed)
     true = fourier.circle(new_labels.label, choice.frequency, labels.period)
     seen = fourier.circle(labels.label, choice.frequency, labels.period)
     expected = seen.mean(dim=0).expand_as(true)
     if labels.quantity == "item":
         others = new_labels.label[:, None] != labels.label
         expected = others.double() @ seen / others.sum(dim=1, keepdim=True)
-    errors = torch.stack([(true - guess).square().sum(dim=1) for guess in (found.points, expected)], dim=1)
-    return Measured(found.r2, found.low, found.high, found.points, errors)
+    errors = torch.stack([(true - guess).square().sum(dim=1) for guess in (points, expected)], dim=1)
+    return Measured(found.r2, found.low, found.high, points, errors)
 
 
 def purity(unit: Float[Tensor, "n 1"], new_unit: Float[Tensor, "m 1"], choice: Choice, at: Encoded) -> float:

@@ -25,8 +25,8 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.job import Job, positions
 from llm_probe.run.table import Site
-from llm_probe.statistics import nulls
-from llm_probe.statistics.nulls import Renamed
+from llm_probe.statistics import renaming
+from llm_probe.statistics.renaming import Renamed
 from sae.training.saved import Saved
 
 RARE = 0.01
@@ -87,7 +87,7 @@ def read_claims(
         plan = ReadPlan(layers, sites, positions(claim, asked[0], ()))
         states = read(loaded, claim, asked, new, plan, batch_tokens=config.batch_tokens, grid=False)
         cells: tuple[tuple[int, Site], ...] = tuple((layer, site) for layer, site, _ in plan.cells)
-        renamed = nulls.rename(claim, labels, job.item_kinds(claim), config.renamings, config.seed)
+        renamed = renaming.rename(claim, labels, job.item_kinds(claim), config.renamings, config.seed)
         found.append(Reading(claim, labels, new_labels, renamed, cells, states.discovery, states.confirmation))
     return found
 

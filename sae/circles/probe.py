@@ -31,12 +31,11 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.companions import families
 from llm_probe.run import table as main_table
 from llm_probe.run.job import Job
-from llm_probe.run.probe_run import claims_for, domains_of
-from llm_probe.run.provenance import provenance
-from llm_probe.run.store import Store
+from llm_probe.run.probe import PROBE, claims_for, domains_of
+from llm_probe.run.study import Session, provenance
 from llm_probe.run.table import Site, Weights
 from llm_probe.statistics.dimensions import adjusted_states
-from llm_probe.statistics.gain_tables import gains_of, tests_of
+from llm_probe.statistics.gains import gains_of, tests_of
 from sae.circles.claims import Chosen, Features, Rows, choose, group_parts, rows
 from sae.circles.groups import groups_of
 from sae.circles.latents import Encoded, Reading, encoded, kept_latents, read_claims
@@ -99,7 +98,7 @@ class Source:
     @cached_property
     def readings(self) -> list[Reading]:
         """Every claim, then the companions."""
-        job = Job(self.request.asked, Store(None), lambda: self.loaded, self.weights)
+        job = Job(self.request.asked, Session(PROBE), lambda: self.loaded, self.weights)
         places: list[tuple[int, Site]] = list(dict.fromkeys((saved.layer, saved.site) for saved in self.saes))
         return read_claims(job, self.loaded, [*self.claims, *self.companions], places)
 

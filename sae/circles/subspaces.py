@@ -22,8 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.nulls import Renamed
 from llm_probe.statistics.planes import PENALTIES, circles, renamed_circles
+from llm_probe.statistics.renaming import Renamed
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 
 TARGETS_AT_ONCE = 8192

@@ -26,8 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.models.loading import LoadedModel, check_layers
-from llm_probe.run.store import weights_fingerprint
+from llm_probe.models.loading import LoadedModel, check_layers, weights_fingerprint
 from llm_probe.run.table import Site
 from toy.run.errors import InputError
 
@@ -47,7 +46,7 @@ class Saved:
     layer: int
     site: Site
     weights_fingerprint: str | None
-    """Of the model it was trained on (`llm_probe.run.store`); None for SAEs made elsewhere."""
+    """Of the model it was trained on (`llm_probe.models.loading.weights_fingerprint`); None for SAEs made elsewhere."""
 
     @property
     def d_in(self) -> int:

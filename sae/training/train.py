@@ -26,8 +26,7 @@ from typing import Any
 
 import torch
 
-from llm_probe.models.loading import LoadedModel, check_layers, load
-from llm_probe.run.store import weights_fingerprint
+from llm_probe.models.loading import LoadedModel, check_layers, load, weights_fingerprint
 from sae.source.sources import source_of
 from sae.source.stream import Place, Stream
 from sae.training.config import SaeConfig, check

@@ -17,7 +17,7 @@ from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import modular
 from llm_probe.statistics import dimensions, gains
 from llm_probe.statistics.assignment import modulus_tests
-from llm_probe.statistics.nulls import Renamed, rename
+from llm_probe.statistics.renaming import Renamed, rename
 from toy.maths import fourier
 from toy.maths.regression import drop_zero, orthonormal, partial_r2, residual
 

@@ -86,7 +86,7 @@ def differing(before: Path, after: Path) -> Iterator[str]:
         changed = [row for row, (was, now) in enumerate(texts) if was != now]
         if changed:
             was, now = texts[changed[0]]
-            yield f"{column} differs in {len(changed)} of {len(texts)} rows, first in row {changed[0]}: {was!r}, now {now!r}"
+            yield f"{column} differs in {len(changed)} of {len(texts)} rows, in row {changed[0]} {was!r} is {now!r}"
 
 
 def _checkout(commit: str) -> Path:

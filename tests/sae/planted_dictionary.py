@@ -12,7 +12,7 @@ from torch import Tensor
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import modular
 from llm_probe.questions.prompts import question_set
-from llm_probe.statistics import nulls
+from llm_probe.statistics import renaming
 from sae.circles.latents import Encoded
 from sae.training.saved import Saved
 
@@ -66,6 +66,6 @@ def asked(period: int = 7, frequency: int = 1, size: float = 1.0, seed: int = 0,
         states.append(
             (noise + size * torch.nn.functional.pad(torch.stack([angle.cos(), angle.sin()], 1), (0, D - 2))) @ turn
         )
-    renamed = nulls.rename(claim, labels[0], [], renamings, 0)
+    renamed = renaming.rename(claim, labels[0], [], renamings, 0)
     latents = [cross().encode(some) for some in states]
     return Encoded(claim, labels[0], labels[1], renamed, states[0], states[1], latents[0], latents[1])

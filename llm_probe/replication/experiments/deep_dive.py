@@ -24,7 +24,7 @@ from llm_probe.replication.experiments.reader import Reader
 from llm_probe.replication.experiments.settings import DeepDiveConfig, checked
 from llm_probe.run import table
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.provenance import provenance
+from llm_probe.run.study import provenance
 from llm_probe.run.table import Weights
 from toy.run.cells import Cells, key_of, writing_results
 from toy.run.files import write_atomic

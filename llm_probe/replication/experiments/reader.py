@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.models.loading import LoadedModel, check_layers, twin
+from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fingerprint
 from llm_probe.questions.prompts import Prompt
 from llm_probe.replication.experiments.class_means import prompt_rows
 from llm_probe.replication.experiments.settings import DeepDiveConfig
-from llm_probe.run.store import weights_fingerprint
 from llm_probe.run.table import Weights
 from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError

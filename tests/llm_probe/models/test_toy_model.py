@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from jaxtyping import Float
+from llm_probe.run.write import write_results
 from torch import Tensor
 
 from llm_probe import probe
@@ -23,9 +24,8 @@ from llm_probe.questions.prompts import PARTS, question_set
 from llm_probe.questions.tokens import encode
 from llm_probe.questions.toy_domain import ToyDomain, toy_domain
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe_run import ProbeResult, domains_of, run_config
-from llm_probe.run.write import write_results
-from llm_probe.statistics import nulls
+from llm_probe.run.probe import ProbeResult, domains_of, run_config
+from llm_probe.statistics import renaming
 from llm_probe.statistics.planes import search
 from toy.config import ToyConfig
 from toy.maths import fourier
@@ -202,7 +202,7 @@ def test_labels_are_the_tasks_answers(task: str) -> None:
 def test_both_operands_are_renamed_alike_and_a_named_token_is_not() -> None:
     domain = toy_domain(ToyConfig(task="add3", modulus=13, train_fraction=0.1))
     labels = Labels.of(claim := Claim(domain, "sum"), claim.prompts("discovery", 200, 0))
-    renamed = nulls.rename(claim, labels, [1] * 13, 20, 0).total
+    renamed = renaming.rename(claim, labels, [1] * 13, 20, 0).total
     for total in renamed:
         # a + a pins the new name of a, up to one of two for an odd modulus: here it fixes it.
         names = {int(a): int(t) // 2 for a, b, t in zip(labels.first, labels.offset, total, strict=True) if a == b}
@@ -225,7 +225,7 @@ def test_the_null_is_calibrated_on_untrained_networks() -> None:
         labels = Labels.of(claim, prompts)
         stream = network.embed(torch.stack([labels.first, labels.offset], dim=1))
         states = network.last(stream)[:, -1].detach()
-        renamed = nulls.rename(claim, labels, [1] * 17, 19, 1000 + seed)
+        renamed = renaming.rename(claim, labels, [1] * 17, 19, 1000 + seed)
         p.append(float(search([RidgeSmoother.of(states)], labels, renamed, claim.tested_frequencies).p_fwer.min()))
         small.append(p[-1] <= 0.05)
     assert sum(small) < 12

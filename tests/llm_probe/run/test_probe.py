@@ -29,7 +29,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.questions.prompts import published_grid
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe_run import ProbeResult, claims_for
+from llm_probe.run.probe import ProbeResult, claims_for
 from llm_probe.run.table import TABLES
 from toy.networks.hooks import rewrite
 from toy.run.errors import InputError

@@ -10,7 +10,7 @@ from llm_probe.questions.domains import modular
 from llm_probe.statistics import gain_tables  # `tests_of` by itself would be collected as a test
 from llm_probe.statistics.assignment import modulus_tests
 from llm_probe.statistics.dimensions import adjusted_states
-from llm_probe.statistics.gain_tables import Gains, gains_of, note_of
+from llm_probe.statistics.gains import Gains, gains_of, note_of
 from llm_probe.statistics.planes import circles
 from toy.maths.regression import RidgeSmoother
 

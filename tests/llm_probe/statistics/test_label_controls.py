@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.questions.prompts import question
+from llm_probe.statistics.controls import control_labels, latin_square, reordered, shuffled
 from llm_probe.statistics.dimensions import fixed_nuisances
-from llm_probe.statistics.label_controls import control_labels, latin_square, reordered, shuffled
 from toy.maths import fourier
 from toy.maths.regression import partial_r2, residual
 

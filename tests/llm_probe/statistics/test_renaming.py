@@ -5,7 +5,7 @@ import torch
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, Domain, modular
-from llm_probe.statistics import nulls
+from llm_probe.statistics import renaming
 from llm_probe.statistics.renaming import digit_classes, item_kinds, n_orders, orders
 
 
@@ -39,14 +39,14 @@ def test_a_renaming_changes_item_and_offset_together() -> None:
     """Where 3 and 4 are swapped, "3 o'clock + 34" is read as "4 o'clock + 43"."""
     claim = Claim(DOMAINS["hours"], "sum")
     labels = Labels("sum", 12, *(torch.tensor([value]) for value in (0, 36, 2, 34)), template=torch.tensor([0]))
-    renamed = nulls.rename(claim, labels, [], 400, 0)
+    renamed = renaming.rename(claim, labels, [], 400, 0)
     generator = torch.Generator().manual_seed(0)
     names = orders(digit_classes(claim), 10, 400, generator)
     expected = (names[:, 3] - 1) + 10 * names[:, 3] + names[:, 4]
     assert torch.equal(renamed.total[:, 0], expected)
     # Ten o'clock and ten hours hold no digit that changes.
     fixed = Labels("sum", 12, *(torch.tensor([value]) for value in (7, 19, 9, 10)), template=torch.tensor([0]))
-    assert set(nulls.rename(claim, fixed, [], 50, 0).total.flatten().tolist()) == {19}
+    assert set(renaming.rename(claim, fixed, [], 50, 0).total.flatten().tolist()) == {19}
 
 
 def test_orders_are_all_used_where_there_are_few() -> None:
@@ -75,8 +75,8 @@ def test_items_that_share_a_token_keep_their_names() -> None:
 
 def test_undecidable_says_how_many_orders_there_are() -> None:
     notes = Claim(DOMAINS["notes"], "item")
-    assert "only 24 different orders" in (nulls.undecidable(notes, [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7, 8], 499) or "")
-    assert nulls.undecidable(Claim(DOMAINS["hours"], "sum"), [], 499) is None
-    assert "--renamings 99" in (nulls.undecidable(Claim(DOMAINS["hours"], "sum"), [], 9) or "")
+    assert "only 24 different orders" in (renaming.undecidable(notes, [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7, 8], 499) or "")
+    assert renaming.undecidable(Claim(DOMAINS["hours"], "sum"), [], 499) is None
+    assert "--renamings 99" in (renaming.undecidable(Claim(DOMAINS["hours"], "sum"), [], 9) or "")
     ten_digits = Claim(modular("add", 123456), "sum")
-    assert "digits have only 6 different orders" in (nulls.undecidable(ten_digits, [], 499) or "")
+    assert "digits have only 6 different orders" in (renaming.undecidable(ten_digits, [], 499) or "")

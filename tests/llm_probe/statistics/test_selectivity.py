@@ -6,8 +6,8 @@ import torch
 from llm_probe.activations.states import Cell
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
+from llm_probe.statistics.controls import _heldout, label_control_rows
 from llm_probe.statistics.planes import circles
-from llm_probe.statistics.selectivity import _heldout, label_control_rows
 from toy.maths.regression import RidgeSmoother
 
 CELLS: list[Cell] = [(2, "resid_post", "last"), (5, "resid_post", "last")]

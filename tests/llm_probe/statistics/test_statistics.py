@@ -7,8 +7,8 @@ import torch
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
-from llm_probe.statistics import dimensions, nulls, planes, scan
-from llm_probe.statistics.closure import closure
+from llm_probe.statistics import dimensions, planes, renaming, scan
+from llm_probe.statistics.invariants import closure
 from toy.maths.regression import RidgeSmoother, drop_zero, orthonormal, partial_r2, residual
 
 D_MODEL = 48
@@ -37,10 +37,10 @@ def planted(states: torch.Tensor, labels: Labels, frequency: int, dims: tuple[in
 
 
 @pytest.fixture(scope="module")
-def arithmetic() -> tuple[Claim, Labels, nulls.Renamed]:
+def arithmetic() -> tuple[Claim, Labels, renaming.Renamed]:
     claim = Claim(modular("add", 7), "sum")
     labels = Labels.of(claim, claim.prompts("discovery", 400, 0))
-    return claim, labels, nulls.rename(claim, labels, [], 99, 0)
+    return claim, labels, renaming.rename(claim, labels, [], 99, 0)
 
 
 def test_digit_renaming_keeps_digit_count_zero_and_the_modulus(arithmetic) -> None:
@@ -50,32 +50,32 @@ def test_digit_renaming_keeps_digit_count_zero_and_the_modulus(arithmetic) -> No
     assert int(renamed.total.max()) <= 198
     seventies = Labels("sum", 7, *(torch.tensor([value]) for value in (0, 70, 70, 0)), template=torch.tensor([0]))
     # 70 + 0 uses only digits that keep their names.
-    again = nulls.rename(claim, seventies, [], 20, 1)
+    again = renaming.rename(claim, seventies, [], 20, 1)
     assert set(again.total.ravel().tolist()) == {70}
 
 
 def test_item_orders_are_enumerated_once() -> None:
     generator = torch.Generator().manual_seed(0)
-    days = nulls.item_orders([1] * 7, (), 10, generator, mirrored=False)
+    days = renaming.item_orders([1] * 7, (), 10, generator, mirrored=False)
     assert days.shape == (719, 7)
     assert len({tuple(order) for order in days.tolist()}) == 719
-    assert nulls.item_orders([1] * 7, (), 10, generator, mirrored=True).shape == (359, 7)
-    uneven = nulls.item_orders([1] * 8 + [2, 2], (), 50, generator, mirrored=False)
+    assert renaming.item_orders([1] * 7, (), 10, generator, mirrored=True).shape == (359, 7)
+    uneven = renaming.item_orders([1] * 8 + [2, 2], (), 50, generator, mirrored=False)
     assert all(set(order[:8]) == set(range(8)) for order in uneven.tolist())
     assert len(uneven) == 50
 
 
 def test_claims_that_no_p_value_can_decide() -> None:
-    assert "only 3 different orders" in (nulls.undecidable(Claim(DOMAINS["seasons"], "item"), [1] * 4, 499) or "")
+    assert "only 3 different orders" in (renaming.undecidable(Claim(DOMAINS["seasons"], "item"), [1] * 4, 499) or "")
     # Eight items, two of them of two tokens: 6! * 2! orders are kept, and 5! * 3! of five and three.
-    assert nulls.undecidable(Claim(DOMAINS["compass"], "sum"), [1] * 6 + [2] * 2, 499) is None
-    assert nulls.undecidable(Claim(DOMAINS["days"], "item"), [1] * 7, 499) is None
-    assert "--renamings 99" in (nulls.undecidable(Claim(modular("add", 7), "sum"), [], 19) or "")
+    assert renaming.undecidable(Claim(DOMAINS["compass"], "sum"), [1] * 6 + [2] * 2, 499) is None
+    assert renaming.undecidable(Claim(DOMAINS["days"], "item"), [1] * 7, 499) is None
+    assert "--renamings 99" in (renaming.undecidable(Claim(modular("add", 7), "sum"), [], 19) or "")
 
 
 def test_corrected_p_by_hand() -> None:
     maxima = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    found = nulls.corrected_p(torch.tensor([0.05, 0.3, 0.35, 0.9]), maxima)
+    found = renaming.corrected_p(torch.tensor([0.05, 0.3, 0.35, 0.9]), maxima)
     torch.testing.assert_close(found, torch.tensor([5, 3, 2, 1]).double() / 5)
 
 
@@ -142,7 +142,7 @@ def test_untrained_networks_give_uniform_p(arithmetic) -> None:
 def test_dimension_null_equals_regression_by_regression(arithmetic) -> None:
     """The Gram algebra against explicit partial regressions of each renaming."""
     claim, labels, renamed = arithmetic
-    few = nulls.Renamed(renamed.total[:3], renamed.carry[:3])
+    few = renaming.Renamed(renamed.total[:3], renamed.carry[:3])
     fixed = dimensions.fixed_nuisances(labels)
     responses = residual(digit_network(labels, 3).double(), fixed)
     found = dimensions.null_maxima(responses, labels, few, claim.tested_frequencies, fixed)
@@ -162,7 +162,7 @@ def test_items_on_a_circle_and_on_a_line() -> None:
     """Leave-one-item-out tells a circle from an order that does not close; seven iid items give neither."""
     claim = Claim(DOMAINS["months"], "item")
     labels = Labels.of(claim, claim.prompts("discovery", 0, 0))
-    renamed = nulls.rename(claim, labels, [1] * 12, 199, 0)
+    renamed = renaming.rename(claim, labels, [1] * 12, 199, 0)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(len(labels.label), 30, generator=generator) * 0.3
     index = labels.label.double()
@@ -183,7 +183,7 @@ def test_confirmation_predicts_new_prompts_and_unseen_items() -> None:
         noise = torch.randn(len(of.label), 10, generator=generator) * 0.05
         return torch.cat([planes.circles(of.label, (1,), 7).float(), noise], dim=1)
 
-    found = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
+    found, _ = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
     assert found.r2 > 0.9
     assert found.low <= found.r2 <= found.high
     assert found.angle_error < 0.2

@@ -7,7 +7,7 @@ import torch
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS
-from llm_probe.statistics import nulls, planes
+from llm_probe.statistics import planes, renaming
 from sae.circles import subspaces
 from sae.circles.claims import Chosen, Features, Rows, choose, coverage, group_parts, rows
 from sae.circles.groups import Group
@@ -77,7 +77,7 @@ def test_the_quadratic_form_is_the_search_of_planes(kind: str) -> None:
     else:
         claim = Claim(DOMAINS["days"], "item" if kind == "items" else "sum")
         labels = Labels.of(claim, claim.prompts("discovery", 150, 0))
-        renamed, k = nulls.rename(claim, labels, [0] * 7, 40, 0), claim.tested_frequencies
+        renamed, k = renaming.rename(claim, labels, [0] * 7, 40, 0), claim.tested_frequencies
     generator = torch.Generator().manual_seed(0)
     smoothers = [RidgeSmoother.of(torch.randn(len(labels.label), m, generator=generator)) for m in (3, 9)]
     main, found = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)

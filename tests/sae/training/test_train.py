@@ -12,8 +12,7 @@ from sae_lens import SAE
 from sae_lens.config import SAETrainerConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
-from llm_probe.models.loading import LoadedModel
-from llm_probe.run.store import weights_fingerprint
+from llm_probe.models.loading import LoadedModel, weights_fingerprint
 from sae.training import train as training
 from sae.training import trainers
 from sae.training.config import SaeConfig, check

@@ -9,10 +9,8 @@ from llm_probe.activations.states import Cell
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
 from llm_probe.run.table import R2Row
-from llm_probe.statistics.gain_tables import Gains
-from llm_probe.verdicts.analysis import Findings
-from llm_probe.verdicts.controls import prompt_controls, weights_control
-from tests.llm_probe.verdicts.test_verdicts import GOOD
+from llm_probe.statistics.controls import prompt_controls, weights_control
+from llm_probe.statistics.gains import Gains
 
 CLAIM = Claim(modular("add", 7), "sum")
 PERIODS = (7, 11, 14)
@@ -27,7 +25,7 @@ def column(r2: list[list[float]]) -> Gains:
 
 def row(unit, r2: float | None, layer: int, family="fourier", frequency: int | None = 1) -> R2Row:
     return R2Row("random", "mod-add 7", 7, "sum", "last", "resid_post", layer, unit, 5 if unit == "dimension" else None,
-                 family, frequency, None, None, None, r2, None, None, None, None, None, 800, 400)  # fmt: skip
+                 family, frequency, None, None, None, r2, None, None, None, None, None, None, 800, 400)  # fmt: skip
 
 
 def test_r2_from_gains_by_hand() -> None:
@@ -60,6 +58,6 @@ def test_the_best_plane_of_random_weights() -> None:
         row("plane", 0.5, 2, family="quadratic", frequency=None),  # a rival is no plane of the circle
         row("dimension", None, 2),
     )
-    found = weights_control(CLAIM, "random_weights", Findings(GOOD, rows, (), ()))
+    found = weights_control(CLAIM, "random_weights", rows)
     assert (found.control, found.r2, found.layer, found.frequency) == ("random_weights", 0.02, 1, 3)
     assert found.n_prompts == 800

@@ -22,12 +22,22 @@ prompts; shuffled labels mean nothing there.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from llm_probe.questions.claims import Labels
+from llm_probe.activations.states import Cell
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.run.table import Control, ControlRow, R2Row
+from llm_probe.statistics.assignment import divides
+from llm_probe.statistics.gains import Gains
 from llm_probe.statistics.hypotheses import is_difference, is_sum, mirrored_total
+from llm_probe.statistics.planes import PENALTIES, circles
+from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2
 
 
 def control_labels(labels: Labels, seed: int) -> dict[str, Int[Tensor, " n"]]:
@@ -86,3 +96,71 @@ def reordered(items: int, seed: int) -> Int[Tensor, " items"] | None:
         steps = (order.roll(-1) - order) % items
         if len(steps.unique()) > 1 or int(steps[0]) not in (1, items - 1):
             return order
+
+
+def label_control_rows(
+    smoothers: Sequence[RidgeSmoother],
+    cells: Sequence[Cell],
+    labels: Labels,
+    domain: str,
+    frequencies: tuple[int, ...],
+    seed: int,
+) -> list[ControlRow]:
+    """The best plane of each control label, over all cells and frequencies."""
+    rows = []
+    for name, control in control_labels(labels, seed).items():
+        # An item is what is left out: its control label, not its own, says which prompts belong together.
+        known = replace(labels, label=control)
+        # At half the period sum and difference are one function, the parity: no control for each other.
+        tested = frequencies if name == "latin_square" else tuple(k for k in frequencies if 2 * k != labels.period)
+        r2 = _heldout(smoothers, known, tested)
+        cell, column = divmod(int(r2.argmax()), r2.shape[1])
+        place, k = cells[cell], tested[column]
+        rows.append(_row(domain, labels, name, float(r2.max()), place, k, len(labels.label)))  # type: ignore[arg-type]
+    return rows
+
+
+def _heldout(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tuple[int, ...]) -> torch.Tensor:
+    """R² (cells, frequencies), each at its best penalty."""
+    targets = circles(labels.label, frequencies, labels.period).to(smoothers[0].left.device)
+    units = labels.groups("unit")
+    assert isinstance(units, Groups), "a claim has at least two operand pairs or items"
+    baseline = baseline_residuals(targets, units)
+    found = []
+    for smoother in smoothers:
+        path = smoother.heldout_path(targets, units, PENALTIES)
+        found.append(torch.stack([plane_r2(errors, baseline) for errors in path]).amax(dim=0).cpu())
+    return torch.stack(found)
+
+
+def prompt_controls(
+    claim: Claim, columns: Mapping[int, Gains], plain: Gains, cells: Sequence[Cell], n_prompts: int
+) -> Iterator[ControlRow]:
+    """This claim's period under the other moduli (those that share its period apart), and without a modulus."""
+    foreign = [column for modulus, column in columns.items() if not divides(modulus, claim.period)]
+    among: dict[Control, list[Gains]] = {"no_modulus": [plain], "wrong_modulus": foreign}
+    for control, gains in among.items():
+        reached = [
+            (1 - math.exp(-2 * gain), cell)
+            for column in gains
+            for cell, gain in zip(cells, column.planes[column.periods.index(claim.period)].tolist(), strict=True)
+        ]
+        if reached:
+            r2, place = max(reached)
+            yield _row(claim.domain.name, claim, control, r2, place, None, n_prompts)
+
+
+def weights_control(claim: Claim, control: Control, rows: Sequence[R2Row]) -> ControlRow:
+    """The best plane of a model with random weights, from the rows of its R² table."""
+    planes = [row for row in rows if row.unit == "plane" and row.family == "fourier"]
+    best = max(planes, key=lambda row: -math.inf if row.r2_heldout is None else row.r2_heldout)
+    assert best.r2_heldout is not None, "planes are held out"
+    place = (best.layer, best.site, best.position)
+    return _row(claim.domain.name, claim, control, best.r2_heldout, place, best.frequency, best.n_prompts)
+
+
+def _row(
+    domain: str, of: Claim | Labels, control: Control, r2: float, place: Cell, frequency: int | None, n_prompts: int
+) -> ControlRow:
+    layer, site, position = place
+    return ControlRow(domain, of.period, of.quantity, control, r2, layer, site, position, frequency, n_prompts)

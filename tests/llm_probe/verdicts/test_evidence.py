@@ -1,4 +1,4 @@
-"""The judged plane in numbers without a basis: of a circle, of noise, and of a circle behind massive dimensions."""
+"""The chosen plane in numbers without a basis: of a circle, of noise, and of a circle behind massive dimensions."""
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import published_grid
 from llm_probe.run.table import InvariantRow
-from llm_probe.statistics.planes import Confirmation, circles, confirm
-from llm_probe.verdicts.judged import explained_by, invariant_row
+from llm_probe.statistics.planes import circles, confirm
+from llm_probe.verdicts.evidence import explained_by, invariant_row
 
 CLAIM = Claim(modular("add", 7), "sum")
 K = 2
@@ -21,7 +21,7 @@ def both(claim: Claim) -> tuple[Labels, Labels]:
     return Labels.of(claim, discovery), Labels.of(claim, confirmation)
 
 
-def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> tuple[InvariantRow, Confirmation]:
+def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> tuple[InvariantRow, torch.Tensor]:
     """Cell 1 has a circle of a radius in two of twenty dimensions of noise of sd 1/2, and a constant one."""
     labels, new = both(claim)
     generator = torch.Generator().manual_seed(0)
@@ -33,8 +33,8 @@ def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> t
         return made
 
     kept = States(CELLS, states(labels), states(new), None)
-    confirmed = confirm(kept.discovery[:, 1], kept.confirmation[:, 1], labels, new, frequency, 0.01, seed=0)
-    return invariant_row(claim, "trained", kept, labels, new, 1, frequency, confirmed), confirmed
+    _, points = confirm(kept.discovery[:, 1], kept.confirmation[:, 1], labels, new, frequency, 0.01, seed=0)
+    return invariant_row(claim, "trained", kept, labels, new, 1, frequency, points), points
 
 
 def test_a_planted_circle() -> None:
@@ -83,8 +83,8 @@ def test_items_and_three_of_them() -> None:
 
 
 def test_a_plane_of_its_circle_is_explained_by_nothing() -> None:
-    _, confirmed = read(CLAIM, 2.0, K)
-    assert explained_by(confirmed, both(CLAIM)[1], K) is None
+    _, points = read(CLAIM, 2.0, K)
+    assert explained_by(points, both(CLAIM)[1], K) is None
 
 
 def test_two_digits_in_the_place_of_a_circle_are_named() -> None:
@@ -93,6 +93,6 @@ def test_two_digits_in_the_place_of_a_circle_are_named() -> None:
     labels = Labels.of(claim, published_grid(claim.domain))
     long = ((labels.first >= 10) & (labels.offset >= 10)).double()
     points = torch.stack([long, torch.zeros_like(long)], dim=1)
-    found = explained_by(Confirmation(0.5, 0.4, 0.6, 1.0, points), labels, 1)
+    found = explained_by(points, labels, 1)
     assert found is not None and "of the plane, the circle" in found
     assert "1.00" in found and "_" not in found

@@ -5,7 +5,7 @@ import torch
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import published_grid
-from llm_probe.statistics.wraps import wrap_groups
+from llm_probe.statistics.invariants import wrap_groups
 from toy.maths import fourier
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2
 

@@ -1,0 +1,198 @@
+"""One runner for every study of a model: work is kept cell by cell, and what comes out is tables with their provenance.
+
+    Study      what a kind of run is, as a literal: its tables (name to row type), figures, page and words
+    Session    one run of it: cells on disk, bars of progress, the facts of run.json
+    Result     the tables and where they came from; `write` puts them into a folder, each file whole or not at all
+
+A study is run by `study.run(folder, work, command)`, where `work(session)` computes rows by table. Everything that it
+gives to `session.rows(key, make)` is a cell: computed once, whatever interrupts the run (`toy.run.cells`), so that the
+same command goes on to the identical tables. Adding a study is one such literal and one such function; a table, a
+column or a figure of it is an entry of the literal or a field of a row type.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from llm_probe.run.schema import VERSION
+from llm_probe.run.table import frame
+from toy.run.cells import Cells, writing_results
+from toy.run.files import write_atomic
+
+if TYPE_CHECKING:
+    from llm_probe.models.loading import LoadedModel
+    from llm_probe.run.config import ProbeConfig
+
+Rows = Mapping[str, Sequence[Any]]
+"""Table name to rows, each of the table's row type."""
+Frames = Mapping[str, pd.DataFrame]
+PACKAGES = ("torch", "transformers", "numpy", "scipy", "pandas")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one kind of run yields."""
+
+    tables: Mapping[str, type]
+    """Table name to the dataclass of its rows; the docstrings of the fields explain the columns everywhere."""
+    cell_version: int
+    """Raised when a change alters a cell's numbers or fields: cells of other versions are then not read."""
+    figures: Callable[[Path, Frames], object]
+    """Draws the tables into a folder."""
+    words: Callable[[Result], str]
+    """What the terminal prints at the end."""
+    page: Callable[[Path, Result], object] | None = None
+    """Writes report.html, where the study has a page of its own."""
+    digits: int = 6
+    """Significant digits of the numbers in the CSV files."""
+    record: str = "run.json"
+    """Name of the file with the provenance."""
+    leaves_out_empty: bool = False
+    """Whether a table without rows has no file; one that an earlier run left there is removed."""
+
+    def run(self, folder: Path | None, work: Callable[[Session], Rows], command: str = "") -> Result:
+        """Compute the rows and make tables of them; with folder None nothing is kept on disk.
+
+        Raises:
+            InputError: the folder cannot be written, or `work` raises it.
+        """
+        started, session = time.monotonic(), Session(self, folder, command)
+        rows = work(session)
+        unknown = sorted(set(rows) - set(self.tables))
+        assert not unknown, f"rows of tables that the study does not declare: {unknown}"
+        frames = {name: frame(list(rows.get(name, ())), kind) for name, kind in self.tables.items()}
+        return Result(frames, session.facts | {"seconds": round(time.monotonic() - started, 1)}, self)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Tables by the names of their study's `tables`, and their provenance."""
+
+    frames: dict[str, pd.DataFrame]
+    run: dict[str, Any]
+    """The content of run.json."""
+    study: Study
+
+    def write(self, folder: Path) -> None:
+        """Tables as CSV, provenance, page and figures.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written.
+        """
+        with writing_results(folder):
+            for name, rows in self.frames.items():
+                path = folder / f"{name}.csv"
+                if rows.empty and self.study.leaves_out_empty:
+                    path.unlink(missing_ok=True)
+                    continue
+                write_atomic(path, rows.to_csv(index=False, float_format=f"%.{self.study.digits}g"))
+            write_atomic(folder / self.study.record, json.dumps(self.run, indent=1, default=str) + "\n")
+            if self.study.page:
+                self.study.page(folder / "report.html", self)
+            self.study.figures(folder / "figures", self.frames)
+
+    def __str__(self) -> str:
+        return self.study.words(self)
+
+
+@dataclass
+class Session:
+    """One run of a study."""
+
+    study: Study
+    folder: Path | None = None
+    """None: nothing is kept on disk."""
+    command: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What run.json will say; the study adds to it."""
+
+    def __post_init__(self) -> None:
+        self.cells = Cells(self.folder, self.study.cell_version)
+
+    def rows(self, key: str, make: Callable[[], Rows]) -> dict[str, list[Any]]:
+        """The rows of a cell, computed if they are not on disk; read back from JSON in either case."""
+        content = self.cells.get(key, lambda: {name: [vars(row) for row in some] for name, some in make().items()})
+        return {name: [self.study.tables[name](**row) for row in some] for name, some in content.items()}
+
+    def describe(self, config: ProbeConfig, loaded: LoadedModel, layers: Sequence[int], fingerprint: str) -> None:
+        """Note the model and its configuration for run.json."""
+        self.facts |= provenance(config, loaded, tuple(layers), self.command) | {"weights_fingerprint": fingerprint}
+
+
+def together(parts: Sequence[Rows]) -> dict[str, list[Any]]:
+    """The rows of several cells, table by table, in order."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: [row for part in parts for row in part.get(name, ())] for name in names}
+
+
+@contextmanager
+def stage(name: str, total: int, unit: str) -> Iterator[tqdm]:
+    """A bar on a terminal; elsewhere one line when the stage is done."""
+    started = time.monotonic()
+    with tqdm(total=total, desc=name, unit=f" {unit}", disable=None, leave=False) as bar:
+        yield bar
+    if not sys.stderr.isatty():
+        print(f"{name}: {total:,} {unit} in {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...], command: str) -> dict[str, Any]:
+    """Where tables come from: model, precision, versions, commit, seed and the command to make them again."""
+    return {
+        "model": config.model,
+        "revision": loaded.revision,
+        "layers": len(loaded.layers),
+        "layers_probed": list(layers),
+        "d_model": loaded.d_model,
+        "parameters": sum(weight.numel() for weight in loaded.model.parameters()),
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": str(loaded.device),
+        "attention": getattr(loaded.model.config, "_attn_implementation", None),
+        "control": "same architecture, random weights" if config.random_control else None,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": command,
+        "schema": VERSION,
+        "versions": {name: installed(name) for name in PACKAGES},
+        "commit": commit(),
+        "seed": config.seed,
+        "configuration_hash": config.hash(),
+        "chat": config.chat,
+        "prompts": config.prompts,
+        "renamings": config.renamings,
+        "positions": list(config.position) or ["last (questions)", "item (statements)"],
+        "sites": list(config.site),
+        "out": str(config.folder),
+    }
+
+
+def installed(package: str) -> str | None:
+    """Its version; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def commit() -> str | None:
+    """The checkout's commit, with a plus if files differ from it; None outside git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).resolve().parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

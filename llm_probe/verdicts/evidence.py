@@ -1,0 +1,265 @@
+"""The evidence for one claim under one set of weights: search, choice, confirmation, and the rows of every table.
+
+    discovery states     ->  planes.search, dimensions.search, scan    `Choice`: everything is chosen here
+    confirmation states  ->  planes.confirm                            tested once
+    published grid       ->  class means                               the published statistic, for comparison
+
+The choice is handed to `keep` before a confirmation prompt is looked at: the job writes it to disk. `Evidence` is what
+is kept of a claim; `judgement` makes the verdict from two of them, of trained and of random weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from llm_probe.activations.states import Cell, States
+from llm_probe.questions.claims import Claim, Labels
+from llm_probe.run.table import ALPHA, TABLES, InvariantRow, R2Row, Weights
+from llm_probe.statistics import dimensions, hypotheses, invariants, planes
+from llm_probe.statistics import scan as period_scan
+from llm_probe.statistics.controls import label_control_rows
+from llm_probe.statistics.gains import Gains, gains_of
+from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch
+from llm_probe.statistics.renaming import Renamed
+from llm_probe.statistics.scan import Scan
+from llm_probe.verdicts.rows import Searches, circle_rows, dimension_rows, plane_rows, scan_rows
+from toy.maths import fourier
+from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, class_mean_r2, plane_r2
+
+
+@dataclass(frozen=True)
+class ClassMeanMaximum:
+    """The published statistic at its largest over cells, dimensions and frequencies."""
+
+    r2: float
+    dim: int
+    layer: int
+    frequency: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is decided on discovery prompts alone."""
+
+    cell: int
+    """Index of the place: layer, site and position."""
+    column: int
+    """Index of the frequency."""
+    penalty: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that one claim yields under one set of weights."""
+
+    cell: Cell
+    """Layer, site and position of the plane that was chosen."""
+    chosen: ChosenPlane
+    confirmation: Confirmation
+    p_period: float | None
+    """Of the period scan; None where both operands are not numbers, or the sums span too few periods."""
+    closure: float | None
+    """Items only: of the class means at the chosen place, discovery against confirmation prompts."""
+    layers_beating_null: tuple[int, ...]
+    """Layers with a plane whose p under the renaming null is at most ALPHA."""
+    explained_by: str | None
+    """A simpler quantity that takes most of the plane's circle away (`hypotheses`), with both shares."""
+    class_mean: ClassMeanMaximum | None
+    """None without a published grid."""
+    n_discovery: int
+    n_confirmation: int
+    rows: Mapping[str, Sequence[Any]]
+    """Table name to this claim's rows. `p_fwer` of the R² table is left empty: it also asks about other claims."""
+    gains: Gains | None = None
+    """Of arithmetic claims: what every period of the family gains under this modulus."""
+
+    def content(self) -> dict[str, Any]:
+        """As JSON."""
+        rows = {name: [vars(row) for row in rows] for name, rows in self.rows.items()}
+        return asdict(replace(self, gains=None, rows={})) | {"rows": rows, "gains": self.gains and self.gains.content()}
+
+    @staticmethod
+    def of_content(content: Mapping[str, Any]) -> Evidence:
+        """The inverse of `content`."""
+        layer, site, position = content["cell"]
+        maximum, gains = content["class_mean"], content["gains"]
+        parts = {
+            "cell": (layer, site, position),
+            "chosen": ChosenPlane(**content["chosen"]),
+            "confirmation": Confirmation(**content["confirmation"]),
+            "layers_beating_null": tuple(content["layers_beating_null"]),
+            "class_mean": maximum and ClassMeanMaximum(**maximum),
+            "rows": {name: [TABLES[name](**row) for row in rows] for name, rows in content["rows"].items()},
+            "gains": gains and Gains.of_content(gains),
+        }
+        return Evidence(**{**content, **parts})
+
+
+def gather(
+    claim: Claim,
+    weights: Weights,
+    states: States,
+    labels: Labels,
+    new_labels: Labels,
+    renamed: Renamed,
+    seed: int,
+    periods: tuple[int, ...] = (),
+    keep: Callable[[Choice], Choice] = lambda choice: choice,
+) -> Evidence:
+    """Choose on the discovery prompts, confirm once, and lay out the rows; `periods`: of the claim's family."""
+    frequencies = claim.tested_frequencies
+    smoothers = [RidgeSmoother.of(states.discovery[:, cell]) for cell in range(len(states.cells))]
+    adjusted = dimensions.adjusted_states(states.discovery, labels)
+    searches = Searches(
+        claim,
+        weights,
+        states,
+        labels,
+        planes.search(smoothers, labels, renamed, frequencies),
+        dimensions.search(adjusted, labels, renamed, frequencies),
+        period_scan.scan(adjusted, labels, frequencies) if claim.adds_numbers else None,
+        None if states.class_means is None else torch.stack([class_mean_r2(means) for means in states.class_means]),
+    )
+    cell, column = choose(searches.planes, searches.scan)
+    choice = keep(Choice(cell, column, PENALTIES[int(searches.planes.penalty[cell, column])]))
+    cell, chosen = choice.cell, searches.planes.at(choice.cell, choice.column)
+    old, new = states.discovery[:, cell], states.confirmation[:, cell]
+    confirmation, points = planes.confirm(old, new, labels, new_labels, chosen.frequency, choice.penalty, seed)
+    beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
+    controls = []
+    if weights == "trained":
+        controls = label_control_rows(smoothers, states.cells, labels, claim.domain.name, frequencies, seed)
+    return Evidence(
+        cell=states.cells[cell],
+        chosen=chosen,
+        confirmation=confirmation,
+        p_period=searches.scan.p_period if searches.scan else None,
+        closure=_closure(old, new, labels, new_labels) if claim.quantity == "item" else None,
+        layers_beating_null=tuple(sorted({states.cells[index][0] for index in beating})),
+        # Of a handful of items three columns explain half whatever they are; closure and the parabola ask about order.
+        explained_by=None if claim.quantity == "item" else explained_by(points, new_labels, chosen.frequency),
+        class_mean=_class_mean_maximum(searches),
+        n_discovery=len(labels.label),
+        n_confirmation=len(new_labels.label),
+        rows={
+            "r2_table": [*plane_rows(searches), *dimension_rows(searches)],
+            "circles": list(circle_rows(searches)),
+            "scan": list(scan_rows(searches)),
+            "controls": controls,
+            "invariants": [invariant_row(claim, weights, states, labels, new_labels, cell, chosen.frequency, points)],
+        },
+        gains=gains_of(smoothers, adjusted, labels, periods) if periods else None,
+    )
+
+
+def choose(search: PlaneSearch, scan: Scan | None) -> tuple[int, int]:
+    """(cell, frequency column) to confirm: the best R², or the most prominent line where periods can be compared.
+
+    Only places that beat the null compete, if there are any.
+    """
+    score = search.r2
+    if scan is not None and bool(scan.prominence.isfinite().any()):
+        score = scan.prominence
+    passed = (search.p_renaming <= ALPHA) & score.isfinite()
+    if bool(passed.any()):
+        score = score.masked_fill(~passed, -torch.inf)
+    index = int(score.argmax())
+    return index // score.shape[1], index % score.shape[1]
+
+
+def explained_by(points: Float[Tensor, "m 2"], labels: Labels, frequency: int) -> str | None:
+    """The named quantity that explains the plane's predictions away, and what is left of the circle; None if none."""
+    shares = hypotheses.explained(points, labels, frequency, dimensions.fixed_nuisances(labels))
+    explanation = hypotheses.explanation(shares)
+    if explanation is None:
+        return None
+    name, share = explanation
+    said = f"{share.hypothesis:.2f} of the plane, the circle {share.circle_beyond:.2f} beyond it"
+    return f"{name.replace('_', ' ')} ({said})"
+
+
+def _closure(old: Float[Tensor, "n d"], new: Float[Tensor, "m d"], labels: Labels, new_labels: Labels) -> float | None:
+    halves = ((old, labels), (new, new_labels))
+    return _finite(invariants.closure(*(invariants.class_means(at, of.label, of.period) for at, of in halves)))
+
+
+def _class_mean_maximum(searches: Searches) -> ClassMeanMaximum | None:
+    table = searches.class_mean_r2
+    if table is None:
+        return None
+    cell, frequency, dim = (int(index) for index in torch.unravel_index(table.argmax(), table.shape))
+    return ClassMeanMaximum(float(table.max()), dim, searches.states.cells[cell][0], frequency + 1)
+
+
+def invariant_row(
+    claim: Claim,
+    weights: Weights,
+    states: States,
+    labels: Labels,
+    new_labels: Labels,
+    cell: int,
+    frequency: int,
+    points: Float[Tensor, "m 2"],
+) -> InvariantRow:
+    """The chosen plane in numbers that no rotation of the stream changes; `points` are predictions of `confirm`."""
+    layer, site, position = states.cells[cell]
+    old, new, period = states.discovery[:, cell], states.confirmation[:, cell], claim.period
+    true = fourier.circle(new_labels.label, frequency, period)
+    decoded, expected = (invariants.decoded(at, period, frequency) for at in (points, true))
+    halves = (
+        invariants.class_means(old, labels.label, period),
+        invariants.class_means(new, new_labels.label, period),
+    )
+    reference = invariants.circulant_reference(period) if period > 3 else None
+    # Φ_T needs a prompt of every residue, and a second one of some.
+    counts = new_labels.label.bincount(minlength=period)
+    phi = invariants.phi(new, new_labels.label, period) if counts.min() > 0 and len(new) > period else None
+    return InvariantRow(
+        weights=weights,
+        domain=claim.domain.name,
+        period=period,
+        quantity=claim.quantity,
+        layer=layer,
+        site=site,
+        position=position,
+        frequency=frequency,
+        resultant=invariants.resultant(points, true),
+        decode_accuracy=invariants.decode_accuracy(points, new_labels.label, period, frequency),
+        decode_chance=invariants.decode_chance(period, frequency),
+        kappa=_finite(invariants.cohen_kappa(decoded, expected)),
+        circulant=_finite(invariants.circulant_fraction(*halves)),
+        circulant_beyond_simplex=_finite(invariants.circulant_beyond_simplex(*halves)),
+        circulant_noise=reference and _finite(reference.noise_beyond_simplex),
+        circulant_line=reference and _finite(reference.line_beyond_simplex),
+        phi_share=phi and _finite(phi.between / (phi.between + phi.within)),
+        f_ratio=phi and _finite(phi.f_ratio),
+        r2_wraps=_heldout(old, labels, frequency, invariants.wrap_groups(labels)),
+        r2_without_massive=_heldout(invariants.without_massive(old), labels, frequency, labels.groups("unit")),
+    )
+
+
+def _heldout(states: Float[Tensor, "n d"], labels: Labels, frequency: int, groups: Groups | None) -> float | None:
+    """R² of the circle, the best penalty; None where there is nothing to leave out."""
+    if groups is None:
+        return None
+    target = fourier.circle(labels.label, frequency, labels.period).to(states.device)
+    baseline = baseline_residuals(target, groups)
+    path = RidgeSmoother.of(states).heldout_path(target, groups, PENALTIES)
+    return max(float(plane_r2(errors, baseline)[0]) for errors in path)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def with_selectivity(rows: Sequence[R2Row], p_selective: float | None) -> list[R2Row]:
+    """The rows of an R² table with `p_fwer` filled in: both nulls must fall, so the larger p counts."""
+    least = p_selective or 0.0
+    return [row if row.p_renaming is None else replace(row, p_fwer=max(row.p_renaming, least)) for row in rows]

@@ -1,0 +1,56 @@
+"""Evidence and hypotheses made by hand: a good circle, and what random weights give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.domains import DOMAINS, modular
+from llm_probe.run.table import Control, ControlRow
+from llm_probe.statistics.assignment import ModulusTest
+from llm_probe.statistics.planes import ChosenPlane, Confirmation
+from llm_probe.verdicts.evidence import ClassMeanMaximum, Evidence
+from llm_probe.verdicts.judgement import Hypothesis
+
+MOD_7 = Claim(modular("add", 7), "sum")
+DAYS = Claim(DOMAINS["days"], "sum")
+WEEKDAY = Claim(DOMAINS["days"], "item")
+GOOD = Evidence(
+    cell=(3, "resid_post", "last"),
+    chosen=ChosenPlane(frequency=1, discovery_r2=0.91, null_r2=0.05, p_renaming=0.002, parabola_r2=0.5),
+    confirmation=Confirmation(r2=0.9, low=0.85, high=0.93, angle_error=0.2),
+    p_period=0.005,
+    closure=0.9,
+    layers_beating_null=(2, 3),
+    explained_by=None,
+    class_mean=ClassMeanMaximum(0.99, 5, 3, 1),
+    n_discovery=800,
+    n_confirmation=400,
+    rows={"r2_table": [], "circles": [], "scan": [], "controls": [], "invariants": []},
+)
+TEST = ModulusTest(7, (7, 9, 11, 13, 17), (), 0.001, None, 0.001, 0.8, None, 1, None, 0, None, 120)
+"""The assignment test of modulus 7, passed with p = 0.001."""
+
+
+def changed(evidence: Evidence = GOOD, **change: Any) -> Evidence:
+    """Evidence with some numbers replaced, in whichever part of it they stand."""
+    parts = {}
+    for name in ("chosen", "confirmation"):
+        part = getattr(evidence, name)
+        parts[name] = replace(part, **{key: change.pop(key) for key in list(change) if key in vars(part)})
+    return replace(evidence, **parts, **change)
+
+
+RANDOM = changed(r2=0.02, low=-0.02, high=0.06, p_renaming=0.4, class_mean=ClassMeanMaximum(0.995, 7, 1, 1))
+
+
+def hypothesis(evidence: Evidence = GOOD, claim: Claim = MOD_7, **change: Any) -> Hypothesis:
+    """A claim about arithmetic that passes every test, but for what is changed."""
+    known: dict[str, Any] = {"test": TEST if claim.is_arithmetic else None, "random": RANDOM, "n_dimensions": 64}
+    return Hypothesis(claim, evidence, **{**known, **change})
+
+
+def control(name: Control, r2: float) -> ControlRow:
+    """A control label of a sum mod 7 that is read this well."""
+    return ControlRow("mod-add 7", 7, "sum", name, r2, 3, "resid_post", "last", 1, 800)
