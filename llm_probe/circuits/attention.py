@@ -51,11 +51,11 @@ def attention_rows(loaded: LoadedModel, claim: Claim, size: int, seed: int) -> l
     weights, top = attention(loaded, ids, [[where[role] for role in roles] for where in places])
     controls, uniform, distance = torch.empty_like(weights), [], []
     for index, role in enumerate(roles):
-        where = [one[role] for one in places]
-        others = replaced(ids, where, operands, seed)
-        controls[..., index] = attention(loaded, others, [[one] for one in where])[0][..., 0]
-        uniform.append(float(np.mean([len(one) / len(row) for one, row in zip(where, ids, strict=True)])))
-        distance.append(float(np.mean([len(row) - 1 - one[-1] for one, row in zip(where, ids, strict=True)])))
+        tokens = [one[role] for one in places]
+        others = replaced(ids, tokens, operands, seed)
+        controls[..., index] = attention(loaded, others, [[one] for one in tokens])[0][..., 0]
+        uniform.append(float(np.mean([len(one) / len(row) for one, row in zip(tokens, ids, strict=True)])))
+        distance.append(float(np.mean([len(row) - 1 - one[-1] for one, row in zip(tokens, ids, strict=True)])))
     bands = band((weights - controls).flatten(1), Labels.of(claim, prompts).unit, seed)
     difference, half = (values.view(weights.shape[1:]) for values in bands)
     names = [_names(loaded.tokenizer, *pair) for pair in zip(ids, places, strict=True)]
