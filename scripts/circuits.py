@@ -1,4 +1,4 @@
-"""Circuit questions: where the answer position looks, when the answer is there, analogies, embeddings, the helix.
+"""Circuit questions: attention of the answer position, the logit lens, analogies, embeddings, the helix.
 
 python scripts/circuits.py                                   the reference model, beside random weights
 python scripts/circuits.py --model Qwen/Qwen3-0.6B --numbers 361
@@ -15,7 +15,7 @@ import sys
 import tyro
 from _page import rewrite
 
-from llm_probe.circuits.config import CircuitsConfig
+from llm_probe.circuits.table import CircuitsConfig
 
 
 def main() -> int:

@@ -104,13 +104,13 @@ class Engine:
                         done += 1
                     tick(len(readings) * len(clean.batch.rows))
         order = torch.cat([batch.rows for batch in self._batches])
-        return [Answers.joined(part, order) for part in parts]
+        return [Answers.in_order(part, order) for part in parts]
 
     def clean(self) -> Answers:
         """What is answered without an edit."""
         with torch.inference_mode(), evaluating(self.loaded.model):
             parts = [clean.batch.tree.score(clean.reading) for clean in self._cleans()]
-        return Answers.joined(parts, torch.cat([batch.rows for batch in self._batches]))
+        return Answers.in_order(parts, torch.cat([batch.rows for batch in self._batches]))
 
     def states(self, node: Tokens = ()) -> Float[Tensor, "n d"]:
         """The states that an edit would be given, in the order of the prompts; of a node behind it at `answer`.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from llm_probe.activations.answers import AnswerTree, Tokens
+from llm_probe.activations.answers import BOUNDARY_TOKENS, LEADS, AnswerTree, Tokens, answer_tree
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import encode, rendered
@@ -22,7 +21,6 @@ from toy.run.errors import InputError
 
 ASKED = 8
 """Prompts of a template that decide whether answers come after a space."""
-LEADS = ("", " ")
 
 
 @dataclass(frozen=True)
@@ -77,23 +75,11 @@ def ask(loaded: LoadedModel, prompts: Sequence[Prompt], answers: Sequence[str], 
     known: dict[tuple[Tokens, str], AnswerTree] = {}
     items = []
     for prompt, text, head, row in zip(prompts, texts, heads, encoded, strict=True):
-        # The last tokens of a prompt decide how an answer is split behind it.
-        key = (head[-3:], lead[prompt.template])
+        key = (head[-BOUNDARY_TOKENS:], lead[prompt.template])
         if key not in known:
-            known[key] = _tree(loaded.tokenizer, text, head, answers, key[1], chat)
+            known[key] = answer_tree(loaded.tokenizer, text, head, answers, (key[1],), chat)
         items.append(Question(head, row.positions, known[key]))
     return Questions(tuple(prompts), tuple(items), len(answers))
-
-
-def _tree(tokenizer: Any, text: str, head: Tokens, answers: Sequence[str], lead: str, chat: bool) -> AnswerTree:
-    """Every answer as the tokens behind the prompt's own; alone where the two would merge at the border."""
-    joined = tokenizer([text + lead + answer for answer in answers], add_special_tokens=not chat)["input_ids"]
-    closing = 0 if chat else len(tokenizer(text)["input_ids"]) - len(head)
-    tails = [tuple(ids[len(head) : len(ids) - closing]) if tuple(ids[: len(head)]) == head else () for ids in joined]
-    if not all(tails):
-        alone = tokenizer([lead + answer for answer in answers], add_special_tokens=False)["input_ids"]
-        tails = [tuple(ids) for ids in alone]
-    return AnswerTree(tuple(tails))
 
 
 def _leads(
@@ -110,7 +96,7 @@ def _leads(
         rows = [row for row, prompt in enumerate(prompts) if prompt.template == template][:ASKED]
         masses = []
         for lead in LEADS:
-            trees = [_tree(loaded.tokenizer, texts[row], heads[row], answers, lead, chat) for row in rows]
+            trees = [answer_tree(loaded.tokenizer, texts[row], heads[row], answers, (lead,), chat) for row in rows]
             masses.append(sum(_mass(loaded, heads[row], tree) for row, tree in zip(rows, trees, strict=True)))
         chosen[template] = LEADS[masses.index(max(masses))]
     return chosen

@@ -1,28 +1,36 @@
 """The possible answers of a question as a tree of tokens, and what a model says of each of them.
 
-Answers may differ in length ("7", "12", "E flat"), so they are scored over all their tokens, teacher-forced:
+Answers may differ in length ("7", "12", "E flat") and in spelling (directly after the prompt, or after a space). They
+are scored over all their tokens, teacher-forced, and the spellings of one answer are added:
 
-    log P(answer) = sum_t log p(token_t | prompt, tokens before t)  +  log(1 - q)
+    P(answer) = sum over spellings of  prod_t p(token_t | prompt, tokens before t) * (1 - q)
 
-q: the probability of stepping from a complete answer on into a longer one ("1" into "12"). `written` is the answer
-that greedy decoding writes: at each of its tokens the arg-max over the whole vocabulary, and at its end none of the
-tokens that would make it longer; -1 where greedy decoding leaves the tree. What follows a complete answer otherwise
-is not read.
-
-Predictions are needed at the *nodes* of the tree that have children: the root (after the prompt), and every proper
-beginning of an answer. Node 0 is the root; the others are tokens that follow the prompt, each with its parent.
+q is the probability of stepping from the end of a spelling on into a longer answer: without it "1" would own the
+probability of "10", "11" and "12". What follows a complete answer otherwise is not read. Predictions are needed at the
+*nodes* of the tree that have children: the root (after the prompt), and every proper beginning of a spelling.
 
     answers "1", "12", "3":   nodes  0 root {1, 3},  1 "1" {2}
 
-A `Reading` keeps of each node's prediction only what the tree asks: log p of its K tokens, log(1 - q) and the arg-max.
-Shapes: logits (rows, nodes, vocabulary), log_p (rows, nodes, K), stop and top (rows, nodes).
+Two ways to read them:
+
+    AnswerTree.read, .score   from logits at every node: interventions (`causal`) and the logit lens. A `Reading` keeps
+                              of each prediction log p of the tree's K tokens, log(1 - q) and the arg-max.
+    walk                      from the model itself: one pass over the prompts, then one token for each node and prompt
+                              on copies of their key-value cache, as many at once as a batch has room for. Branches
+                              that could only turn a near tie (`NEGLIGIBLE`) are left out.
+
+Shapes: logits (rows, nodes, vocabulary), log_p (rows, nodes, K), stop and top (rows, nodes); `ids` (batch, length)
+without padding.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -30,10 +38,19 @@ from torch import Tensor
 
 Tokens = tuple[int, ...]
 
+LEADS = ("", " ")
+"""What may stand between a prompt and its answer."""
+BOUNDARY_TOKENS = 3
+"""How many of a prompt's last tokens decide how an answer is split after it."""
+SHORTEST_CONTINUATION = 4
+"""Greedy tokens that are written for display, however short the answers."""
+NEGLIGIBLE = 1e-4
+"""A branch of the tree less probable than this share of the best answer's probability is not followed."""
+
 
 @dataclass(frozen=True)
 class Reading:
-    """What the tree asks of the predictions at its nodes."""
+    """What the tree needs of the predictions at its nodes."""
 
     log_p: Float[Tensor, "rows nodes k"]
     """log p of every token of the tree."""
@@ -42,12 +59,17 @@ class Reading:
     top: Int[Tensor, "rows nodes"]
     """The most probable token of the vocabulary."""
 
+    @staticmethod
+    def cat(parts: Sequence[Reading], dim: int) -> Reading:
+        """Readings one after the other: of more rows (0) or of more nodes (1)."""
+        fields = zip(*(vars(part).values() for part in parts), strict=True)
+        return Reading(*(torch.cat(tensors, dim=dim) for tensors in fields))
+
     def with_root(self, root: Reading) -> Reading:
         """These rows with another prediction after the prompt; rows repeat where `root` has more of them."""
         copies = len(root.top) // len(self.top)
-        others = (part[:, 1:].repeat(copies, *[1] * (part.ndim - 1)) for part in (self.log_p, self.stop, self.top))
-        first = (root.log_p, root.stop, root.top)
-        return Reading(*(torch.cat(parts, dim=1) for parts in zip(first, others, strict=True)))
+        others = (part[:, 1:].repeat(copies, *[1] * (part.ndim - 1)) for part in vars(self).values())
+        return Reading.cat([root, Reading(*others)], dim=1)
 
     def split(self, size: int) -> list[Reading]:
         """Parts of `size` rows."""
@@ -68,7 +90,7 @@ class Answers:
         return self.log_p.argmax(dim=1)
 
     @staticmethod
-    def joined(parts: Sequence[Answers], order: Int[Tensor, " n"]) -> Answers:
+    def in_order(parts: Sequence[Answers], order: Int[Tensor, " n"]) -> Answers:
         """Parts one after the other, then put into the order of the prompts; `order` says where each row belongs."""
         log_p, written = torch.cat([part.log_p for part in parts]), torch.cat([part.written for part in parts])
         back = torch.argsort(order)
@@ -77,19 +99,26 @@ class Answers:
 
 @dataclass(frozen=True)
 class AnswerTree:
-    """The answers of a question, in order, as tokens that follow the prompt."""
+    """The answers of a question as tokens that follow the prompt."""
 
     answers: tuple[Tokens, ...]
+    """Every answer; one that can be spelled in two ways stands here twice."""
+    owners: tuple[int, ...] | None = None
+    """Index of the answer that each of these spells; None: each is an answer of its own, in order."""
 
     def __post_init__(self) -> None:
         if len(set(self.answers)) < len(self.answers) or not all(self.answers):
             raise ValueError(f"answers must be different and not empty: {self.answers}")
 
     @cached_property
+    def owner(self) -> dict[Tokens, int]:
+        """Spelling to the index of its answer."""
+        return dict(zip(self.answers, self.owners or range(len(self.answers)), strict=True))
+
+    @cached_property
     def nodes(self) -> tuple[Tokens, ...]:
         """The beginnings at which a prediction is read; the first is empty, parents come before their children."""
-        starts = {answer[:length] for answer in self.answers for length in range(len(answer))}
-        return tuple(sorted(starts, key=lambda node: (len(node), node)))
+        return tuple(sorted(self._branches, key=lambda node: (len(node), node)))
 
     @cached_property
     def parents(self) -> tuple[int, ...]:
@@ -101,42 +130,213 @@ class AnswerTree:
         """The K different tokens of the tree."""
         return tuple(sorted({token for answer in self.answers for token in answer}))
 
+    @cached_property
+    def _branches(self) -> dict[Tokens, tuple[int, ...]]:
+        following: dict[Tokens, set[int]] = {}
+        for answer in self.answers:
+            for length, token in enumerate(answer):
+                following.setdefault(answer[:length], set()).add(token)
+        return {node: tuple(sorted(tokens)) for node, tokens in following.items()}
+
     def children(self, node: Tokens) -> tuple[int, ...]:
         """The tokens that go on from a beginning to an answer."""
-        length = len(node)
-        return tuple(
-            sorted({answer[length] for answer in self.answers if answer[:length] == node and len(answer) > length})
-        )
+        return self._branches.get(node, ())
 
-    def read(self, logits: Float[Tensor, "rows nodes vocabulary"]) -> Reading:
-        """Keep what the tree asks."""
-        logits = logits.float()
+    def read(self, logits: Float[Tensor, "rows nodes vocabulary"], first: int = 0) -> Reading:
+        """Keep what the tree needs of predictions at its nodes from `first` on."""
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         wanted = torch.tensor(self.tokens, device=logits.device)
         # Two reductions instead of a log-softmax of the whole vocabulary, of which K tokens are wanted.
         total = logits.logsumexp(dim=-1)
         stop = torch.zeros_like(total)
-        for index, node in enumerate(self.nodes[: logits.shape[1]]):
-            if node in self.answers:
+        for index, node in enumerate(self.nodes[first : first + logits.shape[1]]):
+            if node in self.owner:
                 # Summed over what does not go on: 1 - q would lose its digits where q is near 1.
-                others = logits[:, index].index_fill(
-                    1, torch.tensor(self.children(node), device=logits.device), -torch.inf
-                )
+                longer = torch.tensor(self.children(node), device=logits.device)
+                others = logits[:, index].index_fill(1, longer, -torch.inf)
                 stop[:, index] = others.logsumexp(dim=-1) - total[:, index]
         return Reading(logits[..., wanted] - total[..., None], stop, logits.argmax(dim=-1))
 
     def score(self, reading: Reading) -> Answers:
-        """log P of every answer, and the one that is written."""
+        """log P of every answer, and the one that greedy decoding writes.
+
+        That is, the arg-max over the whole vocabulary at each of its tokens, and at its end none of the tokens that
+        would make it longer; -1 where greedy decoding leaves the tree.
+        """
+        rows, device = len(reading.top), reading.top.device
         column = {token: index for index, token in enumerate(self.tokens)}
-        log_p, written = [], torch.full_like(reading.top[:, 0], -1)
-        for index, answer in enumerate(self.answers):
+        log_p = reading.log_p.new_full((rows, 1 + max(self.owner.values())), -torch.inf)
+        written = torch.full_like(reading.top[:, 0], -1)
+        for answer, owner in self.owner.items():
             places = [self.nodes.index(answer[:length]) for length in range(len(answer))]
-            steps = [column[token] for token in answer]
-            total = reading.log_p[:, places, steps].sum(dim=1)
-            greedy = (reading.top[:, places] == torch.tensor(answer, device=written.device)).all(dim=1)
-            if answer in self.nodes:  # longer answers begin with this one
-                end, longer = self.nodes.index(answer), self.children(answer)
+            total = reading.log_p[:, places, [column[token] for token in answer]].sum(dim=1)
+            greedy = (reading.top[:, places] == torch.tensor(answer, device=device)).all(dim=1)
+            if longer := self.children(answer):
+                end = self.nodes.index(answer)
                 total = total + reading.stop[:, end]
-                greedy &= ~torch.isin(reading.top[:, end], torch.tensor(longer, device=written.device))
-            log_p.append(total)
-            written[greedy] = index
-        return Answers(torch.stack(log_p, dim=1).cpu(), written.cpu())
+                greedy &= ~torch.isin(reading.top[:, end], torch.tensor(longer, device=device))
+            log_p[:, owner] = torch.logaddexp(log_p[:, owner], total)
+            written[greedy] = owner
+        return Answers(log_p.cpu(), written.cpu())
+
+
+# ---------------------------------------------------------------------------------------------------------- spellings
+
+
+def answer_tree(
+    tokenizer: Any, text: str, prompt_ids: Tokens, answers: Sequence[str], leads: Sequence[str], chat: bool
+) -> AnswerTree:
+    """Every answer, after each of the leads, as the tokens that come after those of the prompt.
+
+    Where prompt and answer merge into one token at the border (or the space a prompt ends in would move into the
+    answer's token), the answer is tokenised alone: the prompt's tokens are given and cannot be taken back.
+    """
+    texts = [(lead + answer, index) for lead in leads for index, answer in enumerate(answers)]
+    behind = tokenizer([text + spelling for spelling, _ in texts], add_special_tokens=not chat)["input_ids"]
+    alone = tokenizer([spelling for spelling, _ in texts], add_special_tokens=False)["input_ids"]
+    # The special tokens (an EOS) that the tokenizer puts after a text by itself.
+    marks = [0] if chat else tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+    closing = marks[::-1].index(0)
+    owner: dict[Tokens, int] = {}
+    for (_, index), with_prompt, by_itself in zip(texts, behind, alone, strict=True):
+        fits = tuple(with_prompt[: len(prompt_ids)]) == prompt_ids
+        tail = tuple(with_prompt[len(prompt_ids) : len(with_prompt) - closing] if fits else by_itself)
+        if tail:
+            owner.setdefault(tail, index)
+    if len(leads) == 1 and len(owner) < len(answers):
+        raise ValueError(f"answers must be different and not empty, as tokens too: {list(answers)}")
+    return AnswerTree(tuple(owner), tuple(owner.values()))
+
+
+def answer_trees(
+    tokenizer: Any, texts: Sequence[str], ids: Sequence[Tokens], answers: Sequence[str], chat: bool
+) -> list[tuple[AnswerTree, list[int]]]:
+    """The trees of all spellings, each with the indices of the prompts whose answers are spelled that way."""
+    known: dict[Tokens, AnswerTree] = {}
+    groups: dict[AnswerTree, list[int]] = {}
+    for index, (text, own) in enumerate(zip(texts, ids, strict=True)):
+        boundary = own[-BOUNDARY_TOKENS:]
+        if boundary not in known:
+            known[boundary] = answer_tree(tokenizer, text, own, answers, LEADS, chat)
+        groups.setdefault(known[boundary], []).append(index)
+    return list(groups.items())
+
+
+# --------------------------------------------------------------------------------------------------------------- walk
+
+
+@torch.inference_mode()
+def walk(
+    loaded: Any, ids: Int[Tensor, "batch length"], tree: AnswerTree, n_answers: int, room: int
+) -> tuple[list[list[int]], Float[Tensor, "batch p"]]:
+    """(greedy tokens, P of every answer) after each row of `ids`; at most `room` rows are read at once."""
+    start = _read(loaded.model, ids.to(loaded.device))
+    greedy, known = _greedy(start, tree)
+    probability = torch.zeros(len(ids), n_answers, dtype=torch.float64, device=start.logits.device)
+    root = _Branch((), torch.arange(len(ids), device=start.logits.device), torch.ones_like(known))
+    _follow(tree, [root], start, probability, known, max(room, len(ids)))
+    return greedy, probability
+
+
+def _greedy(start: _Beginning, tree: AnswerTree) -> tuple[list[list[int]], Tensor]:
+    """The greedy tokens of each row, and P of the answer they begin with (batch,), 0 where they begin with none."""
+    steps = max(SHORTEST_CONTINUATION, 1 + max(map(len, tree.answers)))
+    state, paths = start.fork(torch.arange(len(start.ids))), [[] for _ in start.ids]
+    reached = torch.ones(len(paths), dtype=torch.float64, device=start.logits.device)
+    known = torch.zeros_like(reached)
+    while True:
+        likeliest, tokens = torch.softmax(state.logits.float(), dim=-1).max(dim=-1, keepdim=True)
+        reached = reached * likeliest[:, 0]
+        for path, token in zip(paths, tokens[:, 0].tolist(), strict=True):
+            path.append(token)
+        complete = torch.tensor([tuple(path) in tree.owner for path in paths], device=known.device)
+        known = torch.where(complete, reached, known)
+        if len(paths[0]) == steps:
+            return paths, known
+        state = state.read_on(tokens)
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """A node of the tree and the prompts that are followed into it."""
+
+    node: Tokens
+    rows: Int[Tensor, " rows"]
+    """Prompts of the batch."""
+    reached: Float[Tensor, " rows"]
+    """P(node) for each of them."""
+
+
+def _follow(
+    tree: AnswerTree, branches: list[_Branch], state: _Beginning, probability: Tensor, known: Tensor, room: int
+) -> None:
+    """Add to `probability` (batch, p) what the subtrees of `branches` spell.
+
+    `state` holds the rows of all branches one after the other; `known` (batch,) is a probability that the best
+    answer has at least.
+    """
+    predictions = torch.softmax(state.logits.float(), dim=-1).split([len(branch.rows) for branch in branches])
+    deeper: list[tuple[int, _Branch]] = []
+    first = 0
+    for branch, following in zip(branches, predictions, strict=True):
+        children = tree.children(branch.node)
+        steps = following[:, list(children)].double()
+        if branch.node in tree.owner:
+            stay = (1 - steps.sum(dim=1)).clamp_min(0)
+            probability[branch.rows, tree.owner[branch.node]] += branch.reached * stay
+        for token, step in zip(children, steps.unbind(dim=1), strict=True):
+            child = _Branch((*branch.node, token), branch.rows, branch.reached * step)
+            if tree.children(child.node):
+                deeper.append((first, child))
+            else:
+                probability[child.rows, tree.owner[child.node]] += child.reached
+        first += len(branch.rows)
+    # Likely branches first: what they spell tells how improbable a branch need not be followed.
+    deeper.sort(key=lambda step: float(step[1].reached.mean()), reverse=True)
+    while deeper:
+        places, followed = [], []
+        while deeper and sum(map(len, places)) + len(deeper[0][1].rows) <= room:
+            first, branch = deeper.pop(0)
+            least = NEGLIGIBLE * torch.maximum(known, probability.amax(dim=1))[branch.rows]
+            alive = torch.nonzero(branch.reached > least)[:, 0]
+            if len(alive):
+                places.append(first + alive)
+                followed.append(_Branch(branch.node, branch.rows[alive], branch.reached[alive]))
+        if followed:
+            tokens = [branch.node[-1] for branch in followed for _ in branch.rows]
+            step = torch.tensor(tokens, device=state.ids.device)[:, None]
+            _follow(tree, followed, state.fork(torch.cat(places)).read_on(step), probability, known, room)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """Rows of tokens that a model has read, and its logits for the token behind them."""
+
+    model: Any
+    ids: Int[Tensor, "rows length"]
+    logits: Float[Tensor, "rows vocabulary"]
+    cache: Any
+    """The key-value (or recurrent) cache; None where the model returns none, and `ids` are read anew."""
+
+    def read_on(self, tokens: Int[Tensor, "rows any"]) -> _Beginning:
+        """Read more tokens; this beginning is used up, so fork what is needed again."""
+        ids = torch.cat([self.ids, tokens], dim=1)
+        return _read(self.model, ids, ids if self.cache is None else tokens, self.cache)
+
+    def fork(self, rows: Tensor) -> _Beginning:
+        """A copy of the given rows."""
+        # A copy and not a crop: recurrent and sliding-window caches cannot be cropped.
+        cache, rows = copy.deepcopy(self.cache), rows.to(self.ids.device)
+        if cache is not None and rows.tolist() != list(range(len(self.ids))):
+            cache.reorder_cache(rows)
+        return _Beginning(self.model, self.ids[rows], self.logits[rows], cache)
+
+
+def _read(model: Any, ids: Tensor, unread: Tensor | None = None, cache: Any = None) -> _Beginning:
+    """Read `unread` (None: all of `ids`), what stands before it being in the cache."""
+    # Only the last position's logits: (batch, length, vocabulary) would be gigabytes.
+    options = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+    unread = ids if unread is None else unread
+    output = model(input_ids=unread, past_key_values=cache, use_cache=True, **options)
+    after = getattr(output, "past_key_values", None)
+    return _Beginning(model, ids, output.logits[:, -1], after if hasattr(after, "reorder_cache") else None)

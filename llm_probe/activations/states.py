@@ -66,8 +66,8 @@ def read(
     if claim.quantity == "item":
         means = _means(iter([(torch.arange(len(discovery)), kept[: len(discovery)])]), discovery, claim.period)
     elif grid and claim.domain.has_grid:
-        asked = published_grid(claim.domain)
-        means = _means(batches(asked), asked, claim.period)
+        grid_prompts = published_grid(claim.domain)
+        means = _means(batches(grid_prompts), grid_prompts, claim.period)
     return States(tuple(plan.cells), kept[: len(discovery)], kept[len(discovery) :], means)
 
 

@@ -1,4 +1,4 @@
-"""One streaming pass over the prompts: every layer, site and position that is asked for, from one forward each.
+"""One streaming pass over the prompts: every requested layer, site and position, from one forward each.
 
 Prompts of equal length form a batch without padding: no mask, and a position is an index from the left. A hook on
 each site takes the positions it needs and drops the rest. Never computed are the blocks behind the last probed
@@ -12,7 +12,7 @@ it comes:
     batches = stream(loaded, encoded, ReadPlan(layers=(3, 9), positions=("last",)))
     sums, counts = class_sums(batches, labels, period)
 
-Cost: about 2 · parameters FLOP per token of the blocks up to the last layer asked for.
+Cost: about 2 · parameters FLOP per token of the blocks up to the last requested layer.
 """
 
 from __future__ import annotations
@@ -135,6 +135,14 @@ def rows(
     return kept
 
 
+def layer_states(
+    loaded: LoadedModel, encoded: Sequence[Encoded], positions: tuple[Position, ...]
+) -> Float[Tensor, "n_rows layers positions d_model"]:
+    """Every prompt's states behind every block at some positions, float32 on the CPU."""
+    plan = ReadPlan(layers=tuple(range(len(loaded.layers))), positions=positions)
+    return rows(stream(loaded, encoded, plan), len(encoded)).unflatten(1, (-1, len(positions)))
+
+
 def _forward_or_none(
     loaded: LoadedModel, prompts: list[Encoded], plan: ReadPlan, sharing: Sharing
 ) -> Float[Tensor, "rows cells d_model"] | None:
@@ -208,8 +216,8 @@ def _read(
     return cells
 
 
-def _batch_tokens(loaded: LoadedModel, plan: ReadPlan, lengths: list[int], asked: int | None) -> int:
-    tokens = asked or (CPU_BATCH_TOKENS if loaded.device.type == "cpu" else GPU_BATCH_TOKENS)
+def _batch_tokens(loaded: LoadedModel, plan: ReadPlan, lengths: list[int], requested: int | None) -> int:
+    tokens = requested or (CPU_BATCH_TOKENS if loaded.device.type == "cpu" else GPU_BATCH_TOKENS)
     most_rows = max(1, READ_BYTES // (4 * len(plan.cells) * loaded.d_model))
     return min(tokens, most_rows * min(lengths, default=1))
 

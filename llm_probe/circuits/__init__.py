@@ -1,1 +1,1 @@
-"""Circuit questions: where does the answer position look, when is the answer there, what do items and numbers span?"""
+"""Circuit questions: attention of the answer position, the logit lens, analogies, input matrix, number helix."""

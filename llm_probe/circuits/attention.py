@@ -1,4 +1,4 @@
-"""Where the answer position looks, and whether it is the content of that place or the place itself.
+"""What the answer position attends to, and whether for the content of that place or for the place itself.
 
 For a prompt of T tokens, head h of block l gives position j the weight A_h[T, j]. A *role* is a set of positions:
 every token of the first operand, of the second, of the modulus ("23" is two tokens), and token 0. Its attention is
@@ -27,12 +27,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import AttentionRow, Role
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import Encoded, buckets, encode
+from llm_probe.run.table import Weights
+from toy.maths.intervals import band
 
 SLOTS: tuple[Role, ...] = ("item", "offset", "modulus")
 BATCH_TOKENS = 4096
@@ -46,43 +47,29 @@ def attention_rows(loaded: LoadedModel, claim: Claim, size: int, seed: int) -> l
     places = [places_of(loaded.tokenizer, prompt, row) for prompt, row in zip(prompts, encoded, strict=True)]
     roles: list[Role] = list(places[0])
     ids = [row.ids[: row.positions["last"] + 1] for row in encoded]
-    seen, top = attention(loaded, ids, [[where[role] for role in roles] for where in places])
-    controls = torch.empty_like(seen)
+    operands = [{place for of_role in where.values() for place in of_role} for where in places]
+    weights, top = attention(loaded, ids, [[where[role] for role in roles] for where in places])
+    controls, uniform, distance = torch.empty_like(weights), [], []
     for index, role in enumerate(roles):
-        where = [one[role] for one in places]
-        other = replaced(ids, where, [{place for at in one.values() for place in at} for one in places], seed)
-        controls[..., index] = attention(loaded, other, [[one] for one in where])[0][..., 0]
-    units = Labels.of(claim, prompts).unit
-    means, half = band((seen - controls).flatten(1), units, seed)
+        tokens = [one[role] for one in places]
+        others = replaced(ids, tokens, operands, seed)
+        controls[..., index] = attention(loaded, others, [[one] for one in tokens])[0][..., 0]
+        uniform.append(float(np.mean([len(one) / len(row) for one, row in zip(tokens, ids, strict=True)])))
+        distance.append(float(np.mean([len(row) - 1 - one[-1] for one, row in zip(tokens, ids, strict=True)])))
+    bands = band((weights - controls).flatten(1), Labels.of(claim, prompts).unit, seed)
+    difference, half = (values.view(weights.shape[1:]) for values in bands)
     names = [_names(loaded.tokenizer, *pair) for pair in zip(ids, places, strict=True)]
-    shape = seen.shape[1:]
-    means, half = means.view(shape), half.view(shape)
-    rows = []
-    for layer, head in np.ndindex(*shape[:2]):
-        most, count = Counter(names[row][place] for row, place in enumerate(top[:, layer, head].tolist())).most_common(
-            1
-        )[0]
+    n, table = len(prompts), []
+    for layer, head in np.ndindex(*weights.shape[1:3]):
+        attended = Counter(names[row][place] for row, place in enumerate(top[:, layer, head].tolist()))
+        most, count = attended.most_common(1)[0]
         for index, role in enumerate(roles):
             at = (layer, head, index)
-            rows.append(
-                AttentionRow(
-                    loaded.weights,
-                    claim.domain.name,
-                    layer,
-                    head,
-                    role,
-                    float(seen[:, *at].mean()),
-                    float(controls[:, *at].mean()),
-                    float(means[at]),
-                    float(half[at]),
-                    float(np.mean([len(one[role]) / len(row) for one, row in zip(places, ids, strict=True)])),
-                    float(np.mean([len(row) - 1 - one[role][-1] for one, row in zip(places, ids, strict=True)])),
-                    most,
-                    count / len(prompts),
-                    len(prompts),
-                )
-            )
-    return rows
+            own, control = float(weights[:, *at].mean()), float(controls[:, *at].mean())
+            where: tuple[Weights, str, int, int, Role] = (loaded.weights, claim.domain.name, layer, head, role)
+            numbers = (own, control, float(difference[at]), float(half[at]), uniform[index], distance[index])
+            table.append(AttentionRow(*where, *numbers, most, count / n, n))
+    return table
 
 
 def places_of(tokenizer: Any, prompt: Prompt, row: Encoded) -> Places:
@@ -91,19 +78,19 @@ def places_of(tokenizer: Any, prompt: Prompt, row: Encoded) -> Places:
     A byte-level tokenizer may count the space before a word as the word's; a token of the space alone is not.
     """
     offsets = tokenizer(prompt.text, return_offsets_mapping=True)["offset_mapping"]
-    found: Places = {}
+    places: Places = {}
     for slot in SLOTS:
         if slot in prompt.spans:
             start, end = prompt.spans[slot]
             holding = [index for index, (a, b) in enumerate(offsets) if a < end and b > start and b > a]
-            found[slot] = sorted({*holding, row.positions[slot]})
-    return {**found, "first": [0]}
+            places[slot] = sorted({*holding, row.positions[slot]})
+    return {**places, "first": [0]}
 
 
 def replaced(
     ids: Sequence[Sequence[int]], where: Sequence[Sequence[int]], operands: Sequence[set[int]], seed: int
 ) -> list[list[int]]:
-    """The prompts with other tokens at some places, drawn from what the prompts have outside their operands."""
+    """The prompts with other tokens at some places, sampled from those that the prompts have outside their operands."""
     outside = sorted(
         {token for row, held in zip(ids, operands, strict=True) for j, token in enumerate(row[:-1]) if j not in held}
     )
@@ -144,7 +131,7 @@ def eager(model: Any) -> Iterator[None]:
 
 
 def _names(tokenizer: Any, ids: Sequence[int], places: Places) -> list[str]:
-    """What each token of a prompt is called: its operand, or its text; the first and the last say so."""
+    """A name for each token of a prompt: its operand, or its text; the first and the last say so."""
     slots = {place: role for role in SLOTS for place in places.get(role, [])}
     words = [slots.get(place) or repr(tokenizer.decode([token]).strip()) for place, token in enumerate(ids)]
     words[0], words[-1] = f"{words[0]} (first token)", f"{words[-1]} (itself)"

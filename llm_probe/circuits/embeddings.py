@@ -20,12 +20,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.circuits.config import CircuitsConfig
-from llm_probe.circuits.table import EmbeddingRow, PointRow
+from llm_probe.circuits.table import CircuitsConfig, EmbeddingRow, PointRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Labels
 from llm_probe.questions.domains import resolve
 from llm_probe.questions.toy_domain import toy_domain
+from llm_probe.run.table import Weights
 from llm_probe.statistics.planes import search
 from llm_probe.statistics.renaming import Renamed, item_orders
 from toy.maths import fourier
@@ -39,7 +39,7 @@ LARGEST = 100
 
 @dataclass(frozen=True)
 class TokenSet:
-    """Tokens in order and the frequencies that are asked of them."""
+    """Tokens in order, and the frequencies at which their circle is searched."""
 
     name: str
     items: tuple[str, ...]
@@ -48,54 +48,38 @@ class TokenSet:
     cyclic: bool
 
 
-def embedding_rows(loaded: LoadedModel, config: CircuitsConfig) -> tuple[list[EmbeddingRow], list[PointRow]]:
-    """Every set of tokens this tokenizer has."""
+def embedding_rows(loaded: LoadedModel, config: CircuitsConfig) -> list[EmbeddingRow | PointRow]:
+    """Every set of tokens that this tokenizer has: the search over its rows, and where they lie on its best circle."""
     model: Any = loaded.model
     matrix = model.get_input_embeddings().weight.detach().cpu().double()
-    found, points = [], []
+    table: list[EmbeddingRow | PointRow] = []
     for tokens in token_sets(loaded, config):
-        rows, own = circle_rows(loaded, tokens, matrix[list(tokens.tokens)], config)
-        found += rows
-        points += own
-    return found, points
+        table += circle_rows(loaded, tokens, matrix[list(tokens.tokens)], config)
+    return table
 
 
 def circle_rows(
     loaded: LoadedModel, tokens: TokenSet, states: Float[Tensor, "n d"], config: CircuitsConfig
-) -> tuple[list[EmbeddingRow], list[PointRow]]:
-    """The search over one set's rows, and where they lie on its best circle."""
+) -> Iterator[EmbeddingRow | PointRow]:
+    """One row a frequency, then one point a token."""
     n = len(tokens.items)
-    place = torch.arange(n)
-    zero = torch.zeros_like(place)
+    place, zero = torch.arange(n), torch.zeros(n, dtype=torch.long)
     labels = Labels("item", n, place, place, place, zero, zero)
     generator = torch.Generator().manual_seed(config.seed)
     orders = item_orders([0] * n, (), config.renamings, generator, mirrored=True)
     renamed = Renamed(orders, torch.zeros_like(orders, dtype=torch.bool))
-    found = search([RidgeSmoother.of(states)], labels, renamed, tokens.frequencies)
-    rows = [
-        EmbeddingRow(
-            loaded.weights,
-            tokens.name,
-            tokens.cyclic,
-            n,
-            k,
-            float(found.r2[0, index]),
-            float(found.rivals["quadratic"][0]),
-            found.null_r2,
-            float(found.p_renaming[0, index]),
-        )
-        for index, k in enumerate(tokens.frequencies)
-    ]
-    best = tokens.frequencies[int(found.r2[0].argmax())]
-    points = [
-        PointRow(loaded.weights, tokens.name, best, index, item, float(x), float(y))
-        for index, (item, (x, y)) in enumerate(zip(tokens.items, found.points[0], strict=True))
-    ]
-    return rows, points
+    result = search([RidgeSmoother.of(states)], labels, renamed, tokens.frequencies)
+    where: tuple[Weights, str] = (loaded.weights, tokens.name)
+    quadratic = float(result.rivals["quadratic"][0])
+    for k, r2, p in zip(tokens.frequencies, result.r2[0].tolist(), result.p_renaming[0].tolist(), strict=True):
+        yield EmbeddingRow(*where, tokens.cyclic, n, k, r2, quadratic, result.null_r2, p)
+    best = tokens.frequencies[int(result.r2[0].argmax())]
+    for index, (item, point) in enumerate(zip(tokens.items, result.points[0].tolist(), strict=True)):
+        yield PointRow(*where, best, index, item, *point)
 
 
 def token_sets(loaded: LoadedModel, config: CircuitsConfig) -> Iterator[TokenSet]:
-    """What can be asked of this tokenizer."""
+    """The sets of items that are one token each in this tokenizer."""
     toy = getattr(loaded.model.config, "toy", None)
     if toy is not None:
         items = toy_domain(toy).items
@@ -103,23 +87,22 @@ def token_sets(loaded: LoadedModel, config: CircuitsConfig) -> Iterator[TokenSet
         yield TokenSet(f"tokens of {toy.task}", items, tokens, tuple(fourier.frequencies(len(items))), True)
         return
     for domain in resolve(list(config.items), []):
-        found = one_token_each(loaded.tokenizer, domain.items)
-        if found and len(found) >= FEWEST and not domain.items[0].isdigit():
-            yield TokenSet(domain.name, domain.items, found, (1,), domain.cyclic)
-    integers = tuple(str(value) for value in range(LARGEST))
-    while integers and not (found := one_token_each(loaded.tokenizer, integers)):
-        integers = integers[: 10 if len(integers) > 10 else 0]
-    if integers:
-        n = len(integers)
-        turns = sorted({round(n / period) for period in config.periods if n / period == n // period})
-        yield TokenSet("digits" if n == 10 else "numbers", integers, found, tuple(turns), False)  # type: ignore[arg-type]
+        tokens = one_token_each(loaded.tokenizer, domain.items)
+        if tokens and len(tokens) >= FEWEST and not domain.items[0].isdigit():
+            yield TokenSet(domain.name, domain.items, tokens, (1,), domain.cyclic)
+    for n in (LARGEST, 10):
+        integers = tuple(str(value) for value in range(n))
+        if tokens := one_token_each(loaded.tokenizer, integers):
+            turns = sorted({round(n / period) for period in config.periods if n / period == n // period})
+            yield TokenSet("digits" if n == 10 else "numbers", integers, tokens, tuple(turns), False)
+            return
 
 
 def one_token_each(tokenizer: Any, items: tuple[str, ...]) -> tuple[int, ...] | None:
     """The items' tokens after a space, or else at the start of a text; None where one has several or shares its own."""
     for lead in (" ", ""):
-        spelled = [tokenizer.encode(lead + item, add_special_tokens=False) for item in items]
-        tokens = tuple(spelling[-1] for spelling in spelled if len(spelling) == 1)
+        spellings = [tokenizer.encode(lead + item, add_special_tokens=False) for item in items]
+        tokens = tuple(spelling[-1] for spelling in spellings if len(spelling) == 1)
         if len(tokens) == len(set(tokens)) == len(items) and tokenizer.unk_token_id not in tokens:
             return tokens
     return None

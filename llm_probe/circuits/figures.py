@@ -62,9 +62,9 @@ def lens(axes: Axes, rows: pd.DataFrame) -> None:
 
 def analogies(axes: Axes, rows: pd.DataFrame) -> None:
     """Candidates beaten over layers; `rows`: one domain."""
-    shown = rows.loc[rows["method"].isin(METHODS)]
-    if shown["p_fwer"].notna().any():
-        axes.axhspan(0, shown["null_high"].max(), color=BAND, alpha=0.6, linewidth=0)
+    tested = rows.loc[rows["method"].isin(METHODS)]
+    if tested["p_fwer"].notna().any():
+        axes.axhspan(0, tested["null_high"].max(), color=BAND, alpha=0.6, linewidth=0)
     else:  # names that share tokens cannot change places
         axes.text(0.02, 0.04, "no null: names share tokens", transform=axes.transAxes, fontsize=SIZE - 1, color=GREY)
     for weights, colour, line, face in WEIGHTS:
@@ -84,8 +84,8 @@ def embeddings(axes: Axes, points: pd.DataFrame) -> None:
         axes.plot(own["x"], own["y"], line, color=colour, **style)
         if weights == "trained":
             for row in own.iloc[:: max(1, len(own) // 30)].to_dict("records"):
-                said = {"textcoords": "offset points", "xytext": (3, 3), "fontsize": SIZE - 2, "color": INK}
-                axes.annotate(str(row["item"])[:3], (row["x"], row["y"]), **said)
+                offset = {"textcoords": "offset points", "xytext": (3, 3), "fontsize": SIZE - 2, "color": INK}
+                axes.annotate(str(row["item"])[:3], (row["x"], row["y"]), **offset)
     axes.axhline(0, color=BAND, linewidth=0.8, zorder=0)
     axes.axvline(0, color=BAND, linewidth=0.8, zorder=0)
     axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
@@ -93,8 +93,8 @@ def embeddings(axes: Axes, points: pd.DataFrame) -> None:
 
 def helix(axes: Axes, rows: pd.DataFrame) -> None:
     """Families over layers; `rows`: one context and kind of weights."""
-    drawn = at(rows, family="other periods")
-    axes.fill_between(drawn["layer"], drawn["low"].clip(-0.2), drawn["high"], color=BAND, linewidth=0)
+    other = at(rows, family="other periods")
+    axes.fill_between(other["layer"], other["low"].clip(-0.2), other["high"], color=BAND, linewidth=0)
     for family, colour in FAMILIES.items():
         own = at(rows, family=family)
         axes.plot(own["layer"], own["r2"].clip(-0.2), color=colour, marker="o", markersize=3, label=family)
@@ -103,29 +103,29 @@ def helix(axes: Axes, rows: pd.DataFrame) -> None:
 
 def all_figures(frames: Frames) -> dict[str, Figure]:
     """Every picture the tables allow, by name."""
-    found: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     with rc_context({"font.size": SIZE}):
         if len(frames["attention"]):
-            found["attention"] = _attention(frames["attention"])
+            figures["attention"] = _attention(frames["attention"])
         if len(frames["lens"]):
             rows = at(frames["lens"], part="all")
-            found["lens"] = _panels(rows, "domain", lens, "layer", "right answers through the lens")
+            figures["lens"] = _panels(rows, "domain", lens, "layer", "right answers through the lens")
         if len(frames["analogies"]):
-            found["analogies"] = _panels(frames["analogies"], "domain", analogies, "layer", "candidates beaten")
+            figures["analogies"] = _panels(frames["analogies"], "domain", analogies, "layer", "candidates beaten")
         if len(points := frames["points"]):
-            found["embeddings"] = _panels(points, "domain", embeddings, "", "")
-            for axes in found["embeddings"].axes:
+            figures["embeddings"] = _panels(points, "domain", embeddings, "", "")
+            for axes in figures["embeddings"].axes:
                 name = axes.get_title(loc="left")
                 own = at(frames["embeddings"], domain=name, weights="trained")
                 best = own.loc[own["r2_heldout"].idxmax()]
-                said = f"{name}: R² {best['r2_heldout']:.2f}, k = {best['frequency']}, p {best['p_fwer']:.2g}"
-                axes.set_title(said, fontsize=SIZE, loc="left", color=INK, parse_math=False)
+                title = f"{name}: R² {best['r2_heldout']:.2f}, k = {best['frequency']}, p {best['p_fwer']:.2g}"
+                axes.set_title(title, fontsize=SIZE, loc="left", color=INK, parse_math=False)
         if len(rows := frames["helix"]):
             rows = rows.assign(place=rows["context"] + ", " + rows["weights"] + " weights")
-            found["helix"] = _panels(rows, "place", helix, "layer", "held-out R² of the state")
-            handles, names = found["helix"].axes[0].get_legend_handles_labels()
-            found["helix"].legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
-    return found
+            figures["helix"] = _panels(rows, "place", helix, "layer", "held-out R² of the state")
+            handles, names = figures["helix"].axes[0].get_legend_handles_labels()
+            figures["helix"].legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
+    return figures
 
 
 def _panels(rows: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], None], x: str, y: str) -> Figure:

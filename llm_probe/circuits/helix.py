@@ -16,18 +16,15 @@ N integers, states (N, d). R² is over all dimensions together: 1 - Σ ||h - ĥ|
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from llm_probe.activations.streaming import ReadPlan, rows, stream
-from llm_probe.circuits.config import CircuitsConfig
+from llm_probe.activations.streaming import layer_states
 from llm_probe.circuits.embeddings import one_token_each
-from llm_probe.circuits.intervals import ratio_interval
-from llm_probe.circuits.table import HelixRow
+from llm_probe.circuits.table import CircuitsConfig, HelixRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import STATEMENTS, Domain, modular
@@ -36,12 +33,12 @@ from llm_probe.questions.tokens import encode
 from llm_probe.questions.toy_domain import toy_domain
 from llm_probe.statistics.renaming import corrected_p, rename
 from toy.maths import fourier
+from toy.maths.intervals import ratio_interval
 from toy.maths.regression import Groups, baseline_residuals, heldout_least_squares, orthonormal
 from toy.run.errors import InputError
 
 FEWEST, MOST = 20, 1000
-Left = tuple[Float[Tensor, " n"], Float[Tensor, " n"]]
-"""Squared held-out error of each integer, and of predicting it by the mean of the others."""
+"""Integers to which a helix is fitted."""
 
 
 def helix_rows(loaded: LoadedModel, config: CircuitsConfig) -> list[HelixRow]:
@@ -51,18 +48,15 @@ def helix_rows(loaded: LoadedModel, config: CircuitsConfig) -> list[HelixRow]:
         InputError: too few or too many integers.
     """
     check_numbers(config)
-    found: list[HelixRow] = []
+    table: list[HelixRow] = []
     for context, values, states in contexts(loaded, config):
-        names = renamed_values(loaded, values, config)
-        renamed = None if names is None else torch.stack([helix(order, config.periods) for order in names])
-        null = None if renamed is None else torch.stack([drawn_r2(own, renamed) for own in states.values()]).amax(dim=0)
+        null, names = None, renamed_values(loaded, values, config)
+        if names is not None:
+            renamed = torch.stack([helix(order, config.periods) for order in names])
+            null = torch.stack([family_r2(own, renamed) for own in states.values()]).amax(dim=0)
         for layer, own in states.items():
-            for fit in fits(values, own, config):
-                p = None
-                if fit["family"] == "helix" and null is not None:
-                    p = float(corrected_p(torch.tensor(fit["r2"], dtype=torch.float64), null))
-                found.append(HelixRow(loaded.weights, context, layer, **fit, p_renamed=p, n=len(values)))
-    return found
+            table += layer_rows((loaded.weights, context, layer), values, own, null, config)
+    return table
 
 
 def check_numbers(config: CircuitsConfig) -> None:
@@ -71,47 +65,50 @@ def check_numbers(config: CircuitsConfig) -> None:
         raise InputError(f"the helix needs {FEWEST} to {MOST} integers, --numbers asks for {config.numbers}")
 
 
-def fits(values: Int[Tensor, " n"], states: Float[Tensor, "n d"], config: CircuitsConfig) -> Iterator[dict[str, Any]]:
-    """All families at one place, as the columns of a row."""
-    spread = states.std(dim=0)
+def layer_rows(
+    where: tuple[str, str, int],
+    values: Int[Tensor, " n"],
+    states: Float[Tensor, "n d"],
+    null: Float[Tensor, " renamings"] | None,
+    config: CircuitsConfig,
+) -> Iterator[HelixRow]:
+    """All families at one place; `where`: weights, context and layer, `null`: R² of the helix of renamed numbers."""
+    spread, each = states.std(dim=0), torch.arange(len(values))
     varies = spread > 1e-9 * spread.max()
     scaled, tens = states[:, varies] / spread[varies], Groups.of(values // 10)
-    drawn = drawn_families(values, config)
-    scores = {name: drawn_r2(states, columns) for name, columns in drawn.items()}
-    for name, columns in {**families(values, config.periods), **drawn}.items():
-        if name in drawn:  # the draw in the middle stands for all
-            r2, low, high = (float(scores[name].quantile(q)) for q in (0.5, 0.025, 0.975))
-            columns = columns[int((scores[name] - r2).abs().argmin())]  # noqa: PLW2901
+    draws = random_families(values, config)
+    scores = {name: family_r2(states, columns) for name, columns in draws.items()}
+    for family, columns in {**families(values, config.periods), **draws}.items():
+        if family in draws:  # the draw in the middle stands for all
+            r2, low, high = (float(scores[family].quantile(q)) for q in (0.5, 0.025, 0.975))
+            columns = columns[int((scores[family] - r2).abs().argmin())]  # noqa: PLW2901
         else:
-            left, base = heldout(states, columns)
-            r2, (low, high) = float(1 - left.sum() / base.sum()), ratio_interval(left, base, config.seed)
-        better = float((1 + (scores["other periods"] >= r2).sum()) / (1 + config.renamings))
-        yield {
-            "family": name,
-            "columns": columns.shape[1],
-            "r2": r2,
-            "low": low,
-            "high": high,
-            "r2_scaled": explained(scaled, columns),
-            "r2_tens": explained(states, columns, tens),
-            "p_periods": better if name == "helix" else None,
-        }
+            left, base = heldout_errors(states, columns)
+            r2 = float(1 - left.sum() / base.sum())
+            low, high = ratio_interval(left, base, each, config.seed)
+        p_renamed = p_periods = None
+        if family == "helix":
+            p_periods = float((1 + (scores["other periods"] >= r2).sum()) / (1 + config.renamings))
+            if null is not None:
+                p_renamed = float(corrected_p(torch.tensor(r2, dtype=torch.float64), null))
+        others = (explained(scaled, columns), explained(states, columns, tens), p_renamed, p_periods, len(values))
+        yield HelixRow(*where, family, columns.shape[1], r2, low, high, *others)  # type: ignore[arg-type]
 
 
-def drawn_families(values: Int[Tensor, " n"], config: CircuitsConfig) -> dict[str, Float[Tensor, "r n _"]]:
+def random_families(values: Int[Tensor, " n"], config: CircuitsConfig) -> dict[str, Float[Tensor, "r n _"]]:
     """Helices of shuffled values, and of periods drawn log-uniformly from 2 to the number of integers."""
     rng = np.random.default_rng(config.seed)
-    found: dict[str, list[Tensor]] = {"shuffled helix": [], "other periods": []}
-    # T = 2 has no sine: with a column more, drawn periods would lose on noise.
+    shuffled, other_periods = [], []
+    # T = 2 has no sine: with a column more, random periods would lose on noise.
     width = helix(values, config.periods).shape[1]
     for _ in range(config.renamings):
-        found["shuffled helix"].append(helix(values[torch.from_numpy(rng.permutation(len(values)))], config.periods))
+        shuffled.append(helix(values[torch.from_numpy(rng.permutation(len(values)))], config.periods))
         periods = np.exp(rng.uniform(np.log(2), np.log(len(values)), len(config.periods))).tolist()
-        found["other periods"].append(helix(values, periods)[:, :width])
-    return {name: torch.stack(columns) for name, columns in found.items()}
+        other_periods.append(helix(values, periods)[:, :width])
+    return {"shuffled helix": torch.stack(shuffled), "other periods": torch.stack(other_periods)}
 
 
-def drawn_r2(states: Float[Tensor, "n d"], columns: Float[Tensor, "r n c"]) -> Float[Tensor, " r"]:
+def family_r2(states: Float[Tensor, "n d"], columns: Float[Tensor, "r n c"]) -> Float[Tensor, " r"]:
     """`explained` of many families of equal size, each number left out by itself.
 
     With H = B Bᵀ the hat matrix and K = h hᵀ, the squared held-out error of number i is
@@ -131,15 +128,11 @@ def drawn_r2(states: Float[Tensor, "n d"], columns: Float[Tensor, "r n c"]) -> F
 def helix(values: Num[Tensor, " n"], periods: Sequence[float]) -> Float[Tensor, "n c"]:
     """The line and the circles; a sine that is zero on every integer (T = 2) is left out."""
     line = values.double()[:, None] / values.double().max()
-    return torch.cat([line, circles(values, periods)], dim=1)
-
-
-def circles(values: Num[Tensor, " n"], periods: Sequence[float]) -> Float[Tensor, "n c"]:
-    return torch.cat([fourier.design(values, 1, period) for period in periods], dim=1)
+    return torch.cat([line, *(fourier.design(values, 1, period) for period in periods)], dim=1)
 
 
 def families(values: Int[Tensor, " n"], periods: Sequence[float]) -> dict[str, Float[Tensor, "n _"]]:
-    """What is fitted beside drawn helices, by name."""
+    """The families that are fitted beside the random ones, by name."""
     own = helix(values, periods)
     x = 2 * values.double().numpy() / float(values.max()) - 1
     # Legendre: raw powers up to the eighth would lose their digits.
@@ -165,8 +158,10 @@ def digits(values: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
     return torch.cat(columns, dim=1)
 
 
-def heldout(states: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], groups: Groups | None = None) -> Left:
-    """(squared error, squared error of the mean) of every number, predicted without its group (itself)."""
+def heldout_errors(
+    states: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], groups: Groups | None = None
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """(squared error, squared error of the others' mean) of every number, predicted without its group (itself)."""
     groups = groups or Groups.of(torch.arange(len(states)))
     basis = orthonormal(torch.cat([torch.ones(len(states), 1, dtype=torch.float64), columns], dim=1))
     errors = heldout_least_squares(states.double(), basis, groups)
@@ -176,12 +171,12 @@ def heldout(states: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], groups:
 
 def explained(states: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], groups: Groups | None = None) -> float:
     """Held-out R² over all dimensions."""
-    left, base = heldout(states, columns, groups)
+    left, base = heldout_errors(states, columns, groups)
     return float(1 - left.sum() / base.sum())
 
 
 def renamed_values(loaded: LoadedModel, values: Int[Tensor, " n"], config: CircuitsConfig) -> Int[Tensor, "r n"] | None:
-    """What the numbers would be called; None where neither the integers nor their digits are tokens of their own."""
+    """The values of the renamed numbers; None where neither the integers nor their digits are tokens of their own."""
     items = tuple(str(int(value)) for value in values)
     if one_token_each(loaded.tokenizer, items):
         generator = torch.Generator().manual_seed(config.seed)
@@ -205,13 +200,13 @@ def contexts(
     # What stands before the number must be the same for all: nothing behind it can reach its state.
     templates = [name for name, text in domain.questions.items() if "{modulus}" not in text.split("{item}")[0]]
     places = {int(domain.first_text(first)): first for first in domain.first_operands}
-    asked = [question(domain, name, places[int(value)], places[1]) for name in templates for value in values]
-    yield "operand", values, _mean_states(loaded, asked, len(values))
+    questions = [question(domain, name, places[int(value)], places[1]) for name in templates for value in values]
+    yield "operand", values, _mean_states(loaded, questions, len(values))
     if toy is None:
         items = tuple(str(value) for value in values.tolist())
         numbers = Domain("numbers", items, statements=STATEMENTS, cyclic=False)
-        said = [statement(numbers, name, index) for name in STATEMENTS for index in range(len(items))]
-        yield "statement", values, _mean_states(loaded, said, len(values))
+        statements = [statement(numbers, name, index) for name in STATEMENTS for index in range(len(items))]
+        yield "statement", values, _mean_states(loaded, statements, len(values))
     tokens = one_token_each(loaded.tokenizer, tuple(str(value) for value in values.tolist()))
     if tokens:
         matrix = loaded.model.get_input_embeddings().weight.detach().cpu()  # type: ignore[union-attr,operator]
@@ -220,7 +215,5 @@ def contexts(
 
 def _mean_states(loaded: LoadedModel, prompts: Sequence[Prompt], n: int) -> dict[int, Float[Tensor, "n d"]]:
     """State at the number after every block, mean over templates (which come one after the other)."""
-    encoded = encode(loaded.tokenizer, prompts)
-    plan = ReadPlan(layers=tuple(range(len(loaded.layers))), positions=("item",))
-    states = rows(stream(loaded, encoded, plan), len(encoded)).double()
+    states = layer_states(loaded, encode(loaded.tokenizer, prompts), ("item",))[:, :, 0].double()
     return dict(enumerate(states.unflatten(0, (-1, n)).mean(dim=0).unbind(dim=1)))

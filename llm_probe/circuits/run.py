@@ -1,7 +1,7 @@
-"""A run: every question of every kind of weights to tables. A question of a domain is a cell on disk (`toy.run.cells`).
+"""A circuits run: every question, of trained and of random weights, to tables. One question is a cell on disk.
 
-attention, lens        domains with questions: a cell each
-analogies              domains with items, and the published words: a cell each
+attention, lens        one cell for each domain with questions
+analogies              one cell for each domain with items, and one for the published words
 embeddings, helix      one cell each
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,12 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from llm_probe.circuits.analogies import analogy_rows
+from llm_probe.circuits.analogies import analogy_rows, word_rows
 from llm_probe.circuits.attention import attention_rows
-from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.embeddings import embedding_rows
 from llm_probe.circuits.helix import check_numbers, helix_rows
 from llm_probe.circuits.logit_lens import lens_rows
-from llm_probe.circuits.table import TABLES
-from llm_probe.circuits.words import word_rows
+from llm_probe.circuits.table import TABLES, CircuitsConfig
 from llm_probe.models.loading import LoadedModel, load, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import Domain, resolve
@@ -36,9 +34,8 @@ from toy.run.files import write_atomic
 
 CELL_VERSION = 1
 """Raise it when a change alters a cell's numbers or fields."""
-Tables = dict[str, list[Any]]
-Question = Callable[[LoadedModel], Tables]
-"""What answers one question of one model."""
+Question = Callable[[LoadedModel], Sequence[Any]]
+"""What answers one question of one model: rows of `table.TABLES`."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +47,18 @@ class CircuitsResult:
 
     def __str__(self) -> str:
         lens, helix = self.frames["lens"], self.frames["helix"]
-        said = [f"{name}: {len(frame)} rows" for name, frame in self.frames.items()]
+        parts = [f"{name}: {len(frame)} rows" for name, frame in self.frames.items()]
         if len(lens):
             last = lens.loc[(lens["part"] == "all") & (lens["layer"] == lens["layer"].max())]
-            shown = ["weights", "domain", "accuracy", "chance"]
-            said.append(last.to_string(columns=shown, index=False, float_format="%.2f"))
+            columns = ["weights", "domain", "accuracy", "chance"]
+            parts.append(last.to_string(columns=columns, index=False, float_format="%.2f"))
         own = helix[helix["family"].isin(["helix", "polynomial", "digits"])]
-        shown = own.pivot_table(index=["context", "layer", "weights"], columns="family", values="r2")
-        return "\n".join([*said, shown.to_string(float_format="%.2f")])
+        r2 = own.pivot_table(index=["context", "layer", "weights"], columns="family", values="r2")
+        return "\n".join([*parts, r2.to_string(float_format="%.2f")])
 
 
 def run(config: CircuitsConfig, command: str = "") -> CircuitsResult:
-    """What the command line runs.
+    """Answer every question of a configuration; finished cells are taken from the results folder.
 
     Raises:
         InputError: an unknown model or domain, or too few or too many integers.
@@ -78,65 +75,62 @@ def run(config: CircuitsConfig, command: str = "") -> CircuitsResult:
     )
     record = provenance(config.probed, loaded, tuple(range(len(loaded.layers))), command)
     fingerprint = weights_fingerprint(loaded.model)
-    asked, skipped = questions(config, loaded, *domains)
+    answering, skipped = questions(config, loaded, *domains)
     untrained = twin(loaded, config.seed + 1)
-    found = []
+    contents = []
     for weights in ("trained", "random"):
         if weights == "random":
             loaded = untrained()
-        for name, question in _bar(asked, weights):
+        # A bar that is silent where the output is not a terminal.
+        for name, question in tqdm(
+            answering.items(), desc=f"{weights} weights", unit="questions", disable=None, file=sys.stderr
+        ):
             key = key_of({"question": name, "weights": weights, "model": fingerprint, **config.decides()})
-            found.append(cells.get(key, partial(_as_cell, question, loaded)))
-    frames = {}
-    for name, row in TABLES.items():
-        columns = [field.name for field in fields(row)]
-        frames[name] = pd.DataFrame([one for cell in found for one in cell.get(name, [])], columns=columns)
+            contents.append(cells.get(key, partial(_cell, question, loaded)))
+    frames = {
+        name: pd.DataFrame(
+            [row for content in contents for row in content.get(name, [])],
+            columns=[field.name for field in fields(row_type)],
+        )
+        for name, row_type in TABLES.items()
+    }
     seconds = round(time.monotonic() - started, 1)
-    more = {"weights_fingerprint": fingerprint, "skipped": skipped, "seconds": seconds}
-    return CircuitsResult(frames, record | more)
+    return CircuitsResult(
+        frames, {**record, "weights_fingerprint": fingerprint, "skipped": skipped, "seconds": seconds}
+    )
 
 
 def questions(
-    config: CircuitsConfig, loaded: LoadedModel, asked: Sequence[Domain], compared: Sequence[Domain]
+    config: CircuitsConfig, loaded: LoadedModel, questioned: Sequence[Domain], compared: Sequence[Domain]
 ) -> tuple[dict[str, Question], dict[str, str]]:
     """(name to what answers it, name to why it is left out)."""
-    found: dict[str, Question] = {}
+    answering: dict[str, Question] = {}
     skipped: dict[str, str] = {}
     if getattr(loaded.model.config, "toy", None) is not None:
         skipped["attention, lens, analogies"] = "a toy has no sentences; its attention is measured by analyze_toy.py"
     else:
         for domain in compared:
             if domain.statements and domain.period > 4:
-                item = Claim(domain, "item")
-                found[f"analogies {domain.name}"] = lambda model, item=item: _one(analogy_rows(model, item, config))
-        found["analogies words"] = lambda model: _one(word_rows(model, config))
-        size, seed = config.prompts, config.seed
-        for domain in [] if loaded.is_encoder else asked:
-            claim = Claim(domain, "sum")
-            found[f"attention {domain.name}"] = lambda model, claim=claim: _one(
-                attention_rows(model, claim, size, seed)
-            )
-            found[f"lens {domain.name}"] = lambda model, claim=claim: _one(lens_rows(model, claim, size, seed))
+                answering[f"analogies {domain.name}"] = partial(
+                    analogy_rows, claim=Claim(domain, "item"), config=config
+                )
+        answering["analogies words"] = partial(word_rows, config=config)
         if loaded.is_encoder:
             skipped["attention, lens"] = "an encoder writes no answer, so there is no place where it would be"
-    found["embeddings"] = lambda model: dict(zip(("embeddings", "points"), embedding_rows(model, config), strict=True))
-    found["helix"] = lambda model: _one(helix_rows(model, config))
-    return found, skipped
+        for domain in [] if loaded.is_encoder else questioned:
+            shared = {"claim": Claim(domain, "sum"), "size": config.prompts, "seed": config.seed}
+            answering[f"attention {domain.name}"] = partial(attention_rows, **shared)
+            answering[f"lens {domain.name}"] = partial(lens_rows, **shared)
+    answering["embeddings"] = partial(embedding_rows, config=config)
+    answering["helix"] = partial(helix_rows, config=config)
+    return answering, skipped
 
 
-def _one(rows: Sequence[Any]) -> Tables:
-    """Rows under the name of their table."""
-    name = next(name for name, row in TABLES.items() if isinstance(rows[0], row))
-    return {name: list(rows)}
-
-
-def _as_cell(question: Question, loaded: LoadedModel) -> dict[str, list[dict[str, Any]]]:
-    return {name: [vars(row) for row in rows] for name, rows in question(loaded).items()}
-
-
-def _bar(asked: dict[str, Question], weights: str) -> Iterable[tuple[str, Question]]:
-    """A bar of questions, silent where the output is not a terminal."""
-    return tqdm(asked.items(), desc=f"{weights} weights", unit="questions", disable=None, file=sys.stderr)
+def _cell(question: Question, loaded: LoadedModel) -> dict[str, list[dict[str, Any]]]:
+    """Rows as dictionaries, under the names of their tables."""
+    rows = question(loaded)
+    tables = {name: [vars(row) for row in rows if type(row) is row_type] for name, row_type in TABLES.items()}
+    return {name: own for name, own in tables.items() if own}
 
 
 def write_results(result: CircuitsResult, folder: Path) -> None:

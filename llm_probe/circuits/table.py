@@ -1,4 +1,4 @@
-"""The tables of a run: one dataclass a row. An empty cell means "not applicable".
+"""What a circuits run is given, and what it writes: its configuration, and one dataclass for each table's rows.
 
 attention.csv    AttentionRow   what a head at the answer position gives an operand, and the same place otherwise
 lens.csv         LensRow        the answer read after every block with the final norm and the vocabulary head
@@ -6,17 +6,75 @@ analogies.csv    AnalogyRow     a is to b as c is to d, among the other items
 embeddings.csv   EmbeddingRow   a circle in the rows of the input matrix
 points.csv       PointRow       where those rows lie on the best circle
 helix.csv        HelixRow       a family of curves fitted to the states of numbers, on numbers left out
+
+An empty field means "not applicable". Importable without torch, so that `--help` is instant.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Literal
 
+from llm_probe.run.config import ProbeConfig
 from llm_probe.run.table import Weights
 
 Role = Literal["item", "offset", "modulus", "first"]
 Method = Literal["parallelogram", "rotation", "published sign"]
+
+ITEMS = (
+    "days", "months", "hours", "hours24", "alphabet", "compass", "notes", "zodiac",
+    "numbers", "planets", "sizes", "grades",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CircuitsConfig:
+    """Attention, logit lens, analogies, embeddings and the number helix of a language model."""
+
+    model: str = "reference"
+    """Hub id, local folder, `reference`, or a toy's run directory (embeddings and helix only)."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the weights."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the model runs."""
+    domains: tuple[str, ...] = ("mod", "days", "months", "hours")
+    """Domains whose questions attention and logit lens use, as in probe_llm.py."""
+    moduli: tuple[int, ...] = (7, 12, 23)
+    """Moduli of `mod`."""
+    items: tuple[str, ...] = ITEMS
+    """Domains whose items are compared (analogies, embeddings)."""
+    prompts: int = 300
+    """Questions a domain."""
+    numbers: int = 100
+    """The helix is fitted to the integers 0 … numbers - 1, at most 1,000."""
+    periods: tuple[float, ...] = (2.0, 5.0, 10.0, 100.0)
+    """Periods of the helix (Kantamneni & Tegmark 2025: 2, 5, 10, 100)."""
+    renamings: int = 499
+    """Random draws of every null; the smallest p is 1 / (renamings + 1)."""
+    seed: int = 0
+    """Seed of prompts, nulls and bootstrap; the random weights have seed + 1."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model. Only for models whose code you have read."""
+    out: Path | None = None
+    """Results folder; none given: results/<model>/circuits."""
+
+    @property
+    def probed(self) -> ProbeConfig:
+        """The configuration of the main probe that asks the same of the same model."""
+        shared = {field.name for field in fields(ProbeConfig)}
+        return ProbeConfig(**{name: value for name, value in vars(self).items() if name in shared})
+
+    @property
+    def folder(self) -> Path:
+        """Where results go."""
+        return self.out or self.probed.folder / "circuits"
+
+    def decides(self) -> dict[str, object]:
+        """Everything that can change a number, for the names of cells."""
+        return {name: value for name, value in asdict(self).items() if name not in ("out", "device")}
 
 
 @dataclass(frozen=True)
@@ -26,31 +84,33 @@ class AttentionRow:
     weights: Weights
     """`trained`, or `random`: the same architecture with freshly drawn weights."""
     domain: str
-    """`mod-add 7`, `days`, …"""
+    """Domain of the questions, such as `mod-add 7` or `days`."""
     layer: int
-    """0-based block."""
+    """Block of the head, counted from 0."""
     head: int
-    """0-based head."""
+    """Head within its block, counted from 0."""
     role: Role
-    """All tokens of the first operand (item), the second (offset) or the modulus; `first`: token 0, whatever it is."""
+    """Part of the prompt: all tokens of the first operand (`item`), of the second (`offset`), of the modulus
+    (`modulus`), or token 0, whatever it is (`first`)."""
     attention: float
-    """Mean attention from the last token, summed over the role's tokens."""
+    """Mean attention from the last token, summed over the tokens of the role."""
     control: float
-    """The same places in the same prompts when their tokens are replaced by others from around the operands."""
+    """Mean attention to the same places in the same prompts after their tokens were replaced by others that the prompts
+    have outside their operands."""
     difference: float
-    """attention - control, prompt by prompt: what is due to the content."""
+    """Attention minus control, prompt by prompt: what is due to the content of the tokens."""
     half_width: float
-    """Of its 95 % band, simultaneous over all heads and roles of the domain."""
+    """Half-width of the difference's 95 % band, simultaneous over all heads and roles of the domain."""
     uniform: float
-    """What even attention over the prompt would give."""
+    """Attention that the role would get if every token of the prompt got the same."""
     distance: float
-    """Mean number of tokens from the role's last token to the prompt's last."""
+    """Mean number of tokens from the role's last token to the prompt's last token."""
     most_attended: str
-    """What gets most of this head's attention in most prompts: an operand, or a word and its place."""
+    """Operand, or word and its place, that gets most of this head's attention in most prompts."""
     most_attended_share: float
-    """Share of prompts in which it does."""
+    """Share of prompts in which it gets most."""
     n: int
-    """Prompts."""
+    """Number of prompts."""
 
 
 @dataclass(frozen=True)
@@ -58,29 +118,30 @@ class LensRow:
     """The answer as the vocabulary head would read it after one block."""
 
     weights: Weights
-    """As above."""
+    """`trained`, or `random`: the same architecture with freshly drawn weights."""
     domain: str
-    """As above."""
+    """Domain of the questions, such as `mod-add 7` or `days`."""
     period: int
     """Number of possible answers."""
     part: Literal["all", "no wrap", "wrap"]
-    """All prompts; those whose integer result is already the answer; those that must be reduced."""
+    """`all` prompts; those whose integer result is already the answer (`no wrap`); those whose result must be reduced
+    (`wrap`)."""
     layer: int
-    """Read after this block, with the final norm applied once."""
+    """Block after which the stream was read, with the final norm applied once; counted from 0."""
     accuracy: float
-    """Share of prompts whose most probable answer, of all of them and over all their tokens, is right."""
+    """Share of prompts whose most probable answer, of all possible ones and over all their tokens, is right."""
     low: float
-    """95 % Wilson interval."""
+    """Lower end of the accuracy's 95 % Wilson interval."""
     high: float
-    """95 % Wilson interval."""
+    """Upper end of the accuracy's 95 % Wilson interval."""
     p_right: float
     """Mean probability of the right answer among the possible ones."""
     p_half_width: float
-    """Of its 95 % band, simultaneous over layers."""
+    """Half-width of the 95 % band of `p_right`, simultaneous over layers."""
     chance: float
     """Share of the most frequent right answer, never below 1 / period: what guessing one answer gives."""
     n: int
-    """Prompts."""
+    """Number of prompts."""
 
 
 @dataclass(frozen=True)
@@ -88,33 +149,34 @@ class AnalogyRow:
     """Every quadruple of a domain, at one layer."""
 
     weights: Weights
-    """As above."""
+    """`trained`, or `random`: the same architecture with freshly drawn weights."""
     domain: str
-    """Items that are compared; `published words`: fourteen quadruples of words."""
+    """Domain whose items are compared; `published words` are fourteen quadruples of words."""
     cyclic: bool
-    """False for a linear control and for words."""
+    """Whether the items are a cycle; false for linear controls and for words."""
     layer: int
-    """0-based block, read at the item's last token."""
+    """Block after which the item's last token was read, counted from 0."""
     method: Method
-    """`parallelogram`: b - a + c; `published sign`: a - b + c; `rotation`: the angle of c and the step from a to b."""
+    """How d is predicted: b - a + c (`parallelogram`), a - b + c (`published sign`), or the angle of c plus the step
+    from a to b (`rotation`)."""
     beaten: float
-    """Share of the other candidates (without a, b, c) that are farther from the prediction than d; chance 0.5."""
+    """Share of the other candidates (without a, b, c) that are farther from the prediction than d; chance is 0.5."""
     low: float
-    """95 % interval (jackknife over items; for words over quadruples)."""
+    """Lower end of the 95 % interval of `beaten` (jackknife over items; for words a bootstrap over quadruples)."""
     high: float
-    """95 % interval."""
+    """Upper end of the 95 % interval of `beaten`."""
     first: float
     """Share of quadruples whose nearest candidate is d."""
     chance_first: float
-    """1 / candidates."""
+    """What guessing gives for `first`: one over the number of candidates."""
     null_mean: float
     """Mean of `beaten` under the null: renamed items; for words, quadruples that trade their first pairs."""
     null_high: float
-    """95th percentile under the null of the largest layer."""
+    """95th percentile, under the null, of the largest `beaten` over the layers."""
     p_fwer: float | None
-    """Corrected over layers; empty where the items' names cannot change places."""
+    """p corrected over layers; empty where the items' names cannot change places."""
     quadruples: int
-    """How many were asked."""
+    """Number of quadruples."""
 
 
 @dataclass(frozen=True)
@@ -122,23 +184,23 @@ class EmbeddingRow:
     """One frequency of one set of tokens in the input matrix."""
 
     weights: Weights
-    """As above."""
+    """`trained`, or `random`: the same architecture with freshly drawn weights."""
     domain: str
-    """Items that are one token each; `digits`, `numbers`: as many integers from 0 on as are."""
+    """Domain whose items are one token each; `digits` and `numbers` are as many integers from 0 on as are one token."""
     cyclic: bool
-    """False for a linear control."""
+    """Whether the items are a cycle; false for a linear control."""
     n: int
-    """Rows of the matrix."""
+    """Number of rows of the matrix, one an item."""
     frequency: int
-    """Turns over the n items."""
+    """Turns of the circle over the n items."""
     r2_heldout: float
-    """Each item's point on the circle predicted from the others' rows (ridge, best of three penalties)."""
+    """Held-out R² of the circle, each item's point predicted from the others' rows (ridge, best of three penalties)."""
     quadratic: float
-    """The same of a parabola: beyond it a circle is more than a bent line."""
+    """Held-out R² of a parabola in the same search: beyond it a circle is more than a bent line."""
     null_high: float
     """95th percentile of the search over frequencies and penalties when the tokens change places."""
     p_fwer: float
-    """Corrected over frequencies and penalties; exact where rows are exchangeable, as in an untrained matrix."""
+    """p corrected over frequencies and penalties; exact where rows are exchangeable, as in an untrained matrix."""
 
 
 @dataclass(frozen=True)
@@ -146,19 +208,19 @@ class PointRow:
     """One token on the best circle of its set."""
 
     weights: Weights
-    """As above."""
+    """`trained`, or `random`: the same architecture with freshly drawn weights."""
     domain: str
-    """As above."""
+    """Set of tokens, as in embeddings.csv."""
     frequency: int
-    """Turns over the items."""
+    """Turns of the circle over the items."""
     label: int
-    """Place in the order."""
+    """Place of the item in the order, counted from 0."""
     item: str
-    """Its text."""
+    """Text of the item."""
     x: float
-    """Predicted from the other rows; the target has radius 1."""
+    """Cosine predicted from the other rows; the true points have radius 1."""
     y: float
-    """Predicted from the other rows."""
+    """Sine predicted from the other rows."""
 
 
 @dataclass(frozen=True)
@@ -166,33 +228,34 @@ class HelixRow:
     """One family of curves and the states of the integers 0 … n - 1."""
 
     weights: Weights
-    """As above."""
+    """`trained`, or `random`: the same architecture with freshly drawn weights."""
     context: str
-    """`statement`: a number in a sentence; `operand`: in a question; `embedding`: rows of the input matrix."""
+    """Where the number stands: in a sentence (`statement`), in a question (`operand`), or in the input matrix
+    (`embedding`)."""
     layer: int
-    """0-based block; -1 for the input matrix."""
+    """Block after which the number was read, counted from 0; -1 for the input matrix."""
     family: str
     """`helix`: line and circles; `line`, `circles`: its parts; `polynomial`: as many columns as the helix; `digits`: an
     indicator of each digit at each place, alone and with the helix; `shuffled helix`: values in another order;
-    `other periods`: drawn ones."""
+    `other periods`: a helix of random periods."""
     columns: int
-    """Columns beside the constant."""
+    """Number of columns beside the constant."""
     r2: float
     """Share of the variance over all dimensions, each number predicted from the others."""
     low: float
-    """95 % bootstrap interval over numbers; for drawn families the 2.5th percentile of the draws."""
+    """Lower end of the 95 % bootstrap interval over numbers; for random families the 2.5th percentile of the draws."""
     high: float
-    """95 % bootstrap interval over numbers; for drawn families the 97.5th percentile."""
+    """Upper end of the 95 % bootstrap interval over numbers; for random families the 97.5th percentile of the draws."""
     r2_scaled: float
-    """The same with every dimension at unit variance: no outlier dimension decides."""
+    """The same R² with every dimension at unit variance, so that no outlier dimension decides."""
     r2_tens: float
-    """As r2, each ten (20 to 29) predicted from the other tens: the curve must carry over."""
+    """The same R² with each ten (such as 20 to 29) predicted from the other tens: the curve must carry over."""
     p_renamed: float | None
-    """Helix: corrected over layers, numbers renamed so that an untrained network cannot notice (`nulls`)."""
+    """p of the helix corrected over layers, with numbers renamed so that an untrained network cannot notice."""
     p_periods: float | None
-    """Helix: share of drawn periods that do as well, at this layer."""
+    """Share of helices of random periods that do as well as the helix, at this layer."""
     n: int
-    """Integers."""
+    """Number of integers."""
 
 
 TABLES: dict[str, type] = {
@@ -203,4 +266,4 @@ TABLES: dict[str, type] = {
     "points": PointRow,
     "helix": HelixRow,
 }
-"""Table name to what a row is."""
+"""Table name to the dataclass of its rows."""

@@ -34,13 +34,12 @@ from dataclasses import dataclass
 
 import torch
 
-from llm_probe.activations.behaviour import wilson
 from llm_probe.questions.claims import Claim
 from llm_probe.run.table import ALPHA, BehaviourRow, Control, ControlRow, Verdict, VerdictRow
 from llm_probe.statistics.assignment import ModulusTest
 from llm_probe.verdicts.evidence import Evidence
-from toy.maths.corrections import holm
 from toy.maths.fourier import noise_maximum
+from toy.maths.intervals import holm, wilson
 
 CLEARLY_NOT = 0.05
 CLOSED = 0.5

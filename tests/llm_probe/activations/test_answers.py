@@ -25,8 +25,8 @@ def test_nodes_are_the_proper_beginnings() -> None:
 
 
 def test_a_short_answer_does_not_own_the_longer_ones() -> None:
-    found = TREE.score(TREE.read(logits(ROOT, BEHIND))).log_p.exp()[0]
-    assert found.tolist() == pytest.approx([0.4 * (1 - 0.6), 0.4 * 0.6, 0.3], abs=1e-6)
+    p = TREE.score(TREE.read(logits(ROOT, BEHIND))).log_p.exp()[0]
+    assert p.tolist() == pytest.approx([0.4 * (1 - 0.6), 0.4 * 0.6, 0.3], abs=1e-6)
 
 
 def test_what_greedy_decoding_writes() -> None:
@@ -36,10 +36,17 @@ def test_what_greedy_decoding_writes() -> None:
     assert TREE.score(TREE.read(logits([0.9, 0.1, 0.0, 0.0, 0.0], BEHIND))).written.tolist() == [-1]
 
 
+def test_the_spellings_of_an_answer_are_added() -> None:
+    tree = AnswerTree(((1,), (3,), (4, 1)), (0, 1, 0))
+    answers = tree.score(tree.read(logits([0.1, 0.2, 0.1, 0.4, 0.2], [0.1, 0.9, 0.0, 0.0, 0.0])))
+    assert answers.log_p.exp()[0].tolist() == pytest.approx([0.2 + 0.2 * 0.9, 0.4], abs=1e-6)
+    assert (answers.chosen.tolist(), answers.written.tolist()) == ([1], [1])
+
+
 def test_certainty_keeps_its_digits() -> None:
     sure = [1e-12, 1e-12, 1.0, 1e-12, 1e-12]
-    found = TREE.score(TREE.read(logits(ROOT, sure))).log_p[0, 0]
-    assert float(found) == pytest.approx(math.log(0.4) + math.log(4e-12), abs=1e-3)
+    log_p = TREE.score(TREE.read(logits(ROOT, sure))).log_p[0, 0]
+    assert float(log_p) == pytest.approx(math.log(0.4) + math.log(4e-12), abs=1e-3)
 
 
 def test_another_prediction_after_the_prompt() -> None:

@@ -87,8 +87,8 @@ def test_no_cut_where_none_saves() -> None:
 def test_a_cut_must_pay_for_a_second_forward() -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     # All pairs below ten: 220 of 400 tokens, and 64 for the forward, are less than 320.
-    found = worthwhile(grid(10, 10), 3, cpu)
-    assert found is not None and found.tokens == 220
+    cut = worthwhile(grid(10, 10), 3, cpu)
+    assert cut is not None and cut.tokens == 220
     # Below seven: 112 + 64 of 196. On a GPU such batches are too small.
     assert worthwhile(grid(7, 7), 3, cpu) is None
     assert worthwhile(grid(10, 10), 3, gpu) is None
@@ -106,9 +106,9 @@ def test_activations_are_the_same_with_and_without_sharing(
     for batch_tokens in (None, 108):  # one batch, and two of 18 prompts
         read = rows(stream(loaded, encoded, PLAN, batch_tokens=batch_tokens), 36)
         torch.testing.assert_close(read, expected, rtol=1e-5, atol=1e-5)
-    found = [(cut.length, len(cut.distinct), cut.tokens) for cut in cuts]
+    shapes = [(cut.length, len(cut.distinct), cut.tokens) for cut in cuts]
     # 6 · 4 + 36 · 2 of 216 tokens; 3 · 4 + 18 · 2 of 108, twice.
-    assert found == ([(4, 6, 96), (4, 3, 48), (4, 3, 48)] if architecture in SHARED else [])
+    assert shapes == ([(4, 6, 96), (4, 3, 48), (4, 3, 48)] if architecture in SHARED else [])
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "qwen3"])

@@ -2,8 +2,15 @@
 
 import torch
 
-from llm_probe.circuits.analogies import ItemStates, beaten, jackknife, quadruples, scored
-from llm_probe.circuits.words import QUADRUPLES, traded
+from llm_probe.circuits.analogies import (
+    PUBLISHED_QUADRUPLES,
+    ItemStates,
+    beaten,
+    item_quadruples,
+    jackknife,
+    score,
+    trade_pairs,
+)
 from llm_probe.questions.claims import Labels
 
 N, SENTENCES = 12, 6
@@ -30,7 +37,7 @@ def circle() -> torch.Tensor:
 
 def test_quadruples_keep_the_step() -> None:
     for cyclic in (True, False):
-        a, b, c, d = quadruples(N, cyclic, 0).T
+        a, b, c, d = item_quadruples(N, cyclic, 0).T
         assert torch.equal((b - a) % N, (d - c) % N) and (cyclic or torch.equal(b - a, d - c))
         assert len(a) > 100
 
@@ -41,40 +48,40 @@ def test_beaten_by_hand() -> None:
 
 
 def test_a_line_is_a_parallelogram_and_the_published_sign_is_wrong() -> None:
-    states, asked = planted(line(), 0.01), quadruples(N, False, 0)
-    assert scored(states, "parallelogram", TRUE, asked).mean() > 0.98
-    assert scored(states, "published sign", TRUE, asked).mean() < 0.6
+    states, quadruples = planted(line(), 0.01), item_quadruples(N, False, 0)
+    assert score(states, "parallelogram", TRUE, quadruples).mean() > 0.98
+    assert score(states, "published sign", TRUE, quadruples).mean() < 0.6
 
 
 def test_a_circle_is_solved_by_rotation_and_not_by_the_parallelogram() -> None:
-    states, asked = planted(circle(), 0.05), quadruples(N, True, 0)
-    assert scored(states, "rotation", TRUE, asked).mean() > 0.98
-    assert scored(states, "parallelogram", TRUE, asked).mean() < 0.7
+    states, quadruples = planted(circle(), 0.05), item_quadruples(N, True, 0)
+    assert score(states, "rotation", TRUE, quadruples).mean() > 0.98
+    assert score(states, "parallelogram", TRUE, quadruples).mean() < 0.7
 
 
 def test_noise_solves_nothing_and_stands_where_renamed_noise_stands() -> None:
     """Without the baseline subtracted, the held-out angle of noise is the opposite one and rotation solves it all."""
     generator = torch.Generator().manual_seed(1)
     orders = torch.stack([torch.arange(N), *(torch.randperm(N, generator=generator) for _ in range(50))])
-    asked = quadruples(N, True, 0)
-    means = torch.stack([scored(planted(circle(), 1e6, seed), "rotation", orders, asked) for seed in range(6)])
+    quadruples = item_quadruples(N, True, 0)
+    means = torch.stack([score(planted(circle(), 1e6, seed), "rotation", orders, quadruples) for seed in range(6)])
     means = means.mean(dim=-1)
     assert abs(float(means.mean()) - 0.5) < 0.05
     assert (means[:, 0] > means[:, 1:].quantile(0.95, dim=1)).sum() <= 2
 
 
 def test_the_interval_is_wider_with_items_that_disagree() -> None:
-    asked = quadruples(N, True, 0)
-    low, high = jackknife(torch.full((len(asked),), 0.5), asked, N)
+    quadruples = item_quadruples(N, True, 0)
+    low, high = jackknife(torch.full((len(quadruples),), 0.5), quadruples, N)
     assert (low, high) == (0.5, 0.5)
-    low, high = jackknife((asked[:, 0] < 6).double(), asked, N)
+    low, high = jackknife((quadruples[:, 0] < 6).double(), quadruples, N)
     assert high - low > 0.3
 
 
 def test_traded_words_keep_their_second_pair() -> None:
-    asked = torch.arange(4 * len(QUADRUPLES)).view(-1, 4)
-    dealt = traded(asked, 20, 0)
-    assert torch.equal(dealt[0], asked) and len(dealt) == 21
-    assert bool((dealt[1:, :, :2] != asked[:, :2]).all()) and torch.equal(
-        dealt[1:, :, 2:], asked[:, 2:].expand(20, -1, -1)
+    quadruples = torch.arange(4 * len(PUBLISHED_QUADRUPLES)).view(-1, 4)
+    traded = trade_pairs(quadruples, 20, 0)
+    assert torch.equal(traded[0], quadruples) and len(traded) == 21
+    assert bool((traded[1:, :, :2] != quadruples[:, :2]).all()) and torch.equal(
+        traded[1:, :, 2:], quadruples[:, 2:].expand(20, -1, -1)
     )

@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.helix import (
     digits,
-    drawn_families,
-    drawn_r2,
     explained,
     families,
-    fits,
+    family_r2,
     helix,
     helix_rows,
+    layer_rows,
+    random_families,
     renamed_values,
 )
+from llm_probe.circuits.table import CircuitsConfig
 from llm_probe.models.loading import LoadedModel
 from toy.run.errors import InputError
 
@@ -47,40 +47,41 @@ def test_digits_have_one_column_less_than_names_at_each_place() -> None:
 
 
 def test_a_planted_helix_is_found_and_explains_numbers_left_out() -> None:
-    found = {fit["family"]: fit for fit in fits(VALUES, states_of(helix(VALUES, CONFIG.periods)), CONFIG)}
-    assert found["helix"]["r2"] > 0.98 and found["helix"]["r2_tens"] > 0.98 and found["helix"]["p_periods"] < 0.021
-    assert found["polynomial"]["r2"] < 0.8 and found["line"]["r2"] < 0.5
-    assert found["shuffled helix"]["high"] < 0.1
-    assert found["helix"]["low"] <= found["helix"]["r2"] <= found["helix"]["high"]
+    states = states_of(helix(VALUES, CONFIG.periods))
+    rows = {row.family: row for row in layer_rows(("trained", "statement", 0), VALUES, states, None, CONFIG)}
+    assert rows["helix"].r2 > 0.98 and rows["helix"].r2_tens > 0.98 and (rows["helix"].p_periods or 1) < 0.021
+    assert rows["polynomial"].r2 < 0.8 and rows["line"].r2 < 0.5
+    assert rows["shuffled helix"].high < 0.1
+    assert rows["helix"].low <= rows["helix"].r2 <= rows["helix"].high
 
 
 def test_many_families_at_once_are_each_by_itself() -> None:
     states = states_of(helix(VALUES, (7.0,)), 1.0)
     columns = torch.stack([helix(VALUES, periods) for periods in ((5.0, 11.0), (7.0, 3.3))])
     expected = torch.tensor([explained(states, one) for one in columns], dtype=torch.float64)
-    torch.testing.assert_close(drawn_r2(states, columns), expected)
+    torch.testing.assert_close(family_r2(states, columns), expected)
 
 
 def test_on_noise_the_decimal_periods_are_like_any_others() -> None:
-    drawn = drawn_families(VALUES, CONFIG)["other periods"]
+    random_periods = random_families(VALUES, CONFIG)["other periods"]
     own = helix(VALUES, CONFIG.periods)
-    assert drawn.shape[1:] == own.shape
-    beaten = [(drawn_r2(one, drawn) >= explained(one, own)).double().mean() for one in map(noise, range(20))]
+    assert random_periods.shape[1:] == own.shape
+    beaten = [(family_r2(one, random_periods) >= explained(one, own)).double().mean() for one in map(noise, range(20))]
     assert 0.3 < float(torch.stack(beaten).mean()) < 0.7
 
 
 def test_names_of_digits_look_like_a_helix_and_renamed_digits_do_too(loaded: LoadedModel) -> None:
-    """Digits without an order: the decimal periods beat drawn ones, as published; the renaming null is not fooled."""
+    """Digits without an order: the decimal periods beat random ones, as published; the renaming null is not fooled."""
     names = renamed_values(loaded, VALUES, CONFIG)
     assert names is not None and sorted(names[0].tolist()) == VALUES.tolist()
     renamed = torch.stack([helix(order, CONFIG.periods) for order in [VALUES, *names]])
-    drawn = drawn_families(VALUES, CONFIG)["other periods"]
+    random_periods = random_families(VALUES, CONFIG)["other periods"]
     special, ordered = 0, 0
     for seed in range(20):
         states = states_of(digits(VALUES), seed=seed)
-        own, *null = drawn_r2(states, renamed).tolist()
+        own, *null = family_r2(states, renamed).tolist()
         ordered += sum(other >= own for other in null) <= 1
-        special += bool((drawn_r2(states, drawn) < own).all())
+        special += bool((family_r2(states, random_periods) < own).all())
     assert special >= 18 and ordered <= 4  # binomial(20, 0.04) exceeds four in 0.1 %
 
 

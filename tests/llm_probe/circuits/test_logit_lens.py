@@ -2,8 +2,9 @@
 
 import torch
 
+from llm_probe.activations.answers import AnswerTree
 from llm_probe.activations.behaviour import score
-from llm_probe.circuits.logit_lens import lens, lens_rows, read_tokens
+from llm_probe.circuits.logit_lens import lens, lens_rows, read_node
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
@@ -12,14 +13,15 @@ from toy.networks.hooks import capture
 
 def test_the_last_block_through_the_lens_is_the_model(loaded: LoadedModel) -> None:
     ids = torch.arange(10, 18)[None]
-    seen: dict[str, torch.Tensor] = {}
-    with torch.inference_mode(), capture({"last": loaded.layers[-1]}, seen.__setitem__):
+    states: dict[str, torch.Tensor] = {}
+    with torch.inference_mode(), capture({"last": loaded.layers[-1]}, states.__setitem__):
         logits = loaded.model(input_ids=ids).logits[0, -1].double()
-    known, rest = read_tokens(loaded, seen["last"][:, -1:], [3, 5])
+    tree = AnswerTree(((1,), (1, 3), (1, 5)))
+    reading = read_node(loaded, states["last"][:, -1], tree, (1,))
     expected = logits.log_softmax(dim=-1)
-    torch.testing.assert_close(known[0, 0], expected[[3, 5]], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(reading.log_p[0, 0], expected[[1, 3, 5]], atol=1e-5, rtol=1e-5)
     others = torch.cat([expected[:3], expected[4:5], expected[6:]]).logsumexp(dim=-1)
-    torch.testing.assert_close(rest[0, 0], others, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(reading.stop[0, 0], others, atol=1e-5, rtol=1e-5)
 
 
 def test_two_token_answers_are_what_the_model_chooses(loaded: LoadedModel) -> None:

@@ -7,10 +7,9 @@ import circuits as script
 import pandas as pd
 import pytest
 
-from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.run import run, write_results
 from llm_probe.circuits.section import section
-from llm_probe.circuits.table import TABLES
+from llm_probe.circuits.table import TABLES, CircuitsConfig
 
 EMPTY = {"p_fwer", "p_renamed", "p_periods"}
 """Columns that may have empty cells."""

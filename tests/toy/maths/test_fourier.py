@@ -56,8 +56,8 @@ def test_angle_between_is_unsigned_and_wraps() -> None:
         angle = torch.tensor(degrees, dtype=torch.float64) * math.pi / 180
         return torch.stack([angle.cos(), angle.sin()], dim=1)
 
-    found = fourier.angle_between(at(10, 350, 180), at(350, 10, 0))
-    torch.testing.assert_close(found * 180 / math.pi, torch.tensor([20.0, 20.0, 180.0], dtype=torch.float64))
+    angle = fourier.angle_between(at(10, 350, 180), at(350, 10, 0))
+    torch.testing.assert_close(angle * 180 / math.pi, torch.tensor([20.0, 20.0, 180.0], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("period", "expected"), [(7, 0.985), (11, 0.894), (23, 0.618), (31, 0.512)])

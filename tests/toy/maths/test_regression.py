@@ -18,12 +18,12 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("period", [7, 12, 23, 24])
 def test_class_mean_r2_is_least_squares_of_every_frequency(period: int) -> None:
     means = normal(period, 5) * 0.1 + 16.8
-    found = regression.class_mean_r2(means)
+    r2 = regression.class_mean_r2(means)
     for frequency in fourier.frequencies(period):
         columns = torch.cat([torch.ones(period, 1), fourier.circle(torch.arange(period), frequency, period)], dim=1)
         fitted = columns @ torch.linalg.pinv(columns) @ means
         expected = 1 - (means - fitted).square().sum(0) / (means - means.mean(0)).square().sum(0)
-        torch.testing.assert_close(found[frequency - 1], expected)
+        torch.testing.assert_close(r2[frequency - 1], expected)
 
 
 def test_class_mean_r2_of_known_functions() -> None:
@@ -97,7 +97,7 @@ def test_heldout_residuals_equal_refits_centred_on_the_training_part(
     activations, targets = normal(n, d, seed=seed) * 3 + 7, normal(n, 2, seed=seed + 1)
     keys = torch.randint(0, 9, (n,), generator=torch.Generator().manual_seed(seed))
     smoother = RidgeSmoother.of(activations)
-    found = smoother.heldout_residuals(targets, Groups.of(keys), penalty)
+    residuals = smoother.heldout_residuals(targets, Groups.of(keys), penalty)
     for key in keys.unique():
         train = keys != key
         h, y = activations[train], targets[train]
@@ -105,7 +105,7 @@ def test_heldout_residuals_equal_refits_centred_on_the_training_part(
         gram = centred.T @ centred + smoother.penalty(penalty) * torch.eye(d, dtype=torch.float64)
         weights = torch.linalg.solve(gram, centred.T @ (y - y.mean(dim=0)))
         expected = targets[~train] - y.mean(dim=0) - (activations[~train] - h.mean(dim=0)) @ weights
-        torch.testing.assert_close(found[~train], expected, atol=1e-7, rtol=1e-6)
+        torch.testing.assert_close(residuals[~train], expected, atol=1e-7, rtol=1e-6)
 
 
 def test_coefficients_reproduce_the_fit() -> None:
@@ -121,8 +121,8 @@ def test_coefficients_reproduce_the_fit() -> None:
 
 def test_baseline_residuals_by_hand() -> None:
     targets = torch.tensor([[0.0], [2.0], [4.0]], dtype=torch.float64)
-    found = regression.baseline_residuals(targets, Groups.of(torch.tensor([0, 1, 1])))
-    torch.testing.assert_close(found, torch.tensor([[-3.0], [2.0], [4.0]], dtype=torch.float64))
+    residuals = regression.baseline_residuals(targets, Groups.of(torch.tensor([0, 1, 1])))
+    torch.testing.assert_close(residuals, torch.tensor([[-3.0], [2.0], [4.0]], dtype=torch.float64))
 
 
 def test_leaving_items_out_of_noise_does_not_leak() -> None:
@@ -139,8 +139,8 @@ def test_leaving_items_out_of_noise_does_not_leak() -> None:
 def test_heldout_least_squares_equals_refits() -> None:
     basis, responses = regression.orthonormal(normal(20, 3)), normal(20, 2, seed=1)
     keys = torch.arange(20) // 2
-    found = regression.heldout_least_squares(responses, basis, Groups.of(keys))
+    residuals = regression.heldout_least_squares(responses, basis, Groups.of(keys))
     for key in range(10):
         train = keys != key
         weights = torch.linalg.lstsq(basis[train], responses[train]).solution
-        torch.testing.assert_close(found[~train], responses[~train] - basis[~train] @ weights)
+        torch.testing.assert_close(residuals[~train], responses[~train] - basis[~train] @ weights)
