@@ -156,7 +156,7 @@ class Job:
 
     def columns(self, family: Family, found: Mapping[str, Findings]) -> dict[int, Gains]:
         """The columns of a family's gain table by modulus; companions are read for it."""
-        asked = {claim.period: found[claim.name].gains for claim in family.asked}
+        asked = {claim.period: found[claim.name].gains for claim in family.members}
         more = {claim.period: self.gains(claim, family.moduli) for claim in family.companions}
         return {modulus: column for modulus, column in (asked | more).items() if column is not None}
 

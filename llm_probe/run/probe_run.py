@@ -192,7 +192,7 @@ def judged_together(job: Job, claims: Sequence[Claim]) -> list[Judged]:
         columns = job.columns(family, found)
         plain = job.gains(family.plain, family.moduli)
         tests = tests_of(family.moduli, list(columns.values()), job.config.seed)
-        for claim in family.asked:
+        for claim in family.members:
             rows = prompt_controls(claim, columns, plain, job.cells(claim), found[claim.name].best.n_discovery)
             note = note_of(family.moduli, claim.period, tests.get(claim.period))
             result[claim.name] = Judged.of(claim, found[claim.name], tests.get(claim.period), note, tuple(rows))

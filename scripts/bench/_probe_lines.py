@@ -104,7 +104,7 @@ def bare(loaded: LoadedModel, encoded: list[Encoded]) -> None:
     tokens = activations.CPU_BATCH_TOKENS if loaded.device.type == "cpu" else activations.GPU_BATCH_TOKENS
     for batch in buckets([len(prompt.ids) for prompt in encoded], tokens):
         ids = torch.tensor([encoded[index].ids for index in batch], device=loaded.device)
-        loaded.stack(input_ids=ids, use_cache=False)
+        loaded.backbone(input_ids=ids, use_cache=False)
 
 
 def class_means(
