@@ -32,12 +32,12 @@ from causal.attribution.components import Point, points, rewriting
 from causal.attribution.pairs import Pairs, difference, paired
 from causal.attribution.planes import plane_shares
 from causal.attribution.rows import AgreementRow, AttributionRow
-from causal.experiments.effects import clustered_interval
 from causal.experiments.maps import POSITIONS
 from causal.interventions.directions import Directions
 from causal.interventions.questions import Questions
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.claims import Claim
+from toy.maths.intervals import mean_interval
 
 TOP, RANDOM = 10, 20
 """Components whose exact effect is measured: the largest of the screen, and others."""
@@ -76,7 +76,7 @@ def attribution(
         where, point = (name, part, position), kinds[name]
         effect, ends = None, (None, None)
         if where in measured:
-            effect, ends = float(measured[where].mean()), clustered_interval(measured[where], pairs, seed)
+            effect, ends = float(measured[where].mean()), mean_interval(measured[where], pairs, seed)
         share = shares.get((name, part)) if directions and position == directions.position else None
         rows.append(
             AttributionRow(

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from causal.attribution.components import Point, adds_heads, points, rewriting
 from causal.attribution.rows import PlaneLogitRow
 from causal.controls import bases as controls
-from causal.experiments.effects import clustered_interval
 from causal.interventions.batches import Batch, batches
 from causal.interventions.directions import Directions
 from causal.interventions.questions import Questions
 from llm_probe.models.loading import LoadedModel, evaluating
+from toy.maths.intervals import mean_interval
 from toy.networks.hooks import capture
 
 DRAWS = 200
@@ -62,7 +62,7 @@ def plane_logits(loaded: LoadedModel, questions: Questions, d: Directions, *, se
         order.append(batch.rows)
     margin, found = float(torch.cat(margins).mean()), torch.cat(parts, dim=1)
     shares = found.mean(dim=1) / margin
-    low, high = clustered_interval(found[0] / margin, questions.pairs[torch.cat(order)], seed)
+    low, high = mean_interval(found[0] / margin, questions.pairs[torch.cat(order)], seed)
     controlled = (float(shares[1:].mean()), float(shares[1:].max()))
     mine = (margin, float(found[0].mean()), float(shares[0]))
     return [PlaneLogitRow(d.domain, d.layer, d.name, *mine, low, high, *controlled, found.shape[1])]

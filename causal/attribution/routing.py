@@ -32,11 +32,10 @@ from causal.attribution.components import points
 from causal.attribution.routing_donors import Asked, asked
 from causal.attribution.routing_edges import Edge, Tick, effects, measure
 from causal.attribution.routing_rows import RoutingRow
-from causal.experiments.effects import clustered_interval
 from llm_probe.circuits.attention import attention
-from llm_probe.circuits.intervals import ratio_interval
 from llm_probe.models.loading import LoadedModel, randomised
 from llm_probe.questions.claims import Claim
+from toy.maths.intervals import mean_interval, ratio_interval
 
 EXCHANGES = 999
 POOLED = "all moduli"
@@ -155,7 +154,7 @@ def table(loaded: LoadedModel, name: str, found: Measured, seed: int) -> list[Ro
     p = dict(zip(found.heads, max_t(found.exchanged).tolist(), strict=True))
     looks = found.attention.mean(dim=0)
     # A whole that may be nothing has no shares.
-    shared = clustered_interval(whole, units, seed)[0] > 0
+    shared = mean_interval(whole, units, seed)[0] > 0
     rows = []
     for edge, (total, other) in found.total.items():
         direct = found.direct[edge][0] if shared and edge in found.direct else None
@@ -181,9 +180,8 @@ def share(part: Float[Tensor, " n"], whole: Float[Tensor, " n"]) -> float:
 def share_interval(
     part: Float[Tensor, " n"], whole: Float[Tensor, " n"], units: Int[Tensor, " n"], seed: int
 ) -> tuple[float, float]:
-    """95 % bootstrap of the ratio over whole units, numbered from 0."""
-    sums = torch.zeros(2, int(units.max()) + 1, dtype=torch.float64).index_add_(1, units, torch.stack([part, whole]))
-    low, high = ratio_interval(sums[0], sums[1], seed)
+    """95 % bootstrap of the ratio over whole units."""
+    low, high = ratio_interval(part, whole, units, seed)
     return 1 - high, 1 - low
 
 

@@ -34,11 +34,11 @@ from causal.interventions.questions import Questions, ask
 from causal.interventions.sites import Maker, SiteSet
 from causal.run.config import CausalConfig
 from causal.run.table import Piece
-from llm_probe.activations.behaviour import wilson
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Part
 from sae.circles.groups import FeatureBasis
+from toy.maths.intervals import wilson
 
 Tick = Callable[[int], Any]
 

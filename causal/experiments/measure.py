@@ -16,6 +16,7 @@ from causal.interventions.engine import Edit
 from causal.interventions.questions import Questions
 from causal.run.table import CausalRow, RotationRow
 from llm_probe.activations.answers import Answers
+from toy.maths.intervals import mean_interval
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def size(bench: Bench, directions: Directions, edit: Edit) -> dict[str, float]:
 def hits(bench: Bench, after: Answers, target: Int[Tensor, " n"]) -> dict[str, float]:
     """How often the answer is the target, with its clustered interval."""
     hit = (after.written == target).double()
-    low, high = effects.clustered_interval(hit, bench.questions.pairs, bench.seed)
+    low, high = mean_interval(hit, bench.questions.pairs, bench.seed)
     return {"moved": float(hit.mean()), "moved_low": low, "moved_high": high}
 
 
@@ -89,7 +90,7 @@ def turned(bench: Bench, after: Sequence[Answers], steps: Sequence[int]) -> dict
     period, labels = bench.questions.period, bench.questions.labels
     moved = [effects.shifts(one.written, labels, period) for one in after]
     share = torch.stack([(row == j % period).double() for row, j in zip(moved, steps, strict=True)]).mean(dim=0)
-    low, high = effects.clustered_interval(share, bench.questions.pairs, bench.seed)
+    low, high = mean_interval(share, bench.questions.pairs, bench.seed)
     slope, resultant = effects.circular_regression(moved, steps, period)
     return {
         "moved": float(share.mean()),

@@ -24,7 +24,7 @@ from causal.run.table import SweepRow
 from llm_probe.activations.answers import Answers
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
-from toy.maths.corrections import holm
+from toy.maths.intervals import holm
 
 AT_ONCE = 64
 """Dimensions of one cell on disk."""

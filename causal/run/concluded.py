@@ -11,7 +11,7 @@ from causal.experiments.experiment import Experiment
 from causal.interventions.batches import EVERYWHERE
 from causal.run.table import CausalRow, ControlDraw, Piece, VerdictRow
 from causal.run.verdicts import ALPHA, Evidence, judge
-from llm_probe.activations.behaviour import wilson
+from toy.maths.intervals import wilson
 
 
 def ranked(piece: Piece) -> Piece:

@@ -36,6 +36,7 @@ from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import buckets, encode, rendered
 from llm_probe.run.table import BehaviourRow, ExampleRow
+from toy.maths.intervals import wilson
 from toy.run.errors import InputError
 
 BATCH_TOKENS = 4096
@@ -52,8 +53,6 @@ NEGLIGIBLE = 1e-4
 
 Variants = dict[tuple[int, ...], int]
 """Token sequence to the index of the answer it spells."""
-
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -296,14 +295,6 @@ def _continuation(tokenizer: Any, before: list[int], after: list[int]) -> str:
     """The text that `after` adds to `before`; decoded together, since alone SentencePiece drops a leading space."""
     options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
     return tokenizer.decode(before + after, **options)[len(tokenizer.decode(before, **options)) :]
-
-
-def wilson(right: int, asked: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share."""
-    share, spread = right / asked, Z_95**2 / asked
-    centre = share + spread / 2
-    half = Z_95 * (share * (1 - share) / asked + spread / (4 * asked)) ** 0.5
-    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
 
 
 def behaviour_rows(

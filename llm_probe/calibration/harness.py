@@ -20,7 +20,7 @@ from pathlib import Path
 
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Null, Setting, Trial, run_trial
-from toy.maths.corrections import clopper_pearson
+from toy.maths.intervals import clopper_pearson
 from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 

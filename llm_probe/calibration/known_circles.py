@@ -34,7 +34,7 @@ from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.probe_run import ProbeResult, probe, run_config
 from toy.config import ToyConfig
-from toy.maths.corrections import clopper_pearson
+from toy.maths.intervals import clopper_pearson
 from toy.networks.closed_form import gromov
 from toy.networks.model import MLP, activate
 from toy.run.errors import InputError

@@ -27,12 +27,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import AttentionRow, Role
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import Encoded, buckets, encode
+from toy.maths.intervals import band
 
 SLOTS: tuple[Role, ...] = ("item", "offset", "modulus")
 BATCH_TOKENS = 4096

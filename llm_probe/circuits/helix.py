@@ -26,7 +26,6 @@ from torch import Tensor
 from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.circuits.config import CircuitsConfig
 from llm_probe.circuits.embeddings import one_token_each
-from llm_probe.circuits.intervals import ratio_interval
 from llm_probe.circuits.table import HelixRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
@@ -36,6 +35,7 @@ from llm_probe.questions.tokens import encode
 from llm_probe.questions.toy_domain import toy_domain
 from llm_probe.statistics.nulls import corrected_p, rename
 from toy.maths import fourier
+from toy.maths.intervals import ratio_interval
 from toy.maths.regression import Groups, baseline_residuals, heldout_least_squares, orthonormal
 from toy.run.errors import InputError
 
@@ -84,7 +84,10 @@ def fits(values: Int[Tensor, " n"], states: Float[Tensor, "n d"], config: Circui
             columns = columns[int((scores[name] - r2).abs().argmin())]  # noqa: PLW2901
         else:
             left, base = heldout(states, columns)
-            r2, (low, high) = float(1 - left.sum() / base.sum()), ratio_interval(left, base, config.seed)
+            r2, (low, high) = (
+                float(1 - left.sum() / base.sum()),
+                ratio_interval(left, base, torch.arange(len(left)), config.seed),
+            )
         better = float((1 + (scores["other periods"] >= r2).sum()) / (1 + config.renamings))
         yield {
             "family": name,

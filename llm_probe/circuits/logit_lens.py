@@ -27,14 +27,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.behaviour import Variants, by_variants, wilson
+from llm_probe.activations.behaviour import Variants, by_variants
 from llm_probe.activations.streaming import ReadPlan, rows, stream
-from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import LensRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import Encoded, encode
+from toy.maths.intervals import band, wilson
 
 CHUNK = 128
 """States that meet the vocabulary at once."""

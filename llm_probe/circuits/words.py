@@ -15,12 +15,12 @@ from torch import Tensor
 from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.circuits.analogies import SIGNS, beaten, parallelogram
 from llm_probe.circuits.config import CircuitsConfig
-from llm_probe.circuits.intervals import band
 from llm_probe.circuits.table import AnalogyRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.prompts import Prompt, render
 from llm_probe.questions.tokens import encode
 from llm_probe.statistics.nulls import corrected_p
+from toy.maths.intervals import band
 
 NAME = "published words"
 PROMPT = "The word '{item}' means"

@@ -20,6 +20,7 @@ from torch import Tensor
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.nulls import Renamed, corrected_p
 from toy.maths import fourier
+from toy.maths.intervals import ratio_interval
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2, rival_columns
 
 PENALTIES = (0.01, 1.0, 100.0)
@@ -186,7 +187,6 @@ def confirm(
     frequency: int,
     relative_penalty: float,
     seed: int,
-    resamples: int = 1000,
 ) -> Confirmation:
     """Predict the confirmation prompts; for items, from a fit that never saw the item."""
     target = fourier.circle(labels.label, frequency, labels.period).to(discovery.device)
@@ -201,19 +201,6 @@ def confirm(
         predicted[rows] = confirmation[rows].double() @ weights + intercept
         expected[rows] = target[fit].mean(dim=0)
     left, base = ((true - other).square().sum(dim=1).cpu() for other in (predicted, expected))
-    low, high = _clustered_interval(left, base, new_labels.unit, seed, resamples)
+    low, high = ratio_interval(left, base, new_labels.unit, seed)
     error = fourier.angle_between(predicted, true).median()
     return Confirmation(float(1 - left.sum() / base.sum()), low, high, float(error), predicted.cpu())
-
-
-def _clustered_interval(
-    left: Float[Tensor, " n"], base: Float[Tensor, " n"], unit: Int[Tensor, " n"], seed: int, resamples: int
-) -> tuple[float, float]:
-    """Percentile bootstrap of 1 - Σleft/Σbase over whole groups."""
-    _, group = unit.unique(return_inverse=True)
-    sums = torch.zeros(int(group.max()) + 1, 2, dtype=torch.float64).index_add_(0, group, torch.stack([left, base], 1))
-    generator = torch.Generator().manual_seed(seed)
-    picks = torch.randint(len(sums), (resamples, len(sums)), generator=generator)
-    total = sums[picks].sum(dim=1)
-    r2 = 1 - total[:, 0] / total[:, 1].clamp_min(1e-300)
-    return float(r2.quantile(0.025)), float(r2.quantile(0.975))

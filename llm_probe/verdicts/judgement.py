@@ -23,13 +23,12 @@ from dataclasses import replace
 
 import torch
 
-from llm_probe.activations.behaviour import wilson
 from llm_probe.questions.claims import Claim
 from llm_probe.run.table import ALPHA, BehaviourRow, Control, ControlRow, Quantity, Verdict, VerdictRow
 from llm_probe.verdicts.analysis import Best
 from llm_probe.verdicts.joined import Judged
-from toy.maths.corrections import holm
 from toy.maths.fourier import noise_maximum
+from toy.maths.intervals import holm, wilson
 
 CLEARLY_NOT = 0.05
 CLOSED = 0.5

@@ -33,10 +33,10 @@ from llm_probe.statistics.planes import PENALTIES
 from sae.circles.latents import Encoded
 from sae.circles.subspaces import SubspaceSearch
 from toy.maths import fourier
+from toy.maths.intervals import clustered_sums, percentiles
 
 Rung = Literal["latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents"]
 RUNGS: tuple[Rung, ...] = ("latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents")
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,8 @@ def purity(unit: Float[Tensor, "n 1"], new_unit: Float[Tensor, "m 1"], choice: C
     return float(1 - left.sum() / base.sum()) if float(base.sum()) > 0 else 0.0
 
 
-def difference(
-    one: Measured, other: Measured, unit: Int[Tensor, " m"], seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float, float]:
+def difference(one: Measured, other: Measured, unit: Int[Tensor, " m"], seed: int) -> tuple[float, float, float]:
     """R²(one) - R²(other) with its 95 % interval; `unit` says which prompts are resampled together."""
-    _, group = unit.unique(return_inverse=True)
-    errors = torch.cat([one.errors, other.errors], dim=1)
-    sums = torch.zeros(int(group.max()) + 1, 4, dtype=torch.float64).index_add_(0, group, errors)
-    generator = torch.Generator().manual_seed(seed)
-    total = sums[torch.randint(len(sums), (resamples, len(sums)), generator=generator)].sum(dim=1)
+    total = clustered_sums(torch.cat([one.errors, other.errors], dim=1), unit, seed)
     gain = total[:, 2] / total[:, 3].clamp_min(1e-300) - total[:, 0] / total[:, 1].clamp_min(1e-300)
-    return one.r2 - other.r2, float(gain.quantile(0.025)), float(gain.quantile(0.975))
+    return one.r2 - other.r2, *percentiles(gain)

@@ -27,8 +27,8 @@ from toy.addition.config import AdditionConfig
 from toy.addition.network import Addition, Pairs, digits_of, draw, held_out
 from toy.addition.neurons import neuron_rows, published_r2
 from toy.addition.train import Training, right, right_characters
+from toy.maths.intervals import wilson
 from toy.run.tables import write_tables
-from toy.training.survival import wilson
 
 Row = dict[str, Any]
 ASKED = 1000

@@ -27,6 +27,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from toy.maths.intervals import wilson
 from toy.run.files import write_atomic
 from toy.run.tables import as_csv
 from toy.training.axes import Cell
@@ -79,14 +80,6 @@ def survival(grokked_at: Sequence[int | None], watched_to: Sequence[int]) -> Sur
         shares.append(share)
         at_risk.append(watched)
     return Survival(tuple(steps), tuple(shares), tuple(at_risk))
-
-
-def wilson(count: int, of: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share."""
-    from scipy.stats import binomtest  # takes a second to import
-
-    interval = binomtest(count, of).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def curve(cell: Cell, content: Row) -> Survival:

@@ -1,16 +1,13 @@
 """Shares of right answers: is a share above guessing, do two shares differ, and would fifty questions have shown it.
 
-- above guessing: P(Bin(n, chance) ≥ right), exact, beside the Wilson interval (`toy.training.survival.wilson`);
-- two shares: Fisher's exact test, two-sided, and Newcombe's interval of the difference (1998, method 10), which
-  combines the Wilson limits l, u:  d - √((p₁-l₁)² + (u₂-p₂)²)  to  d + √((u₁-p₁)² + (p₂-l₂)²);
+- above guessing: P(Bin(n, chance) ≥ right), exact, beside the Wilson interval (`toy.maths.intervals.wilson`);
+- two shares: Fisher's exact test, two-sided, beside Newcombe's interval of the difference (`intervals.newcombe`);
 - power: whether the number of questions could have shown a drop at all.
 """
 
 from __future__ import annotations
 
 import math
-
-from toy.training.survival import wilson
 
 Z_95 = 1.959964
 
@@ -40,16 +37,6 @@ def fisher(first: int, second: int, questions: int) -> float:
 
     table = [[first, questions - first], [second, questions - second]]
     return float(fisher_exact(table)[1])  # type: ignore[index]
-
-
-def newcombe(first: int, second: int, questions: int) -> tuple[float, float]:
-    """95 % interval of the difference first - second of two shares."""
-    p1, p2 = first / questions, second / questions
-    (low1, high1), (low2, high2) = wilson(first, questions), wilson(second, questions)
-    return (
-        p1 - p2 - math.hypot(p1 - low1, high2 - p2),
-        p1 - p2 + math.hypot(high1 - p1, p2 - low2),
-    )
 
 
 def paired_power(drop: float, discordance: float, questions: int) -> float:

@@ -39,7 +39,7 @@ from llm_probe.replication.audit.searches import (
     search_of,
     trial_of,
 )
-from toy.training.survival import wilson
+from toy.maths.intervals import newcombe, wilson
 
 LARGEST_PERIOD = 128
 """Magnitude networks of a larger period are those of this one: a smooth function has few, slow class means."""
@@ -209,7 +209,7 @@ def _judge_ablation(claim: PublishedClaim, claims: Sequence[PublishedClaim]) -> 
         for one in claims
         if one.experiment == claim.experiment and one.metric in WITH
     }
-    drop = counts.newcombe(first, second, questions)
+    drop = newcombe(first, second, questions)
     power = counts.paired_power(FIVE_POINTS, DISCORDANCE, questions)
     p, factor = counts.fisher(first, second, questions), _perplexity_factor(claim, claims)
     evidence = AblationEvidence(first, second, questions, p, len(family), *drop, power, factor)

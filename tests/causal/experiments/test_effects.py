@@ -1,46 +1,11 @@
-"""Paired tests and circular effects against numbers worked out by hand."""
-
-import math
+"""Circular effects against numbers worked out by hand."""
 
 import pytest
 import torch
 
 from causal.controls import power
 from causal.experiments import effects
-from llm_probe.replication.audit.counts import newcombe as independent
 from toy.run.errors import InputError
-
-
-def paired(both: int, lost: int, gained: int, neither: int) -> tuple[torch.Tensor, torch.Tensor]:
-    before = [True] * (both + lost) + [False] * (gained + neither)
-    after = [True] * both + [False] * lost + [True] * gained + [False] * neither
-    return torch.tensor(before), torch.tensor(after)
-
-
-def test_mcnemar_is_a_coin() -> None:
-    # 8 lost, 1 gained: 2 (C(9,0) + C(9,1)) / 2^9 = 20 / 512.
-    assert effects.mcnemar(*paired(10, 8, 1, 5)) == pytest.approx(20 / 512)
-    assert effects.mcnemar(*paired(10, 0, 0, 5)) == 1
-
-
-def test_newcombe_without_correlation_is_that_of_two_samples() -> None:
-    low, high = effects.newcombe(*paired(25, 25, 25, 25))
-    assert (low, high) == pytest.approx(independent(50, 50, 100), abs=1e-6)
-
-
-def test_newcombe_by_hand() -> None:
-    # 8 right both times, 2 lost: p1 = 0.8, p2 = 1 of 10; a margin is zero, so phi = 0.
-    # Wilson: (0.4902, 0.9433) for 8, (0.7225, 1) for 10.
-    low, high = effects.newcombe(*paired(8, 2, 0, 0))
-    assert low == pytest.approx(-0.2 - math.hypot(0.8 - 0.4902, 0.0), abs=1e-3)
-    assert high == pytest.approx(-0.2 + math.hypot(0.9433 - 0.8, 1 - 0.7225), abs=1e-3)
-
-
-def test_correlated_pairs_have_a_shorter_interval() -> None:
-    (low, high), (wide_low, wide_high) = (
-        effects.newcombe(*paired(*counts)) for counts in ((45, 5, 5, 45), (25, 25, 25, 25))
-    )
-    assert high - low < wide_high - wide_low
 
 
 def test_shifts_and_their_histogram() -> None:
@@ -61,14 +26,6 @@ def test_circular_regression_on_noise() -> None:
     moved = [torch.randint(0, 11, (500,), generator=generator) for _ in range(10)]
     assert effects.circular_regression(moved, list(range(1, 11)), 11)[1] < 0.1
     assert effects.circular_regression([torch.full((3,), 11)], [1], 11) == (0.0, 0.0)
-
-
-def test_the_bootstrap_resamples_clusters() -> None:
-    values = torch.tensor([0.0, 1.0] * 50)
-    alone = effects.clustered_interval(values, torch.arange(100), 0)
-    together = effects.clustered_interval(values, torch.arange(100) % 2 + 2 * (torch.arange(100) // 50), 0)
-    assert alone[0] < 0.5 < alone[1]
-    assert together[1] - together[0] > alone[1] - alone[0]
 
 
 def test_rank_counts_the_draw_itself() -> None:

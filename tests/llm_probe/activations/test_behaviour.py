@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from scipy.stats import binomtest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from llm_probe.activations.behaviour import Scored, behaviour_rows, example_rows, score, wilson
+from llm_probe.activations.behaviour import Scored, behaviour_rows, example_rows, score
 from llm_probe.models.reference.prompts import QWEN_PRETOKENIZATION
 from llm_probe.questions.domains import DOMAINS, Domain
 from llm_probe.questions.prompts import Prompt, question, question_set
@@ -226,12 +225,6 @@ def test_errors() -> None:
     with pytest.raises(InputError, match="'Thursday', is not among"):
         score(loaded(model), [THURSDAY], ["Monday", "Tuesday"])
     assert score(loaded(model), [], DAYS.items) == []
-
-
-@pytest.mark.parametrize(("right", "asked"), [(0, 10), (3, 10), (10, 10), (199, 200), (1, 1)])
-def test_wilson_is_scipys(right: int, asked: int) -> None:
-    expected = binomtest(right, asked).proportion_ci(method="wilson")
-    assert wilson(right, asked) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_rows_count_each_template() -> None:

@@ -1,9 +1,8 @@
-"""Roles cover every token of an operand, controls change nothing else, and a band covers all columns at once."""
+"""Roles cover every token of an operand, and controls change nothing else."""
 
 import torch
 
 from llm_probe.circuits.attention import attention, attention_rows, eager, places_of, replaced
-from llm_probe.circuits.intervals import band, ratio_interval
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
@@ -46,19 +45,3 @@ def test_the_reference_model_reads_its_modulus_by_content(loaded: LoadedModel) -
     assert len(rows) == len(loaded.layers) * 4 * 4
     best = max((row for row in rows if row.role == "modulus"), key=lambda row: row.difference)
     assert best.difference > best.half_width and best.most_attended == "modulus"
-
-
-def test_a_band_excludes_zero_somewhere_in_one_of_twenty_noises() -> None:
-    generator = torch.Generator().manual_seed(0)
-    fired = 0
-    for seed in range(60):
-        noise = torch.randn(80, 30, generator=generator)
-        mean, half = band(noise, torch.arange(80), seed)
-        fired += bool((mean.abs() > half).any())
-    assert fired <= 9  # binomial(60, 0.05) exceeds it in 0.1 %
-
-
-def test_the_interval_of_a_ratio_holds_it() -> None:
-    base = torch.rand(50, generator=torch.Generator().manual_seed(0)) + 1
-    low, high = ratio_interval(base * 0.25, base, 0)
-    assert abs(low - 0.75) < 1e-6 and abs(high - 0.75) < 1e-6

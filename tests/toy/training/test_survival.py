@@ -25,7 +25,6 @@ from toy.training.survival import (
     summary_rows,
     survival,
     survival_rows,
-    wilson,
     write_tables,
 )
 
@@ -83,13 +82,6 @@ def test_random_milestones_are_scipys() -> None:
         last = [end if each is None else each for each, end in zip(grokked_at, ends, strict=True)]
         expected = ecdf(CensoredData.right_censored(last, [each is None for each in grokked_at])).sf
         assert [float(share) for share in found.shares] == pytest.approx(expected.evaluate(found.steps))
-
-
-def test_wilson_by_hand() -> None:
-    # 8 of 8: 1 / (1 + z²/8) with z = 1.959964
-    low, high = wilson(8, 8)
-    assert low == pytest.approx(1 / (1 + 1.959964**2 / 8), abs=1e-6) and high == 1
-    assert wilson(0, 8) == pytest.approx((0, 1 - low))
 
 
 def test_a_seed_that_diverged_counts_as_not_grokked_to_the_end() -> None:
