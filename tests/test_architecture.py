@@ -67,9 +67,9 @@ KNOWN_VAGUE = {"toy": 0, "llm_probe": 0, "sae": 0, "causal": 0, "scripts": 0, "t
 
 
 def module_name(path: Path) -> str:
-    """The name a file is imported by; files of `scripts/` stand on the path themselves."""
+    """The name a file is imported by; `scripts/` itself stands on the path."""
     if path.is_relative_to(ROOT / "scripts"):
-        return path.stem
+        return ".".join(path.relative_to(ROOT / "scripts").with_suffix("").parts)
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -104,10 +104,13 @@ def arrows(*, at_start: bool) -> set[tuple[str, str]]:
     """(importing module, imported module) of all modules here; a name inside a module counts as the module."""
     pairs: set[tuple[str, str]] = set()
     for module, path in MODULES.items():
+        beside = module.rpartition(".")[0]
         for name in imported(path.read_text(encoding="utf-8"), at_start=at_start):
-            target = name if name in MODULES else name.rpartition(".")[0]
-            if target in MODULES:
-                pairs.add((module, target))
+            # A script finds the files of its own folder without naming the folder.
+            names = (name, name.rpartition(".")[0], f"{beside}.{name}", f"{beside}.{name.rpartition('.')[0]}")
+            pairs |= {
+                (module, target) for target in names[: 4 if path in SOURCES["scripts"] else 2] if target in MODULES
+            }
     return pairs
 
 

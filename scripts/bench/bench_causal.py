@@ -19,8 +19,6 @@ from pathlib import Path
 
 import tyro
 
-from toy.run.errors import InputError
-
 
 @dataclass(frozen=True)
 class Options:
@@ -77,14 +75,14 @@ def measured(loaded, questions, name: str, layer: int, options: Options) -> dict
     edits = [lambda states, _, one=one: states + one.to(states) for one in directions]
     few = edits[: max(1, options.edits // 4)]
     seconds: dict[str, list[float]] = {"fast": [], "whole": []}
-    found = {}
+    answers = {}
     for _ in range(options.repeats):
         for way, some in (("fast", edits), ("whole", few)):
             engine = Engine(loaded, questions, layer, whole=way == "whole")
             started = time.process_time()
-            found[way] = engine.answers(some)
+            answers[way] = engine.answers(some)
             seconds[way].append((time.process_time() - started) / len(some))
-    pairs = list(zip(found["fast"], found["whole"], strict=False))
+    pairs = list(zip(answers["fast"], answers["whole"], strict=False))
     fast, whole = (statistics.median(values) for values in seconds.values())
     return {
         "model": options.model,

@@ -13,13 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from toy.run.errors import InputError
+from bench._bench import timed
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,8 @@ def bench(options: Options) -> str:
     frames["verdicts"] = verdicts.assign(layer=options.layers // 2)
     with tempfile.TemporaryDirectory() as folder:
         page, empty = Path(folder) / "page.html", Path(folder) / "empty.html"
-        started = time.perf_counter()
-        report.write(page, frames, {**tables.run, "layers": options.layers})
-        rows = [("rendering", time.perf_counter() - started, "s", "")]
-        rows.append(("size", page.stat().st_size / 1e6, "MB", "< 10"))
+        rendering = timed(lambda: report.write(page, frames, {**tables.run, "layers": options.layers}))
+        rows = [("rendering", rendering, "s", ""), ("size", page.stat().st_size / 1e6, "MB", "< 10")]
         empty.write_text("<title>empty</title>")
         if browser := shutil.which("chromium") or shutil.which("google-chrome"):
             rows.append(("loading in Chromium", seconds(browser, page) - seconds(browser, empty), "s", "< 2"))
@@ -77,31 +74,20 @@ def repeated(frame, claims, options: Options):
     parts = []
     for number in range(options.domains):
         domain, quantity = claims[number % len(claims)]
-        rows = frame[frame["domain"] == domain].copy()
+        rows = frame[frame["domain"] == domain]
         if "quantity" in rows:
             rows = rows[rows["quantity"] == quantity]
-        rows["domain"] = f"{domain} ({number})"
-        parts.append(rows)
+        parts.append(rows.assign(domain=f"{domain} ({number})"))
     whole = pd.concat(parts)
-    if "layer" not in whole or frame["layer"].nunique() < 2:
+    if "layer" not in whole or (blocks := frame["layer"].nunique()) < 2:
         return whole
-    copies = []
-    for layer in range(options.layers):
-        rows = whole[whole["layer"] == layer % frame["layer"].nunique()].copy()
-        rows["layer"] = layer
-        copies.append(rows)
-    return pd.concat(copies)
+    return pd.concat([whole[whole["layer"] == layer % blocks].assign(layer=layer) for layer in range(options.layers)])
 
 
 def seconds(browser: str, page: Path) -> float:
     """The best of three loads."""
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    found = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        found.append(time.perf_counter() - started)
-    return min(found)
+    return min(timed(lambda: subprocess.run(words, capture_output=True, check=True)) for _ in range(3))
 
 
 if __name__ == "__main__":

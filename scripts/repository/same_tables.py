@@ -1,4 +1,4 @@
-"""Does the working tree still give the tables of an earlier commit? Both are run here, and compared text for text.
+"""Does the working tree still give the tables of an earlier commit? Both run here and are compared text for text.
 
 python scripts/repository/same_tables.py                     against the last commit
 python scripts/repository/same_tables.py bc63606 --minilm    against any other; MiniLM too (`make minilm` places it)
@@ -36,7 +36,7 @@ class Request:
     """What is compared with what."""
 
     base: Annotated[str, tyro.conf.Positional] = "HEAD"
-    """The commit whose tables are asked for."""
+    """The commit whose tables are the reference."""
     minilm: bool = False
     """Also the twelve domains of `make minilm`; the model must be in work/all-MiniLM-L6-v2."""
 
@@ -86,7 +86,8 @@ def differing(before: Path, after: Path) -> Iterator[str]:
         changed = [row for row, (was, now) in enumerate(texts) if was != now]
         if changed:
             was, now = texts[changed[0]]
-            yield f"{column} differs in {len(changed)} of {len(texts)} rows, first in row {changed[0]}: {was!r}, now {now!r}"
+            where = f"{len(changed)} of {len(texts)} rows, first in row {changed[0]}"
+            yield f"{column} differs in {where}: {was!r}, now {now!r}"
 
 
 def _checkout(commit: str) -> Path:
