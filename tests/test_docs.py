@@ -51,9 +51,9 @@ def test_the_glossary_is_in_alphabetical_order() -> None:
 
 def test_rooms_in_the_architecture_are_the_folders() -> None:
     tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[3]
-    named: set[str] = set()
+    named, package = set(), ""
     for line in tree.strip().splitlines():
-        package = line.split("/")[0] if not line.startswith(" ") else package
+        package = package if line.startswith(" ") else line.split("/")[0]
         if line.startswith(" "):
             named.add(f"{package}/{line.split()[0].rstrip('/')}")
     packages = ("toy", "llm_probe", "sae", "causal")

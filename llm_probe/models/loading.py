@@ -51,7 +51,7 @@ class LoadedModel:
     """Where token ids go."""
     dtype: torch.dtype
     is_encoder: bool
-    """Reads in both directions (BERT): it can be probed but not asked."""
+    """Reads in both directions (BERT): its states can be read, but it writes no answers."""
 
     def site_module(self, layer: int, site: Site) -> nn.Module:
         """The module whose output is the site.
@@ -82,7 +82,7 @@ def load(
 
     Raises:
         InputError: there is no such model, it cannot be reached, or it has no safetensors weights or fast tokenizer.
-        ModelMapError: its blocks are not where this package looks for them.
+        ModelMapError: its blocks are not where this package expects them.
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
@@ -130,7 +130,7 @@ def load(
 def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedModel:
     """A transformers model that is already in memory; its weights, mode and hooks stay as they are.
 
-    Every pass over it runs in evaluation mode and restores the mode it found (`evaluating`).
+    Every pass over it runs in evaluation mode and restores the mode of every module (`evaluating`).
     """
     check_tokenizer(tokenizer, name)
     config: Any = copy.copy(model.config)
@@ -139,7 +139,7 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedMode
 
 
 def randomised(loaded: LoadedModel, seed: int) -> LoadedModel:
-    """The same architecture, tokenizer, dtype and device with freshly drawn weights: the null model."""
+    """The same architecture, tokenizer, dtype and device with new random weights: the null model."""
     return twin(loaded, seed)()
 
 
@@ -270,7 +270,7 @@ def _is_encoder(config: Any, name: str) -> bool:
 
 
 def _fresh(build: Callable[[], Any], seed: int) -> Any:
-    """A model with newly drawn weights, a function of the seed; the global generator is left as it was."""
+    """A model with new random weights, a function of the seed; the global generator is left as it was."""
     # Drawn on the CPU, whatever the device: the same null model everywhere.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

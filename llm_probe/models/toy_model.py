@@ -36,7 +36,7 @@ SMALLEST_MODULUS = 5
 
 @dataclass
 class BridgeConfig:
-    """What the package asks of a transformers configuration."""
+    """The part of a transformers configuration that this package reads."""
 
     toy: ToyConfig
     model_type: str = "toy"
@@ -74,7 +74,7 @@ class ToyBackbone(nn.Module):
 class ToyForCausalLM(nn.Module):
     """A toy with the vocabulary head of a language model.
 
-    Made from a configuration alone its weights are drawn anew, from torch's own generator and not from the toy's
+    Made from a configuration alone, its weights are initialised anew, from torch's own generator and not from the toy's
     seed: the untrained twin must not be the network that training began with.
     """
 

@@ -161,8 +161,8 @@ class Domain:
         """How the second operand is written."""
         return self.items[offset] if self.second_is_item else str(offset)
 
-    def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        """Which operand pairs may be asked, as an array of their shape."""
+    def admits(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Which operand pairs may stand in a question, as an array of their shape."""
         return np.ones(np.broadcast(first, offset).shape, dtype=bool)
 
     def total(self, first: Any, offset: Any) -> Any:

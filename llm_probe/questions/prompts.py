@@ -91,7 +91,7 @@ def question_set(domain: Domain, part: Part, size: int, seed: int = 0) -> list[P
     first, offset = first.ravel(), offset.ravel()
     low, high = PAIR_SHARE[part]
     share = pair_hash(first, offset, seed)
-    kept = (share >= low) & (share < high) & domain.asks(first, offset)
+    kept = (share >= low) & (share < high) & domain.admits(first, offset)
     first, offset = first[kept], offset[kept]
     templates = part_templates(tuple(domain.questions), part)
     # One pseudo-random order over (pair, template); its beginning holds each pair at most once when pairs abound.

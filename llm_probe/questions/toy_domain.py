@@ -68,7 +68,7 @@ class ToyDomain(Domain):
         answer = _answers(self.config.task, self.config.modulus)[first, offset]
         return answer if isinstance(first, Tensor) else int(answer)
 
-    def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    def admits(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """True for the pairs that were not trained on."""
         return ~_trained(self.config).numpy()[first, offset]
 

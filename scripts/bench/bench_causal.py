@@ -1,4 +1,4 @@
-"""Interventions on the later blocks alone against re-running the whole model under hooks: prompts a second, agreement.
+"""Interventions on the blocks behind the edit against re-running the whole model under hooks: speed, agreement.
 
 python scripts/bench/bench_causal.py                                    the reference model, every layer
 python scripts/bench/bench_causal.py --claims "mod-add 7" --edits 20 --out results/bench/causal.csv

@@ -43,7 +43,7 @@ GROKS = ToyConfig(
 )  # fmt: skip
 """Groks within 200 updates of some 3 ms."""
 MEMORISES = replace(GROKS, train_fraction=0.2, steps=150, learning_rate=2e-3, weight_decay=0.0)
-"""Nothing asks it for more than its training rows."""
+"""Its training rows are all it learns."""
 RENAMINGS = 99
 
 
@@ -164,11 +164,11 @@ def test_a_network_that_has_not_grokked_is_silent(
 
 
 def test_answers_known_by_heart_beat_the_null(memorised: Run) -> None:
-    """Why trained questions are not asked: the stream holds their answers, and a ridge reads them."""
+    """Why questions that were trained on are left out: the stream holds their answers, and a ridge reads them."""
 
     class Learnt(ToyDomain):
-        def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
-            return ~super().asks(first, offset)
+        def admits(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+            return ~super().admits(first, offset)
 
     learnt = Learnt(**vars(toy_domain(MEMORISES)))
     model, tokenizer, _ = as_language_model(memorised.folder)
