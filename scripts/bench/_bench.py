@@ -28,16 +28,22 @@ def line(
 
 def show(lines: Iterable[Line], out: Path | None, device: str) -> None:
     """Print the table, and write it with what it was measured on."""
-    import pandas as pd
     import torch
+
+    columns = ["part", "quantity", "value", "unit", "bar", "met"]
+    keep(lines, columns, out, device=device, threads=torch.get_num_threads(), torch=torch.__version__)
+
+
+def keep(rows: Iterable[Any], columns: list[str] | None, out: Path | None, **measured_on: object) -> None:
+    """Print a table of rows, and write it, with columns on what it was measured on, where `out` is given."""
+    import pandas as pd
 
     from toy.run.files import write_atomic
 
-    table = pd.DataFrame(list(lines), columns=["part", "quantity", "value", "unit", "bar", "met"])
+    table = pd.DataFrame(list(rows), columns=columns)
     print(table.to_string(index=False, float_format="{:.4g}".format))
     if out is not None:
-        table = table.assign(device=device, threads=torch.get_num_threads(), torch=torch.__version__)
-        write_atomic(out, table.to_csv(index=False, float_format="%.6g"))
+        write_atomic(out, table.assign(**measured_on).to_csv(index=False, float_format="%.6g"))
 
 
 def timed(run: Callable[[], object], device: str = "cpu") -> float:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import tyro
 
+from bench._bench import keep
+
 
 @dataclass(frozen=True)
 class Options:
@@ -40,18 +42,16 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_causal.py")
-    return ended(lambda: print(bench(options)), "nothing was written, the same command starts again")
+    return ended(lambda: bench(options), "nothing was written, the same command starts again")
 
 
-def bench(options: Options) -> str:
-    """Measure, write the table, and return it as text."""
-    import pandas as pd
+def bench(options: Options) -> None:
+    """Measure every claim and layer, print and write the table."""
     import torch
 
     from causal.experiments.experiment import asked
     from causal.experiments.requested import claim_of
     from llm_probe.models.loading import load
-    from toy.run.files import write_atomic
 
     torch.set_num_threads(1)
     loaded = load(options.model)
@@ -59,9 +59,7 @@ def bench(options: Options) -> str:
     for name in options.claims:
         questions = asked(loaded, claim_of(name), "causal", options.prompts, 0)
         rows += [measured(loaded, questions, name, layer, options) for layer in range(len(loaded.layers))]
-    table = pd.DataFrame(rows)
-    write_atomic(options.out, table.to_csv(index=False, float_format="%.6g"))
-    return table.to_string(index=False)
+    keep(rows, None, options.out)
 
 
 def measured(loaded, questions, name: str, layer: int, options: Options) -> dict:

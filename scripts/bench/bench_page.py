@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tyro
 
-from bench._bench import timed
+from bench._bench import keep, timed
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,13 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_page.py")
-    return ended(lambda: print(bench(options)), "nothing was written, the same command starts again")
+    return ended(lambda: bench(options), "nothing was written, the same command starts again")
 
 
-def bench(options: Options) -> str:
+def bench(options: Options) -> None:
     """Render, load, write the table."""
-    import pandas as pd
-
     from llm_probe.page import report
     from llm_probe.run.schema import read_run
-    from toy.run.files import write_atomic
 
     tables = read_run(options.run)
     claims = list(zip(*(tables.frames["verdicts"][key].tolist() for key in ("domain", "quantity")), strict=True))
@@ -60,9 +57,7 @@ def bench(options: Options) -> str:
         empty.write_text("<title>empty</title>")
         if browser := shutil.which("chromium") or shutil.which("google-chrome"):
             rows.append(("loading in Chromium", seconds(browser, page) - seconds(browser, empty), "s", "< 2"))
-    table = pd.DataFrame(rows, columns=["quantity", "value", "unit", "bar"])
-    write_atomic(options.out, table.to_csv(index=False, float_format="%.4g"))
-    return table.to_string(index=False)
+    keep(rows, ["quantity", "value", "unit", "bar"], options.out)
 
 
 def repeated(frame, claims, options: Options):

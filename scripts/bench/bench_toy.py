@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
-from bench._bench import timed
+from bench._bench import keep, timed
 
 from toy.config import ToyConfig
 
@@ -56,18 +56,8 @@ class Bench:
 
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_toy.py")
-    return ended(lambda: _measure(bench), "nothing was written, the same command starts again")
-
-
-def _measure(bench: Bench) -> None:
-    import pandas as pd
-
-    from toy.run.files import write_atomic
-
-    table = pd.DataFrame(measure(bench), columns=["measure", "value", "unit"])
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-    if bench.out:
-        write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
+    columns = ["measure", "value", "unit"]
+    return ended(lambda: keep(measure(bench), columns, bench.out), "nothing was written, the same command starts again")
 
 
 def measure(bench: Bench) -> list[tuple[str, float, str]]:
