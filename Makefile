@@ -17,7 +17,7 @@ env: .venv/.installed ## make .venv with the versions of requirements.lock
 probe: .venv/.installed ## probe a language model for circles: scripts/probe_llm.py
 	$(PY) scripts/probe_llm.py $(ARGS)
 
-causal: .venv/.installed ## turn the circles that make probe found: scripts/run_causal.py
+causal: .venv/.installed ## rotate the accepted circles and measure how the answers change: scripts/run_causal.py
 	$(PY) scripts/run_causal.py $(ARGS)
 
 features: .venv/.installed ## train sparse autoencoders, trained and random weights, and look for circles in them
@@ -55,7 +55,7 @@ random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out
 same-tables: .venv/.installed ## does the working tree give the tables of BASE (a commit)? scripts/repository/same_tables.py
 	$(PY) scripts/repository/same_tables.py $(BASE) $(ARGS)
 
-bench: .venv/.installed ## measure time and memory: scripts/bench/bench_probe.py and bench_toy.py
+bench: .venv/.installed ## measure speed: scripts/bench/bench_probe.py and bench_toy.py
 	$(PY) scripts/bench/bench_toy.py
 	$(PY) scripts/bench/bench_probe.py $(ARGS)
 

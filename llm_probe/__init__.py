@@ -1,32 +1,38 @@
 """Which directions of a language model carry a cyclic quantity, and is it more than chance?
 
-from llm_probe import probe
-result = probe(model, tokenizer, domains=["days", "months"])
+from llm_probe import load, probe
+loaded = load("reference")
+result = probe(loaded.model, loaded.tokenizer, domains=["days", "months"])
 print(result)
 result.report("report.html")
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llm_probe.models.loading import load as load
     from llm_probe.questions.domains import Domain as Domain
+    from llm_probe.questions.own import load_domain as load_domain
     from llm_probe.run.probe import ProbeResult as ProbeResult
     from llm_probe.run.probe import probe as probe
 
-__all__ = ["Domain", "ProbeResult", "probe"]
+__all__ = ["Domain", "ProbeResult", "load", "load_domain", "probe"]
+
+# No module here may be called `probe` or `load`: once imported, it would be what `from llm_probe import probe` gives.
+_HOMES = {
+    "Domain": "llm_probe.questions.domains",
+    "ProbeResult": "llm_probe.run.probe",
+    "load": "llm_probe.models.loading",
+    "load_domain": "llm_probe.questions.own",
+    "probe": "llm_probe.run.probe",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Deferred: importing the package must not load torch and transformers, which take seconds.
-    if name == "Domain":
-        from llm_probe.questions.domains import Domain
-
-        return Domain
-    # No module may be called `probe`: once imported, it would be what `from llm_probe import probe` gives.
-    if name in ("probe", "ProbeResult"):
-        from llm_probe.run import probe as module
-
-        return getattr(module, name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,7 @@
-"""The page of a results folder with a section for everything that was run on it; only scripts know all of them."""
+"""The page of a results folder, with a section for every study of the same model that stands in the folder.
+
+Each package makes its own section; only scripts know all packages.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def sections(folder: Path) -> list[Section]:
-    """What was run on the model of a probe run's folder, and stands there."""
+    """The sections of the studies whose tables stand in the folder of a probe run."""
     from causal.page.section import section as causal
     from llm_probe.circuits.section import section as circuits
     from sae.circles.section import section as features
 
-    return [found for make in (causal, features, circuits) if (found := make(folder))]
+    return [section for make in (causal, features, circuits) if (section := make(folder))]
 
 
 def rewrite(folder: Path) -> None:
@@ -32,12 +35,12 @@ def rewrite(folder: Path) -> None:
     from llm_probe.run.schema import read_run
 
     page = folder / "report.html"
-    if not page.is_file() or not (found := sections(folder)):
+    if not page.is_file() or not (parts := sections(folder)):
         return
     tables = read_run(folder)
     if tables.missing:
         return
     try:
-        report.write(page, tables.frames, tables.run, found)
+        report.write(page, tables.frames, tables.run, parts)
     except OSError as error:
         raise InputError(f"cannot write {page}: {error.strerror}; the tables are complete") from error

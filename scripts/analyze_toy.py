@@ -29,11 +29,9 @@ def _analyze(request: Request) -> None:
     from toy.analysis.summary import terminal_table
 
     command = shlex.join(["python", "scripts/analyze_toy.py", *sys.argv[1:]])
-    found = examine(request, command, lambda what, steps: tqdm(steps, what, disable=None))
-    print(terminal_table(found.analysis))
-    for line in found.absent:
-        print(f"no figure {line}")
-    print(f"{found.figures} figures and the page {found.folder / 'index.html'}")
+    result = examine(request, command, lambda what, steps: tqdm(steps, what, disable=None))
+    print(terminal_table(result.analysis), *(f"no figure {line}" for line in result.absent), sep="\n")
+    print(f"{result.figures} figures and the page {result.folder / 'index.html'}")
 
 
 if __name__ == "__main__":

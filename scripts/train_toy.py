@@ -8,13 +8,12 @@ python scripts/train_toy.py --config my.yaml --weight-decay 1
 Presets: fast, nanda, published-001 to published-004. The same command goes on with an interrupted run.
 """
 
-import _command
+from _command import ended
 
 import argparse
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
@@ -43,35 +42,31 @@ def main() -> int:
     try:
         base = preset(chosen.preset)
         base = read_yaml(chosen.config, base) if chosen.config else base
-        options = tyro.cli(
-            Options, args=rest, default=Options(base), description=__doc__, prog="python scripts/train_toy.py"
-        )
-        return _train(options, chosen.config.stem if chosen.config else chosen.preset)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    options = tyro.cli(
+        Options, args=rest, default=Options(base), description=__doc__, prog="python scripts/train_toy.py"
+    )
+    name, config = chosen.config.stem if chosen.config else chosen.preset, options.toy
+    folder = options.out or Path("work/toy") / f"{name}-{config.task}-{config.modulus}"
+    return ended(lambda: _train(options, folder), f"{folder} has the last checkpoint: the same command goes on")
 
 
-def _train(options: Options, name: str) -> int:
+def _train(options: Options, folder: Path) -> None:
     from tqdm import tqdm
 
     from toy.training.train import train
 
-    config = options.toy
-    folder = options.out or Path("work/toy") / f"{name}-{config.task}-{config.modulus}"
-    bar = tqdm(total=config.steps, unit="step", disable=None)
+    bar = tqdm(total=options.toy.steps, unit="step", disable=None)
 
     def show(step: int, lines) -> None:
         bar.update(step - bar.n)
         worst = {part: min(line[f"{part}_accuracy"] for line in lines) for part in ("train", "test")}
-        bar.set_postfix(train=f"{worst['train']:.3f}", test=f"{worst['test']:.3f}")
+        bar.set_postfix({part: f"{accuracy:.3f}" for part, accuracy in worst.items()})
 
-    try:
-        with bar:
-            finished = train(config, folder, seeds=options.seeds, minutes=options.minutes, report=show)
-    except KeyboardInterrupt:
-        print(f"\nstopped: {folder} has the last checkpoint: the same command goes on", file=sys.stderr)
-        return 130
+    with bar:
+        finished = train(options.toy, folder, seeds=options.seeds, minutes=options.minutes, report=show)
     print("seed  memorised  grokked  train acc  test acc  train loss  test loss")
     for run, milestones in zip(finished.runs, finished.milestones, strict=True):
         last = run.metrics()[-1]
@@ -81,7 +76,6 @@ def _train(options: Options, name: str) -> int:
             f"  {last['test_loss']:9.2e}"
         )
     print(f"{finished.reason} at step {finished.step}, {finished.seconds:.1f} s   {folder}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,15 @@ import yaml
 from tests.root import ROOT
 from tests.test_readme import Block, blocks
 
-NAMES = ("docs/tutorial.md", "docs/glossary.md", "docs/extending.md", "docs/cluster.md", "CHANGELOG.md")
+NAMES = (
+    "docs/tutorial.md",
+    "docs/glossary.md",
+    "docs/architecture.md",
+    "docs/experiments.md",
+    "docs/extending.md",
+    "docs/cluster.md",
+    "CHANGELOG.md",
+)
 PAGES = [ROOT / name for name in NAMES]
 RUN = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"))]
 
@@ -39,6 +47,19 @@ def test_what_a_page_names_exists(page: Path) -> None:
 def test_the_glossary_is_in_alphabetical_order() -> None:
     words = re.findall(r"^\| ([^|]+?) \|", PAGES[1].read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     assert words == sorted(words, key=str.casefold)
+
+
+def test_rooms_in_the_architecture_are_the_folders() -> None:
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[3]
+    named, package = set(), ""
+    for line in tree.strip().splitlines():
+        package = package if line.startswith(" ") else line.split("/")[0]
+        if line.startswith(" "):
+            named.add(f"{package}/{line.split()[0].rstrip('/')}")
+    packages = ("toy", "llm_probe", "sae", "causal")
+    rooms = {str(path.parent.relative_to(ROOT)) for package in packages for path in (ROOT / package).glob("*/*.py")}
+    assert rooms <= named
+    assert {name for name in named if not (ROOT / name).is_dir()} == set()
 
 
 def test_the_citation_is_valid() -> None:

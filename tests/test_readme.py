@@ -50,7 +50,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    return [Block(found["language"], found["text"], found["file"]) for found in BLOCK.finditer(text)]
+    return [Block(match["language"], match["text"], match["file"]) for match in BLOCK.finditer(text)]
 
 
 def readme() -> list[Block]:

@@ -71,7 +71,7 @@ def points(loaded: LoadedModel) -> tuple[list[Point], str]:
 
 def projection(block: nn.Module) -> nn.Module | None:
     """The matrix behind a block's heads."""
-    for attention in layout.PART_NAMES["attn_out"]:
+    for attention in layout.paths("attention"):
         for name in PROJECTIONS:
             try:
                 found = attrgetter(f"{attention}.{name}")(block)
@@ -90,7 +90,7 @@ def input_width(matrix: nn.Module) -> int:
 
 def adds_heads(block: nn.Module) -> bool:
     """Whether the stream gets the projection's output as it is, with no norm between (Gemma 2 and 3, OLMo 2)."""
-    return not any(hasattr(block, mlp) and hasattr(block, norm) for mlp, norm in layout.ATTENTION_NORMS.items())
+    return not layout.output_norms(block)
 
 
 @contextmanager

@@ -123,7 +123,7 @@ class TextEngine:
         self.loaded, self.text, self.layer = loaded, text, layer
         self.modules = {f"{layer}.{site}": loaded.site_module(layer, site)}
         # Without a cache any model of transformers' own can be entered in the middle.
-        self.whole = site != "resid_post" or not type(loaded.stack).__module__.startswith("transformers.")
+        self.whole = site != "resid_post" or not type(loaded.backbone).__module__.startswith("transformers.")
 
     def losses(self, edits: Sequence[Edit | None]) -> list[Float[Tensor, " documents"]]:
         """Summed nats of each document under each edit (None: no edit)."""
@@ -150,7 +150,7 @@ class TextEngine:
             ids = torch.tensor([self.text.ids[row] for row in rows], device=self.loaded.device)
             seen: dict[str, Tensor] = {}
             with capture(self.modules, seen.__setitem__):
-                self.loaded.stack(input_ids=ids, use_cache=False)
+                self.loaded.backbone(input_ids=ids, use_cache=False)
             yield _Clean(rows, ids, next(iter(seen.values())))
 
     def _nats(self, clean: _Clean, edit: Edit | None) -> Float[Tensor, " n"]:

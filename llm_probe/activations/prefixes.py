@@ -85,7 +85,7 @@ def can_share(loaded: LoadedModel) -> bool:
     """A causal model of transformers' own code whose cache keeps every key and value of every layer."""
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
-    if loaded.is_encoder or not type(loaded.stack).__module__.startswith("transformers."):
+    if loaded.is_encoder or not type(loaded.backbone).__module__.startswith("transformers."):
         return False
     config: Any = loaded.model.config
     try:

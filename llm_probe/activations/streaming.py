@@ -209,10 +209,10 @@ def _read(
 
     last = loaded.layers[max(plan.layers)]
     with torch.inference_mode(), evaluating(loaded.model):
-        cache = prefix_cache(loaded.stack, last, shared, loaded.device) if shared else None
+        cache = prefix_cache(loaded.backbone, last, shared, loaded.device) if shared else None
         past = {"past_key_values": cache, "use_cache": True} if shared else {"use_cache": False}
         with capture(modules, keep), stop_after(last):
-            loaded.stack(input_ids=ids, **past)
+            loaded.backbone(input_ids=ids, **past)
     return cells
 
 

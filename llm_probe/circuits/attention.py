@@ -110,7 +110,7 @@ def attention(
     with torch.inference_mode(), evaluating(loaded.model), eager(loaded.model):
         for batch in buckets([len(row) for row in ids], BATCH_TOKENS):
             tokens = torch.tensor([list(ids[index]) for index in batch], device=loaded.device)
-            maps = loaded.stack(input_ids=tokens, use_cache=False, output_attentions=True).attentions
+            maps = loaded.backbone(input_ids=tokens, use_cache=False, output_attentions=True).attentions
             last = torch.stack([one[:, :, -1].float().cpu() for one in maps], dim=1)  # (rows, layers, heads, T)
             for row, index in enumerate(batch):
                 sums = torch.stack([last[row, ..., list(where)].sum(dim=-1) for where in places[index]], dim=-1)

@@ -6,15 +6,42 @@ the `huggingface_hub` error in its chain of causes, so that chain decides what t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from toy.run.errors import InputError
 
-OFFLINE_ADVICE = (
-    "run with --model reference, which needs no network, or with HF_HUB_OFFLINE=1 and a model that is already cached"
-)
+REASONS = {
+    # A gated repository is also reported as one that does not exist, so that this sentence comes first.
+    r"\bGatedRepoError\b|gated repo": (
+        "{name} is gated: accept its licence at https://huggingface.co/{name}, then log in with `hf auth login`, "
+        "or run with --model reference"
+    ),
+    r"\bRevisionNotFoundError\b": (
+        "{name} has no revision {revision!r}: give a branch, tag or commit of its repository, or none"
+    ),
+    r"\b(LocalEntryNotFoundError|OfflineModeIsEnabled|ConnectError|TimeoutException)\b": (
+        "{name} is not in the cache and the hub cannot be reached: run with --model reference, which needs no network, "
+        "or with HF_HUB_OFFLINE=1 and a model that is already cached"
+    ),
+    r"\b(RepositoryNotFoundError|HFValidationError)\b": (
+        "there is no model {name!r}, neither a folder nor on the hub (a private one needs `hf auth login`): "
+        "check the name or run with --model reference"
+    ),
+    r"trust_remote_code": "{name} brings its own code: read it, and if you trust it run with --trust-remote-code",
+    r"safetensors": (
+        "{name} has no safetensors weights, the only kind that is read: choose another revision or convert them"
+    ),
+    r"(?i:tokenizer)": (
+        "{name} has no fast tokenizer (tokenizer.json), which locates the operands: choose another model"
+    ),
+    r"config\.json|model type|Unrecognized model": (
+        "{name} is not a language model that the installed transformers knows: {first_line}"
+    ),
+}
+"""What is matched in the class names and the text of an error, and what the user is told; the first match wins."""
 
 
 def is_toy(name: str) -> bool:
@@ -61,52 +88,12 @@ def explained(name: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError) as error:
-        reason = _reason(error, name, revision)
-        if reason is None:
-            raise
-        raise InputError(reason) from error
-
-
-def _reason(error: BaseException, name: str, revision: str | None) -> str | None:
-    kinds, text = _chain(error), str(error)
-    # The order matters: a gated repository is also reported as one that is not found.
-    reasons = (
-        (
-            "GatedRepoError" in kinds or "gated repo" in text,
-            f"{name} is gated: accept its licence at https://huggingface.co/{name}, then log in with `hf auth login`, "
-            "or run with --model reference",
-        ),
-        (
-            "RevisionNotFoundError" in kinds,
-            f"{name} has no revision {revision!r}: give a branch, tag or commit of its repository, or none",
-        ),
-        (
-            bool(kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "TimeoutException"}),
-            f"{name} is not in the cache and the hub cannot be reached: {OFFLINE_ADVICE}",
-        ),
-        (
-            bool(kinds & {"RepositoryNotFoundError", "HFValidationError"}),
-            f"there is no model {name!r}, neither a folder nor on the hub (a private one needs `hf auth login`): "
-            "check the name or run with --model reference",
-        ),
-        (
-            "trust_remote_code" in text,
-            f"{name} brings its own code: read it, and if you trust it run with --trust-remote-code",
-        ),
-        (
-            "safetensors" in text,
-            f"{name} has no safetensors weights, the only kind that is read: choose another revision or convert them",
-        ),
-        (
-            "tokenizer" in text.lower(),
-            f"{name} has no fast tokenizer (tokenizer.json), which locates the operands: choose another model",
-        ),
-        (
-            "config.json" in text or "model type" in text or "Unrecognized model" in text,
-            f"{name} is not a language model that the installed transformers knows: {text.partition(chr(10))[0]}",
-        ),
-    )
-    return next((reason for applies, reason in reasons if applies), None)
+        described = f"{' '.join(sorted(_chain(error)))}\n{error}"
+        for pattern, sentence in REASONS.items():
+            if re.search(pattern, described):
+                first_line = str(error).partition("\n")[0]
+                raise InputError(sentence.format(name=name, revision=revision, first_line=first_line)) from error
+        raise
 
 
 def _chain(error: BaseException | None) -> set[str]:

@@ -1,6 +1,6 @@
 """Where the blocks of a transformer are, and what in them writes to the residual stream.
 
-A transformer is a stack of blocks that each add to a stream of d_model numbers per token. A *site* is a place in
+A transformer is a list of blocks that each add to a stream of d_model numbers per token. A *site* is a place in
 block l whose output is read, of shape (batch, position, d_model):
 
     resid_post   the block's output: the stream after block l, before any final norm
@@ -8,39 +8,58 @@ block l whose output is read, of shape (batch, position, d_model):
     mlp_out      what the MLP adds to the stream
 
 Nothing is computed from the configuration: the blocks are the longest list of modules of one class, and their parts
-are found by name. Where a block normalises a part's output before adding it (Gemma 2 and 3, OLMo 2), the site is
-that norm, so that stream before + attn_out + mlp_out = stream after. BERT normalises after adding and has no MLP
-module: its sites are `attention.output.dense` and `output.dense`, the two outputs that are added.
+are found by name (`PART_NAMES`, one entry a family). Where a block normalises a part's output before adding it (Gemma 2
+and 3, OLMo 2), the site is that norm, so that stream before + attn_out + mlp_out = stream after. BERT normalises after
+adding and has no MLP module: its sites are the two linear layers whose outputs are added.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from operator import attrgetter
 
 from torch import nn
 
 from llm_probe.run.table import Site
 
-PART_NAMES: dict[Site, tuple[str, ...]] = {
-    # A norm behind the MLP comes with one behind attention; without it `post_attention_layernorm` is the MLP's input.
-    "mlp_out": ("post_feedforward_layernorm", "post_mlp_layernorm", "mlp", "feed_forward", "ffn", "output.dense"),
-    "attn_out": ("self_attn", "attn", "attention.output.dense", "attention", "self_attention"),
+
+@dataclass(frozen=True)
+class PartNames:
+    """What one model family calls the parts of its blocks, as paths inside the block, and its last norm."""
+
+    attention: str
+    mlp: str
+    attention_norm: str | None = None
+    """The norm between attention and the stream; None where attention's own output is added."""
+    mlp_norm: str | None = None
+    """The norm between the MLP and the stream; a family has both norms or neither."""
+    final_norm: str | None = "norm"
+    """The norm between the last block and the vocabulary head, a name inside the module that holds the blocks."""
+
+
+PART_NAMES: dict[str, PartNames] = {
+    "llama": PartNames("self_attn", "mlp"),  # Qwen and Mistral, too
+    "gemma": PartNames("self_attn", "mlp", "post_attention_layernorm", "post_feedforward_layernorm"),
+    "glm4": PartNames("self_attn", "mlp", "post_self_attn_layernorm", "post_mlp_layernorm"),
+    "llama4": PartNames("self_attn", "feed_forward"),
+    "gpt2": PartNames("attn", "mlp", final_norm="ln_f"),
+    "distilbert": PartNames("attention", "ffn", final_norm=None),
+    "bert": PartNames("attention.output.dense", "output.dense", final_norm=None),
+    "gpt_neox": PartNames("attention", "mlp", final_norm="final_layer_norm"),
+    "bloom": PartNames("self_attention", "mlp", final_norm="ln_f"),
+    "phi": PartNames("self_attn", "mlp", final_norm="final_layernorm"),
 }
-"""Site to the names its module may have inside a block, the first that exists wins."""
-ATTENTION_NORMS = {
-    "post_feedforward_layernorm": "post_attention_layernorm",
-    "post_mlp_layernorm": "post_self_attn_layernorm",
-}
-FINAL_NORM_NAMES = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+"""Every family whose parts have names of their own; a new family is one more entry. Blocks are not matched with a
+family as a whole: for each kind of part the first of all names that exists in the block is taken."""
 
 
 class ModelMapError(RuntimeError):
     """The blocks of this model are not where they were looked for."""
 
 
-def blocks(stack: nn.Module, name: str) -> tuple[nn.Module, ...]:
+def blocks(backbone: nn.Module, name: str) -> tuple[nn.Module, ...]:
     """The longest list of modules of one class; lists inside another list (experts, heads) are parts of a block."""
-    lists = {path: module for path, module in stack.named_modules() if isinstance(module, nn.ModuleList)}
+    lists = {path: module for path, module in backbone.named_modules() if isinstance(module, nn.ModuleList)}
     outer = [
         list(module)
         for path, module in lists.items()
@@ -48,23 +67,40 @@ def blocks(stack: nn.Module, name: str) -> tuple[nn.Module, ...]:
         and not any(path.startswith(f"{other}.") for other in lists if other != path)
     ]
     if not outer:
-        raise ModelMapError(f"{name} ({type(stack).__name__}) holds no list of equal blocks: it is not supported")
+        raise ModelMapError(f"{name} ({type(backbone).__name__}) holds no list of equal blocks: it is not supported")
     return tuple(max(outer, key=len))
 
 
+def paths(kind: str) -> list[str]:
+    """What the families call one kind of part (a field of `PartNames`), longer paths before their beginnings."""
+    names = dict.fromkeys(getattr(family, kind) for family in PART_NAMES.values())
+    return sorted(filter(None, names), key=lambda path: -path.count("."))
+
+
+def output_norms(block: nn.Module) -> list[PartNames]:
+    """Families that a block with norms between its parts and the stream may be of; empty if it has no such norms."""
+    # The norm behind the MLP decides: without it, `post_attention_layernorm` is the norm before the MLP.
+    return [names for names in PART_NAMES.values() if names.mlp_norm and hasattr(block, names.mlp_norm)]
+
+
 def part(block: nn.Module, site: Site) -> nn.Module:
-    norms = [norm for mlp, norm in ATTENTION_NORMS.items() if hasattr(block, mlp)] if site == "attn_out" else []
-    for path in (*norms, *PART_NAMES[site]):
+    """The module of a block whose output is added to the stream, at `attn_out` or `mlp_out`.
+
+    Raises:
+        ModelMapError: none of the families' names exists in the block.
+    """
+    kind = "mlp" if site == "mlp_out" else "attention"
+    names = [*(getattr(family, f"{kind}_norm") for family in output_norms(block)), *paths(kind)]
+    for path in names:
         try:
             return attrgetter(path)(block)
         except AttributeError:
             continue
     raise ModelMapError(
-        f"{type(block).__name__} has no part of a known name for {site} ({', '.join(PART_NAMES[site])}): "
-        "probe resid_post only"
+        f"{type(block).__name__} has no part of a known name for {site} ({', '.join(names)}): probe resid_post only"
     )
 
 
-def final_norm(stack: nn.Module) -> nn.Module | None:
-    """The norm between the last block and the vocabulary head, if the stack has one."""
-    return next(filter(None, (getattr(stack, name, None) for name in FINAL_NORM_NAMES)), None)
+def final_norm(backbone: nn.Module) -> nn.Module | None:
+    """The norm between the last block and the vocabulary head, if there is one."""
+    return next(filter(None, (getattr(backbone, path, None) for path in paths("final_norm"))), None)

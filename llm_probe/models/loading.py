@@ -38,7 +38,7 @@ class LoadedModel:
 
     model: nn.Module
     """The transformers model: with its vocabulary head, unless it is an encoder."""
-    stack: nn.Module
+    backbone: nn.Module
     """The part of `model` that holds the blocks: called instead of it where no vocabulary head is wanted."""
     tokenizer: Any
     name: str
@@ -52,7 +52,7 @@ class LoadedModel:
     """Where token ids go."""
     dtype: torch.dtype
     is_encoder: bool
-    """Reads in both directions (BERT): it can be probed but not asked."""
+    """Reads in both directions (BERT): its states can be read, but it writes no answers."""
 
     def site_module(self, layer: int, site: Site) -> nn.Module:
         """The module whose output is the site.
@@ -76,23 +76,31 @@ def load(
     random_weights: bool = False,
     seed: int = 0,
 ) -> LoadedModel:
-    """A model from the hub, a folder, `reference` (the small model that comes with this repository), or a toy.
-
-    A toy is the run directory or the checkpoint file of a network of `toy` (`toy_model`).
+    """A model from the hub, a folder, `reference` (the small model of this repository), or a toy: the run directory or
+    checkpoint file of a network of `toy` (`toy_model`).
 
     `device` auto means cuda, else mps, else cpu; weights too large for one GPU are spread by accelerate.
 
     Raises:
         InputError: there is no such model, it cannot be reached, or it has no safetensors weights or fast tokenizer.
-        ModelMapError: its blocks are not where this package looks for them.
+        ModelMapError: its blocks are not where this package expects them.
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     from llm_probe.models.hub import commit, explained, is_toy, source
 
-    chosen_dtype, place = _dtype(dtype), chosen_device(device)
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
+    chosen_dtype, place = DTYPES[dtype], chosen_device(device)
     if is_toy(name):
-        toy = _toy(name, chosen_dtype, place)
+        from llm_probe.models.toy_model import as_language_model
+
+        network, tokenizer, step = as_language_model(Path(name).expanduser())
+        network, reached = (
+            network.to(place, chosen_dtype).requires_grad_(False),
+            None if step is None else f"step {step}",
+        )
+        toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
         return randomised(toy, seed) if random_weights else toy
     path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
@@ -104,12 +112,14 @@ def load(
     check_tokenizer(tokenizer, name)
     encoder = _is_encoder(config, name)
     family: Any = AutoModel if encoder else AutoModelForCausalLM
+
+    def build() -> Any:
+        return family.from_config(config, trust_remote_code=trust_remote_code)
+
     if random_weights:
-        model = _fresh(lambda: family.from_config(config, trust_remote_code=trust_remote_code), seed)
-        model = model.to(place, chosen_dtype)
+        model = _fresh(build, seed).to(place, chosen_dtype)
     else:
-        spread = _too_large(lambda: family.from_config(config, trust_remote_code=trust_remote_code), chosen_dtype)
-        placing = {"device_map": "auto"} if place.type == "cuda" and spread else {}
+        placing = {"device_map": "auto"} if place.type == "cuda" and _too_large(build, chosen_dtype) else {}
         with explained(name, revision), _no_loading_bar():
             model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
         model = model if placing else model.to(place)
@@ -121,7 +131,7 @@ def load(
 def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedModel:
     """A transformers model that is already in memory; its weights, mode and hooks stay as they are.
 
-    Every pass over it runs in evaluation mode and restores the mode it found (`evaluating`).
+    Every pass over it runs in evaluation mode and restores the mode of every module (`evaluating`).
     """
     check_tokenizer(tokenizer, name)
     config: Any = copy.copy(model.config)
@@ -130,7 +140,7 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedMode
 
 
 def randomised(loaded: LoadedModel, seed: int) -> LoadedModel:
-    """The same architecture, tokenizer, dtype and device with freshly drawn weights: the null model."""
+    """The same architecture, tokenizer, dtype and device with new random weights: the null model."""
     return twin(loaded, seed)()
 
 
@@ -139,18 +149,16 @@ def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Ca
 
     `keep_embeddings`: only the blocks are random; the trained token embeddings are held on to until then.
     """
-    family: Any = type(loaded.model)
-    config = copy.deepcopy(loaded.model.config)
+    trained: Any = loaded.model
+    family, config = type(trained), copy.deepcopy(trained.config)
     rest = (loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
     device, dtype = loaded.device, loaded.dtype
-
-    trained: Any = loaded.model
     table = trained.get_input_embeddings().weight.detach().cpu().clone() if keep_embeddings else None
 
     def make() -> LoadedModel:
         model = _fresh(lambda: family(config), seed).to(device, dtype).requires_grad_(False).eval()
         if table is not None:
-            model.get_input_embeddings().weight.copy_(table)  # type: ignore[union-attr,operator]
+            model.get_input_embeddings().weight.copy_(table)
         return _mapped(model, *rest)
 
     return make
@@ -200,7 +208,7 @@ def self_check(loaded: LoadedModel) -> None:
     with torch.inference_mode(), evaluating(loaded.model):
         try:
             with capture(blocks, seen.__setitem__):
-                states = loaded.stack(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
+                states = loaded.backbone(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
         except TypeError as error:
             raise ModelMapError(f"the blocks of {loaded.name} cannot be read: {error}") from error
         if len(states) != len(loaded.layers) + 1 or len(seen) != len(loaded.layers):
@@ -227,17 +235,17 @@ def _mapped(
     model: nn.Module, tokenizer: Any, name: str, revision: str | None, weights: Weights, is_encoder: bool
 ) -> LoadedModel:
     config: Any = model.config
-    stack: Any = model.base_model if is_encoder else model.get_decoder()  # type: ignore[operator]
+    backbone: Any = model.base_model if is_encoder else model.get_decoder()  # type: ignore[operator]
     first = next(model.parameters())
     loaded = LoadedModel(
         model=model,
-        stack=stack,
+        backbone=backbone,
         tokenizer=tokenizer,
         name=name,
         revision=revision,
         weights=weights,
-        layers=layout.blocks(stack, name),
-        final_norm=layout.final_norm(stack),
+        layers=layout.blocks(backbone, name),
+        final_norm=layout.final_norm(backbone),
         d_model=config.get_text_config().hidden_size,
         device=first.device,
         dtype=first.dtype,
@@ -245,14 +253,6 @@ def _mapped(
     )
     self_check(loaded)
     return loaded
-
-
-def _toy(name: str, dtype: torch.dtype, device: torch.device) -> LoadedModel:
-    from llm_probe.models.toy_model import as_language_model
-
-    model, tokenizer, step = as_language_model(Path(name).expanduser())
-    seen = None if step is None else f"step {step}"
-    return _mapped(model.to(device, dtype).requires_grad_(False), tokenizer, name, seen, "trained", is_encoder=False)
 
 
 def _is_encoder(config: Any, name: str) -> bool:
@@ -271,14 +271,11 @@ def _is_encoder(config: Any, name: str) -> bool:
 
 
 def _fresh(build: Callable[[], Any], seed: int) -> Any:
-    """A model with newly drawn weights, a function of the seed; the global generator is left as it was."""
-    state = torch.get_rng_state()
-    try:
-        # Drawn on the CPU, whatever the device: the same null model everywhere.
+    """A model with new random weights, a function of the seed; the global generator is left as it was."""
+    # Drawn on the CPU, whatever the device: the same null model everywhere.
+    with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build()
-    finally:
-        torch.set_rng_state(state)
 
 
 @contextmanager
@@ -308,12 +305,6 @@ def _too_large(build: Callable[[], Any], dtype: torch.dtype) -> bool:
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in build().parameters())
     return 1.1 * parameters * dtype.itemsize > torch.cuda.mem_get_info(0)[0]
-
-
-def _dtype(dtype: str) -> torch.dtype:
-    if dtype not in DTYPES:
-        raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
-    return DTYPES[dtype]
 
 
 def weights_fingerprint(model: nn.Module) -> str:

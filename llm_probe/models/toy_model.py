@@ -20,8 +20,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
+from transformers.modeling_outputs import CausalLMOutput
 
 from toy.config import ToyConfig
 from toy.networks.model import Transformer
@@ -35,7 +36,7 @@ SMALLEST_MODULUS = 5
 
 @dataclass
 class BridgeConfig:
-    """What the package asks of a transformers configuration."""
+    """The part of a transformers configuration that this package reads."""
 
     toy: ToyConfig
     model_type: str = "toy"
@@ -50,23 +51,14 @@ class BridgeConfig:
         return self
 
 
-@dataclass(frozen=True)
-class Output:
-    """What a forward returns."""
-
-    hidden_states: tuple[Float[Tensor, "batch pos d"], ...]
-    """Before the first block and behind each."""
-    logits: Float[Tensor, "batch kept vocabulary"] | None = None
-
-
-class ToyStack(nn.Module):
-    """Embedding and blocks: ids to the stream."""
+class ToyBackbone(nn.Module):
+    """Embedding and blocks: ids (batch, position) to the streams (batch, position, d_model) around the blocks."""
 
     def __init__(self, network: Transformer) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, input_ids: Int[Tensor, "batch pos"], **_: Any) -> Output:
+    def forward(self, input_ids: Int[Tensor, "batch pos"], **_: Any) -> CausalLMOutput:
         """Every hidden state; a cache is neither taken nor returned."""
         embedding, positions = self.network.W_E, self.network.W_pos
         # The end of text and positions behind "=" are nothing the toy knows.
@@ -76,13 +68,13 @@ class ToyStack(nn.Module):
         states = [torch.cat([embedding, end])[input_ids] + torch.cat([positions, behind])[:length]]
         for block in self.network.blocks:
             states.append(block(states[-1]))
-        return Output(tuple(states))
+        return CausalLMOutput(hidden_states=tuple(states))
 
 
 class ToyForCausalLM(nn.Module):
     """A toy with the vocabulary head of a language model.
 
-    Made from a configuration alone its weights are drawn anew, from torch's own generator and not from the toy's
+    Made from a configuration alone, its weights are initialised anew, from torch's own generator and not from the toy's
     seed: the untrained twin must not be the network that training began with.
     """
 
@@ -91,9 +83,9 @@ class ToyForCausalLM(nn.Module):
         if network is None:
             network = Transformer(replace(config.toy, seed=int(torch.randint(2**31, (1,)))))
         self.config = config
-        self.model = ToyStack(network)
+        self.model = ToyBackbone(network)
 
-    def get_decoder(self) -> ToyStack:
+    def get_decoder(self) -> ToyBackbone:
         """The part without the vocabulary head."""
         return self.model
 
@@ -101,7 +93,7 @@ class ToyForCausalLM(nn.Module):
         """W_E by the name transformers gives it: `weight` (p + 1, d_model)."""
         return SimpleNamespace(weight=self.model.network.W_E)
 
-    def forward(self, input_ids: Int[Tensor, "batch pos"], logits_to_keep: int = 0, **options: Any) -> Output:
+    def forward(self, input_ids: Int[Tensor, "batch pos"], logits_to_keep: int = 0, **options: Any) -> CausalLMOutput:
         """Logits of the last `logits_to_keep` positions (0: all)."""
         states = self.model(input_ids, **options).hidden_states
         network = self.model.network
@@ -112,7 +104,7 @@ class ToyForCausalLM(nn.Module):
         answered = len(network.W_pos)
         logits[:, answered:] = -torch.inf
         logits[:, answered:, -1] = 0
-        return Output(states, logits[:, -logits_to_keep:])
+        return CausalLMOutput(logits=logits[:, -logits_to_keep:], hidden_states=states)
 
 
 def as_language_model(path: Path) -> tuple[ToyForCausalLM, Any, int | None]:

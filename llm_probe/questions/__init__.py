@@ -1,1 +1,1 @@
-"""What a model is asked: domains, prompts with their labels, claims, and the tokens they become."""
+"""The questions to a model: domains, prompts with their labels, claims, and the tokens they become."""

@@ -1,7 +1,7 @@
-"""A claim: one quantity of one domain is carried on a circle. What is asked, and the labels of every prompt.
+"""A claim: one quantity of one domain is carried on a circle. Its prompts, and what is known about each of them.
 
-`sum`: the answer to a question, (item op offset) mod n, read at the last token; left out by operand pair.
-`item`: the item a statement mentions, read at the item's last token; left out by item.
+`sum`: the answer to a question, (item op offset) mod n, read at the last token; operand pairs are held out together.
+`item`: the item a statement mentions, read at the item's last token; all prompts with one item are held out together.
 
 For `item` only k = 1 is tested: "in this order, once round" is the claim, and on n items every frequency coprime
 to n is the same circle in another order, so that searching k would search orders.
@@ -64,9 +64,9 @@ class Claim:
 
     def prompts(self, part: Part, size: int, seed: int) -> list[Prompt]:
         """The prompts of a part: at most `size` questions, or every statement."""
-        return (
-            question_set(self.domain, part, size, seed) if self.quantity == "sum" else statement_set(self.domain, part)
-        )
+        if self.quantity == "item":
+            return statement_set(self.domain, part)
+        return question_set(self.domain, part, size, seed)
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,8 @@ class Labels:
     @staticmethod
     def of(claim: Claim, prompts: Sequence[Prompt]) -> Labels:
         names = sorted({prompt.template for prompt in prompts})
-        columns = {
-            key: torch.tensor([getattr(prompt, key) for prompt in prompts])
-            for key in ("label", "total", "first", "offset")
-        }
+        integers = ("label", "total", "first", "offset")
+        columns = {key: torch.tensor([getattr(prompt, key) for prompt in prompts]) for key in integers}
         template = torch.tensor([names.index(prompt.template) for prompt in prompts])
         return Labels(claim.quantity, claim.period, template=template, has_digits=claim.is_arithmetic, **columns)
 
@@ -106,5 +104,5 @@ class Labels:
 
 def claims_of(domains: Sequence[Domain]) -> list[Claim]:
     """The claims domains allow: `sum` where there are questions, `item` where there are statements."""
-    found = [Claim(domain, "sum") for domain in domains if domain.questions]
-    return found + [Claim(domain, "item") for domain in domains if domain.statements]
+    sums = [Claim(domain, "sum") for domain in domains if domain.questions]
+    return sums + [Claim(domain, "item") for domain in domains if domain.statements]

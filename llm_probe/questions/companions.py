@@ -1,9 +1,9 @@
-"""Which prompts stand beside a claim about arithmetic: other moduli, and none at all.
+"""Which prompts stand beside a claim about arithmetic: other moduli, and no modulus at all.
 
 Arithmetic claims with one operation and the same operands form a family: their prompts ask about the *same* pairs,
-so that responses under one modulus can be compared with those under another (`assignment`). Where the moduli that
-were asked for are too few for the test, companions are read too and not reported. Every family also has its plain
-prompts, the same texts without the modulus: what is read from them is no answer to the question.
+so that responses under one modulus can be compared with those under another (`statistics.assignment`). Where the
+requested moduli are too few for that test, companions are read too; they get no rows in the tables. Every family also
+has its plain prompts, the same texts without the modulus: what is read from them is no answer to the question.
 """
 
 from __future__ import annotations
@@ -12,33 +12,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llm_probe.questions.claims import Claim
-from llm_probe.questions.domains import PLAIN_QUESTIONS, SYMBOLS, WORDS, Domain, modular
+from llm_probe.questions.domains import PLAIN_QUESTIONS, Domain, fill_operation, modular
 from llm_probe.statistics.assignment import why_not
 
 COMPANIONS = (7, 9, 11, 13, 17, 19, 23)
-"""Moduli that are read where too few were asked for: none divides another."""
+"""Moduli that are read where too few were requested: none divides another."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Claims that are judged together."""
+    """Claims about one operation on the same operands."""
 
-    asked: tuple[Claim, ...]
+    members: tuple[Claim, ...]
+    """The claims that were requested."""
     companions: tuple[Claim, ...]
+    """Claims about further moduli, read for the comparison only."""
 
     @property
     def moduli(self) -> tuple[int, ...]:
-        """Asked, then companions."""
-        return tuple(claim.period for claim in (*self.asked, *self.companions))
+        """Those of the members, then those of the companions."""
+        return tuple(claim.period for claim in (*self.members, *self.companions))
 
     @property
     def plain(self) -> Claim:
-        """The same operands asked about without a modulus."""
-        return Claim(plain(self.asked[0].domain), "sum")
+        """Questions about the same operands that do not say the modulus."""
+        return Claim(plain(self.members[0].domain), "sum")
 
 
 def families(claims: Sequence[Claim]) -> list[Family]:
-    """Arithmetic claims by operation, operands and templates, each with the companions it needs."""
+    """Arithmetic claims by operation, operands and templates, each family with the companions it needs."""
     groups: dict[object, list[Claim]] = {}
     for claim in claims:
         if claim.is_arithmetic:
@@ -47,26 +49,24 @@ def families(claims: Sequence[Claim]) -> list[Family]:
     return [Family(tuple(group), tuple(_companions(group))) for group in groups.values()]
 
 
-def family_of(claim: Claim, found: Sequence[Family]) -> Family | None:
-    """The family a claim was asked in; None for claims that are not arithmetic."""
-    return next((family for family in found if claim in family.asked), None)
+def family_of(claim: Claim, among: Sequence[Family]) -> Family | None:
+    """The family that a claim is a member of; None for claims that are not arithmetic."""
+    return next((family for family in among if claim in family.members), None)
 
 
 def plain(domain: Domain) -> Domain:
     """An arithmetic domain whose questions do not say the modulus."""
-    words = {"{symbol}": SYMBOLS[domain.operation], "{word}": WORDS[domain.operation]}
-    texts = {name: PLAIN_QUESTIONS[name] for name in domain.questions}
-    for mark, value in words.items():
-        texts = {name: text.replace(mark, value) for name, text in texts.items()}
+    texts = fill_operation({name: PLAIN_QUESTIONS[name] for name in domain.questions}, domain.operation)
     return replace(domain, name=f"{domain.name} without the modulus", questions=texts)
 
 
-def _companions(asked: Sequence[Claim]) -> list[Claim]:
-    moduli = [claim.period for claim in asked]
+def _companions(members: Sequence[Claim]) -> list[Claim]:
+    moduli = [claim.period for claim in members]
     if all(why_not(moduli, modulus) is None for modulus in moduli):
         return []
-    domain = asked[0].domain
-    more = [modulus for modulus in COMPANIONS if modulus not in moduli]
-    made = [modular(domain.operation, modulus, operands=domain.operands) for modulus in more]
-    kept = [{name: other.questions[name] for name in domain.questions} for other in made]
-    return [Claim(replace(other, questions=texts), "sum") for other, texts in zip(made, kept, strict=True)]
+    domain = members[0].domain
+    others = [modular(domain.operation, one, operands=domain.operands) for one in COMPANIONS if one not in moduli]
+    return [
+        Claim(replace(other, questions={name: other.questions[name] for name in domain.questions}), "sum")
+        for other in others
+    ]

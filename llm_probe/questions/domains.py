@@ -30,6 +30,7 @@ Operation = Literal["add", "sub", "mul"]
 
 SYMBOLS: dict[Operation, str] = {"add": "+", "sub": "-", "mul": "*"}
 WORDS: dict[Operation, str] = {"add": "plus", "sub": "minus", "mul": "times"}
+SLOTS = ("{item}", "{offset}")
 
 SMALLEST_MODULUS = 5
 """A circle through fewer points than five cannot be told from a square wave and a ramp."""
@@ -111,16 +112,11 @@ class Domain:
     def __post_init__(self) -> None:
         if len(set(self.items)) != len(self.items) or len(self.items) < 3:
             raise InputError(f"domain {self.name!r} needs at least three different items, got {list(self.items)}")
-        for kind, texts, needed in (
-            ("question", self.questions, ("{item}", "{offset}")),
-            ("statement", self.statements, ("{item}",)),
-        ):
-            for name, text in texts.items():
-                missing = [slot for slot in needed if text.count(slot) != 1]
-                if missing:
-                    raise InputError(
-                        f"{kind} template {name!r} of {self.name!r} must hold {missing[0]} exactly once: {text!r}"
-                    )
+        questions = [("question", name, text, slot) for name, text in self.questions.items() for slot in SLOTS]
+        statements = [("statement", name, text, "{item}") for name, text in self.statements.items()]
+        for kind, name, text, slot in questions + statements:
+            if text.count(slot) != 1:
+                raise InputError(f"{kind} template {name!r} of {self.name!r} must hold {slot} exactly once: {text!r}")
         if not self.questions and not self.statements:
             raise InputError(f"domain {self.name!r} has neither question nor statement templates")
 
@@ -165,8 +161,8 @@ class Domain:
         """How the second operand is written."""
         return self.items[offset] if self.second_is_item else str(offset)
 
-    def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        """Which operand pairs may be asked, as an array of their shape."""
+    def admits(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Which operand pairs may stand in a question, as an array of their shape."""
         return np.ones(np.broadcast(first, offset).shape, dtype=bool)
 
     def total(self, first: Any, offset: Any) -> Any:
@@ -184,10 +180,6 @@ def _calendar(name: str, unit: str, items: tuple[str, ...], *, first_slot: str =
         questions={key: _fill(text, unit=unit, item=first_slot) for key, text in CALENDAR_QUESTIONS.items()},
         statements={key: _fill(text, item=first_slot) for key, text in STATEMENTS.items()},
     )
-
-
-def _linear(name: str, items: tuple[str, ...]) -> Domain:
-    return Domain(name, items, statements=STATEMENTS, cyclic=False)
 
 
 def _fill(text: str, **slots: str) -> str:
@@ -217,16 +209,18 @@ def modular(operation: Operation, modulus: int, *, operands: range | None = None
     """
     if modulus < SMALLEST_MODULUS:
         raise InputError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
-    words = {"symbol": SYMBOLS[operation], "word": WORDS[operation], "modulus": str(modulus)}
     return Domain(
         f"mod-{operation} {modulus}",
         _numbers(0, modulus - 1),
-        questions={
-            key: _fill(text, symbol=words["symbol"], word=words["word"]) for key, text in ARITHMETIC_QUESTIONS.items()
-        },
+        questions=fill_operation(ARITHMETIC_QUESTIONS, operation),
         operation=operation,
         operands=operands or one_digit_count(4 * modulus),
     )
+
+
+def fill_operation(texts: Mapping[str, str], operation: Operation) -> dict[str, str]:
+    """Arithmetic templates with the operation's sign and word written out."""
+    return {key: _fill(text, symbol=SYMBOLS[operation], word=WORDS[operation]) for key, text in texts.items()}
 
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -257,12 +251,13 @@ DOMAINS: dict[str, Domain] = {
     "notes": _calendar("notes", "semitones", NOTES),
     "zodiac": _calendar("zodiac", "signs", ZODIAC),
     "seasons": _calendar("seasons", "seasons", ("spring", "summer", "autumn", "winter")),
-    "numbers": _linear("numbers", _numbers(1, 9)),
-    "planets": _linear("planets", PLANETS),
-    "sizes": _linear("sizes", SIZES),
-    "grades": _linear("grades", GRADES),
+    "numbers": Domain("numbers", _numbers(1, 9), statements=STATEMENTS, cyclic=False),
+    "planets": Domain("planets", PLANETS, statements=STATEMENTS, cyclic=False),
+    "sizes": Domain("sizes", SIZES, statements=STATEMENTS, cyclic=False),
+    "grades": Domain("grades", GRADES, statements=STATEMENTS, cyclic=False),
 }
-"""Every named domain; `mod` (with its list of moduli) is the other one."""
+"""Every named domain; a new one is one more entry, and `--domains` accepts its key. Beside these there are the modular
+domains, one for each modulus."""
 
 MODULAR_NAMES: dict[str, Operation] = {"mod": "add", "mod-add": "add", "mod-sub": "sub", "mod-mul": "mul"}
 """Names that stand for one modular domain per modulus."""
@@ -277,13 +272,11 @@ def resolve(names: list[str], moduli: list[int], extra: Mapping[str, Domain] | N
     known = {**DOMAINS, **(extra or {})}
     chosen: list[Domain] = []
     for name in names:
-        if name in MODULAR_NAMES:
-            chosen += [modular(MODULAR_NAMES[name], modulus) for modulus in moduli]
-        elif name in known:
-            chosen.append(known[name])
-        else:
+        if name not in {*MODULAR_NAMES, *known}:
             raise InputError(
                 f"unknown domain {name!r}: choose from {', '.join([*MODULAR_NAMES, *known])}, "
                 "or describe your own with --domain-file"
             )
+        operation = MODULAR_NAMES.get(name)
+        chosen += [modular(operation, modulus) for modulus in moduli] if operation else [known[name]]
     return chosen

@@ -1,4 +1,9 @@
-"""Domains and prompts of one's own: a YAML file for a domain, a table for prompts that exist already."""
+"""Domains and prompts of one's own, read from files.
+
+A YAML file describes a domain (`load_domain`): the keys of `Domain`, with items in cyclic order. A table in CSV, JSONL
+or Parquet holds prompts that exist already (`load_prompts`), a row a prompt with its label and the period. Prompts fall
+to discovery, confirmation and causal by a hash of the row's number, so that the parts are the same in every run.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,15 @@ from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import PAIR_SHARE, Part, Prompt, pair_hash
 from toy.run.errors import InputError
 
-DOMAIN_KEYS = ("name", "items", "questions", "statements", "cyclic", "largest_offset")
+DOMAIN_KEYS = {
+    "name": (str, "text"),
+    "items": (list, "a list"),
+    "questions": (dict, "a mapping of names to texts"),
+    "statements": (dict, "a mapping of names to texts"),
+    "cyclic": (bool, "true or false"),
+    "largest_offset": (int, "a number"),
+}
+"""What a domain file may hold: key to its type in YAML and that type in words."""
 LOADERS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -29,8 +42,7 @@ def load_domain(path: Path) -> Domain:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot read the domain file {path}: {str(error).splitlines()[0]}") from error
-    wrong = _wrong(content)
-    if wrong:
+    if wrong := _wrong(content):
         raise InputError(f"{path}: {wrong}; a domain file is a mapping with the keys {', '.join(DOMAIN_KEYS)}")
     return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})
 
@@ -39,15 +51,13 @@ def _wrong(content: Any) -> str | None:
     """What is wrong with the content of a domain file; the texts themselves are checked by `Domain`."""
     if not isinstance(content, dict) or not {"name", "items"} <= content.keys():
         return "`name` or `items` missing"
-    unknown = sorted(map(str, content.keys() - set(DOMAIN_KEYS)))
-    if unknown:
+    if unknown := sorted(map(str, content.keys() - DOMAIN_KEYS.keys())):
         return f"unknown key {unknown[0]!r}"
-    kinds = {"name": str, "items": list, "questions": dict, "statements": dict, "cyclic": bool, "largest_offset": int}
-    names = {str: "text", list: "a list", dict: "a mapping of names to texts", bool: "true or false", int: "a number"}
     for key, value in content.items():
-        texts = list(value.values()) if isinstance(value, dict) else []
-        if not isinstance(value, kinds[key]) or not all(isinstance(text, str) for text in texts):
-            return f"`{key}` must be {names[kinds[key]]}, got {value!r}"
+        kind, in_words = DOMAIN_KEYS[key]
+        texts = value.values() if isinstance(value, dict) else ()
+        if not isinstance(value, kind) or not all(isinstance(text, str) for text in texts):
+            return f"`{key}` must be {in_words}, got {value!r}"
     return None
 
 
@@ -90,8 +100,7 @@ def load_prompts(path: Path) -> GivenClaim:
         table = load_dataset(LOADERS[path.suffix], data_files=str(path), split="train")
     except (DatasetGenerationError, ValueError) as error:
         raise InputError(f"cannot read prompts from {path}: {error.__cause__ or error}".splitlines()[0]) from error
-    missing = {"prompt", "label", "period"} - set(table.column_names)
-    if missing:
+    if missing := {"prompt", "label", "period"} - set(table.column_names):
         raise InputError(f"{path} lacks the column {sorted(missing)[0]!r}: it needs prompt, label and period")
     periods = set(table["period"])
     if len(periods) != 1:

@@ -24,11 +24,7 @@ from llm_probe.questions.domains import Domain
 Part = Literal["discovery", "confirmation", "causal"]
 Grid = Literal["published", "decoupled"]
 PARTS: tuple[Part, ...] = ("discovery", "confirmation", "causal")
-PAIR_SHARE: dict[Part, tuple[float, float]] = {
-    "discovery": (0.0, 0.5),
-    "confirmation": (0.5, 0.8),
-    "causal": (0.8, 1.0),
-}
+PAIR_SHARE: dict[Part, tuple[float, float]] = {"discovery": (0, 0.5), "confirmation": (0.5, 0.8), "causal": (0.8, 1)}
 """The interval of the pair hash that belongs to each part."""
 MOST_OPERANDS = 90
 """Different values an operand takes: as many as there are two-digit numbers."""
@@ -90,27 +86,25 @@ def question_set(domain: Domain, part: Part, size: int, seed: int = 0) -> list[P
     """At most `size` questions of a part, the same operand pairs for every domain of equal operand ranges."""
     operands = [np.array(values) for values in (domain.first_operands, domain.offsets)]
     if not domain.second_is_item:  # a renaming of the items must map the operands onto themselves
-        operands = [_drawn(values, seed) for values in operands]
+        operands = [_thinned(values, seed) for values in operands]
     first, offset = np.meshgrid(*operands, indexing="ij")
     first, offset = first.ravel(), offset.ravel()
     low, high = PAIR_SHARE[part]
     share = pair_hash(first, offset, seed)
-    kept = (share >= low) & (share < high) & domain.asks(first, offset)
+    kept = (share >= low) & (share < high) & domain.admits(first, offset)
     first, offset = first[kept], offset[kept]
     templates = part_templates(tuple(domain.questions), part)
     # One pseudo-random order over (pair, template); its beginning holds each pair at most once when pairs abound.
     order = np.stack([pair_hash(first, offset, seed + 1 + index) for index in range(len(templates))])
     ranked = np.argsort(order, axis=None, kind="stable")[:size]
     return [
-        question(
-            domain, templates[index // len(first)], int(first[index % len(first)]), int(offset[index % len(first)])
-        )
-        for index in ranked
+        question(domain, templates[which], int(first[pair]), int(offset[pair]))
+        for which, pair in zip(*np.unravel_index(ranked, order.shape), strict=True)
     ]
 
 
-def _drawn(values: np.ndarray, seed: int) -> np.ndarray:
-    """At most `MOST_OPERANDS` of the values, drawn by hash: each operand is a nuisance with a level of its own."""
+def _thinned(values: np.ndarray, seed: int) -> np.ndarray:
+    """At most `MOST_OPERANDS` of the values, chosen by hash: each operand is a nuisance with levels of its own."""
     if len(values) <= MOST_OPERANDS:
         return values
     return np.sort(values[np.argsort(pair_hash(values, np.zeros_like(values), seed), kind="stable")[:MOST_OPERANDS]])

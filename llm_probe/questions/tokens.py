@@ -1,7 +1,7 @@
 """From prompts to token ids, and from the characters of a slot to the index of its token.
 
 The probe reads a model at four positions: at the token that holds the last character of the item, of the offset
-and of the modulus, and at the last token of the text. They are found through the fast tokenizer's character
+and of the modulus, and at the last token of the text. They are located by the fast tokenizer's character
 offsets, never by comparing token strings, because every family of tokenizers draws the borders elsewhere:
 
 - byte-level offsets may or may not include the space before a word, and SentencePiece writes it into the token:
@@ -60,14 +60,17 @@ def encode(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool = False) -> 
             raise InputError(f"the tokenizer makes no token of the prompt {text!r}: choose another template")
         shift = _shift(prompt, text) if chat else 0
         positions = {"last": own[-1]}
-        for slot, (_, end) in prompt.spans.items():
+        for slot, (start, end) in prompt.spans.items():
             # A space at the end of a slot may be trimmed from the offsets, and from a chat message.
             character = shift + len(prompt.text[:end].rstrip()) - 1
             holding = [index for index in own if offsets[index][0] <= character < offsets[index][1]]
             if holding and end == len(prompt.text) and not chat:
                 holding = own
             if not holding or ids[holding[-1]] == tokenizer.unk_token_id:
-                raise _unplaced(tokenizer, prompt, slot, ids)
+                raise InputError(
+                    f"the tokenizer cannot place the {slot} {prompt.text[start:end]!r} of the prompt {prompt.text!r}: "
+                    f"its tokens are {tokenizer.convert_ids_to_tokens(ids)}; choose another model or rename the {slot}"
+                )
             positions[slot] = holding[-1]
         encoded.append(Encoded(tuple(ids), positions))
     return encoded
@@ -77,7 +80,7 @@ def rendered(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool) -> list[s
     """The texts that are tokenised: the prompts, or their chat messages up to where the model answers.
 
     Raises:
-        InputError: `chat` is asked of a tokenizer without a chat template.
+        InputError: `chat` is given and the tokenizer has no chat template.
     """
     if not chat:
         return [prompt.text for prompt in prompts]
@@ -101,19 +104,10 @@ def buckets(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     for index, length in enumerate(lengths):
         by_length.setdefault(length, []).append(index)
     batches: list[list[int]] = []
-    for length in sorted(by_length, reverse=True):
+    for length, indices in sorted(by_length.items(), reverse=True):
         size = max(1, batch_tokens // max(1, length))
-        indices = by_length[length]
         batches += [indices[start : start + size] for start in range(0, len(indices), size)]
     return batches
-
-
-def _unplaced(tokenizer: Any, prompt: Prompt, slot: str, ids: list[int]) -> InputError:
-    start, end = prompt.spans[slot]
-    return InputError(
-        f"the tokenizer cannot place the {slot} {prompt.text[start:end]!r} of the prompt {prompt.text!r}: "
-        f"its tokens are {tokenizer.convert_ids_to_tokens(ids)}; choose another model or rename the {slot}"
-    )
 
 
 def _shift(prompt: Prompt, text: str) -> int:

@@ -1,4 +1,4 @@
-"""What a toy can be asked: the questions of its own task that it was not trained on.
+"""The domain of a toy: questions of its own task that it was not trained on.
 
 The items are the tokens t_0, t_1, … along the circle of the toy's task (`networks.tasks.circle_order`): the numbers for
 addition, the powers of a primitive root for multiplication. A question is "t_i t_j =" - with a third token where the
@@ -7,13 +7,13 @@ task has three, held at the value of its slice - and its label is the answer's p
     label(i, j) = i + j mod n, or i - j mod n         where the task is composition in a cyclic group
     label(i, j) = position of task(t_i, t_j)          elsewhere (a² + ab + b², …)
 
-Asked are the rows of the split's test part. The rows that were trained on are no evidence: their answers can be known
+Questions are the rows of the split's test part. Rows that were trained on are no evidence: their answers can be known
 by heart, and an answer known by heart is read from the stream too, at every frequency a little.
 
 Both operands are tokens of one kind, so the renaming null (`nulls`) permutes the names of all tokens in both slots at
 once. A token that the question itself says - the third operand - keeps its name. In a network that never learnt the
-rows of W_E are exchangeable, so the null is exact over draws of the rows that are asked. Of 2,000 untrained networks
-with p = 23, 5.3 % have p <= 0.05 when each is asked other rows, and 4.6 to 6.5 % when all are asked the same.
+rows of W_E are exchangeable, so the null is exact over draws of the questions. Of 2,000 untrained networks with p = 23,
+5.3 % have p <= 0.05 when each gets other questions, and 4.6 to 6.5 % when all get the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from llm_probe.questions.domains import Domain, Operation
+from llm_probe.questions.domains import Domain
 from toy.analysis.readout import answer_positions, grid
 from toy.config import ToyConfig
 from toy.networks.tasks import circle_order, named, split, table
@@ -65,10 +65,10 @@ class ToyDomain(Domain):
         """The sum or difference of positions, or the answer's position where the task is no such sum."""
         if is_group_sum(self.config.task, self.config.modulus):
             return super().total(first, offset)
-        found = _answers(self.config.task, self.config.modulus)[first, offset]
-        return found if isinstance(first, Tensor) else int(found)
+        answer = _answers(self.config.task, self.config.modulus)[first, offset]
+        return answer if isinstance(first, Tensor) else int(answer)
 
-    def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    def admits(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """True for the pairs that were not trained on."""
         return ~_trained(self.config).numpy()[first, offset]
 
@@ -82,22 +82,20 @@ def toy_domain(config: ToyConfig) -> ToyDomain:
     task = named(config.task)
     tokens = circle_order(config.task, config.modulus).tolist()
     third = f" {task.slice_at}" if task.n_operands > 2 else ""
-    operation: Operation = "sub" if task.signs[:2] == (1, -1) else "add"
-    domain = ToyDomain(
-        name=f"mod-{config.task} {config.modulus}",
-        items=tuple(str(token) for token in tokens),
-        questions={"plain": "{item} {offset}" + third + " ="},
-        operation=operation,
-        largest_offset=len(tokens),
-        config=config,
-    )
     left = int((~_trained(config)).sum())
     if left < 4 * len(tokens) + SPARE_ROWS:
         raise InputError(
             f"{config.task} mod {config.modulus} leaves {left} questions that were not trained on, too few beside "
             f"{len(tokens)} tokens in two places: train with a larger modulus or a smaller train_fraction"
         )
-    return domain
+    return ToyDomain(
+        name=f"mod-{config.task} {config.modulus}",
+        items=tuple(str(token) for token in tokens),
+        questions={"plain": "{item} {offset}" + third + " ="},
+        operation="sub" if task.signs[:2] == (1, -1) else "add",
+        largest_offset=len(tokens),
+        config=config,
+    )
 
 
 @lru_cache

@@ -133,7 +133,7 @@ class Job:
 
     def columns(self, family: Family, evidence: Mapping[str, Evidence]) -> dict[int, Gains]:
         """The columns of a family's gain table by modulus; companions are read for it."""
-        own = {claim.period: evidence[claim.name].gains for claim in family.asked}
+        own = {claim.period: evidence[claim.name].gains for claim in family.members}
         more = {claim.period: self.gains(claim, family.moduli) for claim in family.companions}
         return {modulus: column for modulus, column in (own | more).items() if column is not None}
 

@@ -207,7 +207,7 @@ def hypotheses(job: Job, claims: Sequence[Claim]) -> list[Hypothesis]:
         columns = job.columns(family, evidence)
         plain = job.gains(family.plain, family.moduli)
         tests = tests_of(family.moduli, list(columns.values()), job.config.seed)
-        for claim in family.asked:
+        for claim in family.members:
             own, test = evidence[claim.name], tests.get(claim.period)
             rows = tuple(prompt_controls(claim, columns, plain, job.cells(claim), own.n_discovery))
             note = note_of(family.moduli, claim.period, test)

@@ -270,11 +270,11 @@ def _assignment(
     by_name = {at.claim.name: (at, own) for at, own in zip(places, smoothers, strict=True)}
     for family in source.families:
         columns = []
-        for claim in (*family.asked, *family.companions):
+        for claim in (*family.members, *family.companions):
             at, own = by_name[claim.name]
             adjusted = adjusted_states(at.latents[:, None], at.labels)
             columns.append(gains_of(own, adjusted, at.labels, family.moduli))
         for modulus, test in tests_of(family.moduli, columns, source.request.seed).items():
-            for claim in family.asked:
+            for claim in family.members:
                 if claim.period == modulus:
                     yield claim.name, (test.p_dimension, test.p_planes)

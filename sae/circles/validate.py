@@ -84,7 +84,7 @@ def on_toy(toy: Path, saes: Sequence[str]) -> dict[str, list[Found]]:
     for saved in map(load_sae, places_of(saes)):
         check_fits(saved, loaded)
         with torch.inference_mode():
-            states = loaded.stack(input_ids=ids).hidden_states[saved.layer + 1][:, -1].cpu()
+            states = loaded.backbone(input_ids=ids).hidden_states[saved.layer + 1][:, -1].cpu()
         means = label_means(states, answers, n)
         bases = {f"key {k}": planes.basis(means, k) for k in frequencies}
         found[saved.name] = spanned(saved, states, bases)

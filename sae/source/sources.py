@@ -252,7 +252,7 @@ def _asked(domain: Domain) -> list[Prompt]:
         return question_set(domain, "discovery", MOST_QUESTIONS) if domain.questions else []
     # A toy: the probe asks the rows that it was not trained on, so its own training rows are free.
     first, offset = (grid.ravel() for grid in np.meshgrid(domain.first_operands, domain.offsets, indexing="ij"))
-    free = ~domain.asks(first, offset) | (pair_hash(first, offset, 0) < PAIR_SHARE["discovery"][1])
+    free = ~domain.admits(first, offset) | (pair_hash(first, offset, 0) < PAIR_SHARE["discovery"][1])
     return [question(domain, "plain", int(a), int(b)) for a, b in zip(first[free], offset[free], strict=True)]
 
 

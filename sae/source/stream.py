@@ -106,7 +106,7 @@ def read_states(
             with ExitStack() as stack:
                 stack.enter_context(capture(modules, keep))
                 stack.enter_context(stop_after(loaded.layers[max(layer for layer, _ in places)]))
-                loaded.stack(input_ids=ids.to(loaded.device), use_cache=False)
+                loaded.backbone(input_ids=ids.to(loaded.device), use_cache=False)
     return states
 
 

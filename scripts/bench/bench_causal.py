@@ -1,4 +1,4 @@
-"""Interventions on the later blocks alone against re-running the whole model under hooks: prompts a second, agreement.
+"""Interventions on the blocks behind the edit against re-running the whole model under hooks: speed, agreement.
 
 python scripts/bench/bench_causal.py                                    the reference model, every layer
 python scripts/bench/bench_causal.py --claims "mod-add 7" --edits 20 --out results/bench/causal.csv
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import tyro
 
-from toy.run.errors import InputError
+from bench._bench import keep
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,16 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_causal.py")
-    return ended(lambda: print(bench(options)), "nothing was written, the same command starts again")
+    return ended(lambda: bench(options), "nothing was written, the same command starts again")
 
 
-def bench(options: Options) -> str:
-    """Measure, write the table, and return it as text."""
-    import pandas as pd
+def bench(options: Options) -> None:
+    """Measure every claim and layer, print and write the table."""
     import torch
 
     from causal.experiments.experiment import asked
     from causal.experiments.requested import claim_of
     from llm_probe.models.loading import load
-    from toy.run.files import write_atomic
 
     torch.set_num_threads(1)
     loaded = load(options.model)
@@ -61,9 +59,7 @@ def bench(options: Options) -> str:
     for name in options.claims:
         questions = asked(loaded, claim_of(name), "causal", options.prompts, 0)
         rows += [measured(loaded, questions, name, layer, options) for layer in range(len(loaded.layers))]
-    table = pd.DataFrame(rows)
-    write_atomic(options.out, table.to_csv(index=False, float_format="%.6g"))
-    return table.to_string(index=False)
+    keep(rows, None, options.out)
 
 
 def measured(loaded, questions, name: str, layer: int, options: Options) -> dict:
@@ -77,14 +73,14 @@ def measured(loaded, questions, name: str, layer: int, options: Options) -> dict
     edits = [lambda states, _, one=one: states + one.to(states) for one in directions]
     few = edits[: max(1, options.edits // 4)]
     seconds: dict[str, list[float]] = {"fast": [], "whole": []}
-    found = {}
+    answers = {}
     for _ in range(options.repeats):
         for way, some in (("fast", edits), ("whole", few)):
             engine = Engine(loaded, questions, layer, whole=way == "whole")
             started = time.process_time()
-            found[way] = engine.answers(some)
+            answers[way] = engine.answers(some)
             seconds[way].append((time.process_time() - started) / len(some))
-    pairs = list(zip(found["fast"], found["whole"], strict=False))
+    pairs = list(zip(answers["fast"], answers["whole"], strict=False))
     fast, whole = (statistics.median(values) for values in seconds.values())
     return {
         "model": options.model,

@@ -13,13 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from toy.run.errors import InputError
+from bench._bench import keep, timed
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,13 @@ class Options:
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_page.py")
-    return ended(lambda: print(bench(options)), "nothing was written, the same command starts again")
+    return ended(lambda: bench(options), "nothing was written, the same command starts again")
 
 
-def bench(options: Options) -> str:
+def bench(options: Options) -> None:
     """Render, load, write the table."""
-    import pandas as pd
-
     from llm_probe.page import report
     from llm_probe.run.schema import read_run
-    from toy.run.files import write_atomic
 
     tables = read_run(options.run)
     claims = list(zip(*(tables.frames["verdicts"][key].tolist() for key in ("domain", "quantity")), strict=True))
@@ -56,16 +52,12 @@ def bench(options: Options) -> str:
     frames["verdicts"] = verdicts.assign(layer=options.layers // 2)
     with tempfile.TemporaryDirectory() as folder:
         page, empty = Path(folder) / "page.html", Path(folder) / "empty.html"
-        started = time.perf_counter()
-        report.write(page, frames, {**tables.run, "layers": options.layers})
-        rows = [("rendering", time.perf_counter() - started, "s", "")]
-        rows.append(("size", page.stat().st_size / 1e6, "MB", "< 10"))
+        rendering = timed(lambda: report.write(page, frames, {**tables.run, "layers": options.layers}))
+        rows = [("rendering", rendering, "s", ""), ("size", page.stat().st_size / 1e6, "MB", "< 10")]
         empty.write_text("<title>empty</title>")
         if browser := shutil.which("chromium") or shutil.which("google-chrome"):
             rows.append(("loading in Chromium", seconds(browser, page) - seconds(browser, empty), "s", "< 2"))
-    table = pd.DataFrame(rows, columns=["quantity", "value", "unit", "bar"])
-    write_atomic(options.out, table.to_csv(index=False, float_format="%.4g"))
-    return table.to_string(index=False)
+    keep(rows, ["quantity", "value", "unit", "bar"], options.out)
 
 
 def repeated(frame, claims, options: Options):
@@ -77,31 +69,20 @@ def repeated(frame, claims, options: Options):
     parts = []
     for number in range(options.domains):
         domain, quantity = claims[number % len(claims)]
-        rows = frame[frame["domain"] == domain].copy()
+        rows = frame[frame["domain"] == domain]
         if "quantity" in rows:
             rows = rows[rows["quantity"] == quantity]
-        rows["domain"] = f"{domain} ({number})"
-        parts.append(rows)
+        parts.append(rows.assign(domain=f"{domain} ({number})"))
     whole = pd.concat(parts)
-    if "layer" not in whole or frame["layer"].nunique() < 2:
+    if "layer" not in whole or (blocks := frame["layer"].nunique()) < 2:
         return whole
-    copies = []
-    for layer in range(options.layers):
-        rows = whole[whole["layer"] == layer % frame["layer"].nunique()].copy()
-        rows["layer"] = layer
-        copies.append(rows)
-    return pd.concat(copies)
+    return pd.concat([whole[whole["layer"] == layer % blocks].assign(layer=layer) for layer in range(options.layers)])
 
 
 def seconds(browser: str, page: Path) -> float:
     """The best of three loads."""
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    found = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        found.append(time.perf_counter() - started)
-    return min(found)
+    return min(timed(lambda: subprocess.run(words, capture_output=True, check=True)) for _ in range(3))
 
 
 if __name__ == "__main__":

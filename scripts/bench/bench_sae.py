@@ -73,7 +73,7 @@ def measure(bench: Bench) -> list[tuple]:
     """Every line of the table."""
     import torch
 
-    from _baselines import random_qwen3
+    from bench._bench import random_qwen3
     from llm_probe.models.loading import load
     from sae.source.stream import Place, Stream
 

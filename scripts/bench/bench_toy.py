@@ -13,16 +13,14 @@ import _root
 from _command import ended
 
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
+from bench._bench import keep, timed
 
 from toy.config import ToyConfig
-from toy.run.errors import InputError
 
 if TYPE_CHECKING:
     from toy.training.train import Training
@@ -58,18 +56,8 @@ class Bench:
 
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_toy.py")
-    return ended(lambda: _measure(bench), "nothing was written, the same command starts again")
-
-
-def _measure(bench: Bench) -> None:
-    import pandas as pd
-
-    from toy.run.files import write_atomic
-
-    table = pd.DataFrame(measure(bench), columns=["measure", "value", "unit"])
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-    if bench.out:
-        write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
+    columns = ["measure", "value", "unit"]
+    return ended(lambda: keep(measure(bench), columns, bench.out), "nothing was written, the same command starts again")
 
 
 def measure(bench: Bench) -> list[tuple[str, float, str]]:
@@ -82,17 +70,12 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
     single, plain = Training(config, [0]), Training(replace(config, forward="plain"), [0])
     left = torch.randn(2048, 2048, device=single.stack.flat.device)
 
-    def finished(work: Callable[[], object]) -> Callable[[], None]:
-        def run() -> None:
-            work()
-            if left.is_cuda:
-                torch.cuda.synchronize()
-
-        return run
-
+    device = left.device.type
     works = {"single": single.update, "plain": plain.update, "product": lambda: left @ left}
-    times = _timed({name: finished(work) for name, work in works.items()}, bench.repeats)
-    median = {name: sorted(seen)[len(seen) // 2] for name, seen in times.items()}
+    # Each in turn; the first round warms up and does not count.
+    rounds = [{name: timed(work, device) for name, work in works.items()} for _ in range(bench.repeats + 1)][1:]
+    times = {name: [each[name] for each in rounds] for name in works}
+    median = {name: sorted(seconds)[len(seconds) // 2] for name, seconds in times.items()}
     machine = 2 * 2048**3 / min(times["product"])
     rate = _operations(config, single.train.shape[1]) / median["single"]
     # Trained in turn and in slices, so that a machine that is busy for a while slows both alike.
@@ -100,8 +83,8 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
     taken = dict.fromkeys(trainings, 0.0)
     for start in range(0, bench.steps, config.log_every):
         for name, training in trainings.items():
-            slice_ = min(config.log_every, bench.steps - start)
-            taken[name] += _timed({name: finished(lambda t=training, n=slice_: _train(t, n))}, 1)[name][0]
+            steps = min(config.log_every, bench.steps - start)
+            taken[name] += timed(lambda t=training, n=steps: _train(t, n), device)
     several = taken["several"] / bench.seeds
     return [
         ("plain step", 1e3 * median["plain"], "ms"),
@@ -121,17 +104,6 @@ def _train(training: Training, steps: int) -> None:
     training.look()
     for _ in range(steps):
         training.update()
-
-
-def _timed(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each work, in turn; of several repeats the first does not count."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats + (repeats > 1)):
-        for name, work in works.items():
-            started = time.perf_counter()
-            work()
-            times[name].append(time.perf_counter() - started)
-    return {name: seen[repeats > 1 :] for name, seen in times.items()}
 
 
 def _operations(config: ToyConfig, rows: int) -> float:

@@ -1,4 +1,4 @@
-"""Put `scripts/` first on `path`: its `py`, which every script imports next, adds the repository's root."""
+"""Put `scripts/` first on `sys.path`: its `_command.py`, imported next, adds the repository's root."""
 
 import sys
 from pathlib import Path

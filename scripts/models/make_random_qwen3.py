@@ -1,10 +1,15 @@
 """Lay out a Qwen3-0.6B with RANDOM weights as a model-hub cache, to try the probe offline and as a null.
 
-The architecture and the vocabulary are Qwen's, the weights are drawn from a seed and know nothing: what is found
-in this model is what the method finds in noise. About 2.4 GB at full size.
+The architecture and the vocabulary are Qwen's, the weights are drawn from a seed and know nothing: whatever a method
+reports of this model it reports of noise. About 2.4 GB at full size.
 
     python scripts/models/make_random_qwen3.py --cache /tmp/hub
     HF_HOME=/tmp/hub HF_HUB_OFFLINE=1 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B
+
+The vocabulary needs no model hub: the PyPI package `dashscope` carries the byte-pair ranks that Qwen2 and Qwen3 use, as
+a tiktoken file of 151,643 lines (a base64 token and its rank). Converted with Qwen's pre-tokenization they give the ids
+of the released tokenizer: "Hello" is 9707, every digit is a token of its own, " Thursday" is one token. The chat
+template is a minimal ChatML of this project, not Qwen's (no system prompt, tools or thinking).
 """
 
 import _root
@@ -13,8 +18,9 @@ from _command import ended
 import argparse
 import hashlib
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-
+from typing import Any
 
 from toy.run.errors import InputError
 
@@ -26,6 +32,53 @@ This folder stands where a download of {model} would stand, but its weights were
 `scripts/models/make_random_qwen3.py`: nothing was trained. Architecture: {layers} layers, d_model {hidden} (Qwen3-0.6B
 has 28 and 1024). The vocabulary is Qwen's, the chat template a minimal ChatML. Delete the folder to download the model.
 """
+
+END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+END_OF_TEXT_ID, TURN_START_ID, TURN_END_ID = 151643, 151644, 151645
+"""They follow the 151,643 ordinary tokens, in this order."""
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def qwen_ranks() -> Path | None:
+    """The file of byte-pair ranks; None where it, or `tiktoken` that reads it, is not installed."""
+    # find_spec looks a package up without running it.
+    package = find_spec("dashscope")
+    if package is None or not package.submodule_search_locations or find_spec("tiktoken") is None:
+        return None
+    path = Path(package.submodule_search_locations[0]) / "resources" / "qwen.tiktoken"
+    return path if path.exists() else None
+
+
+def qwen_tokenizer() -> Any:
+    """Qwen's vocabulary as a fast tokenizer, converted anew (some seconds).
+
+    Raises:
+        InputError: `dashscope` or `tiktoken` is not installed.
+    """
+    ranks = qwen_ranks()
+    if ranks is None:
+        raise InputError("Qwen's vocabulary is not installed: run `pip install dashscope tiktoken`")
+    from tokenizers import normalizers
+    from transformers import PreTrainedTokenizerFast
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+
+    from llm_probe.models.reference.prompts import QWEN_PRETOKENIZATION
+
+    special = [END_OF_TEXT, TURN_START, TURN_END]
+    tokenizer = TikTokenConverter(str(ranks), pattern=QWEN_PRETOKENIZATION, extra_special_tokens=special).converted()
+    tokenizer.normalizer = normalizers.NFC()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=TURN_END,
+        pad_token=END_OF_TEXT,
+        additional_special_tokens=[TURN_START],
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -61,14 +114,11 @@ def snapshot_folder(cache: Path, layers: int, hidden: int, seed: int) -> Path:
     return snapshot
 
 
-def write_model(snapshot: Path, layers: int, hidden: int, seed: int) -> int:
+def write_model(snapshot: Path, tokenizer: Any, layers: int, hidden: int, seed: int) -> int:
     """Draw, save and count the parameters."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from llm_probe.models.qwen_vocabulary import END_OF_TEXT_ID, TURN_END_ID, qwen_tokenizer
-
-    tokenizer = qwen_tokenizer()
     heads = hidden // 64
     torch.manual_seed(seed)
     model = Qwen3ForCausalLM(
@@ -104,12 +154,9 @@ def _make(arguments: argparse.Namespace) -> None:
     size = (arguments.layers, arguments.hidden, arguments.seed)
     if arguments.layers < 1 or arguments.hidden < 64 or arguments.hidden % 64:
         raise InputError("give --layers of at least 1 and --hidden as a multiple of 64")
-    from llm_probe.models.qwen_vocabulary import qwen_ranks
-
-    if qwen_ranks() is None:
-        raise InputError("Qwen's vocabulary is not installed: run `pip install dashscope tiktoken`")
+    tokenizer = qwen_tokenizer()
     snapshot = snapshot_folder(arguments.cache, *size)
-    parameters = write_model(snapshot, *size)
+    parameters = write_model(snapshot, tokenizer, *size)
     print(f"{parameters:,} random parameters in {snapshot}")
     print(f"try: HF_HOME={arguments.cache} HF_HUB_OFFLINE=1 python scripts/probe_llm.py --model {MODEL}")
 

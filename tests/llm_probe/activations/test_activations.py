@@ -83,7 +83,7 @@ def test_longest_prompts_come_first_and_progress_is_counted(loaded: LoadedModel,
 def test_nothing_behind_the_last_layer_is_computed(loaded: LoadedModel, encoded: list[Encoded]) -> None:
     calls: list[str] = []
     watched = {f"block {index}": block for index, block in enumerate(loaded.layers)}
-    watched |= {"norm": loaded.stack.norm, "head": loaded.model.lm_head}
+    watched |= {"norm": loaded.backbone.norm, "head": loaded.model.lm_head}
     handles = [
         module.register_forward_pre_hook(lambda *_, name=name: calls.append(name)) for name, module in watched.items()
     ]
@@ -101,7 +101,7 @@ def test_the_last_layer_is_read_before_the_final_norm(loaded: LoadedModel, encod
     after_norm = one_by_one(loaded, encoded, 3, "last")
     assert (read - after_norm).abs().max() > 0.1
     with torch.no_grad():
-        torch.testing.assert_close(loaded.stack.norm(read), after_norm, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(loaded.backbone.norm(read), after_norm, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("message", ["CUDA out of memory. Tried", "DefaultCPUAllocator: can't allocate memory: you"])

@@ -127,7 +127,7 @@ def test_no_forward_runs_behind_the_last_layer(
     load: Callable[[str], LoadedModel], encoded: list[Encoded], cuts: list[Prefixes]
 ) -> None:
     loaded, calls = load("qwen3"), []
-    watched: dict[Any, Any] = dict(enumerate(loaded.layers)) | {"norm": loaded.stack.norm}
+    watched: dict[Any, Any] = dict(enumerate(loaded.layers)) | {"norm": loaded.backbone.norm}
     for name, module in watched.items():
         module.register_forward_pre_hook(lambda _, inputs, name=name: calls.append((name, tuple(inputs[0].shape[:2]))))
     list(stream(loaded, encoded, ReadPlan(layers=(1, 0))))
@@ -145,14 +145,14 @@ def test_a_model_that_cannot_use_a_cache_is_read_whole(
 ) -> None:
     loaded = load("llama")
     expected = rows(stream(loaded, encoded, PLAN, share_prefixes=False), 36)
-    forward = loaded.stack.forward
+    forward = loaded.backbone.forward
 
     def flawed(*, past_key_values: Any = None, **arguments: Any) -> Any:
         if flaw == "loud" and past_key_values is not None:
             raise AttributeError("no cache here")
         return forward(**arguments)
 
-    monkeypatch.setattr(loaded.stack, "forward", flawed)
+    monkeypatch.setattr(loaded.backbone, "forward", flawed)
     read = rows(stream(loaded, encoded, PLAN, batch_tokens=108), 36)
     torch.testing.assert_close(read, expected, rtol=1e-5, atol=1e-5)
     assert len(cuts) == 1, "tried on the first batch only"

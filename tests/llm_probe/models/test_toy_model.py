@@ -43,7 +43,7 @@ GROKS = ToyConfig(
 )  # fmt: skip
 """Groks within 200 updates of some 3 ms."""
 MEMORISES = replace(GROKS, train_fraction=0.2, steps=150, learning_rate=2e-3, weight_decay=0.0)
-"""Nothing asks it for more than its training rows."""
+"""Its training rows are all it learns."""
 RENAMINGS = 99
 
 
@@ -58,7 +58,7 @@ def memorised(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def found(grokked: Run, tmp_path_factory: pytest.TempPathFactory) -> ProbeResult:
+def grokked_result(grokked: Run, tmp_path_factory: pytest.TempPathFactory) -> ProbeResult:
     return probed(grokked.folder, tmp_path_factory.mktemp("out"))
 
 
@@ -125,17 +125,17 @@ def test_it_answers_as_the_toy_does(loaded: LoadedModel, grokked: Run) -> None:
     assert scored[0].written.strip() == prompts[0].answer
 
 
-def test_the_probe_finds_the_key_frequencies_and_their_planes(found: ProbeResult, grokked: Run) -> None:
+def test_the_probe_finds_the_key_frequencies_and_their_planes(grokked_result: ProbeResult, grokked: Run) -> None:
     network = grokked.model()
     assert isinstance(network, Transformer)
     keys = {k for k, share in enumerate(logit_shares(network).tolist(), start=1) if share > 0.01}
     assert 1 <= len(keys) <= 5
-    verdict = found.verdicts.iloc[0]
+    verdict = grokked_result.verdicts.iloc[0]
     assert verdict["verdict"] == "supported", verdict["reason"]
     assert verdict["frequency"] in keys
     assert verdict["accuracy"] == 1.0
     assert verdict["p_fwer"] == pytest.approx(1 / (1 + RENAMINGS))
-    best = planes(found)
+    best = planes(grokked_result)
     assert set(best["frequency"].head(len(keys))) == keys  # the best planes are the keys'
     assert best["r2_heldout"].iloc[len(keys) - 1] > 0.9
     assert best["r2_heldout"].iloc[len(keys)] < 0.6  # a harmonic of theirs
@@ -143,11 +143,11 @@ def test_the_probe_finds_the_key_frequencies_and_their_planes(found: ProbeResult
     assert set(best.loc[best["variance_share"] > 0.01, "frequency"]) == keys  # and so is the variance
 
 
-def test_its_untrained_twin_is_silent(found: ProbeResult) -> None:
-    rows = found.table.query("weights == 'random'")
+def test_its_untrained_twin_is_silent(grokked_result: ProbeResult) -> None:
+    rows = grokked_result.table.query("weights == 'random'")
     assert len(rows) > 0
     assert rows["p_fwer"].min() > 0.01
-    assert found.verdicts.iloc[0]["random_r2"] < 0.05
+    assert grokked_result.verdicts.iloc[0]["random_r2"] < 0.05
 
 
 @pytest.mark.parametrize("which", ["memorised", "step 0"])
@@ -164,11 +164,11 @@ def test_a_network_that_has_not_grokked_is_silent(
 
 
 def test_answers_known_by_heart_beat_the_null(memorised: Run) -> None:
-    """Why trained questions are not asked: the stream holds their answers, and a ridge reads them."""
+    """Why questions that were trained on are left out: the stream holds their answers, and a ridge reads them."""
 
     class Learnt(ToyDomain):
-        def asks(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
-            return ~super().asks(first, offset)
+        def admits(self, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
+            return ~super().admits(first, offset)
 
     learnt = Learnt(**vars(toy_domain(MEMORISES)))
     model, tokenizer, _ = as_language_model(memorised.folder)
@@ -264,13 +264,13 @@ def test_every_site_can_be_read(grokked: Run, tmp_path: Path) -> None:
     assert set(table_of["site"]) == {"attn_out", "mlp_out"}
 
 
-def test_results_are_written(found: ProbeResult, tmp_path: Path) -> None:
-    write_results(found, tmp_path)
+def test_results_are_written(grokked_result: ProbeResult, tmp_path: Path) -> None:
+    write_results(grokked_result, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"mod-add {P}" in page and "step 300" in page
     assert (tmp_path / "figures" / "circles.png").exists()
     axes = plt.figure().add_subplot()
-    found.plot(axes, f"mod-add {P}")
+    grokked_result.plot(axes, f"mod-add {P}")
     assert 20 <= len(axes.texts) <= 30  # of more points than thirty, every second is named
     plt.close("all")
 

@@ -23,12 +23,12 @@ def pairs(claim: Claim) -> list[tuple[int, int, str]]:
 def test_families_by_operation_and_operands() -> None:
     words = [Claim(DOMAINS["days"], "sum"), Claim(DOMAINS["days"], "item"), Claim(DOMAINS["hours"], "sum")]
     claims = [*sums(7, 11), *sums(7, operation="sub"), *sums(30), *words]
-    found = families(claims)
-    assert [[claim.name for claim in family.asked] for family in found] == [
+    grouped = families(claims)
+    assert [[claim.name for claim in family.members] for family in grouped] == [
         ["mod-add 7: sum", "mod-add 11: sum"], ["mod-sub 7: sum"], ["mod-add 30: sum"]
     ]  # fmt: skip
-    assert family_of(claims[1], found) == found[0]
-    assert all(family_of(claim, found) is None for claim in words)
+    assert family_of(claims[1], grouped) == grouped[0]
+    assert all(family_of(claim, grouped) is None for claim in words)
     assert families(words) == []
 
 
@@ -54,10 +54,10 @@ def test_companions_are_unrelated_to_one_another() -> None:
 def test_companions_ask_about_the_same_operands(modulus: int) -> None:
     """Also where these have three digits, which no companion of its own would have."""
     (family,) = families(sums(modulus))
-    digits = {len(str(first)) for first, _, _ in pairs(family.asked[0])}
+    digits = {len(str(first)) for first, _, _ in pairs(family.members[0])}
     assert digits == ({2} if modulus == 7 else {3})
     for claim in (*family.companions, family.plain):
-        assert pairs(claim) == pairs(family.asked[0])
+        assert pairs(claim) == pairs(family.members[0])
 
 
 def test_companions_have_the_templates_that_were_asked_for() -> None:

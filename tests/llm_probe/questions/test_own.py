@@ -1,4 +1,4 @@
-"""Domains from YAML and prompts from tables: what is read, what is refused and how, and a planted circle found."""
+"""Domains from YAML and prompts from tables: what is read and refused, and a planted circle that is supported."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Positions of slots under every kind of tokenizer, each built here; Qwen's own vocabulary where it is installed."""
 
 import pytest
+from make_random_qwen3 import qwen_ranks, qwen_tokenizer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from llm_probe.models.qwen_vocabulary import qwen_ranks, qwen_tokenizer
 from llm_probe.models.reference.prompts import QWEN_PRETOKENIZATION
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.questions.prompts import Prompt, question, statement

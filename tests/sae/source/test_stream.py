@@ -34,7 +34,7 @@ def test_states_are_those_of_plain_forwards(config: SaeConfig, loaded: LoadedMod
     start = 0
     for passage in passages:
         with torch.no_grad():
-            hidden = loaded.stack(torch.tensor([passage.ids]), output_hidden_states=True).hidden_states
+            hidden = loaded.backbone(torch.tensor([passage.ids]), output_hidden_states=True).hidden_states
         end = start + len(passage.ids)
         torch.testing.assert_close(states[0, start:end], hidden[1][0], rtol=1e-4, atol=1e-5)
         start = end

@@ -36,7 +36,7 @@ def outputs(loaded: LoadedModel, site: Site) -> list[Tensor]:
     seen: dict[str, Tensor] = {}
     modules = {str(layer): loaded.site_module(layer, site) for layer in range(len(loaded.layers))}
     with torch.no_grad(), capture(modules, seen.__setitem__):
-        loaded.stack(input_ids=IDS)
+        loaded.backbone(input_ids=IDS)
     return [seen[str(layer)] for layer in range(len(loaded.layers))]
 
 
@@ -117,7 +117,7 @@ def test_randomised_is_a_function_of_the_seed_and_touches_no_generator(
     state = torch.get_rng_state()
     first, again, other = (randomised(loaded, seed) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), state)
-    weight = [model.stack.layers[0].mlp.up_proj.weight for model in (first, again, other, loaded)]
+    weight = [model.backbone.layers[0].mlp.up_proj.weight for model in (first, again, other, loaded)]
     assert torch.equal(weight[0], weight[1])
     assert not torch.equal(weight[0], weight[2]) and not torch.equal(weight[0], weight[3])
     assert first.weights == "random" and first.dtype == torch.bfloat16 and first.tokenizer is tokenizer
