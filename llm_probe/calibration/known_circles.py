@@ -30,9 +30,9 @@ from llm_probe.calibration.harness import LEVEL, PowerRow
 from llm_probe.calibration.trials import Trial
 from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
-from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.probe_run import ProbeResult, probe, run_config
+from llm_probe.statistics.class_mean_null import white_noise
 from toy.config import ToyConfig
 from toy.maths.corrections import clopper_pearson
 from toy.networks.closed_form import gromov

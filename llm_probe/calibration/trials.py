@@ -25,11 +25,11 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import Prompt, published_grid
-from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
 from llm_probe.run.probe_run import judged_together
 from llm_probe.run.store import Store
+from llm_probe.statistics.class_mean_null import white_noise
 from llm_probe.statistics.nulls import undecidable
 from llm_probe.verdicts.joined import Judged
 from llm_probe.verdicts.judgement import judge

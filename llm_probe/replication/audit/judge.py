@@ -26,7 +26,7 @@ Ablation ("this part is needed for the task"): never supported by itself, since 
 Perplexity on ten sentences: undetermined.
 
 `supported` is about the number, not the sentence around it: that nothing simpler named here gives the same number.
-Levels are the conventional 0.05 and 0.01.
+Levels are the conventional 0.05 and 0.01. An `*Evidence` holds what the rules of its kind read.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ class FitEvidence:
 
     value: float
     search: str
-    null: str | None
-    """Name of the strongest null; None where there is none."""
-    null_median: float
-    null_95: float
-    p: float
+    """The search that the number came from, in words."""
+    null: str | None = None
+    """Name of the strongest null; None where no null describes this fit."""
+    null_median: float = 0.0
+    null_95: float = 0.0
+    p: float = 1.0
     """Largest over the nulls."""
     confounds: tuple[Confound, ...] = ()
     """Best first; fitted polynomials are named "a fitted …"."""

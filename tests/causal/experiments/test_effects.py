@@ -7,7 +7,7 @@ import torch
 
 from causal.controls import power
 from causal.experiments import effects
-from llm_probe.replication.audit.counts import newcombe as independent
+from llm_probe.replication.audit.evidence import newcombe as independent
 from toy.run.errors import InputError
 
 
