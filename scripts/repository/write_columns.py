@@ -81,7 +81,7 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.replication.audit.random_networks import NullRow
     from llm_probe.replication.audit.rerun import RerunRow
     from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
-    from llm_probe.compare.compared import ComparedLayerRow, ComparedRow
+    from llm_probe.compare.comparison import ComparedLayerRow, ComparedRow
     from llm_probe.replication.experiments.deep_dive import EXPERIMENTS
     from llm_probe.circuits.table import TABLES as CIRCUITS
     from llm_probe.run.table import TABLES
