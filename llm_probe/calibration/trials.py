@@ -1,32 +1,37 @@
-"""One trial: a network whose answer is known goes through the job that users run, and its p-values are noted.
+"""One trial: a network whose answer is known goes through the job that users run; its p-values are kept.
 
     magnitudes   a `MagnitudeNetwork`, asked for sums mod p or for hours: it holds n, never a residue
     names        the same, asked for weekdays and months: their names are random vectors
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
 
-Only where the states come from differs from the main job: renamings, searches, scan, assignment test, controls,
-confirmation and verdict are those of `run`. The verdict's random-weights control is taken to reach nothing, so that it
-cannot help: a trial here is its own random network.
+Only where the states come from differs from the main job: `NetworkStates` stands in place of
+`llm_probe.activations.states.read`; renamings, searches, scan, assignment test, controls, confirmation and verdict are
+those of `run`. The verdict's random-weights control is taken to reach nothing, so that it cannot help: a trial here is
+its own random network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from llm_probe.activations.states import States
+from llm_probe.activations.streaming import ReadPlan
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
 from llm_probe.questions.claims import Claim
+from llm_probe.questions.companions import families
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.job import Job
+from llm_probe.run.job import Job, positions
 from llm_probe.run.probe_run import judged_together
 from llm_probe.run.store import Store
 from llm_probe.statistics.class_mean_null import white_noise
@@ -43,15 +48,9 @@ CLAIMS: dict[Null, tuple[Claim, ...]] = {
     "qwen3": (*SUMS, *(Claim(DOMAINS[name], "sum") for name in ("days", "months", "hours", "hours24"))),
     "shuffled": SUMS,
 }
-"""What each null is asked; trial i is asked claim i mod their number."""
-SMALL: dict[str, Any] = {
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-}
+"""The claims that each null is tested on; trial i takes claim i mod their number."""
+SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "head_dim": 16}  # fmt: skip
 """The random Qwen3: as many dimensions and layers as the ReLU networks have."""
 
 
@@ -78,88 +77,109 @@ class Setting:
         claims = CLAIMS[self.null]
         return claims[self.seed % len(claims)]
 
+    @property
+    def planted_in(self) -> dict[str, Planted]:
+        """The name of every claim that carries a planted circle, with that circle.
 
-class NullJob(Job):
-    """A job whose states are those of a `MagnitudeNetwork`."""
+        The questions without a modulus that the job reads as a control are never among them.
+        """
+        if self.planted is None:
+            return {}
+        # Companions are the same sums under other moduli; hours have none.
+        companions = [claim for family in families([self.claim]) for claim in family.companions]
+        carriers = [self.claim, *(companions if self.planted.everywhere else [])]
+        return {claim.name: self.planted for claim in carriers}
+
+
+@dataclass(frozen=True)
+class NetworkStates:
+    """Takes the place of `llm_probe.activations.states.read`: the states are those of a magnitude network."""
+
+    network: MagnitudeNetwork
+    planted: Mapping[str, Planted]
+    """A claim's name to the circle that is planted in its states."""
+
+    def __call__(
+        self,
+        loaded: LoadedModel | None,
+        claim: Claim,
+        discovery: Sequence[Prompt],
+        confirmation: Sequence[Prompt],
+        plan: ReadPlan,
+        *,
+        grid: bool = True,
+        **_: Any,
+    ) -> States:
+        """The states of one claim; no model is read, and `chat`, `batch_tokens` and `on_prompts` change nothing."""
+        has_grid = grid and claim.quantity == "sum" and claim.domain.has_grid
+        averaged = published_grid(claim.domain) if has_grid else discovery
+        means = torch.zeros(CELLS, claim.period, self.network.d_model, dtype=torch.float64)
+        label = torch.tensor([prompt.label for prompt in averaged])
+        means.index_add_(1, label, self.of(claim, averaged).double().transpose(0, 1))
+        means /= label.bincount(minlength=claim.period).clamp_min(1)[:, None]
+        both = self.of(claim, [*discovery, *confirmation])
+        return States(tuple(plan.cells), both[: len(discovery)], both[len(discovery) :], means)
+
+    def of(self, claim: Claim, prompts: Sequence[Prompt]) -> Float[Tensor, "n cells d"]:
+        """The network's states of these prompts, with the claim's planted circle."""
+        states, planted = self.network.states(claim, prompts), self.planted.get(claim.name)
+        if planted is None:
+            return states
+        label = torch.tensor([prompt.label for prompt in prompts])
+        return plant(states, label, claim.period, planted, self.network.seed)
+
+
+class NetworkJob(Job):
+    """A job that reads `NetworkStates`; every item of a network is a vector of its own."""
 
     def __init__(self, setting: Setting) -> None:
         config = replace(setting.config, seed=setting.seed, layers=tuple(range(CELLS)))
         super().__init__(config, Store(None), _no_model, "trained", f"network {setting.seed}")
-        self.setting, self.network = setting, MagnitudeNetwork(setting.seed)
+        self.read_states = NetworkStates(MagnitudeNetwork(setting.seed), setting.planted_in)
 
     def item_kinds(self, claim: Claim) -> list[int]:
-        """Every item is a vector of its own."""
         return [] if claim.renames_digits else [0] * claim.period
 
     def _read(
-        self,
-        claim: Claim,
-        discovery: list[Prompt],
-        confirmation: list[Prompt],
-        tick: Callable[[int], None],
-        *,
-        grid: bool = True,
+        self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], tick: Callable, *, grid: bool = True
     ) -> States:
-        asked = (
-            published_grid(claim.domain) if grid and claim.quantity == "sum" and claim.domain.has_grid else discovery
-        )
-        means = torch.zeros(CELLS, claim.period, self.network.d_model, dtype=torch.float64)
-        label = torch.tensor([prompt.label for prompt in asked])
-        means.index_add_(1, label, self._states(claim, asked).double().transpose(0, 1))
-        means /= label.bincount(minlength=claim.period).clamp_min(1)[:, None]
-        both = self._states(claim, [*discovery, *confirmation])
-        cells = tuple(self.cells(claim))
-        return States(cells, both[: len(discovery)], both[len(discovery) :], means)
-
-    def _states(self, claim: Claim, prompts: list[Prompt]) -> torch.Tensor:
-        states, planted = self.network.states(claim, prompts), self.setting.planted
-        says_modulus = "without the modulus" not in claim.domain.name
-        if planted is None or not says_modulus or not (planted.everywhere or claim == self.setting.claim):
-            return states
-        label = torch.tensor([prompt.label for prompt in prompts])
-        return plant(states, label, claim.period, planted, self.setting.seed)
+        plan = ReadPlan(self.layers, self.config.site, positions(claim, discovery[0], self.config.position))
+        return self.read_states(None, claim, discovery, confirmation, plan, on_prompts=tick, grid=grid)
 
 
 def run_trial(setting: Setting) -> Trial:
-    """Put one network through the job and note what it was given."""
-    claim = setting.claim
-    job, asked = (NullJob(setting), claim) if setting.null in ("magnitudes", "names") else _model_job(setting, claim)
-    judged = judged_together(job, [asked])[0]
-    config = job.config
-    kinds = job.item_kinds(asked)
-    reason = undecidable(asked, kinds, config.renamings)
-    silent = replace(judged, findings=replace(judged.findings, best=replace(judged.best, r2=-1.0, r2_high=-1.0)))
-    verdict, _ = judge(asked.quantity, judged, silent, reason)
-    return Trial(_noted(judged, asked, job), verdict)
+    """Put one network through the job and keep its p-values and verdict."""
+    claim, config = setting.claim, replace(setting.config, seed=setting.seed)
+    if setting.null in ("magnitudes", "names"):
+        job: Job = NetworkJob(setting)
+        width = job.read_states.network.d_model
+    else:
+        if setting.null == "shuffled":
+            job = Job(config, Store(None), _reference, "trained", "reference")
+            claim = _shuffled(claim, setting.seed, config)
+        else:
+            job = Job(config, Store(None), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}")
+        width = job.loaded.d_model
+    evidence = judged_together(job, [claim])[0]
+    reason = undecidable(claim, job.item_kinds(claim), config.renamings)
+    silent = replace(evidence, findings=replace(evidence.findings, best=replace(evidence.best, r2=-1.0, r2_high=-1.0)))
+    verdict, _ = judge(claim.quantity, evidence, silent, reason)
+    return Trial(_p_values(evidence, claim, len(job.cells(claim)) * width), verdict)
 
 
-def _noted(judged: Judged, claim: Claim, job: Job) -> dict[str, float]:
-    rows = [row for row in judged.findings.rows if row.p_fwer is not None]
-    found = {
-        f"p_fwer ({kind}s)": min(
-            (row.p_fwer for row in rows if row.unit == kind and row.p_fwer is not None), default=None
-        )
-        for kind in ("plane", "dimension")
-    }
-    found |= {
-        "p_selective": judged.p_selective,
-        "p_assignment": judged.p_assignment,
-        "p_period": judged.best.p_period,
-        "renaming alone (not printed)": judged.p_renaming,
-    }
-    published = judged.best.published
-    if published is not None:
-        searched = len(job.cells(claim)) * (64 if isinstance(job, NullJob) else job.loaded.d_model)
-        found["class-mean R² against noise"] = white_noise(claim.period, searched).above(published.r2)
-    return {name: p for name, p in found.items() if p is not None}
-
-
-def _model_job(setting: Setting, claim: Claim) -> tuple[Job, Claim]:
-    """A job on a language model, and the claim that is put to it."""
-    config = replace(setting.config, seed=setting.seed)
-    if setting.null == "shuffled":
-        return Job(config, Store(None), _reference, "trained", "reference"), _shuffled(claim, setting.seed, config)
-    return Job(config, Store(None), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}"), claim
+def _p_values(evidence: Judged, claim: Claim, searched: int) -> dict[str, float]:
+    """Statistic to p; `searched`: dimensions of all places, which the published statistic is the largest of."""
+    rows = [(row.unit, row.p_fwer) for row in evidence.findings.rows if row.p_fwer is not None]
+    published = evidence.best.published
+    values = {f"p_fwer ({kind}s)": min((p for unit, p in rows if unit == kind), default=None)
+              for kind in ("plane", "dimension")} | {
+        "p_selective": evidence.p_selective,
+        "p_assignment": evidence.p_assignment,
+        "p_period": evidence.best.p_period,
+        "renaming alone (not printed)": evidence.p_renaming,
+        "class-mean R² against noise": published and white_noise(claim.period, searched).above(published.r2),
+    }  # fmt: skip
+    return {name: p for name, p in values.items() if p is not None}
 
 
 def _shuffled(claim: Claim, seed: int, config: ProbeConfig) -> GivenClaim:

@@ -15,21 +15,20 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from llm_probe.compare.comparison import PROVENANCE, PUBLISHED, Comparison, one_model
-from llm_probe.page.figures import DPI, GREY, INK, KINDS, SIZE
+from llm_probe.page.figures import DPI, GREY, INK, SIZE
+from llm_probe.page.picture_files import save_figures
 from llm_probe.page.views import FLOOR, claim_name, number, r2_text, text
 from llm_probe.run.schema import VERSION, RunTables
 from toy.run.errors import InputError
-from toy.run.files import replace_with, write_atomic
+from toy.run.files import write_atomic
 
 SHOWN = 60
 """Characters of a value of run.json on the terminal."""
@@ -59,15 +58,10 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     try:
         for name, rows in tables.items():
             write_atomic(folder / f"{name}.csv", rows.to_csv(index=False, float_format="%.6g"))
-        picture = figure(comparison)
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-            for kind in KINDS:
-                metadata = {"Date": None} if kind == "svg" else {}
-                save = partial(picture.savefig, dpi=DPI, metadata=metadata)
-                replace_with(folder / f"compare.{kind}", save)
+        pictures = save_figures(folder, {"compare": figure(comparison)}, "llm_probe", DPI)
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder with --out") from error
-    return [folder / f"{name}.csv" for name in tables] + [folder / f"compare.{kind}" for kind in KINDS]
+    return [folder / f"{name}.csv" for name in tables] + pictures
 
 
 # ---------------------------------------------------------------------------------------------------------- terminal
