@@ -97,9 +97,9 @@ def run_again(
             bar.set_postfix_str(f"{grid.name}, {grid.n_prompts} prompts")
             bar.update()
 
-        results = rerun.rerun(loaded, claims, on_grid=tell)
-    write_atomic(out / "reruns.csv", rerun.table(results, verdicts))
-    return f"\n\n{rerun.terminal(results, verdicts)}\n\nreruns    {out}/reruns.csv"
+        rows = rerun.rerun(loaded, claims, verdicts, on_grid=tell)
+    write_atomic(out / "reruns.csv", rerun.table(claims, rows))
+    return f"\n\n{rerun.terminal(claims, rows, verdicts)}\n\nreruns    {out}/reruns.csv"
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ and, for most, frequency. Each distinct grid is read once for all its claims. Th
 
 with the layer read as they read it (the last one after the final norm, `class_means`). Their denominator carries
 1e-10, which changes an R² by 1e-10 / SStot and is left out. Beside the value stands the end of the search it came from:
-the best of all dimensions at its layer (best frequency of each), and where layers were scanned for one dimension
-(`qwen3_deep`), its best layer. A claim on a mean over moduli is the mean over their grids of each dimension's R².
+the best of all dimensions at its layer (best frequency of each). A claim on a mean over moduli is the mean over their
+grids of each dimension's R².
 
 Claims that cannot be run again get a reason in words and no number. A published R² can be reproduced to the third digit
 and mean nothing: only the calibrated verdict of a probe run of the same model says whether it does.
@@ -53,8 +53,6 @@ DOMAINS = {"days_of_week": "days", "months": "months", "clock_hours": "hours", "
 """First word of a claim's domain to its grid; `modular_addition` is arithmetic."""
 SCANNED = {"mean_r2_primes_5_35": PRIMES, "mean_r2_composites_5_35": COMPOSITES}
 """Moduli of the published range scan, by the metric that averages over them."""
-SCANNED_LAYERS = ("qwen3_deep", "qwen3_deep_best")
-"""Experiments that followed one dimension over all layers."""
 MODELS = ("Qwen/Qwen3",)
 """What the names of the models begin with whose claims are about prompts in words."""
 WIDTHS = {"Qwen/Qwen3-0.6B": WIDTH}
@@ -65,30 +63,8 @@ Verdicts = Mapping[tuple[str, int], str]
 
 
 @dataclass(frozen=True)
-class Rerun:
-    """One claim beside what this model gives."""
-
-    claim: PublishedClaim
-    reason: str | None
-    """Why it was not run again; None if it was."""
-    reproduced: float | None = None
-    """The claim's statistic at its layer, dimension and frequency (the best frequency where it names none)."""
-    frequency: int | None = None
-    """The best frequency of that dimension here; None for polynomials and means over moduli."""
-    best_dim: int | None = None
-    """The best of all dimensions at the claim's layer."""
-    best_value: float | None = None
-    """R² of that best dimension."""
-    best_layer: int | None = None
-    """The layer where the claim's dimension is best; None where no layers were scanned."""
-    rank: int | None = None
-    """Place of the claim's dimension among those of its layer, 1 the best."""
-    n_prompts: int = 0
-
-
-@dataclass(frozen=True)
 class RerunRow:
-    """What stands beside a claim's own columns."""
+    """One claim run again on a model: what stands beside the claim's own columns."""
 
     published: float
     """The published value."""
@@ -119,11 +95,12 @@ RERUN_COLUMNS = (*COLUMNS, *(field.name for field in fields(RerunRow)))
 def rerun(
     loaded: LoadedModel,
     claims: Sequence[PublishedClaim],
+    verdicts: Verdicts,
     *,
     batch_tokens: int | None = None,
     on_grid: Callable[[Grid, int], None] = lambda grid, claims: None,
-) -> list[Rerun]:
-    """Every claim, in order; `on_grid` is told each grid that is read and how many claims it serves."""
+) -> list[RerunRow]:
+    """One row a claim, in order; `on_grid` is told each grid that is read and how many claims it serves."""
     reasons = [why_not(loaded, claim) for claim in claims]
     searches = {index: _Search(claims[index], loaded) for index, reason in enumerate(reasons) if reason is None}
     users: dict[Grid, list[_Search]] = {}
@@ -132,13 +109,15 @@ def rerun(
             users.setdefault(grid, []).append(search)
     for grid, served in users.items():
         on_grid(grid, len(served))
-        layers = sorted({layer for search in served for layer in search.layers})
+        layers = sorted({search.layer for search in served})
         means = class_means(loaded, grid, layers, published_layers=True, batch_tokens=batch_tokens)
         scores = _Scores(dict(zip(layers, means, strict=True)))
         for search in served:
             search.add(scores, grid)
     return [
-        searches[index].result() if index in searches else Rerun(claim, reasons[index])
+        searches[index].row(verdicts)
+        if index in searches
+        else RerunRow(claim.value, *[None] * 7, reason=reasons[index] or "", calibrated="")
         for index, claim in enumerate(claims)
     ]
 
@@ -203,35 +182,34 @@ class _Search:
         assert claim.dim is not None
         self.claim, self.layer, self.dim = claim, claim.layer, claim.dim
         self.family: Family = METRICS[claim.metric]
-        self.scanned = claim.experiment in SCANNED_LAYERS
-        self.layers = tuple(range(len(loaded.layers))) if self.scanned else (self.layer,)
-        self.best = torch.zeros(len(self.layers), loaded.d_model, dtype=torch.float64)
+        self.best = torch.zeros(loaded.d_model, dtype=torch.float64)
         self.value, self.grids, self.prompts = 0.0, 0, 0
         self.frequency: int | None = None
 
     def add(self, scores: _Scores, grid: Grid) -> None:
         """One more grid of this claim."""
-        self.best += torch.stack([scores.r2(self.family, layer).amax(dim=0) for layer in self.layers])
-        own = scores.r2(self.family, self.layer)[:, self.dim]
-        k = self.claim.frequency if self.family == "fourier" else None
+        r2 = scores.r2(self.family, self.layer)
+        own, k = r2[:, self.dim], self.claim.frequency if self.family == "fourier" else None
+        self.best += r2.amax(dim=0)
         self.value += float(own.max() if k is None else own[k - 1])
         self.frequency = int(own.argmax()) + 1 if self.family == "fourier" else None
         self.grids += 1
         self.prompts += grid.n_prompts
 
-    def result(self) -> Rerun:
-        best = self.best / self.grids
-        own = best[self.layers.index(self.layer)]
-        return Rerun(
-            claim=self.claim,
-            reason=None,
-            reproduced=self.value / self.grids,
-            frequency=self.frequency if self.grids == 1 else None,
-            best_dim=int(own.argmax()),
-            best_value=float(own.max()),
-            best_layer=self.layers[int(best[:, self.dim].argmax())] if self.scanned else None,
-            rank=1 + int((own > own[self.dim]).sum()),
+    def row(self, verdicts: Verdicts) -> RerunRow:
+        """The row of reruns.csv, once every grid was added."""
+        best, value = self.best / self.grids, self.value / self.grids
+        return RerunRow(
+            published=self.claim.value,
+            reproduced=value,
+            difference=value - self.claim.value,
+            reproduced_frequency=self.frequency if self.grids == 1 else None,
+            reproduced_best_dim=int(best.argmax()),
+            reproduced_best_r2=float(best.max()),
+            rank=1 + int((best > best[self.dim]).sum()),
             n_prompts=self.prompts,
+            reason="",
+            calibrated=verdicts.get((domain_of(self.claim), self.claim.modulus or 0), ""),
         )
 
 
@@ -256,58 +234,38 @@ def calibrated_verdicts(folder: Path, model: str) -> dict[tuple[str, int], str]:
     return verdicts
 
 
-def row_of(one: Rerun, verdicts: Verdicts) -> RerunRow:
-    """One row of reruns.csv."""
-    claim, value = one.claim, one.reproduced
-    # A verdict on this model says nothing about a claim on another one.
-    applies = value is not None and claim.modulus is not None
-    return RerunRow(
-        published=claim.value,
-        reproduced=value,
-        difference=None if value is None else value - claim.value,
-        reproduced_frequency=one.frequency,
-        reproduced_best_dim=one.best_dim,
-        reproduced_best_r2=one.best_value,
-        rank=one.rank,
-        n_prompts=one.n_prompts or None,
-        reason=one.reason or "",
-        calibrated=verdicts.get((domain_of(claim), claim.modulus or 0), "") if applies else "",
-    )
-
-
-def table(reruns: Sequence[Rerun], verdicts: Verdicts) -> str:
+def table(claims: Sequence[PublishedClaim], rows: Sequence[RerunRow]) -> str:
     """`reruns.csv`; an empty cell means "not applicable"."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(RERUN_COLUMNS)
-    for one in reruns:
-        own = vars(row_of(one, verdicts)).values()
-        numbers = [f"{value:.6g}" if isinstance(value, float) else value for value in own]
-        writer.writerow([*(getattr(one.claim, name) for name in COLUMNS), *numbers])
+    for claim, row in zip(claims, rows, strict=True):
+        numbers = [f"{value:.6g}" if isinstance(value, float) else value for value in vars(row).values()]
+        writer.writerow([*(getattr(claim, name) for name in COLUMNS), *numbers])
     return text.getvalue()
 
 
-def terminal(reruns: Sequence[Rerun], verdicts: Verdicts) -> str:
+def terminal(claims: Sequence[PublishedClaim], rows: Sequence[RerunRow], verdicts: Verdicts) -> str:
     """One line an experiment (medians over its claims), then why the others were not run again."""
     groups: dict[str, list[RerunRow]] = {}
-    for one in reruns:
-        if one.reproduced is not None:
-            groups.setdefault(one.claim.experiment, []).append(row_of(one, verdicts))
+    for claim, row in zip(claims, rows, strict=True):
+        if not row.reason:
+            groups.setdefault(claim.experiment, []).append(row)
     width = max(map(len, ["experiment", *groups]))
     head = "run again  published  reproduced  |difference|  best dim's"
     lines = [f"{'experiment':<{width}}  {head}{'  calibrated' if verdicts else ''}"] if groups else []
-    for name, rows in groups.items():
+    for name, group in groups.items():
         columns = zip(
-            *((row.published, row.reproduced, abs(row.difference or 0), row.reproduced_best_r2) for row in rows),
+            *((row.published, row.reproduced, abs(row.difference or 0), row.reproduced_best_r2) for row in group),
             strict=True,
         )
         medians = "{:>9.3f}  {:>10.3f}  {:>12.3f}  {:>10.3f}".format(*map(statistics.median, columns))  # type: ignore[arg-type]
-        counts = Counter(row.calibrated or "no verdict" for row in rows) if verdicts else {}
+        counts = Counter(row.calibrated or "no verdict" for row in group) if verdicts else {}
         words = ", ".join(f"{count} {word}" for word, count in counts.items())
-        lines.append(f"{name:<{width}}  {len(rows):>9}  {medians}  {words}".rstrip())
+        lines.append(f"{name:<{width}}  {len(group):>9}  {medians}  {words}".rstrip())
     done = sum(map(len, groups.values()))
-    lines += ["", f"{done} of {len(reruns)} claims run again (medians above); of the others:"]
-    reasons = Counter(one.reason for one in reruns if one.reason).most_common()
+    lines += ["", f"{done} of {len(rows)} claims run again (medians above); of the others:"]
+    reasons = Counter(row.reason for row in rows if row.reason).most_common()
     lines += [f"  {count:>4}  {reason}" for reason, count in reasons[:REASONS_SHOWN]]
     if rest := reasons[REASONS_SHOWN:]:
         lines.append(f"  {sum(count for _, count in rest):>4}  for {len(rest)} other reasons, in the table")

@@ -22,7 +22,6 @@ from llm_probe.replication.audit.rerun import (
     RERUN_COLUMNS,
     calibrated_verdicts,
     rerun,
-    row_of,
     table,
     terminal,
     why_not,
@@ -84,22 +83,22 @@ def slow_waves(means: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("layer", [1, 3])  # of four blocks: the last one is read after the final norm
 def test_a_fourier_claim_is_the_published_recipe(loaded: LoadedModel, layer: int) -> None:
     waves = slow_waves(slow_means(loaded, arithmetic(7), layer))
-    found = rerun(loaded, [replace(CLAIM, layer=layer), replace(CLAIM, layer=layer, frequency=None)])
-    assert [entry.reason for entry in found] == [None, None]
-    assert found[0].reproduced == pytest.approx(waves[1, 3], abs=1e-5)
-    assert found[1].reproduced == pytest.approx(waves[:, 3].max(), abs=1e-5)
-    for entry in found:
-        assert entry.frequency == waves[:, 3].argmax() + 1
-        assert entry.best_dim == waves.max(axis=0).argmax()
-        assert entry.best_value == pytest.approx(waves.max(), abs=1e-5)
+    rows = rerun(loaded, [replace(CLAIM, layer=layer), replace(CLAIM, layer=layer, frequency=None)], {})
+    assert [entry.reason for entry in rows] == ["", ""]
+    assert rows[0].reproduced == pytest.approx(waves[1, 3], abs=1e-5)
+    assert rows[1].reproduced == pytest.approx(waves[:, 3].max(), abs=1e-5)
+    for entry in rows:
+        assert entry.reproduced_frequency == waves[:, 3].argmax() + 1
+        assert entry.reproduced_best_dim == waves.max(axis=0).argmax()
+        assert entry.reproduced_best_r2 == pytest.approx(waves.max(), abs=1e-5)
         assert entry.rank == 1 + (waves.max(axis=0) > waves[:, 3].max()).sum()
         assert entry.n_prompts == 49
 
 
 def test_an_even_modulus_has_its_alternating_frequency(loaded: LoadedModel) -> None:
     waves = slow_waves(slow_means(loaded, arithmetic(10), 1))
-    found = rerun(loaded, [replace(CLAIM, modulus=10, frequency=5)])[0]
-    assert found.reproduced == pytest.approx(waves[4, 3], abs=1e-5)
+    row = rerun(loaded, [replace(CLAIM, modulus=10, frequency=5)], {})[0]
+    assert row.reproduced == pytest.approx(waves[4, 3], abs=1e-5)
 
 
 def test_polynomials_and_named_domains(loaded: LoadedModel) -> None:
@@ -107,31 +106,25 @@ def test_polynomials_and_named_domains(loaded: LoadedModel) -> None:
     s = np.arange(7)
     claims = [replace(CLAIM, domain='days_of_week "{day} + {offset} days = "', layer=2)]
     claims += [replace(claims[0], metric=f"{name}_r2_residue_means") for name in ("linear", "quadratic", "cubic")]
-    found = rerun(loaded, claims)
-    assert found[0].reproduced == pytest.approx(slow_waves(means)[1, 3], abs=1e-5)
-    for degree, entry in enumerate(found[1:], start=1):
+    rows = rerun(loaded, claims, {})
+    assert rows[0].reproduced == pytest.approx(slow_waves(means)[1, 3], abs=1e-5)
+    for degree, entry in enumerate(rows[1:], start=1):
         r2 = slow_r2(means, np.column_stack([s**power for power in range(1, degree + 1)]))
         assert entry.reproduced == pytest.approx(r2[3], abs=1e-5)
-        assert entry.best_dim == r2.argmax()
-        assert entry.frequency is None
-
-
-def test_a_dimension_followed_over_layers_has_a_best_one(loaded: LoadedModel) -> None:
-    found = rerun(loaded, [replace(CLAIM, experiment="qwen3_deep_best")])[0]
-    best = [slow_waves(slow_means(loaded, arithmetic(7), layer))[:, 3].max() for layer in range(4)]
-    assert found.best_layer == int(np.argmax(best))
+        assert entry.reproduced_best_dim == r2.argmax()
+        assert entry.reproduced_frequency is None
 
 
 def test_a_mean_over_moduli_and_one_pass_a_grid(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llm_probe.replication.audit.rerun.SCANNED", {"mean_r2_primes_5_35": (5, 7)})
     mean = replace(CLAIM, metric="mean_r2_primes_5_35", modulus=None, frequency=None)
     read: list[tuple[str, int]] = []
-    found = rerun(loaded, [mean, CLAIM, CLAIM], on_grid=lambda grid, claims: read.append((grid.name, claims)))
+    rows = rerun(loaded, [mean, CLAIM, CLAIM], {}, on_grid=lambda grid, claims: read.append((grid.name, claims)))
     assert read == [("mod 5", 1), ("mod 7", 3)]
     parts = [slow_waves(slow_means(loaded, arithmetic(p), 1))[:, 3].max() for p in (5, 7)]
-    assert found[0].reproduced == pytest.approx(sum(parts) / 2, abs=1e-5)
-    assert found[0].frequency is None
-    assert found[0].n_prompts == 25 + 49
+    assert rows[0].reproduced == pytest.approx(sum(parts) / 2, abs=1e-5)
+    assert rows[0].reproduced_frequency is None
+    assert rows[0].n_prompts == 25 + 49
 
 
 @pytest.mark.parametrize(
@@ -150,11 +143,10 @@ def test_a_mean_over_moduli_and_one_pass_a_grid(loaded: LoadedModel, monkeypatch
     ],
 )
 def test_what_cannot_be_run_again_says_why(loaded: LoadedModel, change: dict, reason: str) -> None:
-    found = rerun(loaded, [replace(CLAIM, **change), CLAIM])
-    assert found[0].reason is not None
-    assert reason in found[0].reason
-    assert (found[0].reproduced, found[0].best_dim, found[0].best_value) == (None, None, None)
-    assert found[1].reason is None
+    rows = rerun(loaded, [replace(CLAIM, **change), CLAIM], {})
+    assert reason in rows[0].reason
+    assert (rows[0].reproduced, rows[0].reproduced_best_dim, rows[0].reproduced_best_r2) == (None, None, None)
+    assert rows[1].reason == ""
 
 
 def test_every_published_claim_finds_its_prompts(loaded: LoadedModel) -> None:
@@ -191,14 +183,14 @@ def read(text: str) -> list[dict[str, str]]:
 
 
 def test_a_row_is_the_claim_and_what_the_model_gives(loaded: LoadedModel) -> None:
-    found = rerun(loaded, [CLAIM, OTHER])
-    first, second = read(table(found, {}))
+    rows = rerun(loaded, [CLAIM, OTHER], {})
+    first, second = read(table([CLAIM, OTHER], rows))
     assert tuple(first) == RERUN_COLUMNS == (*COLUMNS, *tuple(first)[len(COLUMNS) :])
     assert (first["domain"], first["dim"], first["published"]) == (CLAIM.domain, "3", "0.9")
-    assert found[0].reproduced is not None
-    assert float(first["reproduced"]) == pytest.approx(found[0].reproduced, rel=1e-5)
-    assert float(first["difference"]) == pytest.approx(found[0].reproduced - 0.9, abs=1e-5)
-    assert (first["reproduced_best_dim"], first["n_prompts"]) == (str(found[0].best_dim), "49")
+    assert rows[0].reproduced is not None
+    assert float(first["reproduced"]) == pytest.approx(rows[0].reproduced, rel=1e-5)
+    assert float(first["difference"]) == pytest.approx(rows[0].reproduced - 0.9, abs=1e-5)
+    assert (first["reproduced_best_dim"], first["n_prompts"]) == (str(rows[0].reproduced_best_dim), "49")
     assert first["reason"] == first["calibrated"] == ""
     assert "not asked in words" in second["reason"]
     assert {second[name] for name in ("reproduced", "difference", "rank", "n_prompts", "calibrated")} == {""}
@@ -206,9 +198,10 @@ def test_a_row_is_the_claim_and_what_the_model_gives(loaded: LoadedModel) -> Non
 
 def test_verdicts_stand_beside_their_own_domain_period_and_quantity(loaded: LoadedModel, probed: Path) -> None:
     verdicts = calibrated_verdicts(probed, "tiny")
-    found = rerun(loaded, [CLAIM, replace(CLAIM, modulus=5), DAYS, OTHER])
-    assert [row_of(one, verdicts).calibrated for one in found] == ["supported", "", "", ""]
-    said = terminal(found, verdicts)
+    claims = [CLAIM, replace(CLAIM, modulus=5), DAYS, OTHER]
+    rows = rerun(loaded, claims, verdicts)
+    assert [row.calibrated for row in rows] == ["supported", "", "", ""]
+    said = terminal(claims, rows, verdicts)
     assert "1 supported, 1 no verdict" in said
     assert "3 of 4 claims run again" in said
     assert "1  it is about a model of numbers, which is not asked in words" in said
