@@ -49,7 +49,7 @@ CLAIMS: dict[Null, tuple[Claim, ...]] = {
     "shuffled": SUMS,
 }
 """The claims that each null is tested on; trial i takes claim i mod their number."""
-SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
+SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
          "num_key_value_heads": 2, "head_dim": 16}  # fmt: skip
 """The random Qwen3: as many dimensions and layers as the ReLU networks have."""
 

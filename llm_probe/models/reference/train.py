@@ -120,7 +120,7 @@ def accuracy(
     if len(questions) > most:
         chosen = np.random.default_rng(0).choice(len(questions), most, replace=False)
         questions = [questions[index] for index in chosen]
-    prompts = [question(domain, *one) for one in questions]
+    prompts = [question(domain, name, a, b) for name, a, b in questions]
     prompts.sort(key=lambda prompt: len(prompt.text))
     right = 0
     for start in range(0, len(prompts), 512):
