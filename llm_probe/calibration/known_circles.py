@@ -16,7 +16,6 @@ W_out would be no clean control: cos w_k(a - b) is as strong in them as cos w_k(
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,9 +58,15 @@ def rows(seeds: int, folder: Path) -> list[PowerRow]:
     Raises:
         InputError: fewer than one seed, none of them grokked, or the folder cannot be written.
     """
+    kinds = {
+        "grokked toy": grokked_trials(seeds, folder / f"toys-{seeds}"),
+        "closed form": [closed_form_trial(modulus) for modulus in CLOSED_MODULI],
+    }
     return [
-        *_rows("grokked toy", grokked_trials(seeds, folder / f"toys-{seeds}")),
-        *_rows("closed form", [closed_form_trial(modulus) for modulus in CLOSED_MODULI]),
+        PowerRow(statistic, planted, AMPLITUDE, *rate)
+        for planted, trials in kinds.items()
+        for statistic in statistics_of(trials)
+        if (rate := rate_of(statistic, trials))
     ]
 
 
@@ -104,14 +109,6 @@ def _trial(result: ProbeResult, searched: int) -> Trial:
     return Trial(p | {"class-mean R² against noise": published}, str(verdict["verdict"]))
 
 
-def _rows(planted: str, trials: Sequence[Trial]) -> list[PowerRow]:
-    return [
-        PowerRow(statistic, planted, AMPLITUDE, *rate)
-        for statistic in statistics_of(trials)
-        if (rate := rate_of(statistic, trials))
-    ]
-
-
 # ------------------------------------------------------------------------------------- an MLP that is read as a block
 
 
@@ -137,7 +134,7 @@ class HiddenLayer(nn.Module):
 
 
 class GromovForCausalLM(nn.Module):
-    """An MLP behind the face of a language model of one block, without a vocabulary head, because none is asked.
+    """An MLP behind the face of a language model of one block, without a vocabulary head, because no logits are read.
 
     Made from a configuration alone its weights are drawn anew, from torch's own generator (`ToyForCausalLM`).
     """

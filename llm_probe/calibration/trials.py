@@ -1,7 +1,7 @@
 """One trial: a network whose answer is known goes through the job that users run; its p-values are kept.
 
-    magnitudes   a `MagnitudeNetwork`, asked for sums mod p or for hours: it holds n, never a residue
-    names        the same, asked for weekdays and months: their names are random vectors
+    magnitudes   a `MagnitudeNetwork` given questions about sums mod p or hours: it holds n, never a residue
+    names        the same, given questions about weekdays and months: their names are random vectors
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
 

@@ -8,7 +8,7 @@ A difference d = y - x of estimates with intervals (x_l, x_u) and (y_l, y_u) has
 
     d - √((y - y_l)² + (x_u - x)²)   to   d + √((y_u - y)² + (x - x_l)²)
 
-(Zou & Donner 2008, Statistics in Medicine 27:1693, for independent estimates). Runs that asked the same prompts err
+(Zou & Donner 2008, Statistics in Medicine 27:1693, for independent estimates). Runs of the same prompts err
 alike, so that it is too wide rather than too narrow.
 
 A confirmed R² has its own bootstrap interval, over confirmation prompts: how the plane would have come out on other
