@@ -27,7 +27,7 @@ class Options:
     workers: int = 0
     """Processes of one thread each; 0: one a core."""
     work: Path = Path("work/calibration")
-    """Where the grokked toys are trained that must be found (with --planted)."""
+    """Folder in which the toys are trained whose circles are known (with --planted)."""
     out: Path = Path("results/calibration")
     """Tables and figure; finished trials are kept in `cells` there, and the same command goes on."""
 
@@ -55,16 +55,16 @@ def calibrate(options: Options) -> None:
     rows = harness.false_positives(settings, _run(settings, options.out, workers, "null networks"))
     tables = {"false_positives": frame(rows, harness.FalsePositiveRow)}
     print(figure.rates_text(rows))
-    found = []
+    power_rows = []
     if options.planted:
         planted = harness.planted_settings(options.planted)
         trials = _run([setting for _, setting in planted], options.out, workers, "planted signals")
-        found = harness.power(planted, trials) + known_circles.rows(8, options.work)
-        tables["power"] = frame(found, harness.PowerRow)
-        print(figure.power_text(found))
+        power_rows = harness.power(planted, trials) + known_circles.rows(8, options.work)
+        tables["power"] = frame(power_rows, harness.PowerRow)
+        print(figure.power_text(power_rows))
     for name, table in tables.items():
         write_atomic(options.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    figure.write(options.out, rows, found)
+    figure.write(options.out, rows, power_rows)
 
 
 def _run(settings: list, out: Path, workers: int, name: str) -> list:

@@ -34,15 +34,18 @@ def main() -> int:
 
 
 def _compare(options: Options) -> int:
-    from llm_probe.compare.comparison import compare, read_sides, write
+    from llm_probe.compare.comparison import compare, read_sides
+    from llm_probe.compare.output import terminal, write
+    from llm_probe.replication.audit.published_run import published_run
 
-    found = compare(read_sides(options.runs))
-    first, *others = (run.name.replace("/", "--") for run in found.runs)
+    comparison = compare(read_sides(options.runs, published_run))
+    first, *others = (run.name.replace("/", "--") for run in comparison.runs)
     folder = options.out or Path("results") / "compare" / f"{'-and-'.join(others)}-against-{first}"
-    write(found, folder)
-    print(f"{found}\n\ntables  {folder}/compare.csv, compare_layers.csv      figure  {folder}/compare.png")
-    if options.fail_if_verdict_changes and len(found.changed):
-        print(f"{len(found.changed)} verdicts changed", file=sys.stderr)
+    write(comparison, folder)
+    print(terminal(comparison))
+    print(f"\ntables  {folder}/compare.csv, compare_layers.csv      figure  {folder}/compare.png")
+    if options.fail_if_verdict_changes and len(comparison.changed):
+        print(f"{len(comparison.changed)} verdicts changed", file=sys.stderr)
         return 1
     return 0
 

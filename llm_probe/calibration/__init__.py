@@ -1,1 +1,1 @@
-"""Known nulls and known signals through the job that users run: how often is each statistic fooled?"""
+"""Known nulls and known signals through the job that users run: false positive rates and power of each statistic."""

@@ -1,7 +1,7 @@
-"""How often each statistic is fooled, and how small a circle it finds: two figures and their tables in the terminal.
+"""False positive rates and power of each statistic: two figures and their tables in the terminal.
 
     false_positives   a line a statistic: the rate over all null networks with its interval, small marks for each kind
-    power             a frame a planted signal: the share found over its amplitude, a line a statistic
+    power             a frame a planted signal: the share detected over its amplitude, a line a statistic
 
 Statistics that the suite prints are blue; those it does not print, shown for comparison, stand apart in orange. The
 axis of rates is a square root: 0 is on it, and 0.05 is not lost beside 1. Intervals are Clopper-Pearson's, 95 %.
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from llm_probe.calibration.harness import LEVEL, SHARES, FalsePositiveRow, PowerRow
-from llm_probe.page.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+from llm_probe.page.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
+from llm_probe.page.picture_files import save_figures
 
 COMPARED = ("renaming alone (not printed)", "class-mean R² against noise")
 """Statistics that no table of a run holds."""
@@ -59,51 +59,48 @@ def rates_text(rows: Sequence[FalsePositiveRow]) -> str:
     rate_of = {(row.statistic, row.null): f"{row.false_positive_rate:.3f}" for row in rows}
     table = [["statistic", "networks", "fires", "95 % interval", *nulls]]
     for row in _pooled(rows):
-        table.append(
-            [
-                row.statistic,
-                f"{row.n_networks:,}",
-                f"{row.false_positive_rate:.3f}",
-                f"{row.lower:.3f}-{row.upper:.3f}",
-                *(rate_of.get((row.statistic, null), "-") for null in nulls),
-            ]
-        )
+        interval = f"{row.lower:.3f}-{row.upper:.3f}"
+        each = [rate_of.get((row.statistic, null), "-") for null in nulls]
+        table.append([row.statistic, f"{row.n_networks:,}", f"{row.false_positive_rate:.3f}", interval, *each])
     return f"False positives: networks with nothing to find, p <= {LEVEL}\n" + _aligned(table)
 
 
 def power_text(rows: Sequence[PowerRow]) -> str:
     """Statistic x planted signal at the amplitude nearest to 0.1 that was planted, with intervals."""
-    kinds = list(dict.fromkeys(row.planted for row in rows))
-    nearest = {
-        kind: min({row.amplitude for row in rows if row.planted == kind}, key=lambda size: abs(size - SHOWN))
-        for kind in kinds
-    }
-    cells = {
+    sizes = _amplitudes(rows)
+    nearest = {kind: min(each, key=lambda size: abs(size - SHOWN)) for kind, each in sizes.items()}
+    texts = {
         (row.statistic, row.planted): f"{row.power:.2f} ({row.lower:.2f}-{row.upper:.2f})"
         for row in rows
         if row.amplitude == nearest[row.planted]
     }
-    halves = [kind.rpartition(", ")[::2] if ", " in kind else ("", kind) for kind in kinds]
+    halves = [kind.rpartition(", ")[::2] if ", " in kind else ("", kind) for kind in sizes]
     table = [["", *line] for line in zip(*halves, strict=True) if any(line)]
-    table.append(["statistic", *(f"{nearest[kind]:g} sd" for kind in kinds)])
+    table.append(["statistic", *(f"{nearest[kind]:g} sd" for kind in sizes)])
     for statistic in _ordered({row.statistic for row in rows}):
-        table.append([statistic, *(cells.get((statistic, kind), "-") for kind in kinds)])
+        table.append([statistic, *(texts.get((statistic, kind), "-") for kind in sizes)])
     return "Power: share of the networks in which the planted signal is found\n" + _aligned(table)
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> str:
     """Columns of equal width, all but the first to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(row))
-        for row in (list(zip(line, widths, strict=True)) for line in table)
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    lines = ([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])] for first, *rest in table)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def _amplitudes(rows: Sequence[PowerRow]) -> dict[str, set[float]]:
+    """Planted signal to the amplitudes at which it was planted."""
+    sizes: dict[str, set[float]] = {}
+    for row in rows:
+        sizes.setdefault(row.planted, set()).add(row.amplitude)
+    return sizes
 
 
 def _pooled(rows: Sequence[FalsePositiveRow]) -> list[FalsePositiveRow]:
-    found = {row.statistic: row for row in rows if row.null == "all"}
-    return [found[name] for name in _ordered(set(found))]
+    """The rows over all nulls together."""
+    pooled = {row.statistic: row for row in rows if row.null == "all"}
+    return [pooled[name] for name in _ordered(set(pooled))]
 
 
 def _ordered(statistics: set[str]) -> list[str]:
@@ -145,33 +142,21 @@ def rates(axes: Axes, rows: Sequence[FalsePositiveRow]) -> None:
             "not printed, for comparison", (1, apart), (8, 2), xycoords=("axes fraction", "data"),
             textcoords="offset points", va="center", fontsize=SIZE, color=GREY, annotation_clip=False,
         )  # fmt: skip
-    axes.set_xscale("function", functions=(_root, _square))
+    # Matplotlib asks below 0 too, for margins that are then cut off.
+    axes.set_xscale("function", functions=(lambda rates: np.sqrt(np.clip(rates, 0, None)), np.square))
     _frame(axes, f"share of null networks on which it fires (p ≤ {LEVEL}, or the verdict; square-root axis)", "")
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.set(xlim=(0, 1), ylim=(max(heights, default=0) + 0.7, -0.6), yticks=[])
     axes.spines["left"].set_color(BAND)
-    _null_key(axes, [null for null in NULL_MARKS if any(row.null == null for row in rows)])
-
-
-def _root(values: Any) -> Any:
-    # Matplotlib asks below 0 too, for margins that are then cut off.
-    return np.sqrt(np.clip(values, 0, None))
-
-
-def _square(values: Any) -> Any:
-    return np.square(values)
-
-
-def _null_key(axes: Axes, nulls: Sequence[str]) -> None:
-    pooled = Line2D([], [], color=TRAINED, marker="o", markersize=7, linewidth=2.4)
-    marks = [
+    nulls = [null for null in NULL_MARKS if any(row.null == null for row in rows)]
+    marks = [Line2D([], [], color=TRAINED, marker="o", markersize=7, linewidth=2.4)] + [
         Line2D([], [], color=GREY, marker=NULL_MARKS[null], markerfacecolor="white", markersize=4.5, linestyle="none")
         for null in nulls
     ]
     axes.legend(
-        [pooled, *marks], ["all, 95 %", *(NULL_NAMES[null] for null in nulls)], loc="lower center",
+        marks, ["all, 95 %", *(NULL_NAMES[null] for null in nulls)], loc="lower center",
         bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=SIZE, handletextpad=0.5, columnspacing=1.4,
     )  # fmt: skip
 
@@ -180,13 +165,12 @@ def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Seque
     """One planted signal: a line a statistic; marks at one amplitude stand beside each other."""
     axes.axhline(WANTED, color=GREY, linewidth=1, linestyle=":", zorder=0)
     for place, statistic in enumerate(statistics):
-        found = sorted((row for row in rows if row.statistic == statistic), key=lambda row: row.amplitude)
+        own = sorted((row for row in rows if row.statistic == statistic), key=lambda row: row.amplitude)
         aside = 1.035 ** (place - (len(statistics) - 1) / 2)
-        x = [row.amplitude * aside for row in found]
-        look = _look(statistic)
-        axes.vlines(x, [row.lower for row in found], [row.upper for row in found], color=look["color"], linewidth=0.9,
-                    alpha=0.7)  # fmt: skip
-        axes.plot(x, [row.power for row in found], markersize=4.5, **look)
+        x, look = [row.amplitude * aside for row in own], _look(statistic)
+        lower, upper = [row.lower for row in own], [row.upper for row in own]
+        axes.vlines(x, lower, upper, color=look["color"], linewidth=0.9, alpha=0.7)
+        axes.plot(x, [row.power for row in own], markersize=4.5, **look)
     amplitudes = sorted({row.amplitude for row in rows})
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
@@ -201,8 +185,7 @@ def _look(statistic: str) -> dict[str, Any]:
 
 def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
     """Frames for the signals that were planted at more than one amplitude; None if there are none."""
-    sizes = {kind: {row.amplitude for row in rows if row.planted == kind} for kind in {row.planted for row in rows}}
-    kinds = [kind for kind in dict.fromkeys(row.planted for row in rows) if len(sizes[kind]) > 1]
+    kinds = [kind for kind, sizes in _amplitudes(rows).items() if len(sizes) > 1]
     if not kinds:
         return None
     statistics = _ordered({row.statistic for row in rows if row.planted in kinds})
@@ -241,10 +224,4 @@ def write(folder: Path, rows: Sequence[FalsePositiveRow], power_rows: Sequence[P
         rates(figures["false_positives"].subplots(), rows)
     if (power := _power_figure(power_rows)) is not None:
         figures["power"] = power
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-        for path in written:
-            metadata = {"Date": None} if path.suffix == ".svg" else {}
-            figures[path.stem].savefig(path, dpi=DPI, metadata=metadata)
-    return written
+    return save_figures(folder, figures, "llm_probe", DPI)

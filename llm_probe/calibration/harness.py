@@ -1,4 +1,4 @@
-"""Many trials, cell by cell: rates with their intervals.
+"""Many trials, each kept on disk: how often each statistic fires, with intervals.
 
     false_positives.csv   share of null networks with p <= 0.05, or with the verdict `supported`, by statistic and null
     power.csv             share of networks with a planted signal that the same statistic finds
@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
 
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Null, Setting, Trial, run_trial
-from toy.maths.intervals import clopper_pearson
 from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 
@@ -43,17 +42,17 @@ class FalsePositiveRow:
     """How often a statistic fires on one kind of network that has nothing to find."""
 
     statistic: str
-    """A p-value of the tables (at 0.05), `supported`, or one that is not printed, for comparison."""
+    """Name of a p-value of the tables (at 0.05), `supported`, or of one that is not printed, for comparison."""
     null: str
-    """`magnitudes`, `names`, `qwen3`, `shuffled` (`calibration/trials.py`), or `all`."""
+    """Kind of null network: `magnitudes`, `names`, `qwen3`, `shuffled` (`calibration/trials.py`), or `all`."""
     n_networks: int
-    """Networks to which the statistic applies."""
+    """Number of networks to which the statistic applies."""
     false_positive_rate: float
-    """Share of them on which it fires."""
+    """Share of these networks on which the statistic fires."""
     lower: float
     """Lower end of the 95 % Clopper-Pearson interval."""
     upper: float
-    """Upper end."""
+    """Upper end of that interval."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +60,19 @@ class PowerRow:
     """How often a statistic finds a signal of known size."""
 
     statistic: str
-    """As in false_positives.csv."""
+    """Name of the statistic, as in false_positives.csv."""
     planted: str
-    """A rotated plane or a single dimension, its frequency, and under how many moduli."""
+    """Planted signal: a rotated plane or a single dimension, its frequency, and under how many moduli."""
     amplitude: float
     """Radius of the circle, in standard deviations of a dimension."""
     n_networks: int
-    """Networks it was planted in."""
+    """Number of networks in which the signal was planted."""
     power: float
-    """Share of them in which it is found."""
+    """Share of these networks in which the statistic fires."""
     lower: float
     """Lower end of the 95 % Clopper-Pearson interval."""
     upper: float
-    """Upper end."""
+    """Upper end of that interval."""
 
 
 def null_settings(networks: int) -> list[Setting]:
@@ -84,14 +83,14 @@ def null_settings(networks: int) -> list[Setting]:
 
 def planted_settings(networks: int) -> list[tuple[str, Setting]]:
     """Networks with a signal, for every kind and amplitude; their seeds are not those of the nulls."""
-    found = []
-    for name, signal in SIGNALS.items():
-        for amplitude in AMPLITUDES:
-            planted = Planted(amplitude, signal.frequency, signal.unit, signal.everywhere)
-            # Sums only: ten claims in turn, of which the last two are hours.
-            seeds = [seed for seed in range(100_000, 100_000 + 2 * networks) if seed % 10 < 8][:networks]
-            found += [(name, Setting("magnitudes", seed, planted)) for seed in seeds]
-    return found
+    # Sums only: ten claims in turn, of which the last two are hours.
+    seeds = [seed for seed in range(100_000, 100_000 + 2 * networks) if seed % 10 < 8][:networks]
+    return [
+        (name, Setting("magnitudes", seed, replace(signal, amplitude=amplitude)))
+        for name, signal in SIGNALS.items()
+        for amplitude in AMPLITUDES
+        for seed in seeds
+    ]
 
 
 def run_all(
@@ -127,43 +126,45 @@ def _stored(setting: Setting, folder: Path) -> Trial:
 
 def false_positives(settings: Sequence[Setting], trials: Sequence[Trial]) -> list[FalsePositiveRow]:
     """One row a statistic and null, and one for all nulls together."""
-    rows = []
-    for statistic in _statistics(trials):
-        for null in ("all", *SHARES):
-            chosen = [trial for one, trial in zip(settings, trials, strict=True) if null in ("all", one.null)]
-            rate = _rate(statistic, chosen)
-            if rate is not None:
-                rows.append(FalsePositiveRow(statistic, null, *rate))
-    return rows
+    rates = (
+        (statistic, null, rate_of(statistic, [
+            trial for one, trial in zip(settings, trials, strict=True) if null in ("all", one.null)
+        ]))
+        for statistic in statistics_of(trials)
+        for null in ("all", *SHARES)
+    )  # fmt: skip
+    return [FalsePositiveRow(statistic, null, *rate) for statistic, null, rate in rates if rate]
 
 
 def power(settings: Sequence[tuple[str, Setting]], trials: Sequence[Trial]) -> list[PowerRow]:
     """One row a statistic, kind of signal and amplitude."""
-    rows = []
-    for statistic in _statistics(trials):
-        for name in SIGNALS:
-            for amplitude in AMPLITUDES:
-                chosen = [
-                    trial
-                    for (kind, one), trial in zip(settings, trials, strict=True)
-                    if kind == name and one.planted is not None and one.planted.amplitude == amplitude
-                ]
-                rate = _rate(statistic, chosen)
-                if rate is not None:
-                    rows.append(PowerRow(statistic, name, amplitude, *rate))
-    return rows
+    groups: dict[tuple[str, float], list[Trial]] = {}
+    for (kind, setting), trial in zip(settings, trials, strict=True):
+        assert setting.planted is not None
+        groups.setdefault((kind, setting.planted.amplitude), []).append(trial)
+    return [
+        PowerRow(statistic, kind, amplitude, *rate)
+        for statistic in statistics_of(trials)
+        for (kind, amplitude), group in groups.items()
+        if (rate := rate_of(statistic, group))
+    ]
 
 
-def _statistics(trials: Iterable[Trial]) -> list[str]:
+def statistics_of(trials: Iterable[Trial]) -> list[str]:
+    """Every p-value that some trial has, and the verdict."""
     return [*dict.fromkeys(name for trial in trials for name in trial.p), "supported"]
 
 
-def _rate(statistic: str, trials: Sequence[Trial]) -> tuple[int, float, float, float] | None:
-    """(networks, rate, lower, upper); None where the statistic applies to none."""
-    if statistic == "supported":
-        fired = [trial.verdict == "supported" for trial in trials]
-    else:
-        fired = [trial.p[statistic] <= LEVEL for trial in trials if statistic in trial.p]
-    if not fired:
+def rate_of(statistic: str, trials: Sequence[Trial]) -> tuple[int, float, float, float] | None:
+    """(networks, share on which it fires, its 95 % interval); None where the statistic applies to none."""
+    from scipy.stats import binomtest
+
+    fires = [
+        trial.verdict == "supported" if statistic == "supported" else trial.p[statistic] <= LEVEL
+        for trial in trials
+        if statistic == "supported" or statistic in trial.p
+    ]
+    if not fires:
         return None
-    return len(fired), sum(fired) / len(fired), *clopper_pearson(sum(fired), len(fired))
+    interval = binomtest(sum(fires), len(fires)).proportion_ci(method="exact")
+    return len(fires), sum(fires) / len(fires), float(interval.low), float(interval.high)

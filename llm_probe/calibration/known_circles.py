@@ -1,4 +1,4 @@
-"""The other side of a null: networks whose circles are known go through the probe, and all of them must be found.
+"""The other side of a null: networks whose circles are known go through the probe, which must support every one.
 
     grokked toys   transformers trained on addition mod 29, of those that answer 99 % of the questions never shown
                    (`toy.training.train`); probed as `scripts/probe_llm.py --model <run directory>` does
@@ -16,7 +16,6 @@ W_out would be no clean control: cos w_k(a - b) is as strong in them as cos w_k(
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,15 +25,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from llm_probe.calibration.harness import LEVEL, PowerRow
+from llm_probe.calibration.harness import PowerRow, rate_of, statistics_of
 from llm_probe.calibration.trials import Trial
 from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
-from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.probe import ProbeResult, probe, run_config
+from llm_probe.statistics.class_mean_null import white_noise
 from toy.config import ToyConfig
-from toy.maths.intervals import clopper_pearson
 from toy.networks.closed_form import gromov
 from toy.networks.model import MLP, activate
 from toy.run.errors import InputError
@@ -49,7 +47,7 @@ CLOSED_MODULI = (17, 19, 23, 29)
 KEYS = (2, 3, 5)
 """Frequencies of the closed form; with all of them its logits are no circles but a one-hot code."""
 AMPLITUDE = 1.0
-"""A circle that is all there is to find has no smaller size."""
+"""In standard deviations of a dimension: the known circles are all that these networks hold."""
 
 
 def rows(seeds: int, folder: Path) -> list[PowerRow]:
@@ -60,9 +58,15 @@ def rows(seeds: int, folder: Path) -> list[PowerRow]:
     Raises:
         InputError: fewer than one seed, none of them grokked, or the folder cannot be written.
     """
+    kinds = {
+        "grokked toy": grokked_trials(seeds, folder / f"toys-{seeds}"),
+        "closed form": [closed_form_trial(modulus) for modulus in CLOSED_MODULI],
+    }
     return [
-        *_rows("grokked toy", grokked_trials(seeds, folder / f"toys-{seeds}")),
-        *_rows("closed form", [closed_form_trial(modulus) for modulus in CLOSED_MODULI]),
+        PowerRow(statistic, planted, AMPLITUDE, *rate)
+        for planted, trials in kinds.items()
+        for statistic in statistics_of(trials)
+        if (rate := rate_of(statistic, trials))
     ]
 
 
@@ -79,13 +83,13 @@ def grokked_trials(seeds: int, folder: Path, config: ToyConfig = TOY) -> list[Tr
     trials = []
     for run in grokked:
         result = run_config(ProbeConfig(model=str(run.folder), device="cpu", out=run.folder / "probe"))
-        trials.append(_noted(result, config.n_layers * config.d_model))
+        trials.append(_trial(result, config.n_layers * config.d_model))
     return trials
 
 
 def closed_form_trial(modulus: int) -> Trial:
     """Probe Gromov's network; its random twin is an untrained MLP of the same shape."""
-    return _noted(probed_closed_form(modulus), modulus)
+    return _trial(probed_closed_form(modulus), modulus)
 
 
 def probed_closed_form(modulus: int) -> ProbeResult:
@@ -95,23 +99,14 @@ def probed_closed_form(modulus: int) -> ProbeResult:
     return probe(model, number_tokenizer(modulus), [toy_domain(config)], behaviour=False)
 
 
-def _noted(result: ProbeResult, searched: int) -> Trial:
+def _trial(result: ProbeResult, searched: int) -> Trial:
     """The p-values of a run with one claim; `searched`: dimensions of all layers."""
     verdict = result.verdicts.iloc[0]
     trained = result.table[(result.table["weights"] == "trained") & result.table["p_fwer"].notna()]
-    found = {f"p_fwer ({kind}s)": trained.loc[trained["unit"] == kind, "p_fwer"] for kind in ("plane", "dimension")}
-    p = {name: float(values.min()) for name, values in found.items() if len(values)}
+    groups = {f"p_fwer ({kind}s)": trained.loc[trained["unit"] == kind, "p_fwer"] for kind in ("plane", "dimension")}
+    p = {name: float(values.min()) for name, values in groups.items() if len(values)}
     published = white_noise(int(verdict["period"]), searched).above(float(verdict["class_mean_r2"]))
     return Trial(p | {"class-mean R² against noise": published}, str(verdict["verdict"]))
-
-
-def _rows(planted: str, trials: Sequence[Trial]) -> list[PowerRow]:
-    fired = {name: [trial.p[name] <= LEVEL for trial in trials] for name in trials[0].p}
-    fired["supported"] = [trial.verdict == "supported" for trial in trials]
-    return [
-        PowerRow(name, planted, AMPLITUDE, len(each), sum(each) / len(each), *clopper_pearson(sum(each), len(each)))
-        for name, each in fired.items()
-    ]
 
 
 # ------------------------------------------------------------------------------------- an MLP that is read as a block
@@ -139,7 +134,7 @@ class HiddenLayer(nn.Module):
 
 
 class GromovForCausalLM(nn.Module):
-    """An MLP behind the face of a language model of one block, without a vocabulary head, because none is asked.
+    """An MLP behind the face of a language model of one block, without a vocabulary head, because no logits are read.
 
     Made from a configuration alone its weights are drawn anew, from torch's own generator (`ToyForCausalLM`).
     """

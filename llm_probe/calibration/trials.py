@@ -1,36 +1,40 @@
-"""One trial: a network whose answer is known goes through the job that users run, and its p-values are noted.
+"""One trial: a network whose answer is known goes through the job that users run; its p-values are kept.
 
-    magnitudes   a `MagnitudeNetwork`, asked for sums mod p or for hours: it holds n, never a residue
-    names        the same, asked for weekdays and months: their names are random vectors
+    magnitudes   a `MagnitudeNetwork` given questions about sums mod p or hours: it holds n, never a residue
+    names        the same, given questions about weekdays and months: their names are random vectors
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
 
-Only where the states come from differs from the main job: renamings, searches, scan, assignment test, controls,
-confirmation and verdict are those of `run`. The verdict's random-weights control is taken to reach nothing, so that it
-cannot help: a trial here is its own random network.
+Only where the states come from differs from the main job: `NetworkStates` stands in place of
+a model; renamings, searches, scan, assignment test, controls, confirmation and verdict are
+those of `run`. The verdict's random-weights control is taken to reach nothing, so that it cannot help: a trial here is
+its own random network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from llm_probe.activations.states import States
 from llm_probe.activations.streaming import ReadPlan
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
 from llm_probe.questions.claims import Claim
+from llm_probe.questions.companions import families
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import Prompt, published_grid
-from llm_probe.replication.audit.null_laws import white_noise
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
 from llm_probe.run.probe import PROBE, hypotheses
 from llm_probe.run.study import Session
+from llm_probe.statistics.class_mean_null import white_noise
 from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, verdicts
@@ -44,15 +48,9 @@ CLAIMS: dict[Null, tuple[Claim, ...]] = {
     "qwen3": (*SUMS, *(Claim(DOMAINS[name], "sum") for name in ("days", "months", "hours", "hours24"))),
     "shuffled": SUMS,
 }
-"""What each null is asked; trial i is asked claim i mod their number."""
-SMALL: dict[str, Any] = {
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-}
+"""The claims that each null is tested on; trial i takes claim i mod their number."""
+SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "head_dim": 16}  # fmt: skip
 """The random Qwen3: as many dimensions and layers as the ReLU networks have."""
 
 
@@ -79,46 +77,61 @@ class Setting:
         claims = CLAIMS[self.null]
         return claims[self.seed % len(claims)]
 
+    @property
+    def planted_in(self) -> dict[str, Planted]:
+        """The name of every claim that carries a planted circle, with that circle.
+
+        The questions without a modulus that the job reads as a control are never among them.
+        """
+        if self.planted is None:
+            return {}
+        # Companions are the same sums under other moduli; hours have none.
+        companions = [claim for family in families([self.claim]) for claim in family.companions]
+        carriers = [self.claim, *(companions if self.planted.everywhere else [])]
+        return {claim.name: self.planted for claim in carriers}
+
 
 @dataclass(frozen=True)
-class MadeUpStates:
-    """Reads the states of a `MagnitudeNetwork` where a job would read those of a model."""
+class NetworkStates:
+    """Reads the states of a magnitude network where a job would read those of a model (`Job.read_states`)."""
 
-    setting: Setting
     network: MagnitudeNetwork
+    planted: Mapping[str, Planted]
+    """A claim's name to the circle that is planted in its states."""
 
     def __call__(
         self,
         claim: Claim,
-        discovery: list[Prompt],
-        confirmation: list[Prompt],
+        discovery: Sequence[Prompt],
+        confirmation: Sequence[Prompt],
         plan: ReadPlan,
         *,
-        on_prompts: Callable[[int], None] = lambda count: None,
         grid: bool = True,
+        **_: Any,
     ) -> States:
+        """The states of one claim; no model is read."""
         has_grid = grid and claim.quantity == "sum" and claim.domain.has_grid
         averaged = published_grid(claim.domain) if has_grid else discovery
         means = torch.zeros(CELLS, claim.period, self.network.d_model, dtype=torch.float64)
         label = torch.tensor([prompt.label for prompt in averaged])
-        means.index_add_(1, label, self._states(claim, averaged).double().transpose(0, 1))
+        means.index_add_(1, label, self.of(claim, averaged).double().transpose(0, 1))
         means /= label.bincount(minlength=claim.period).clamp_min(1)[:, None]
-        both = self._states(claim, [*discovery, *confirmation])
+        both = self.of(claim, [*discovery, *confirmation])
         return States(tuple(plan.cells), both[: len(discovery)], both[len(discovery) :], means)
 
-    def _states(self, claim: Claim, prompts: list[Prompt]) -> torch.Tensor:
-        states, planted = self.network.states(claim, prompts), self.setting.planted
-        says_modulus = "without the modulus" not in claim.domain.name
-        if planted is None or not says_modulus or not (planted.everywhere or claim == self.setting.claim):
+    def of(self, claim: Claim, prompts: Sequence[Prompt]) -> Float[Tensor, "n cells d"]:
+        """The network's states of these prompts, with the claim's planted circle."""
+        states, planted = self.network.states(claim, prompts), self.planted.get(claim.name)
+        if planted is None:
             return states
         label = torch.tensor([prompt.label for prompt in prompts])
-        return plant(states, label, claim.period, planted, self.setting.seed)
+        return plant(states, label, claim.period, planted, self.network.seed)
 
 
-def made_up_job(setting: Setting) -> Job:
-    """A job whose states are those of a `MagnitudeNetwork`, in which every item is a vector of its own."""
+def network_job(setting: Setting) -> Job:
+    """A job that reads `NetworkStates`; every item of a network is a vector of its own."""
     config = replace(setting.config, seed=setting.seed, layers=tuple(range(CELLS)))
-    states = MadeUpStates(setting, MagnitudeNetwork(setting.seed))
+    states = NetworkStates(MagnitudeNetwork(setting.seed), setting.planted_in)
     name = f"network {setting.seed}"
     return Job(config, Session(PROBE), _no_model, "trained", name, states, _every_item_free)
 
@@ -128,46 +141,44 @@ def _every_item_free(claim: Claim) -> list[int]:
 
 
 def run_trial(setting: Setting) -> Trial:
-    """Put one network through the job and note what it was given."""
-    claim, made_up = setting.claim, setting.null in ("magnitudes", "names")
-    job, claim = (made_up_job(setting), claim) if made_up else _model_job(setting, claim)
-    n_dimensions = len(job.cells(claim)) * (MagnitudeNetwork(setting.seed).d_model if made_up else job.loaded.d_model)
-    reason = undecidable(claim, job.item_kinds(claim), job.config.renamings)
+    """Put one network through the job and keep its p-values and verdict."""
+    claim, config = setting.claim, replace(setting.config, seed=setting.seed)
+    if setting.null in ("magnitudes", "names"):
+        job, width = network_job(setting), MagnitudeNetwork(setting.seed).d_model
+    else:
+        if setting.null == "shuffled":
+            job = Job(config, Session(PROBE), _reference, "trained", "reference")
+            claim = _shuffled(claim, setting.seed, config)
+        else:
+            job = Job(config, Session(PROBE), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}")
+        width = job.loaded.d_model
     hypothesis = hypotheses(job, [claim])[0]
-    # A control that reaches nothing cannot help the verdict: a trial is its own random network.
     evidence = hypothesis.evidence
     silent = replace(evidence, confirmation=replace(evidence.confirmation, r2=-1.0, high=-1.0))
+    reason = undecidable(claim, job.item_kinds(claim), config.renamings)
+    n_dimensions = len(job.cells(claim)) * width
     hypothesis = replace(hypothesis, random=silent, undecidable=reason, n_dimensions=n_dimensions)
     return Trial(_p_values(hypothesis), next(verdicts([hypothesis])).verdict)
 
 
 def _p_values(of: Hypothesis) -> dict[str, float]:
-    table = with_selectivity(of.evidence.rows["r2_table"], of.p_selective)
-    rows = [row for row in table if row.p_fwer is not None]
-    known: dict[str, float | None] = {
-        f"p_fwer ({kind}s)": min(
-            (p for row in rows if row.unit == kind and (p := row.p_fwer) is not None), default=None
-        )
+    """Statistic to p, each corrected over everything that was searched for the claim."""
+    rows = with_selectivity(of.evidence.rows["r2_table"], of.p_selective)
+    raised = [(row.unit, row.p_fwer) for row in rows if row.p_fwer is not None]
+    values: dict[str, float | None] = {
+        f"p_fwer ({kind}s)": min((p for unit, p in raised if unit == kind), default=None)
         for kind in ("plane", "dimension")
     }
-    known |= {
+    class_mean = of.evidence.class_mean
+    values |= {
         "p_selective": of.p_selective,
         "p_assignment": of.test and of.test.p,
         "p_period": of.evidence.p_period,
         "renaming alone (not printed)": of.evidence.chosen.p_renaming,
+        "class-mean R² against noise": class_mean
+        and white_noise(of.claim.period, of.n_dimensions).above(class_mean.r2),
     }
-    if of.evidence.class_mean is not None:
-        noise = white_noise(of.claim.period, of.n_dimensions).above(of.evidence.class_mean.r2)
-        known["class-mean R² against noise"] = noise
-    return {name: p for name, p in known.items() if p is not None}
-
-
-def _model_job(setting: Setting, claim: Claim) -> tuple[Job, Claim]:
-    """A job on a language model, and the claim that is put to it."""
-    config = replace(setting.config, seed=setting.seed)
-    if setting.null == "shuffled":
-        return Job(config, Session(PROBE), _reference, "trained", "reference"), _shuffled(claim, setting.seed, config)
-    return Job(config, Session(PROBE), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}"), claim
+    return {name: p for name, p in values.items() if p is not None}
 
 
 def _shuffled(claim: Claim, seed: int, config: ProbeConfig) -> GivenClaim:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import tyro
 
-from llm_probe.models.reference.recipe import Recipe
+from llm_probe.models.reference.recipe import Recipe, card
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,6 @@ def main() -> int:
 def _train(options: Options) -> None:
     import torch
 
-    from llm_probe.models.reference.card import card
     from llm_probe.models.reference.train import measure, train
     from toy.run.files import write_atomic
 

@@ -44,17 +44,17 @@ class Options:
 
 
 def run(options: Options, command: str) -> str:
-    """Judge, write, and say what was found.
+    """Judge every claim, write the table and the page, and return what is printed.
 
     Raises:
         InputError: the claims, the table or the model cannot be read, or the folder cannot be written.
     """
+    from llm_probe.models.loading import load
     from llm_probe.replication.audit import page
-    from llm_probe.replication.audit import reruns
     from llm_probe.replication.audit.claims import read_claims
     from llm_probe.replication.audit.evidence import Nulls, facts, judge_claim
-    from llm_probe.replication.audit.null_table import NullTable
-    from llm_probe.models.loading import load
+    from llm_probe.replication.audit.random_networks import NullTable
+    from llm_probe.replication.audit.rerun import calibrated_verdicts
     from toy.run.cells import check_writable
     from toy.run.files import write_atomic
 
@@ -67,8 +67,8 @@ def run(options: Options, command: str) -> str:
         why = f"all {len(refusals)} rows were refused" if refusals else "it has no rows"
         raise InputError(f"no claim in {options.claims} can be judged: {why}")
     check_writable(options.out)
-    # What can be wrong with a model is said before the audit, not after it.
-    verdicts = reruns.calibrated_verdicts(options.probed, options.model or "") if options.probed else None
+    # What can be wrong with a model is reported before the audit, which takes a minute.
+    verdicts = calibrated_verdicts(options.probed, options.model or "") if options.probed else {}
     loaded = load(options.model, revision=options.revision) if options.model else None
     nulls = Nulls(NullTable.read(options.null_table))
     judgements = [judge_claim(claim, claims, nulls) for claim in claims]
@@ -82,25 +82,24 @@ def run(options: Options, command: str) -> str:
 
 
 def run_again(
-    loaded: "LoadedModel", claims: "list[PublishedClaim]", verdicts: "dict[tuple[str, int], str] | None", out: Path
+    loaded: "LoadedModel", claims: "list[PublishedClaim]", verdicts: dict[tuple[str, int], str], out: Path
 ) -> str:
     """The claims on a model: reruns.csv, and what to print."""
     from tqdm import tqdm
 
-    from llm_probe.replication.audit import reruns
-    from llm_probe.replication.experiments.rerun import Grid, grids_of, rerun, why_not
+    from llm_probe.replication.audit import rerun
     from toy.run.files import write_atomic
 
-    grids = {grid for claim in claims if why_not(loaded, claim) is None for grid in grids_of(claim)}
+    grids = {grid for claim in claims if rerun.why_not(loaded, claim) is None for grid in rerun.grids_of(claim)}
     with tqdm(total=len(grids), desc="run again", unit=" grids", disable=None, leave=False) as bar:
 
-        def tell(grid: Grid, _: int) -> None:
+        def tell(grid: rerun.Grid, _: int) -> None:
             bar.set_postfix_str(f"{grid.name}, {grid.n_prompts} prompts")
             bar.update()
 
-        found = rerun(loaded, claims, on_grid=tell)
-    write_atomic(out / "reruns.csv", reruns.table(found, verdicts))
-    return f"\n\n{reruns.terminal(found, verdicts)}\n\nreruns    {out}/reruns.csv"
+        rows = rerun.rerun(loaded, claims, verdicts, on_grid=tell)
+    write_atomic(out / "reruns.csv", rerun.table(claims, rows))
+    return f"\n\n{rerun.terminal(claims, rows, verdicts)}\n\nreruns    {out}/reruns.csv"
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ import sys
 
 import tyro
 
-from llm_probe.replication.experiments.settings import DeepDiveConfig
+from llm_probe.replication.experiments.reader import DeepDiveConfig
 
 
 def main() -> int:

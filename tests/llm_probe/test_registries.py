@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from llm_probe.run.probe_run import claims_for, domains_of
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
@@ -20,6 +19,7 @@ from llm_probe.questions.claims import claims_of
 from llm_probe.questions.domains import DOMAINS, Domain, resolve
 from llm_probe.questions.prompts import PARTS
 from llm_probe.run.config import ProbeConfig
+from llm_probe.run.probe import claims_for, domains_of
 from llm_probe.run.table import Site
 from toy.networks.hooks import capture
 

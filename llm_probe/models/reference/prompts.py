@@ -1,9 +1,10 @@
-"""The reference language model: a small Qwen3 whose answer to "what is circular in it?" is known.
+"""What the reference language model is and reads: its tokenizer, its untrained network, its batches and its loss.
 
-It is trained on questions (modular addition under eight moduli, days, months, hours) and on English text. Of the
-operand pairs of every domain 20 % are never trained on (`is_held_out`), so exact match on them says whether
-the model computes. Training has two stages, after the observation that operands up to 99 are never learnt from
-scratch: first operands below the modulus, then a ceiling that grows to 99 (a curriculum).
+A small Qwen3 whose answer to "what is circular in it?" is known. It is trained on questions (modular addition under
+eight moduli, days, months, hours) and on English text. Of the operand pairs of every domain 20 % are never trained on
+(`is_held_out`), so exact match on them says whether the model computes. Training has two stages, after the observation
+that operands up to 99 are never learnt from scratch: first operands below the modulus, then a ceiling that grows to 99
+(a curriculum).
 
 Batch t is a function of (seed, t) alone. Shapes: `tokens` (batch, length) int64, right-padded; a causal model
 never looks at the padding, and only answer tokens enter the loss.
@@ -20,14 +21,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from llm_probe.models.reference.recipe import Recipe
+from llm_probe.models.reference.recipe import CALENDARS, HELD_OUT_SHARE, LARGEST_OPERAND, MODULI, Recipe
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.questions.prompts import Prompt, pair_hash, question
 
-MODULI = (7, 11, 12, 13, 17, 19, 23, 24)
-CALENDARS = ("days", "months", "hours", "hours24")
-LARGEST_OPERAND = 100
-HELD_OUT_SHARE = 0.2
 END_OF_TEXT = "<|endoftext|>"
 ANSWER_END = "\n"
 IGNORED = -100
@@ -54,10 +51,9 @@ def is_held_out(domain: Domain, first: np.ndarray, offset: np.ndarray) -> np.nda
 
 def english() -> tuple[str, str]:
     """Training and held-out English: Python's own help topics, every tenth topic held out."""
-    names = sorted(pydoc_data.topics.topics)
-    held_out = [pydoc_data.topics.topics[name] for index, name in enumerate(names) if index % 10 == 9]
-    trained = [pydoc_data.topics.topics[name] for index, name in enumerate(names) if index % 10 != 9]
-    return "\n\n".join(trained), "\n\n".join(held_out)
+    texts = [text for _, text in sorted(pydoc_data.topics.topics.items())]
+    trained = [text for index, text in enumerate(texts) if index % 10 != 9]
+    return "\n\n".join(trained), "\n\n".join(texts[9::10])
 
 
 def build_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
@@ -75,11 +71,9 @@ def build_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     texts = [text for domain in reference_domains() for text in domain.questions.values()]
     corpus = [english()[0]] + texts * 20 + [f"{item} {item}\n" for item in items] * 200
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END_OF_TEXT],
+        vocab_size=vocabulary, special_tokens=[END_OF_TEXT], show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
+    )  # fmt: skip
     tokenizer.train_from_iterator(corpus, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)
 
@@ -87,22 +81,13 @@ def build_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
 def build_model(recipe: Recipe) -> Qwen3ForCausalLM:
     """The untrained network: Qwen3 with tied embeddings, four heads of 32 and two key-value heads."""
     torch.manual_seed(recipe.seed)
-    model = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=recipe.vocabulary,
-            hidden_size=recipe.d_model,
-            intermediate_size=4 * recipe.d_model,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.d_model // 32,
-            num_key_value_heads=recipe.d_model // 64,
-            head_dim=32,
-            max_position_embeddings=256,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=0,
-            pad_token_id=0,
-        )
-    )
+    config = Qwen3Config(
+        vocab_size=recipe.vocabulary, hidden_size=recipe.d_model, intermediate_size=4 * recipe.d_model,
+        num_hidden_layers=recipe.layers, num_attention_heads=recipe.d_model // 32,
+        num_key_value_heads=recipe.d_model // 64, head_dim=32, max_position_embeddings=256, tie_word_embeddings=True,
+        bos_token_id=None, eos_token_id=0, pad_token_id=0,
+    )  # fmt: skip
+    model = Qwen3ForCausalLM(config)
     # On sequences this short eager attention trains twice as fast in bfloat16 as the fused kernel.
     model.set_attn_implementation("eager")
     return model
@@ -114,8 +99,8 @@ def answer_text(prompt: Prompt) -> str:
     Digits follow directly so that the last prompt token, which the probe reads, is where the sum is needed.
     """
     assert prompt.answer is not None
-    joined = prompt.answer[0].isdigit() or prompt.text.endswith(" ")
-    return ("" if joined else " ") + prompt.answer + ANSWER_END
+    follows_directly = prompt.answer[0].isdigit() or prompt.text.endswith(" ")
+    return ("" if follows_directly else " ") + prompt.answer + ANSWER_END
 
 
 @dataclass(frozen=True)
@@ -174,8 +159,10 @@ class Stream:
 
 def tokenise(tokenizer: PreTrainedTokenizerFast, prompts: list[Prompt]) -> tuple[Tensor, Tensor]:
     """Tokens (batch, length) of prompt and answer, and the targets (batch, length): answer tokens only."""
-    heads = tokenizer([prompt.text for prompt in prompts], add_special_tokens=False)["input_ids"]
-    tails = tokenizer([answer_text(prompt) for prompt in prompts], add_special_tokens=False)["input_ids"]
+    heads, tails = (
+        tokenizer(texts, add_special_tokens=False)["input_ids"]
+        for texts in ([prompt.text for prompt in prompts], [answer_text(prompt) for prompt in prompts])
+    )
     length = max(len(head) + len(tail) for head, tail in zip(heads, tails, strict=True))
     tokens = torch.zeros(len(prompts), length, dtype=torch.long)
     targets = torch.full((len(prompts), length), IGNORED)

@@ -1,8 +1,18 @@
-"""What the reference model is trained on, in which order; importable without torch so that `--help` is instant."""
+"""What the reference model is trained on, in which order, and the card that says what came of it.
+
+Importable without torch, so that the script's `--help` is instant.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import platform
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MODULI = (7, 11, 12, 13, 17, 19, 23, 24)
+CALENDARS = ("days", "months", "hours", "hours24")
+LARGEST_OPERAND = 100
+HELD_OUT_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,3 +41,62 @@ class Recipe:
     second_decay: float = 0.5
     bfloat16: bool = True
     """Matrix products in bfloat16 with float32 weights: four times as fast on a CPU that has the instructions."""
+
+
+TEXT = """# Reference language model
+
+A Qwen3 of {parameters:.2f} M parameters ({layers} layers, {d_model} wide, tied embeddings, float32) with a tokenizer of
+its own that splits text as Qwen does: every digit is a token. It was trained from scratch on addition mod {moduli};
+on {calendars} with offsets up to {largest}; and on English (the help topics of Python {python}). Of the operand
+pairs of every domain {share:.0%} were never trained on.
+
+It exists so that the probe has a language model whose answer is known and that fits in a repository. It is no
+use for anything else.
+
+## Measured on operand pairs never trained on
+
+Every answer token and the end of the answer are the arg-max (teacher-forced), over all nine templates.
+
+| domain | operands below n | asked | operands up to {largest} | asked |
+|---|---:|---:|---:|---:|
+{rows}
+
+English perplexity per token on held-out topics: {perplexity:.1f}; a unigram model of the training topics has
+{unigram:.0f}.
+
+## Made by
+
+`python scripts/models/train_reference_lm.py` (seed {seed}, one thread, torch {torch}); the same machine and versions
+give the same weights. Recipe:
+
+```
+{recipe}
+```
+"""
+
+
+def card(recipe: Recipe, measured: dict[str, Any]) -> str:
+    """Markdown with every measured number."""
+    import torch
+
+    rows = []
+    for name, accuracy in measured["held-out accuracy"].items():
+        (right, questions), (right_full, questions_full) = accuracy["published"], accuracy["full"]
+        small, full = right / questions, right_full / questions_full
+        rows.append(f"| {name} | {small:.4f} | {questions} | {full:.4f} | {questions_full} |")
+    return TEXT.format(
+        parameters=measured["parameters"] / 1e6,
+        layers=recipe.layers,
+        d_model=recipe.d_model,
+        moduli=", ".join(map(str, MODULI)),
+        calendars=", ".join(CALENDARS),
+        largest=LARGEST_OPERAND - 1,
+        python=platform.python_version(),
+        share=HELD_OUT_SHARE,
+        rows="\n".join(rows),
+        perplexity=measured["english perplexity"],
+        unigram=measured["unigram perplexity"],
+        seed=recipe.seed,
+        torch=torch.__version__,
+        recipe="\n".join(f"{key} = {value}" for key, value in asdict(recipe).items()),
+    )

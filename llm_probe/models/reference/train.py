@@ -20,7 +20,6 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from llm_probe.models.reference.prompts import (
     IGNORED,
-    Recipe,
     Stream,
     answer_logits,
     build_model,
@@ -31,6 +30,7 @@ from llm_probe.models.reference.prompts import (
     reference_domains,
     tokenise,
 )
+from llm_probe.models.reference.recipe import Recipe
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import question
 from toy.run.errors import InputError
@@ -79,21 +79,17 @@ def train(
             bar.set_postfix(loss=measured["loss"], published=measured["mod published"], full=measured["mod full"])
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(measured) + "\n")
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-                "recipe": asdict(recipe),
-            }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save(state | {"step": step + 1, "recipe": asdict(recipe)}, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
     return model.eval(), tokenizer
 
 
 def _optimizer(model: Qwen3ForCausalLM, recipe: Recipe) -> torch.optim.AdamW:
-    matrices = [weight for weight in model.parameters() if weight.ndim == 2]
-    gains = [weight for weight in model.parameters() if weight.ndim != 2]
-    groups = [{"params": matrices, "decayed": True}, {"params": gains, "decayed": False}]
+    groups = [
+        {"params": [weight for weight in model.parameters() if (weight.ndim == 2) == decayed], "decayed": decayed}
+        for decayed in (True, False)
+    ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
 
 
@@ -117,13 +113,14 @@ def accuracy(
     most: int = 4000,
     templates: tuple[str, ...] | None = None,
 ) -> tuple[int, int]:
-    """(right, asked) on held-out pairs: every answer token, its end included, is the arg-max."""
+    """(right answers, questions) on held-out pairs: every answer token, its end included, is the arg-max."""
     first, offset = held_out_pairs(domain, published=published)
     names = templates or tuple(domain.questions)
-    asked = [(name, int(a), int(b)) for a, b in zip(first, offset, strict=True) for name in names]
-    if len(asked) > most:
-        asked = [asked[index] for index in np.random.default_rng(0).choice(len(asked), most, replace=False)]
-    prompts = [question(domain, name, a, b) for name, a, b in asked]
+    questions = [(name, int(a), int(b)) for a, b in zip(first, offset, strict=True) for name in names]
+    if len(questions) > most:
+        chosen = np.random.default_rng(0).choice(len(questions), most, replace=False)
+        questions = [questions[index] for index in chosen]
+    prompts = [question(domain, name, a, b) for name, a, b in questions]
     prompts.sort(key=lambda prompt: len(prompt.text))
     right = 0
     for start in range(0, len(prompts), 512):
@@ -138,17 +135,16 @@ def accuracy(
 def quick_accuracy(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, step: int) -> dict[str, float]:
     """Held-out accuracy on a few hundred prompts a domain, for the log."""
     model.eval()
-    result: dict[str, float] = {}
+    shares: dict[str, float] = {}
     grids: dict[str, list[float]] = {"mod published": [], "mod full": []}
     for domain in reference_domains():
-        for published in (True, False):
-            right, asked = accuracy(model, tokenizer, domain, published=published, most=200)
-            key = f"{domain.name} {'published' if published else 'full'}"
-            result[key] = round(right / asked, 3)
+        for grid in ("published", "full"):
+            right, questions = accuracy(model, tokenizer, domain, published=grid == "published", most=200)
+            shares[f"{domain.name} {grid}"] = round(right / questions, 3)
             if domain.operands:
-                grids["mod published" if published else "mod full"].append(right / asked)
+                grids[f"mod {grid}"].append(right / questions)
     model.train()
-    return {**{key: round(float(np.mean(values)), 3) for key, values in grids.items()}, **result}
+    return {key: round(float(np.mean(values)), 3) for key, values in grids.items()} | shares
 
 
 @torch.no_grad()
@@ -168,11 +164,12 @@ def english_perplexity(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFa
 
 def measure(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     """Everything the model card states."""
-    table = {}
-    for domain in reference_domains():
-        published = accuracy(model, tokenizer, domain, published=True)
-        full = accuracy(model, tokenizer, domain, published=False)
-        table[domain.name] = {"published": published, "full": full}
+    table = {
+        domain.name: {
+            grid: accuracy(model, tokenizer, domain, published=grid == "published") for grid in ("published", "full")
+        }
+        for domain in reference_domains()
+    }
     perplexity, unigram = english_perplexity(model, tokenizer)
     return {
         "parameters": sum(weight.numel() for weight in model.parameters()),

@@ -61,23 +61,12 @@ METRICS: dict[str, Metric] = {
     "base_ppl": Metric("perplexity", low=1.0, high=math.inf),
     "ablated_ppl": Metric("perplexity", low=1.0, high=math.inf),
     "ppl_increase_pct": Metric("perplexity", low=-100.0, high=math.inf),
-    "greedy_generation_accuracy_n100": _ACCURACY,
-    "accuracy": _ACCURACY,
-    "exact_match_accuracy": _ACCURACY,
-    "train_accuracy": _ACCURACY,
-    "interpolation_accuracy": _ACCURACY,
-    "extrapolation_6digit_accuracy": _ACCURACY,
-    "final_test_accuracy": _ACCURACY,
-    "train_acc": _ACCURACY,
-    "test_acc": _ACCURACY,
-    "train_acc_last_logged": _ACCURACY,
-    "test_acc_last_logged": _ACCURACY,
-    "in_curriculum": _ACCURACY,
-    "not_yet_curriculum": _ACCURACY,
-    "extrapolation": _ACCURACY,
-    "interp_acc": _ACCURACY,
-    "extrap_acc": _ACCURACY,
-    "unseen_acc": _ACCURACY,
+    **dict.fromkeys((
+        "greedy_generation_accuracy_n100", "accuracy", "exact_match_accuracy", "train_accuracy",
+        "interpolation_accuracy", "extrapolation_6digit_accuracy", "final_test_accuracy", "train_acc", "test_acc",
+        "train_acc_last_logged", "test_acc_last_logged", "in_curriculum", "not_yet_curriculum", "extrapolation",
+        "interp_acc", "extrap_acc", "unseen_acc",
+    ), _ACCURACY),
 }  # fmt: skip
 """Every metric that is judged. A drop of shares lies in [-1, 1], a perplexity is at least 1."""
 
@@ -89,21 +78,21 @@ class PublishedClaim:
     source: str
     """Repository, commit and file, or paper and section."""
     model: str
-    """Whose number it is, as the source names it."""
+    """Model that the number is of, as the source names it."""
     experiment: str
-    """Which experiment of the source: it says what was searched (`llm_probe/replication/audit/searches.py`)."""
+    """Experiment of the source, which says what was searched (`llm_probe/replication/audit/searches.py`)."""
     domain: str
-    """What was asked, with the prompt where it is known."""
+    """Question that was put to the model, with the prompt where it is known."""
     modulus: int | None
-    """Period: the modulus, or the number of items."""
+    """Period of the question: the modulus, or the number of items."""
     layer: int | None
-    """0-based block output."""
+    """Block whose output was read, counted from 0."""
     dim: int | None
-    """Residual dimension, or index of a sparse feature or head."""
+    """Index of the residual dimension, sparse feature or head."""
     frequency: int | None
-    """k of the fit."""
+    """Frequency k of the fitted cosine and sine."""
     metric: str
-    """Which statistic: a key of `METRICS` in `llm_probe/replication/audit/claims.py`."""
+    """Name of the statistic, a key of `METRICS` in `llm_probe/replication/audit/claims.py`."""
     value: float
     """The published number, as printed."""
     line: int
@@ -201,8 +190,8 @@ def _value(text: str, name: str, metric: Metric) -> float:
 
 def beside(claim: PublishedClaim, claims: Sequence[PublishedClaim], *metrics: str) -> dict[str, float]:
     """Metric to value of the numbers published about the same cell; of several the first."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for other in claims:
         if other.metric in metrics and other.cell == claim.cell:
-            found.setdefault(other.metric, other.value)
-    return found
+            values.setdefault(other.metric, other.value)
+    return values

@@ -121,20 +121,16 @@ def confounds_of(claim: PublishedClaim, claims: Sequence[PublishedClaim]) -> lis
         return []
     n, domain = claim.modulus, domain_of(claim)
     if claim.kind == "line_r2":
-        found = [Confound(name, straight_line(name, n)) for name in _POSITION]
+        simple = [Confound(name, straight_line(name, n)) for name in _POSITION]
     elif claim.kind == "input_r2":
-        found = [Confound(name, _at(input_spectrum(name, n), claim.frequency)) for name in functions_of("mod-add")]
+        simple = [Confound(name, _at(input_spectrum(name, n), claim.frequency)) for name in functions_of("mod-add")]
     else:
         names = functions_of(domain)
-        found = [Confound(name, _at(spectrum(name, domain, n, grid_of(claim)), claim.frequency)) for name in names]
-        found += rivals_of(claim, claims)
-    return sorted((one for one in found if one.r2 >= claim.value - MARGIN), key=lambda one: -one.r2)
-
-
-def rivals_of(claim: PublishedClaim, claims: Sequence[PublishedClaim]) -> list[Confound]:
-    """Polynomials in the residue that were published about the same dimension."""
-    metrics = {f"{degree}_r2_residue_means": f"a fitted {degree} polynomial" for degree in DEGREES}
-    return [Confound(metrics[name], value) for name, value in beside(claim, claims, *metrics).items()]
+        simple = [Confound(name, _at(spectrum(name, domain, n, grid_of(claim)), claim.frequency)) for name in names]
+        # Polynomials in the residue that were published about the same dimension.
+        fitted = {f"{degree}_r2_residue_means": f"a fitted {degree} polynomial" for degree in DEGREES}
+        simple += [Confound(fitted[metric], r2) for metric, r2 in beside(claim, claims, *fitted).items()]
+    return sorted((one for one in simple if one.r2 >= claim.value - MARGIN), key=lambda one: -one.r2)
 
 
 def least_polynomial_r2(n: int, frequency: int, fourier_r2: float, degree: str) -> float:

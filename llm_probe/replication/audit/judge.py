@@ -26,7 +26,7 @@ Ablation ("this part is needed for the task"): never supported by itself, since 
 Perplexity on ten sentences: undetermined.
 
 `supported` is about the number, not the sentence around it: that nothing simpler named here gives the same number.
-Levels are the conventional 0.05 and 0.01.
+Levels are the conventional 0.05 and 0.01. An `*Evidence` holds what the rules of its kind read.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ class FitEvidence:
 
     value: float
     search: str
-    null: str | None
-    """Name of the strongest null; None where there is none."""
-    null_median: float
-    null_95: float
-    p: float
+    """The search that the number came from, in words."""
+    null: str | None = None
+    """Name of the strongest null; None where no null describes this fit."""
+    null_median: float = 0.0
+    null_95: float = 0.0
+    p: float = 1.0
     """Largest over the nulls."""
     confounds: tuple[Confound, ...] = ()
     """Best first; fitted polynomials are named "a fitted …"."""
@@ -184,11 +185,12 @@ def _rival(e: RivalEvidence) -> Ruling:
         )
     if e.circle is not None and e.value >= e.circle:
         return "refuted", f"Not little: {text} is at least the circle's {e.circle:.3f}, published beside it."
-    null = f"{e.null}: median {e.null_median:.3f}"
-    if e.p > TYPICAL:
-        return "refuted", f"So small by chance: {text} has p = {p_text(e.p)} ({null})."
-    verdict: Verdict = "undetermined" if e.p > RARE else "supported"
-    return verdict, f"Smaller than chance: {text} has p = {p_text(e.p)} ({null})."
+    text += f" has p = {p_text(e.p)} ({e.null}: median {e.null_median:.3f})."
+    return _by_p(e.p), f"{'So small by chance' if e.p > TYPICAL else 'Smaller than chance'}: {text}"
+
+
+def _by_p(p: float) -> Verdict:
+    return "refuted" if p > TYPICAL else "undetermined" if p > RARE else "supported"
 
 
 def _share(e: ShareEvidence) -> Ruling:
@@ -198,10 +200,7 @@ def _share(e: ShareEvidence) -> Ruling:
         missing = "how many questions it rests on" if e.questions is None else "what guessing would give"
         return "undetermined", f"{e.value:.3f} right, but {missing} was not published."
     text = f"{e.right:,} of {e.questions:,} right ({e.low:.3f} to {e.high:.3f}), guessing gives {e.chance:.3f}"
-    if e.p > TYPICAL:
-        return "refuted", f"Not more than guessing: {text}, p = {p_text(e.p)}."
-    verdict: Verdict = "undetermined" if e.p > RARE else "supported"
-    return verdict, f"More than guessing: {text}, p = {p_text(e.p)}."
+    return _by_p(e.p), f"{'Not more' if e.p > TYPICAL else 'More'} than guessing: {text}, p = {p_text(e.p)}."
 
 
 def _ablation(e: AblationEvidence) -> Ruling:

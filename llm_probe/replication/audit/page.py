@@ -34,11 +34,11 @@ class AuditRow:
     """One published number, judged: what stands beside the claim's own columns."""
 
     published: float
-    """The published value again, beside what it is compared with."""
+    """The published value, repeated beside what it is compared with."""
     null_median: str
     """Median of the strongest null of the claim's search; empty where no null is known."""
     null_95: str
-    """Its 95 % quantile."""
+    """95 % quantile of that null."""
     p_fwer: str
     """Chance under the nulls of as large a number (of a polynomial, as small a one), corrected for the search; of
     several nulls the largest. Of an ablation, Fisher's test, corrected for the number of ablations."""
@@ -47,7 +47,7 @@ class AuditRow:
     verdict: Verdict
     """`supported`, `refuted` or `undetermined`: what the number is worth by itself (`replication/audit/judge.py`)."""
     reason: str
-    """Why, in a sentence."""
+    """The rule that decided, with its numbers, in one sentence."""
 
 
 VERDICT_COLUMNS = (*COLUMNS, *(field.name for field in fields(AuditRow)))
@@ -148,8 +148,8 @@ def what(one: Judgement) -> str:
     """What a claim is about, in few words."""
     claim = one.claim
     words = {"mod": claim.modulus, "layer": claim.layer, "dim": claim.dim, "k": claim.frequency}
-    found = ", ".join(f"{name} {number}" for name, number in words.items() if number is not None)
-    return found or claim.domain
+    place = ", ".join(f"{name} {number}" for name, number in words.items() if number is not None)
+    return place or claim.domain
 
 
 def value(one: Judgement) -> str:

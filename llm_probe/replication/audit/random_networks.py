@@ -1,4 +1,4 @@
-"""The class-mean R² of networks that were never trained: Qwen3's shape with weights drawn from a seed.
+"""The null of random weights: the class-mean R² of networks of Qwen3's shape whose weights were drawn from a seed.
 
 Every residual dimension of every block is reduced to class means over the published prompts and scored with the
 published statistic, the R² of the best frequency (`toy.maths.regression.class_mean_r2`); `alphabet position`, published
@@ -8,27 +8,36 @@ the statistic is among its d_model dimensions.
 The network has Qwen3-0.6B's width, heads and feed-forward size; the number of blocks is a choice (28 in the
 original) and the vocabulary is the reference model's, which splits numbers into digits as Qwen's does. Read at the
 last token, float32, weights from transformers' own initialisation (normal, sd 0.02).
+
+`NullTable` turns the table into laws. A search over all dimensions of a layer is compared with the largest of each
+network's layers; one over several layers with the largest over the layers the table has; one over few dimensions with
+quantiles over all dimensions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from llm_probe.statistics.class_mean_null import Law, law_of_draws, law_of_survival, of_columns
 from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 
 if TYPE_CHECKING:
     from llm_probe.models.loading import LoadedModel
-    from llm_probe.questions.prompts import Prompt
+    from llm_probe.replication.experiments.grids import Grid
 
 CELL_VERSION = 1
+NAME = "random-weights Qwen3"
 QUANTILES = {"median_r2": 0.5, "q75_r2": 0.75, "q90_r2": 0.9, "q95_r2": 0.95, "q99_r2": 0.99}
 """Quantiles over the dimensions of one layer: the law of a dimension that was not searched for."""
 POSITION_DOMAIN = "alphabet position"
-POSITION_TEXT = "The {position} letter of the alphabet is "
 
 
 @dataclass(frozen=True)
@@ -36,38 +45,36 @@ class NullRow:
     """The class-mean R² of one layer of one network that was never trained, on one domain."""
 
     null: str
-    """Which kind of network."""
+    """Kind of network that was drawn."""
     domain: str
     """`days`, `mod-add 7`, …; `alphabet position` is fitted by a straight line, as it was published."""
     n: int
-    """Class means: the period."""
+    """Number of class means, which is the period."""
     seed: int
-    """Determines the network's weights."""
+    """Seed that determines the network's weights."""
     layer: int
-    """0-based block; its output at the last token was read."""
+    """Block whose output at the last token was read, counted from 0."""
     dims: int
-    """Residual dimensions: what was searched in this layer."""
+    """Number of residual dimensions that were searched in this layer."""
     max_r2: float
-    """Largest R² among them, each at its best frequency …"""
+    """Largest R² among these dimensions, each at its best frequency."""
     tenth_r2: float
-    """… the tenth largest …"""
+    """Tenth largest R² among these dimensions."""
     median_r2: float
-    """… and quantiles: the law of a dimension that was not searched for."""
+    """Median R² over these dimensions: half of the dimensions that were not searched for lie above it."""
     q75_r2: float
-    """75 %."""
+    """75 % quantile of R² over these dimensions."""
     q90_r2: float
-    """90 %."""
+    """90 % quantile of R² over these dimensions."""
     q95_r2: float
-    """95 %."""
+    """95 % quantile of R² over these dimensions."""
     q99_r2: float
-    """99 %."""
+    """99 % quantile of R² over these dimensions."""
 
 
 COLUMNS = tuple(field.name for field in fields(NullRow))
 MODULI = (7, 11, 13, 17, 19, 23, 29, 31, 10, 12, 24)
 CALENDARS = ("days", "months", "hours", "alphabet", POSITION_DOMAIN)
-ALPHABET_STARTS, LETTERS = 13, 26
-"""The published alphabet grid starts at A … M only and adds 0 … 25."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class NullConfig:
     """Blocks of each network; Qwen3-0.6B has 28."""
     moduli: tuple[int, ...] = MODULI
     calendars: tuple[str, ...] = CALENDARS
-    cells: Path = field(default=Path("work/class_mean_null"))
+    cells: Path = Path("work/class_mean_null")
     """Folder of the finished networks: the same command goes on where it stopped."""
 
     def __post_init__(self) -> None:
@@ -93,37 +100,12 @@ class NullConfig:
             raise InputError(f"unknown calendar {unknown[0]!r}: choose from {', '.join(CALENDARS)}")
 
 
-def grids(config: NullConfig) -> dict[str, tuple[int, list[Prompt]]]:
-    """Domain name to (number of classes, the published prompts)."""
-    from llm_probe.questions.domains import DOMAINS, modular
-    from llm_probe.questions.prompts import published_grid, question
+def grids(config: NullConfig) -> dict[str, Grid]:
+    """Domain name to the published prompts."""
+    from llm_probe.replication.experiments.grids import GRIDS, arithmetic
 
-    found: dict[str, tuple[int, list[Prompt]]] = {}
-    for name in config.calendars:
-        if name == "alphabet":
-            pairs = [(start, offset) for start in range(ALPHABET_STARTS) for offset in range(LETTERS)]
-            found[name] = LETTERS, [question(DOMAINS[name], "published", *pair) for pair in pairs]
-        elif name == POSITION_DOMAIN:
-            found[name] = LETTERS, _positions()
-        else:
-            found[name] = DOMAINS[name].period, published_grid(DOMAINS[name])
-    for modulus in config.moduli:
-        found[f"mod-add {modulus}"] = modulus, published_grid(modular("add", modulus))
-    return found
-
-
-def _positions() -> list[Prompt]:
-    """The 26 prompts "The 1st letter of the alphabet is ", …"""
-    from llm_probe.questions.prompts import Prompt
-
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    prompts = []
-    for index in range(LETTERS):
-        number = index + 1
-        ending = "th" if number in (11, 12, 13) else endings.get(number % 10, "th")
-        text = POSITION_TEXT.format(position=f"{number}{ending}")
-        prompts.append(Prompt(text, {}, "published", index, 0, index, index, None))
-    return prompts
+    calendars = {name: GRIDS[name.replace(" ", "_")] for name in config.calendars}
+    return calendars | {f"mod-add {modulus}": arithmetic(modulus) for modulus in config.moduli}
 
 
 def random_qwen3(layers: int, seed: int) -> LoadedModel:
@@ -144,22 +126,17 @@ def random_qwen3(layers: int, seed: int) -> LoadedModel:
     return wrap(Qwen3ForCausalLM(config).requires_grad_(False).eval(), tokenizer, name=f"random Qwen3, seed {seed}")
 
 
-def measure(loaded: LoadedModel, domain: str, period: int, prompts: list[Prompt]) -> list[dict[str, Any]]:
+def measure(loaded: LoadedModel, domain: str, grid: Grid) -> list[dict[str, Any]]:
     """One row a layer: the statistic's largest, tenth and quantiles over the dimensions."""
     import torch
 
-    from llm_probe.activations.streaming import ReadPlan, class_sums, stream
-    from llm_probe.questions.tokens import encode
+    from llm_probe.replication.experiments.grids import class_means
     from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
 
-    labels = torch.tensor([prompt.label for prompt in prompts])
-    layers = tuple(range(len(loaded.layers)))
-    sums, counts = class_sums(stream(loaded, encode(loaded.tokenizer, prompts), ReadPlan(layers)), labels, period)
     rows = []
-    for layer, total in zip(layers, sums, strict=True):
-        means = total / counts[:, None]
+    for layer, means in enumerate(class_means(loaded, grid, range(len(loaded.layers)))):
         if domain == POSITION_DOMAIN:
-            best = r2_in_sample(means, rival_columns(torch.arange(period), period, "linear"))
+            best = r2_in_sample(means, rival_columns(torch.arange(grid.period), grid.period, "linear"))
         else:
             best = class_mean_r2(means).amax(dim=0)
         ordered = best.sort(descending=True).values
@@ -176,17 +153,77 @@ def table(config: NullConfig, on_network: Callable[[int], None] = lambda seed: N
         InputError: the folder of cells cannot be written.
     """
     cells = Cells(config.cells, CELL_VERSION)
-    asked = grids(config)
     for seed in range(config.seeds):
-        held: list[LoadedModel] = []
+        built: list[LoadedModel] = []
 
-        def network(seed: int = seed, held: list[LoadedModel] = held) -> LoadedModel:
-            held[:] = held or [random_qwen3(config.layers, seed)]
-            return held[0]
+        def network(seed: int = seed, built: list[LoadedModel] = built) -> LoadedModel:
+            built[:] = built or [random_qwen3(config.layers, seed)]
+            return built[0]
 
-        for domain, (period, prompts) in asked.items():
+        for domain, grid in grids(config).items():
             key = key_of({"domain": domain, "layers": config.layers, "seed": seed})
-            made = cells.get(key, lambda d=domain, n=period, p=prompts: {"rows": measure(network(), d, n, p)})
-            for row in made["rows"]:
-                yield {"null": "random-init Qwen3", "domain": domain, "n": period, "seed": seed} | row
+            measured = cells.get(key, lambda d=domain, g=grid: {"rows": measure(network(), d, g)})
+            for row in measured["rows"]:
+                yield {"null": "random-init Qwen3", "domain": domain, "n": grid.period, "seed": seed} | row
         on_network(seed)
+
+
+@dataclass(frozen=True)
+class NullTable:
+    """Rows of random networks as laws; one row a domain, seed and layer."""
+
+    rows: pd.DataFrame
+
+    @staticmethod
+    def read(path: Path) -> NullTable:
+        """
+        Raises:
+            InputError: the table is not there, cannot be read, lacks a column or has an empty cell.
+        """
+        made_by = "scripts/calibration/null_class_means.py"
+        try:
+            rows = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path} ({error}): make it with {made_by}") from error
+        missing = [name for name in COLUMNS if name not in rows.columns]
+        numbers = [name for name in COLUMNS if name not in ("null", "domain", *missing)]
+        wrong = [name for name in numbers if not pd.api.types.is_numeric_dtype(rows[name]) or rows[name].hasnans]
+        if missing or wrong or rows.empty:
+            what = f"lacks the column {missing[0]!r}" if missing else "has a column without numbers or no row"
+            raise InputError(f"{path} {what}: make it anew with {made_by}")
+        return NullTable(rows)
+
+    def law(self, domain: str, dims: int, layers: int) -> Law | None:
+        """The law of a search over dimensions and layers in this domain; None if the table has not measured it."""
+        rows = self.rows[self.rows.domain == domain]
+        if rows.empty:
+            return None
+        width = int(rows.dims.iloc[0])
+        if dims >= width:
+            draws: Any = rows.max_r2 if layers == 1 else rows.groupby("seed").max_r2.max()
+            return law_of_draws(NAME, np.array(draws, dtype=float))
+        # The tenth of 1,024 has 9.5 of them above it, the largest half a one.
+        levels = np.array([*QUANTILES.values(), 1 - 9.5 / width, 1 - 0.5 / width])
+        values = np.array(rows[[*QUANTILES, "tenth_r2", "max_r2"]], dtype=float)
+        return law_of_quantiles(levels, np.maximum.accumulate(values, axis=1), dims * layers)
+
+    def summary(self) -> str:
+        """What the table rests on, in a sentence."""
+        return f"{self.rows.seed.nunique()} networks of {self.rows.layer.nunique()} blocks"
+
+
+def law_of_quantiles(
+    levels: Float[np.ndarray, " levels"], values: Float[np.ndarray, "networks levels"], columns: int
+) -> Law:
+    """The largest of a few dimensions drawn from each network, from quantiles over all its dimensions.
+
+    Between quantiles the share above r is interpolated; above a network's largest value it is half a dimension's.
+    """
+    edges = np.concatenate([[0.0], levels])
+    knots = np.concatenate([np.zeros((len(values), 1)), values], axis=1)
+
+    def above(r: float) -> float:
+        one = [1 - np.interp(r, row, edges) for row in knots]
+        return float(np.mean([of_columns(float(share), columns) for share in one]))
+
+    return law_of_survival(NAME, above)

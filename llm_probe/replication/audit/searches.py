@@ -135,7 +135,7 @@ TRAINED_UP_TO = 120
 
 
 def trial_of(claim: PublishedClaim) -> Trial:
-    """The questions behind a claim; number unknown where the experiment is not listed."""
+    """The questions behind a claim; their number is unknown where the experiment is not listed."""
     if claim.model.startswith("MIRAS universal") and claim.experiment == "miras_extrapolation":
         if claim.modulus is not None and claim.modulus <= TRAINED_UP_TO:
             return Trial("pairs", f"%s lies in the training range of 2 to {TRAINED_UP_TO}: no extrapolation", True)
@@ -144,8 +144,8 @@ def trial_of(claim: PublishedClaim) -> Trial:
         if claim.domain.startswith(key) or claim.metric == key:
             return trial
     name = claim.experiment.split("_epoch_")[0]
-    found = TRIALS.get(name, Trial(None))
-    return replace(found, questions="train") if found.questions == "test" and "train" in claim.metric else found
+    trial = TRIALS.get(name, Trial(None))
+    return replace(trial, questions="train") if trial.questions == "test" and "train" in claim.metric else trial
 
 
 def questions_of(claim: PublishedClaim) -> int | None:

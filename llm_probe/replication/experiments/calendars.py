@@ -21,10 +21,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.questions.tokens import encode
-from llm_probe.replication.experiments.effects import adjusted_means, split_means
+from llm_probe.replication.experiments.effects import (
+    TOP,
+    adjusted_means,
+    compare,
+    plane_overlap,
+    shared_dims,
+    split_means,
+)
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic
-from llm_probe.replication.experiments.overlap import TOP, compare, plane_overlap, shared_dims
-from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.table import Weights
 from toy.maths import fourier
 
@@ -43,39 +49,43 @@ class CalendarRow:
     """One calendar grid beside addition under the same modulus, at one frequency."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
     layer: int
-    """0-based block; its output at the last token was read."""
+    """Block whose output at the last token was read, counted from 0."""
     domain: str
-    """`days`, `months`, `hours`."""
+    """Calendar that was asked about: `days`, `months` or `hours`."""
     period: int
-    """7 or 12: the modulus of the arithmetic it is compared with."""
+    """Modulus of the arithmetic that the calendar is compared with, 7 or 12."""
     family: str
-    """Template family, `is, offset first` where the calendar names the offset before the item."""
+    """Template family; in `is, offset first` the calendar names the offset before the item."""
     same_token: bool
     """Whether every prompt of both grids ends in one and the same token."""
     frequency: int
-    """k of the planes."""
+    """Frequency k of the planes."""
     share_calendar: float
     """Share of the variance between the calendar's class means at this frequency, all dimensions together."""
     share_arithmetic: float
-    """The same of arithmetic's."""
+    """Share of the variance between arithmetic's class means at this frequency, all dimensions together."""
     planes: float
     """Mean squared cosine of the angles between the two planes of k, each from half of the pairs."""
     planes_ceiling: float
-    """The same between two halves of one grid (geometric mean of both grids)."""
+    """Overlap of the planes of two halves of one grid (geometric mean of both grids)."""
     planes_floor: float
-    """The same between the two grids with their rows shuffled."""
+    """Overlap of the planes of the two grids with their rows shuffled."""
     planes_chance: float
-    """2 / d: two random planes."""
+    """Overlap of two random planes, 2 / d."""
     dims: float
-    """Share of the ten best dimensions in common, whatever their frequency."""
+    """Share of the ten best dimensions that both grids have in common, whatever their frequency."""
     dims_ceiling: float
-    """The same between two halves of one grid."""
+    """Share of the ten best dimensions that two halves of one grid have in common."""
     dims_floor: float
-    """The same with shuffled rows."""
+    """Share of the ten best dimensions in common with shuffled rows."""
     dims_chance: float
-    """10 / d: two random sets."""
+    """Share that two random sets of ten dimensions have in common, 10 / d."""
+
+
+QUESTION = "do the calendar and arithmetic share dimensions and planes?"
+TABLES = {"calendar": CalendarRow}
 
 
 def pair(domain: str, family: str) -> tuple[Grid, Grid]:
@@ -103,15 +113,15 @@ def _compare(reader: Reader, domain: str, family: str) -> dict[str, Any]:
     prompts = [grid.prompts() for grid in grids]
     period, seed = grids[0].period, reader.config.seed
     ends = {entry.ids[-1] for part in prompts for entry in encode(reader.loaded.tokenizer, part)}
-    seen = [reader.rows(part) for part in prompts]
-    means = [adjusted_means(rows, part, period) for rows, part in zip(seen, prompts, strict=True)]
-    halves = [
-        split_means(rows, part, period, seed + i) for i, (rows, part) in enumerate(zip(seen, prompts, strict=True))
-    ]
-    nulls = [
-        split_means(rows, part, period, seed + i, shuffled=True)
-        for i, (rows, part) in enumerate(zip(seen, prompts, strict=True))
-    ]
+    states = [reader.rows(part) for part in prompts]
+    means = [adjusted_means(rows, part, period) for rows, part in zip(states, prompts, strict=True)]
+    halves, nulls = (
+        [
+            split_means(rows, part, period, seed + i, shuffled=shuffled)
+            for i, (rows, part) in enumerate(zip(states, prompts, strict=True))
+        ]
+        for shuffled in (False, True)
+    )
     fixed = {"domain": domain, "period": period, "family": family, "same_token": len(ends) == 1}
     fixed |= {"planes_chance": 2 / reader.d_model, "dims_chance": min(TOP, reader.d_model) / reader.d_model}
     rows = []
@@ -120,11 +130,11 @@ def _compare(reader: Reader, domain: str, family: str) -> dict[str, Any]:
         parts = (halves[0][:, :, at], halves[1][:, :, at], (nulls[0][:, :, at], nulls[1][:, :, at]))
         dims = compare(*parts, shared_dims)
         for k in range(1, (period + 1) // 2):
-            found = compare(*parts, lambda a, b, k=k: plane_overlap(a, b, k))
+            planes = compare(*parts, lambda a, b, k=k: plane_overlap(a, b, k))
             rows.append(
                 {**fixed, "layer": layer, "frequency": k}
                 | {"share_calendar": float(shares[0][k - 1]), "share_arithmetic": float(shares[1][k - 1])}
-                | {"planes": found.between, "planes_ceiling": found.ceiling, "planes_floor": found.floor}
+                | {"planes": planes.between, "planes_ceiling": planes.ceiling, "planes_floor": planes.floor}
                 | {"dims": dims.between, "dims_ceiling": dims.ceiling, "dims_floor": dims.floor}
             )
     return {"rows": rows}
@@ -145,22 +155,19 @@ def strongest(rows: Frame) -> Frame:
 def summary(tables: dict[str, Frame]) -> Frame:
     """One row a layer and set of weights: means over domains and families, each at its strongest frequency."""
     columns = [f"{what}{of}" for what in ("planes", "dims") for of in ("", "_ceiling", "_floor", "_chance")]
-    mean = strongest(tables["calendar"]).groupby(["layer", "weights"])[columns].mean()
+    mean = strongest(tables["calendar"]).groupby(KEYS)[columns].mean()
     mean[columns[4:]] *= 10
     return mean.rename(columns=lambda name: name.replace("_", " "))
 
 
-def conclude(tables: dict[str, Frame]) -> str:
-    """What the numbers say, layer by layer."""
-    found, said = summary(tables), []
-    for layer in found.index.unique("layer"):
-        trained, random = (found.loc[(layer, weights)] for weights in ("trained", "random"))
-        said.append(
-            f"after block {layer} the planes of the calendar and of arithmetic overlap by {_of(trained, 'planes')} and "
-            f"share {_of(trained, 'dims', 1)} of ten best dimensions; with random weights {_of(random, 'planes')} and "
-            f"{_of(random, 'dims', 1)}"
-        )
-    return "; ".join(said)
+def sentence(summary: Frame, tables: dict[str, Frame]) -> str:
+    """What the numbers of one layer say."""
+    trained, random = summary.loc["trained"], summary.loc["random"]
+    return (
+        f"the planes of the calendar and of arithmetic overlap by {_of(trained, 'planes')} and "
+        f"share {_of(trained, 'dims', 1)} of ten best dimensions; with random weights {_of(random, 'planes')} and "
+        f"{_of(random, 'dims', 1)}"
+    )
 
 
 def _of(row: Frame, what: str, decimals: int = 2) -> str:

@@ -24,7 +24,7 @@ from torch import Tensor
 from llm_probe.questions.prompts import Prompt
 from llm_probe.replication.experiments.effects import adjusted_means, effect_weights, nuisance_basis, sample
 from llm_probe.replication.experiments.grids import arithmetic
-from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.table import Weights
 from toy.maths.fourier import noise_maximum
 from toy.maths.regression import class_mean_r2, residual
@@ -37,31 +37,35 @@ class CompositeRow:
     """The best dimension under one modulus."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
     layer: int
-    """0-based block; its output at the last token was read."""
+    """Block whose output at the last token was read, counted from 0."""
     period: int
-    """The modulus."""
+    """Modulus of the sums."""
     n_pairs: int
-    """Operand pairs below the modulus …"""
+    """Number of operand pairs below the modulus."""
     n_prompts: int
-    """… and how many of them were read."""
+    """Number of these pairs that were read."""
     dim: int
-    """The best dimension."""
+    """Index of the best residual dimension."""
     frequency: int
-    """Its k."""
+    """Frequency k at which this dimension is best."""
     r2: float
-    """Its class-mean R² (in sample, operands' effects removed)."""
+    """Class-mean R² of this dimension at that frequency (in sample, operands' effects removed)."""
     iid_maximum: float
     """Median of the same maximum on white noise (Beta law)."""
     shuffled_median: float
     """Median of the same maximum over shuffles of the rows."""
     shuffled_95: float
-    """Their 95th percentile."""
+    """95th percentile of the same maximum over shuffles of the rows."""
     confound: str
-    """Which function of the two numbers, smooth or of their digits, lies nearest to one cosine on these pairs …"""
+    """Function of the two numbers, smooth or of their digits, that lies nearest to one cosine on these pairs."""
     confound_r2: float
-    """… and its R²."""
+    """Class-mean R² of that function."""
+
+
+QUESTION = "is the best dimension of a composite better than nothing?"
+TABLES = {"composites": CompositeRow}
 
 
 def measure(reader: Reader) -> dict[str, list[Any]]:
@@ -76,9 +80,9 @@ def measure(reader: Reader) -> dict[str, list[Any]]:
 def _composite(reader: Reader, n: int) -> dict[str, Any]:
     config = reader.config
     prompts = sample(arithmetic(n).prompts(), n, config.prompts, config.seed)
-    seen = reader.rows(prompts)
-    means = adjusted_means(seen, prompts, n)
-    maxima = shuffled_maxima(seen, prompts, n, config.seed)
+    states = reader.rows(prompts)
+    means = adjusted_means(states, prompts, n)
+    maxima = shuffled_maxima(states, prompts, n, config.seed)
     name, confound = worst_confound(prompts, n)
     rows = []
     for at, layer in enumerate(reader.layers):
@@ -125,26 +129,21 @@ def summary(tables: dict[str, Frame]) -> Frame:
     """One row a layer and set of weights, one column a modulus: the best R², and what it is compared with."""
     rows = tables["composites"]
     named = rows.assign(modulus=[f"mod {n}" for n in rows["period"]])
-    best = named.pivot(index=["layer", "weights"], columns="modulus", values="r2")
+    best = named.pivot(index=KEYS, columns="modulus", values="r2")
     law = named.groupby(["layer", "modulus"])[["iid_maximum", "confound_r2"]].first().unstack("modulus")
     others = {"white noise": law["iid_maximum"], "numbers alone": law["confound_r2"]}
     parts = [best, *(part.set_index(pd.MultiIndex.from_product([part.index, [of]])) for of, part in others.items())]
-    return pd.concat(parts).sort_index().rename_axis(["layer", "weights"])[list(dict.fromkeys(named["modulus"]))]
+    return pd.concat(parts).sort_index().rename_axis(KEYS)[list(dict.fromkeys(named["modulus"]))]
 
 
-def conclude(tables: dict[str, Frame]) -> str:
-    """What the numbers say, layer by layer."""
-    said = []
-    for layer, rows in tables["composites"].groupby("layer"):
-        trained, random = (rows[rows["weights"] == weights].set_index("period") for weights in ("trained", "random"))
-        beyond = [
-            n
-            for n, row in trained.iterrows()
-            if row["r2"] > max(random.loc[n, "r2"], row["confound_r2"], row["iid_maximum"], row["shuffled_95"])
-        ]
-        said.append(
-            f"after block {layer} the best dimension beats random weights, the shuffled rows, white noise and every "
-            f"function of the numbers alone at {len(beyond)} of {len(trained)} moduli"
-            + (f" ({', '.join(map(str, beyond))})" if beyond else "")
-        )
-    return "; ".join(said)
+def sentence(summary: Frame, tables: dict[str, Frame]) -> str:
+    """What the numbers of one layer say."""
+    rows = tables["composites"]
+    trained, random = (rows[rows["weights"] == weights].set_index("period") for weights in ("trained", "random"))
+    others = trained[["confound_r2", "iid_maximum", "shuffled_95"]].assign(random=random["r2"])
+    beyond = trained.index[trained["r2"] > others.max(axis=1)]
+    return (
+        "the best dimension beats random weights, the shuffled rows, white noise and every "
+        f"function of the numbers alone at {len(beyond)} of {len(trained)} moduli"
+        + (f" ({', '.join(map(str, beyond))})" if len(beyond) else "")
+    )

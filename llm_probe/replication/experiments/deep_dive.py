@@ -1,9 +1,16 @@
 """The deep dive: every chosen experiment under trained and random weights, to tables, sentences and files.
 
-settings  ->  Reader (trained)  ->  tables  ->  Reader (random twin)  ->  tables  ->  one sentence an experiment
+configuration  ->  Reader (trained)  ->  rows  ->  Reader (random twin)  ->  rows  ->  one sentence an experiment
 
-An experiment is a module with `measure(reader) -> {table: rows}` and `conclude(tables) -> str`; its cells are on disk
-as soon as they are computed, so an interrupted run goes on where it was.
+An experiment is a module with
+
+    QUESTION                         what the published experiment left open
+    TABLES                           name of each table it yields to its row
+    measure(reader)                  {table: rows} under one set of weights, from cells that are kept on disk
+    summary(tables)                  one row a layer and set of weights
+    sentence(summary, tables)        what the numbers of one layer say; the summary has one row a set of weights
+
+so an interrupted run goes on where it was, and trained and random weights go through the same code.
 """
 
 from __future__ import annotations
@@ -14,14 +21,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
 from llm_probe.models.loading import load
 from llm_probe.replication.experiments import calendars, composites, polynomials, primes, range_scan
-from llm_probe.replication.experiments.reader import Reader
-from llm_probe.replication.experiments.settings import DeepDiveConfig, checked
+from llm_probe.replication.experiments.reader import DeepDiveConfig, Reader, checked
 from llm_probe.run import table
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.study import provenance
@@ -31,53 +38,18 @@ from toy.run.files import write_atomic
 
 CELL_VERSION = 1
 """Raise it when a change alters a cell's numbers or fields."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One published experiment."""
-
-    question: str
-    measure: Callable[[Reader], dict[str, list[Any]]]
-    summary: Callable[[dict[str, pd.DataFrame]], pd.DataFrame]
-    """The tables to one row a layer and set of weights."""
-    conclude: Callable[[dict[str, pd.DataFrame]], str]
-    tables: dict[str, type]
-    """Name of each table it yields to its row."""
-
-
-EXPERIMENTS: dict[str, Experiment] = {
-    "primes": Experiment(
-        "has each prime circuits of its own?",
-        primes.measure, primes.summary, primes.conclude,
-        {"primes": primes.PrimeRow, "primes_overlap": primes.PrimeOverlapRow},
-    ),
-    "range": Experiment(
-        "a range detector, or two-digit operands?",
-        range_scan.measure, range_scan.summary, range_scan.conclude,
-        {"range": range_scan.RangeRow},
-    ),
-    "calendar": Experiment(
-        "do the calendar and arithmetic share dimensions and planes?",
-        calendars.measure, calendars.summary, calendars.conclude,
-        {"calendar": calendars.CalendarRow},
-    ),
-    "polynomial": Experiment(
-        "a Fourier pair, or a polynomial?",
-        polynomials.measure, polynomials.summary, polynomials.conclude,
-        {"polynomial": polynomials.PolynomialRow},
-    ),
-    "composites": Experiment(
-        "is the best dimension of a composite better than nothing?",
-        composites.measure, composites.summary, composites.conclude,
-        {"composites": composites.CompositeRow},
-    ),
-}  # fmt: skip
+EXPERIMENTS: dict[str, ModuleType] = {
+    "primes": primes,
+    "range": range_scan,
+    "calendar": calendars,
+    "polynomial": polynomials,
+    "composites": composites,
+}
 
 
 @dataclass(frozen=True)
 class DeepDive:
-    """What a deep dive found."""
+    """The tables of a deep dive and what they say."""
 
     tables: dict[str, pd.DataFrame]
     conclusions: dict[str, str]
@@ -85,16 +57,13 @@ class DeepDive:
     run: dict[str, Any]
 
     def __str__(self) -> str:
-        said = []
+        lines = []
         for name, sentence in self.conclusions.items():
-            found = EXPERIMENTS[name].summary(self.tables)
-            said += [f"{name}: {EXPERIMENTS[name].question}", ""]
-            said += [
-                found.reset_index().to_string(index=False, float_format=lambda value: f"{value:.2f}", na_rep="-"),
-                "",
-            ]
-            said += [*textwrap.wrap(sentence, 116, initial_indent="  ", subsequent_indent="  "), ""]
-        return "\n".join(said)
+            summary = EXPERIMENTS[name].summary(self.tables).reset_index()
+            lines += [f"{name}: {EXPERIMENTS[name].QUESTION}", ""]
+            lines += [summary.to_string(index=False, float_format=lambda value: f"{value:.2f}", na_rep="-"), ""]
+            lines += [*textwrap.wrap(sentence, 116, initial_indent="  ", subsequent_indent="  "), ""]
+        return "\n".join(lines)
 
 
 def deep_dive(
@@ -106,24 +75,32 @@ def deep_dive(
         InputError: an unknown experiment, an encoder, a layer, dimension or modulus that cannot be used.
     """
     started, config = time.monotonic(), checked(config)
-    cells = Cells(config.folder, CELL_VERSION)
 
     def make() -> Any:
         return load(config.model, revision=config.revision, dtype=config.dtype, device=config.device)
 
-    trained = Reader(config, cells, make, on_cell=on_cell)
-    record = _record(config, trained, command)
+    reader = Reader(config, Cells(config.folder, CELL_VERSION), make, on_cell=on_cell)
+    record = _record(config, reader, command)
     names = [name for name in EXPERIMENTS if name in config.experiments]
-    found = {name: EXPERIMENTS[name].measure(trained) for name in names}
-    random = trained.untrained()
+    trained = [EXPERIMENTS[name].measure(reader) for name in names]
+    reader = reader.untrained()
     tables = {}
-    for name in names:
-        other = EXPERIMENTS[name].measure(random)
-        for part, kind in EXPERIMENTS[name].tables.items():
-            tables[part] = table.frame(found[name][part] + other[part], kind)
-    conclusions = {name: EXPERIMENTS[name].conclude(tables) for name in names}
+    for name, rows in zip(names, trained, strict=True):
+        random = EXPERIMENTS[name].measure(reader)
+        for part, kind in EXPERIMENTS[name].TABLES.items():
+            tables[part] = table.frame(rows[part] + random[part], kind)
+    conclusions = {name: conclude(EXPERIMENTS[name], tables) for name in names}
     record |= {"conclusions": conclusions, "seconds": round(time.monotonic() - started, 1)}
     return DeepDive(tables, conclusions, record)
+
+
+def conclude(experiment: ModuleType, tables: dict[str, pd.DataFrame]) -> str:
+    """What the numbers of an experiment say, layer by layer."""
+    summary, sentences = experiment.summary(tables), []
+    for layer in summary.index.unique("layer"):
+        here = {name: tables[name][tables[name]["layer"] == layer] for name in experiment.TABLES}
+        sentences.append(f"after block {layer} {experiment.sentence(summary.loc[layer], here)}")
+    return "; ".join(sentences)
 
 
 def _record(config: DeepDiveConfig, reader: Reader, command: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Residue means of *any* set of operand pairs, cleaned of what the single operands do.
+"""Residue means of *any* set of operand pairs, cleaned of what the single operands do, and what two sets share.
 
 The published class means need a complete p x p grid: only there do f(a) and g(b) have the same mean in each residue.
 Half a grid, or a sample of a large one, leaves them in. So the model
@@ -10,26 +10,47 @@ sum m = 0. They are linear in y: m = W y with W = pinv(M_Z S), M_Z the residual 
 residues (Frisch-Waugh-Lovell). On a complete grid the three factors are orthogonal and W y are the published class
 means, less their mean.
 
+Two sets of class means are compared by their best dimensions and by their planes:
+
+    shared(A, B) = |A ∩ B| / 10               of the ten dimensions with the largest class-mean R²
+    overlap(U, V) = ||Uᵀ V||² / 2             mean squared cosine of the principal angles of two planes in R^d
+
+U is the plane in which frequency k lies (`analysis.planes.basis`). By chance two random planes overlap by 2 / d and two
+random sets share 10 / d. Neither is 1 for the *same* quantity measured twice: with many near-ties the ten best
+dimensions of two halves of one grid differ too. So every comparison is made between halves of the operand pairs:
+
+    between   half of one task with half of another
+    ceiling   half of a task with its other half (geometric mean of the two tasks)
+    floor     the same between tasks whose rows were shuffled
+
 Shapes: rows (N, layers, d), W (n, N), adjusted means (layers, n, d). float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.prompts import Prompt
-from llm_probe.replication.experiments.class_means import labels_of
-from toy.maths.regression import orthonormal, residual
+from llm_probe.replication.experiments.grids import labels_of
+from toy.analysis import planes
+from toy.maths.regression import class_mean_r2, orthonormal, residual
 from toy.run.errors import InputError
 
 SPLITS = 10
 """Random splits into halves that an overlap is averaged over."""
 MOST_FAILURES = 200
 """Splits that may be unusable before the grid is."""
+TOP = 10
+"""Dimensions that count as the best, as published."""
+Compare = Callable[[Any, Any], float]
+"""How much two halves share: two sets of class means (n, d), or two lists of dimensions."""
 
 
 def nuisance_basis(prompts: Sequence[Prompt]) -> Float[Tensor, "prompts q"]:
@@ -106,10 +127,10 @@ def split_means(
             if (failures := failures + 1) > MOST_FAILURES:
                 raise
             continue
-        seen = rows.double()
+        states = rows.double()
         if shuffled:
-            seen = flat[torch.randperm(len(flat), generator=generator)].view_as(seen) + centre
-        parts = [_means(weight, seen[half]) for weight, half in zip(weights, halves, strict=True)]
+            states = flat[torch.randperm(len(flat), generator=generator)].view_as(states) + centre
+        parts = [_means(weight, states[half]) for weight, half in zip(weights, halves, strict=True)]
         result.append(torch.stack(parts))
     return torch.stack(result)
 
@@ -128,3 +149,58 @@ def sample(prompts: Sequence[Prompt], period: int, most: int, seed: int) -> list
 def _means(weights: Float[Tensor, "n prompts"], rows: Float[Tensor, "prompts layers d"]) -> Float[Tensor, "layers n d"]:
     effects = (weights @ rows.flatten(1)).view(len(weights), *rows.shape[1:])
     return (effects + rows.mean(dim=0)).transpose(0, 1)
+
+
+# ---------------------------------------------------------------------------------------------------------- overlap
+
+
+def top_dims(means: Float[Tensor, "n d"], count: int = TOP) -> list[int]:
+    """The dimensions with the largest class-mean R² over all frequencies, the best first."""
+    return class_mean_r2(means).amax(dim=0).topk(min(count, means.shape[1])).indices.tolist()
+
+
+def shared(first: list[int], second: list[int]) -> float:
+    """Share of the dimensions that two lists have in common."""
+    return len(set(first) & set(second)) / max(len(first), 1)
+
+
+def shared_dims(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"]) -> float:
+    """Share of the ten best dimensions that two tasks have in common."""
+    return shared(top_dims(first), top_dims(second))
+
+
+def plane_overlap(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"], frequency: int) -> float:
+    """Mean squared cosine of the angles between the planes of a frequency."""
+    bases = [planes.basis(means, frequency) for means in (first, second)]
+    return float((bases[0].T @ bases[1]).square().sum() / 2)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """One comparison with what it can be at most and would be by chance."""
+
+    between: float
+    ceiling: float
+    floor: float
+
+
+def compare(
+    first: Float[Tensor, "splits two n d"],
+    second: Float[Tensor, "splits two m d"],
+    nulls: tuple[Float[Tensor, "splits two n d"], Float[Tensor, "splits two m d"]],
+    by: Compare,
+) -> Overlap:
+    """`by` between the halves of two tasks, averaged over splits; `nulls` are the same of shuffled rows."""
+    ceilings = [within(halves, by) for halves in (first, second)]
+    return Overlap(between(first, second, by), math.sqrt(ceilings[0] * ceilings[1]), between(*nulls, by))
+
+
+def within(halves: Any, by: Compare) -> float:
+    """One half with the other, averaged over splits; `halves` holds (splits, two) things to compare."""
+    return sum(by(split[0], split[1]) for split in halves) / len(halves)
+
+
+def between(first: Any, second: Any, by: Compare) -> float:
+    """Each half of one task with each of another, averaged over splits."""
+    pairs = [by(one[i], two[j]) for one, two in zip(first, second, strict=True) for i in (0, 1) for j in (0, 1)]
+    return sum(pairs) / len(pairs)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from llm_probe.page.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+from llm_probe.page.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
+from llm_probe.page.picture_files import save_figures
 from llm_probe.page.views import FLOOR
 from llm_probe.replication.experiments.calendars import strongest
 from llm_probe.replication.experiments.primes import agreement
@@ -24,6 +24,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "trained": {"color": TRAINED, "linestyle": "-", "marker": "o", "zorder": 3},
     "random": {"color": RANDOM, "linestyle": "--", "marker": "o", "markerfacecolor": "white", "zorder": 2},
 }
+FACES = {"trained": TRAINED, "random": "white"}
 SHORT = {"equals": "… =", "is": "… is", "is, offset first": "after … is"}
 """Template family on an axis."""
 FAMILY_MARKS = {"fourier": "o", "linear": "v", "quadratic": "s", "cubic": "D"}
@@ -46,10 +47,10 @@ def prime_r2(axes: Axes, rows: Frame) -> None:
 def prime_overlap(axes: Axes, rows: Frame) -> None:
     """Ten best dimensions shared within a prime, and between it and the others."""
     for weights, look in LOOKS.items():
-        found = agreement(rows[rows["weights"] == weights])
+        shares = agreement(rows[rows["weights"] == weights])
         thin = {**look, "linestyle": ":", "marker": "s", "alpha": 0.75}
-        axes.plot(found.index, 10 * found["own"], **look, markersize=5, label=f"{weights}: two halves of p's pairs")
-        axes.plot(found.index, 10 * found["others"], **thin, markersize=5, label=f"{weights}: p and another prime")
+        axes.plot(shares.index, 10 * shares["own"], **look, markersize=5, label=f"{weights}: two halves of p's pairs")
+        axes.plot(shares.index, 10 * shares["others"], **thin, markersize=5, label=f"{weights}: p and another prime")
     axes.axhline(10 * rows["chance"].iloc[0], color=INK, linewidth=1, linestyle="-.", label="two random sets")
     _frame(axes, "prime modulus p", "of the ten best dimensions, shared", (0.0, 10.3))
     axes.set_xticks(sorted(rows["period"].unique()))
@@ -92,8 +93,7 @@ def calendar_overlap(what: str) -> Draw:
             axes.vlines(
                 at, low, high, color=look["color"], linewidth=7, alpha=0.22, label=f"{weights}: floor to ceiling"
             )
-            face = look.get("markerfacecolor", look["color"])
-            axes.plot(at, scale * part[what], "o", color=look["color"], markerfacecolor=face, markersize=6,
+            axes.plot(at, scale * part[what], "o", color=look["color"], markerfacecolor=FACES[weights], markersize=6,
                       label=f"{weights}: calendar with arithmetic")  # fmt: skip
         axes.set_xticks(range(len(order)), [f"{domain}: {SHORT[family]}" for domain, family in order], rotation=40)
         for label in axes.get_xticklabels():
@@ -113,8 +113,7 @@ def polynomial_heldout(axes: Axes, rows: Frame) -> None:
             part = best[(best["weights"] == weights) & (best["family"] == family)].sort_values("period")
             at = [i + 0.15 * (place - 1.5) for i in range(len(part))]
             below = part["r2_heldout"].to_numpy() < FLOOR
-            face = look.get("markerfacecolor", look["color"])
-            style = {"color": look["color"], "markerfacecolor": face, "linestyle": "none", "markersize": 5}
+            style = {"color": look["color"], "markerfacecolor": FACES[weights], "linestyle": "none", "markersize": 5}
             shown = part["r2_heldout"].clip(lower=FLOOR).to_numpy()
             axes.plot(at, shown, marker=mark, **style, label=f"{weights}: {family}")
             lower = [x for x, hidden in zip(at, below, strict=True) if hidden]
@@ -147,8 +146,7 @@ def composite_r2(axes: Axes, rows: Frame) -> None:
         at = [i + (0.12 if weights == "random" else -0.12) for i in range(len(periods))]
         axes.vlines(at, part["shuffled_median"], part["shuffled_95"], color=look["color"], linewidth=6, alpha=0.25,
                     label=f"{weights}: rows shuffled, median to 95 %")  # fmt: skip
-        face = look.get("markerfacecolor", look["color"])
-        axes.plot(at, part["r2"], "o", color=look["color"], markerfacecolor=face, markersize=6,
+        axes.plot(at, part["r2"], "o", color=look["color"], markerfacecolor=FACES[weights], markersize=6,
                   label=f"{weights}: best dimension")  # fmt: skip
     law = rows.drop_duplicates("period").set_index("period").loc[periods]
     axes.plot(range(len(periods)), law["iid_maximum"], "_", color=INK, markersize=26, label="best of white noise")
@@ -188,18 +186,10 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
 
 def save_all(folder: Path, tables: dict[str, Frame]) -> list[Path]:
     """A figure for every experiment that was run, as svg and png."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-        for name, parts in FIGURES.items():
-            if any(part not in tables or tables[part].empty for part, _ in parts):
-                continue
-            drawn = figure(name, tables)
-            for kind in KINDS:
-                path = folder / f"{name}.{kind}"
-                drawn.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
-                written.append(path)
-    return written
+    names = [
+        name for name, parts in FIGURES.items() if all(part in tables and not tables[part].empty for part, _ in parts)
+    ]
+    return save_figures(folder, {name: figure(name, tables) for name in names}, "llm_probe", DPI)
 
 
 def _frame(axes: Axes, x: str, y: str, limits: tuple[float, float]) -> None:

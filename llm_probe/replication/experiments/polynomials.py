@@ -23,9 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.replication.experiments.class_means import class_means
-from llm_probe.replication.experiments.grids import arithmetic
-from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from toy.maths import fourier
 from toy.maths.regression import (
     Groups,
@@ -51,31 +49,35 @@ class PolynomialRow:
     weights: Literal["trained", "random", "noise"]
     """`trained`, `random`, or `noise`: normal class means of equal number in place of the model's."""
     layer: int
-    """0-based block; its output at the last token was read."""
+    """Block whose output at the last token was read, counted from 0."""
     period: int
-    """The modulus: that many class means."""
+    """Modulus of the sums, which is the number of class means."""
     family: Family
-    """What was fitted."""
+    """Family of curves that was fitted to the class means."""
     chosen: Literal["best", "asked"]
     """`best`: the dimension of the largest Fourier R²; `asked`: by --dims."""
     dim: int
-    """Residual dimension."""
+    """Index of the residual dimension."""
     frequency: int | None
-    """Best k; empty for a polynomial."""
+    """Frequency k of the best Fourier pair; empty for a polynomial."""
     r2: float
-    """In-sample R² of the class means."""
+    """R² of the fit to the class means, in sample."""
     aicc_gain: float
     """AICc of a constant minus AICc of the family, the selected frequency counted: positive is better."""
     bic_gain: float
-    """The same of BIC."""
+    """BIC of a constant minus BIC of the family, the selected frequency counted: positive is better."""
     r2_heldout: float
-    """Leaving one residue out, the frequency chosen anew each time."""
+    """R² leaving one residue out, the frequency chosen anew each time."""
     won_aicc: float
     """Share of all dimensions in which this family has the largest AICc gain."""
     won_bic: float
-    """The same of BIC."""
+    """Share of all dimensions in which this family has the largest BIC gain."""
     won_heldout: float
-    """Share of all dimensions in which it predicts the left-out residue best."""
+    """Share of all dimensions in which this family predicts the left-out residue best."""
+
+
+QUESTION = "a Fourier pair, or a polynomial?"
+TABLES = {"polynomial": PolynomialRow}
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,8 @@ def measure(reader: Reader) -> dict[str, list[Any]]:
     for p in dict.fromkeys(reader.config.primes):
 
         def make(p: int = p) -> dict[str, Any]:
-            seen = class_means(reader.loaded, arithmetic(p), reader.layers, batch_tokens=reader.config.batch_tokens)
-            found = [
-                row
-                for layer, means in zip(reader.layers, seen.means, strict=True)
-                for row in _rows(means, layer, reader.config.dims)
-            ]
-            return {"rows": found}
+            read = zip(reader.layers, reader.class_means(p), strict=True)
+            return {"rows": [row for layer, means in read for row in _rows(means, layer, reader.config.dims)]}
 
         cell = reader.cell(f"polynomial {p}", make, dims=reader.config.dims)
         rows += [PolynomialRow(weights=reader.weights, period=p, **row) for row in cell["rows"]]
@@ -157,47 +154,41 @@ def measure(reader: Reader) -> dict[str, list[Any]]:
     return {"polynomial": rows}
 
 
-def _rows(means: Float[Tensor, "n d"], layer: int, asked: tuple[int, ...]) -> list[dict[str, Any]]:
-    found = scores(means)
+def _rows(means: Float[Tensor, "n d"], layer: int, followed: tuple[int, ...]) -> list[dict[str, Any]]:
+    fits = scores(means)
     won = [
-        torch.nn.functional.one_hot(values.argmax(dim=0), len(PARAMETERS)).double().mean(dim=0)
-        for values in (found.aicc, found.bic, found.heldout)
+        torch.nn.functional.one_hot(values.argmax(dim=0), len(PARAMETERS)).double().mean(dim=0).tolist()
+        for values in (fits.aicc, fits.bic, fits.heldout)
     ]
-    rows = []
-    for chosen, dim in [("best", int(found.r2[0].argmax())), *(("asked", dim) for dim in asked)]:
-        for place, family in enumerate(PARAMETERS):
-            rows.append(
-                {"layer": layer, "family": family, "chosen": chosen, "dim": dim}
-                | {"frequency": int(found.frequency[dim]) if family == "fourier" else None}
-                | {"r2": float(found.r2[place, dim]), "aicc_gain": float(found.aicc[place, dim])}
-                | {"bic_gain": float(found.bic[place, dim]), "r2_heldout": float(found.heldout[place, dim])}
-                | dict(zip(("won_aicc", "won_bic", "won_heldout"), (float(part[place]) for part in won), strict=True))
-            )
-    return rows
+    return [
+        {"layer": layer, "family": family, "chosen": chosen, "dim": dim}
+        | {"frequency": int(fits.frequency[dim]) if family == "fourier" else None}
+        | {"r2": float(fits.r2[place, dim]), "aicc_gain": float(fits.aicc[place, dim])}
+        | {"bic_gain": float(fits.bic[place, dim]), "r2_heldout": float(fits.heldout[place, dim])}
+        | {f"won_{by}": shares[place] for by, shares in zip(("aicc", "bic", "heldout"), won, strict=True)}
+        for chosen, dim in [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]
+        for place, family in enumerate(PARAMETERS)
+    ]
 
 
 def summary(tables: dict[str, Frame]) -> Frame:
     """One row a layer and set of weights: means over the primes."""
     best = tables["polynomial"].query("chosen == 'best'")
-    keys = ["layer", "weights"]
-    waves = best[best["family"] == "fourier"].groupby(keys)[["won_aicc", "won_bic", "won_heldout"]].mean()
-    heldout = best.pivot(index=[*keys, "period"], columns="family", values="r2_heldout")
+    waves = best[best["family"] == "fourier"].groupby(KEYS)[["won_aicc", "won_bic", "won_heldout"]].mean()
+    heldout = best.pivot(index=[*KEYS, "period"], columns="family", values="r2_heldout")
     ahead = heldout["fourier"] > heldout.drop(columns="fourier").max(axis=1)
-    counts = pd.DataFrame({"best dim: Fourier ahead": ahead.groupby(keys).sum(), "of": ahead.groupby(keys).size()})
+    counts = pd.DataFrame({"best dim: Fourier ahead": ahead.groupby(KEYS).sum(), "of": ahead.groupby(KEYS).size()})
     return waves.rename(columns=lambda name: name.replace("won_", "Fourier won, ")).join(counts)
 
 
-def conclude(tables: dict[str, Frame]) -> str:
-    """What the numbers say, layer by layer."""
-    found, said = summary(tables), []
-    for layer in found.index.unique("layer"):
-        trained, random, noise = (found.loc[(layer, weights)] for weights in ("trained", "random", "noise"))
-        aicc, heldout = "Fourier won, aicc", "Fourier won, heldout"
-        said.append(
-            f"after block {layer} Fourier is the best family by AICc in {trained[aicc]:.0%} of the dimensions (random "
-            f"weights {random[aicc]:.0%}, white noise {noise[aicc]:.0%}) and by left-out residues in "
-            f"{trained[heldout]:.0%} ({random[heldout]:.0%}, {noise[heldout]:.0%}); in the best dimension it predicts "
-            f"left-out residues better than any polynomial at {trained['best dim: Fourier ahead']:.0f} of "
-            f"{trained['of']:.0f} primes (random weights {random['best dim: Fourier ahead']:.0f})"
-        )
-    return "; ".join(said)
+def sentence(summary: Frame, tables: dict[str, Frame]) -> str:
+    """What the numbers of one layer say."""
+    trained, random, noise = (summary.loc[weights] for weights in ("trained", "random", "noise"))
+    aicc, heldout = "Fourier won, aicc", "Fourier won, heldout"
+    return (
+        f"Fourier is the best family by AICc in {trained[aicc]:.0%} of the dimensions (random "
+        f"weights {random[aicc]:.0%}, white noise {noise[aicc]:.0%}) and by left-out residues in "
+        f"{trained[heldout]:.0%} ({random[heldout]:.0%}, {noise[heldout]:.0%}); in the best dimension it predicts "
+        f"left-out residues better than any polynomial at {trained['best dim: Fourier ahead']:.0f} of "
+        f"{trained['of']:.0f} primes (random weights {random['best dim: Fourier ahead']:.0f})"
+    )

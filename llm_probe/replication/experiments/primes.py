@@ -18,10 +18,17 @@ from typing import Any
 import pandas as pd
 import torch
 
-from llm_probe.replication.experiments.effects import adjusted_means, split_means
+from llm_probe.replication.experiments.effects import (
+    TOP,
+    adjusted_means,
+    between,
+    shared,
+    split_means,
+    top_dims,
+    within,
+)
 from llm_probe.replication.experiments.grids import arithmetic
-from llm_probe.replication.experiments.overlap import TOP, shared, top_dims
-from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.table import Weights
 from toy.maths.fourier import noise_maximum
 from toy.maths.regression import class_mean_r2
@@ -34,21 +41,21 @@ class PrimeRow:
     weights: Weights
     """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
     layer: int
-    """0-based block; its output at the last token was read."""
+    """Block whose output at the last token was read, counted from 0."""
     period: int
-    """The modulus."""
+    """Modulus of the sums."""
     n_prompts: int
-    """All operand pairs below the modulus."""
+    """Number of prompts: all operand pairs below the modulus."""
     chosen: str
     """`best`: this prime's best dimension; `first prime`: that of the first prime, followed; `asked`: by --dims."""
     dim: int
-    """Residual dimension."""
+    """Index of the residual dimension."""
     frequency: int
-    """Its best k."""
+    """Frequency k at which this dimension has its largest class-mean R²."""
     r2: float
-    """Class-mean R² at that k (in sample, the published statistic)."""
+    """Class-mean R² at that frequency (in sample, the published statistic)."""
     r2_tenth: float
-    """The same of the tenth best dimension: how near the ties are."""
+    """Class-mean R² of the tenth best dimension, which shows how near the ties are."""
     iid_maximum: float
     """Median of the best R² over all dimensions and frequencies if class means were white noise (Beta law)."""
 
@@ -58,30 +65,35 @@ class PrimeOverlapRow:
     """The ten best dimensions of two primes, each found on half of the operand pairs."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
     layer: int
-    """0-based block."""
+    """Block whose output at the last token was read, counted from 0."""
     period: int
-    """One prime …"""
+    """Modulus of one prime."""
     other: int
-    """… and another; the same prime twice is the ceiling: one half of its pairs against the other half."""
+    """Modulus of another prime; of the same prime it is the ceiling, one half of its pairs against the other half."""
     shared: float
-    """Share of the ten best dimensions in common, averaged over the splits."""
+    """Share of the ten best dimensions that both have in common, averaged over the splits."""
     chance: float
-    """10 / d: two random sets."""
+    """Share that two random sets of ten dimensions have in common, 10 / d."""
+
+
+QUESTION = "has each prime circuits of its own?"
+TABLES = {"primes": PrimeRow, "primes_overlap": PrimeOverlapRow}
 
 
 def measure(reader: Reader) -> dict[str, list[Any]]:
     """Both tables under one set of weights."""
-    found = {p: _prime(reader, p) for p in dict.fromkeys(reader.config.primes)}
+    cells = {p: _prime(reader, p) for p in dict.fromkeys(reader.config.primes)}
     rows: list[PrimeRow] = []
     overlaps: list[PrimeOverlapRow] = []
     for place, layer in enumerate(reader.layers):
-        first = next(iter(found.values()))["r2"][place]
+        first = next(iter(cells.values()))["r2"][place]
         followed = int(torch.tensor(first).argmax())
-        for p, cell in found.items():
+        for p, cell in cells.items():
             rows += _rows(reader, p, layer, cell["r2"][place], cell["frequency"][place], followed)
-            overlaps += [_overlap(reader, layer, place, (p, cell), pair) for pair in found.items() if pair[0] >= p]
+            halves = {q: other["halves"][place] for q, other in cells.items() if q >= p}
+            overlaps += [_overlap(reader, layer, p, q, halves[p], other) for q, other in halves.items()]
     return {"primes": rows, "primes_overlap": overlaps}
 
 
@@ -118,16 +130,10 @@ def _rows(reader: Reader, p: int, layer: int, r2: list[float], frequency: list[i
     ]
 
 
-def _overlap(
-    reader: Reader, layer: int, place: int, one: tuple[int, dict[str, Any]], two: tuple[int, dict[str, Any]]
-) -> PrimeOverlapRow:
-    splits = list(zip(one[1]["halves"][place], two[1]["halves"][place], strict=True))
-    if one[0] == two[0]:
-        values = [shared(a[0], a[1]) for a, _ in splits]
-    else:
-        values = [shared(a[i], b[j]) for a, b in splits for i in (0, 1) for j in (0, 1)]
-    chance = min(TOP, reader.d_model) / reader.d_model
-    return PrimeOverlapRow(reader.weights, layer, one[0], two[0], sum(values) / len(values), chance)
+def _overlap(reader: Reader, layer: int, p: int, q: int, one: list[Any], two: list[Any]) -> PrimeOverlapRow:
+    """`one`, `two`: the ten best dimensions of both halves of every split of p's pairs and of q's."""
+    value = within(one, shared) if p == q else between(one, two, shared)
+    return PrimeOverlapRow(reader.weights, layer, p, q, value, min(TOP, reader.d_model) / reader.d_model)
 
 
 def summary(tables: dict[str, Frame]) -> Frame:
@@ -135,37 +141,32 @@ def summary(tables: dict[str, Frame]) -> Frame:
     rows = tables["primes"].set_index("chosen")
     overlaps = tables["primes_overlap"]
     same = overlaps["period"] == overlaps["other"]
-    keys = ["layer", "weights"]
-    groups = overlaps.groupby(keys)
+    groups = overlaps.groupby(KEYS)
     return pd.DataFrame(
         {
-            "best R²": rows.loc["best"].groupby(keys)["r2"].mean(),
-            "first prime's dim": rows.loc["first prime"].groupby(keys)["r2"].mean(),
-            "white noise": rows.loc["best"].groupby(keys)["iid_maximum"].mean(),
-            "shared within": 10 * overlaps[same].groupby(keys)["shared"].mean(),
-            "shared between": 10 * overlaps[~same].groupby(keys)["shared"].mean(),
+            "best R²": rows.loc["best"].groupby(KEYS)["r2"].mean(),
+            "first prime's dim": rows.loc["first prime"].groupby(KEYS)["r2"].mean(),
+            "white noise": rows.loc["best"].groupby(KEYS)["iid_maximum"].mean(),
+            "shared within": 10 * overlaps[same].groupby(KEYS)["shared"].mean(),
+            "shared between": 10 * overlaps[~same].groupby(KEYS)["shared"].mean(),
             "chance": 10 * groups["chance"].mean(),
             "own halves closer": {key: exceeding(part) for key, part in groups},
         }
-    ).rename_axis(keys)
+    ).rename_axis(KEYS)
 
 
-def conclude(tables: dict[str, Frame]) -> str:
-    """What the numbers say, layer by layer."""
-    found, said = summary(tables), []
-    best = tables["primes"].query("chosen == 'best'").pivot(index=["layer", "period"], columns="weights", values="r2")
-    for layer in best.index.unique("layer"):
-        here, trained = best.loc[layer], found.loc[(layer, "trained")]
-        reached = int((here["random"] >= here["trained"]).sum())
-        alike = trained["shared within"] <= trained["shared between"]
-        said.append(
-            f"after block {layer} two primes share {trained['shared between']:.1f} of their ten best dimensions and "
-            f"two halves of one prime {trained['shared within']:.1f}, so the primes "
-            + ("differ no more than one prime from itself" if alike else "do differ beyond the noise of the halves")
-            + f" ({trained['own halves closer']:.0f} of {len(here)} primes agree better with themselves), and random "
-            f"weights reach the best R² at {reached} of {len(here)} primes"
-        )
-    return "; ".join(said)
+def sentence(summary: Frame, tables: dict[str, Frame]) -> str:
+    """What the numbers of one layer say."""
+    best = tables["primes"].query("chosen == 'best'").pivot(index="period", columns="weights", values="r2")
+    reached, trained = int((best["random"] >= best["trained"]).sum()), summary.loc["trained"]
+    alike = trained["shared within"] <= trained["shared between"]
+    return (
+        f"two primes share {trained['shared between']:.1f} of their ten best dimensions and "
+        f"two halves of one prime {trained['shared within']:.1f}, so the primes "
+        + ("differ no more than one prime from itself" if alike else "do differ beyond the noise of the halves")
+        + f" ({trained['own halves closer']:.0f} of {len(best)} primes agree better with themselves), and random "
+        f"weights reach the best R² at {reached} of {len(best)} primes"
+    )
 
 
 def agreement(overlaps: Frame) -> Frame:
@@ -179,5 +180,5 @@ def agreement(overlaps: Frame) -> Frame:
 
 def exceeding(overlaps: Frame) -> int:
     """Primes whose own halves share more than they share with the other primes on average."""
-    found = agreement(overlaps)
-    return int((found["own"] > found["others"]).sum())
+    shares = agreement(overlaps)
+    return int((shares["own"] > shares["others"]).sum())

@@ -18,9 +18,8 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 
-from llm_probe.replication.experiments.class_means import class_means
 from llm_probe.replication.experiments.grids import Grid, arithmetic
-from llm_probe.replication.experiments.reader import Frame, Reader
+from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.table import Weights
 from toy.maths.regression import class_mean_r2
 
@@ -33,27 +32,31 @@ class RangeRow:
     """One followed dimension at one modulus."""
 
     weights: Weights
-    """`trained` or `random`."""
+    """`trained`: the model as given; `random`: the same architecture with freshly drawn weights."""
     layer: int
-    """0-based block; its output at the last token was read."""
+    """Block whose output at the last token was read, counted from 0."""
     operands: Operands
     """`from 0`: 0 <= a, b < n, as published; `two digits`: 10 <= a, b < 10 + n."""
     n: int
-    """The modulus."""
+    """Modulus of the sums."""
     selected_on: Literal["from 0", "two digits", "asked"]
-    """Which grid's best dimension at the selecting n (23) is followed, or `asked` by --dims."""
+    """Operands whose best dimension at the selecting n (23) is followed, or `asked` by --dims."""
     dim: int
-    """Residual dimension."""
+    """Index of the followed residual dimension."""
     r2: float
-    """Class-mean R² of k = 1."""
+    """Class-mean R² of this dimension at k = 1."""
     r2_best: float
-    """The same of its best k."""
+    """Class-mean R² of this dimension at its best k."""
     hypothesis: float
     """Class-mean R² of k = 1 of [a >= 10][b >= 10] on the same operands; 0 where it is constant."""
     tens: float
-    """The same of [a >= 20][b >= 20]: the step of the tens digit that two-digit operands still make."""
+    """Class-mean R² of k = 1 of [a >= 20][b >= 20]: the step of the tens digit that two-digit operands still make."""
     iid_median: float
-    """Median for a dimension of white noise that was not selected."""
+    """Median class-mean R² of k = 1 of a dimension of white noise that was not selected."""
+
+
+QUESTION = "a range detector, or two-digit operands?"
+TABLES = {"range": RangeRow}
 
 
 def step_r2(grid: Grid, least: int = 10) -> float:
@@ -67,21 +70,19 @@ def step_r2(grid: Grid, least: int = 10) -> float:
 def measure(reader: Reader) -> dict[str, list[Any]]:
     """The scan on both grids under one set of weights."""
     first, last = reader.config.scanned
-    found: dict[tuple[Operands, int], dict[str, Any]] = {
-        (operands, n): _scores(reader, arithmetic(n, start=start))
-        for operands, start in STARTS.items()
-        for n in range(first, last + 1)
+    cells: dict[tuple[Operands, int], dict[str, Any]] = {
+        (operands, n): _scores(reader, n, start) for operands, start in STARTS.items() for n in range(first, last + 1)
     }
-    grids = {place: arithmetic(place[1], start=STARTS[place[0]]) for place in found}
+    grids = {place: arithmetic(place[1], start=STARTS[place[0]]) for place in cells}
     steps = {place: (step_r2(grid), step_r2(grid, 20)) for place, grid in grids.items()}
     rows: list[RangeRow] = []
     for at, layer in enumerate(reader.layers):
         chosen: list[tuple[Any, int]] = [
-            (operands, int(torch.tensor(found[operands, reader.config.selected_at]["first"][at]).argmax()))
+            (operands, int(torch.tensor(cells[operands, reader.config.selected_at]["first"][at]).argmax()))
             for operands in STARTS
         ]
         chosen += [("asked", dim) for dim in reader.config.dims]
-        for (operands, n), cell in found.items():
+        for (operands, n), cell in cells.items():
             iid = 1 - 0.5 ** (2 / (n - 3))
             rows += [
                 RangeRow(reader.weights, layer, operands, n, how, dim, cell["first"][at][dim], cell["best"][at][dim],
@@ -91,18 +92,17 @@ def measure(reader: Reader) -> dict[str, list[Any]]:
     return {"range": rows}
 
 
-def _scores(reader: Reader, grid: Grid) -> dict[str, Any]:
+def _scores(reader: Reader, n: int, start: int) -> dict[str, Any]:
     """R² of k = 1 and of the best k of every dimension."""
 
     def make() -> dict[str, Any]:
-        seen = class_means(reader.loaded, grid, reader.layers, batch_tokens=reader.config.batch_tokens)
-        scores = [class_mean_r2(means) for means in seen.means]
+        scores = [class_mean_r2(means) for means in reader.class_means(n, start)]
         return {
             "first": [score[0].tolist() for score in scores],
             "best": [score.amax(dim=0).tolist() for score in scores],
         }
 
-    return reader.cell(f"range {grid.name}", make)
+    return reader.cell(f"range {arithmetic(n, start=start).name}", make)
 
 
 def correlation(rows: Frame, since: int, of: str = "hypothesis") -> float | None:
@@ -115,32 +115,29 @@ def correlation(rows: Frame, since: int, of: str = "hypothesis") -> float | None
 
 def summary(tables: dict[str, Frame]) -> Frame:
     """One row a layer and set of weights: the dimension selected with operands from 0."""
-    scan, keys = tables["range"].query("selected_on == 'from 0'"), ["layer", "weights"]
+    scan = tables["range"].query("selected_on == 'from 0'")
     published, digits = (scan[scan["operands"] == operands] for operands in STARTS)
     return pd.DataFrame(
         {
-            "dim": published.groupby(keys)["dim"].first(),
-            "R², operands from 0": published.groupby(keys)["r2"].mean(),
-            "R², two digits": digits.groupby(keys)["r2"].mean(),
-            "white noise": published.groupby(keys)["iid_median"].mean(),
-            "r, n >= 11": {key: correlation(part, 11) for key, part in published.groupby(keys)},
-            "r, n >= 17": {key: correlation(part, 17) for key, part in published.groupby(keys)},
-            "r tens, two digits": {key: correlation(part, 11, "tens") for key, part in digits.groupby(keys)},
+            "dim": published.groupby(KEYS)["dim"].first(),
+            "R², operands from 0": published.groupby(KEYS)["r2"].mean(),
+            "R², two digits": digits.groupby(KEYS)["r2"].mean(),
+            "white noise": published.groupby(KEYS)["iid_median"].mean(),
+            "r, n >= 11": {key: correlation(part, 11) for key, part in published.groupby(KEYS)},
+            "r, n >= 17": {key: correlation(part, 17) for key, part in published.groupby(KEYS)},
+            "r tens, two digits": {key: correlation(part, 11, "tens") for key, part in digits.groupby(KEYS)},
         }
-    ).rename_axis(keys)
+    ).rename_axis(KEYS)
 
 
-def conclude(tables: dict[str, Frame]) -> str:
-    """What the numbers say, layer by layer."""
-    found, said = summary(tables), []
-    for layer in found.index.unique("layer"):
-        trained, random = (found.loc[(layer, weights)] for weights in ("trained", "random"))
-        left = trained["R², two digits"] - trained["white noise"]
-        gone = 1 - left / max(trained["R², operands from 0"] - trained["white noise"], 1e-9)
-        said.append(
-            f"after block {layer} the followed dimension's mean R² of {trained['R², operands from 0']:.2f} "
-            + (f"falls to {trained['R², two digits']:.2f}" if gone > 0 else f"is {trained['R², two digits']:.2f}")
-            + f" once all operands have two digits (white noise {trained['white noise']:.2f}); random weights: "
-            f"{random['R², operands from 0']:.2f} and {random['R², two digits']:.2f}"
-        )
-    return "; ".join(said)
+def sentence(summary: Frame, tables: dict[str, Frame]) -> str:
+    """What the numbers of one layer say."""
+    trained, random = summary.loc["trained"], summary.loc["random"]
+    left = trained["R², two digits"] - trained["white noise"]
+    gone = 1 - left / max(trained["R², operands from 0"] - trained["white noise"], 1e-9)
+    return (
+        f"the followed dimension's mean R² of {trained['R², operands from 0']:.2f} "
+        + (f"falls to {trained['R², two digits']:.2f}" if gone > 0 else f"is {trained['R², two digits']:.2f}")
+        + f" once all operands have two digits (white noise {trained['white noise']:.2f}); random weights: "
+        f"{random['R², operands from 0']:.2f} and {random['R², two digits']:.2f}"
+    )

@@ -1,28 +1,101 @@
-"""One set of weights of a deep dive: its model, made when a cell first needs it, and the cells it fills.
+"""What a deep dive runs and how it reads a model: its configuration, and one reader for each set of weights.
 
-The random-weights twin is a reader of its own, made after the trained model was let go: two may not fit in memory.
+Importable without torch, so that `--help` is instant. A `Reader` loads its model when a cell first needs it, and fills
+cells that the next run finds on disk. The reader of the random-weights twin is made after the trained model was let
+go: two may not fit in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fingerprint
-from llm_probe.questions.prompts import Prompt
-from llm_probe.replication.experiments.class_means import prompt_rows
-from llm_probe.replication.experiments.settings import DeepDiveConfig
+from llm_probe.run.config import ProbeConfig
 from llm_probe.run.table import Weights
 from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from llm_probe.models.loading import LoadedModel
+    from llm_probe.questions.prompts import Prompt
+
 Frame = Any
 """A pandas DataFrame: its type stubs call what most of its methods return a union of everything."""
+KEYS = ["layer", "weights"]
+"""Columns that a summary has one row for."""
+
+EXPERIMENT_NAMES = ("primes", "range", "calendar", "polynomial", "composites")
+
+
+@dataclass(frozen=True)
+class DeepDiveConfig:
+    """The published deep-dive experiments with their controls."""
+
+    model: str = "reference"
+    """Hub id or local folder of a language model; `reference` is the small model in this repository."""
+    experiments: tuple[str, ...] = EXPERIMENT_NAMES
+    """Which of primes, range, calendar, polynomial, composites."""
+    layers: tuple[int, ...] = ()
+    """0-based blocks; none given: the published half depth (14 of 28) and the last one."""
+    dims: tuple[int, ...] = ()
+    """Dimensions to follow besides the selected ones (published: 35 867 505)."""
+    primes: tuple[int, ...] = (7, 11, 13, 17, 19, 23, 29, 31)
+    """Moduli of the primes and polynomial experiments."""
+    composites: tuple[int, ...] = (10, 12, 24, 60, 100)
+    """Moduli of the composites experiment."""
+    scanned: tuple[int, int] = (5, 35)
+    """First and last modulus of the range scan."""
+    selected_at: int = 23
+    """The modulus of the range scan whose best dimension is followed."""
+    prompts: int = 2000
+    """Most prompts a composite's grid may have; of larger ones a sample with equally many of each residue."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """A bfloat16 step can be larger than the signal."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the model runs; auto takes CUDA, then MPS, then the CPU."""
+    seed: int = 0
+    """Samples, splits and the random weights."""
+    batch_tokens: int = 8192
+    """Tokens a batch at most; halved when memory runs out."""
+    out: Path | None = None
+    """Results folder; none given: results/deep_dive/<model>."""
+
+    @property
+    def folder(self) -> Path:
+        """Where results go."""
+        return self.out or Path("results") / "deep_dive" / ProbeConfig(model=self.model).folder.name
+
+
+def checked(config: DeepDiveConfig) -> DeepDiveConfig:
+    """The configuration, if it can be run.
+
+    Raises:
+        InputError: an unknown experiment, a modulus that has no polynomial or no sample, or a scan without its n.
+    """
+    for name in config.experiments:
+        if name not in EXPERIMENT_NAMES:
+            raise InputError(f"unknown experiment {name!r}: choose from {', '.join(EXPERIMENT_NAMES)}")
+    first, last = config.scanned
+    if not 5 <= first <= config.selected_at <= last <= 90:
+        raise InputError(
+            f"a scan from {first} to {last} selected at {config.selected_at} cannot be run: give --scanned within 5 "
+            "to 90 (operands keep two digits) and --selected-at inside it"
+        )
+    if smallest := [p for p in (*config.primes, *config.composites) if p < 7]:
+        raise InputError(f"modulus {smallest[0]} is too small for halves and cubics: give moduli of 7 or more")
+    if short := [n for n in config.composites if config.prompts // n < 4]:
+        raise InputError(
+            f"{config.prompts} prompts are fewer than four for each residue mod {short[0]}: "
+            f"give --prompts {4 * short[0]} or more"
+        )
+    return config
 
 
 class Reader:
@@ -41,6 +114,8 @@ class Reader:
         Raises:
             InputError: an encoder, or a layer that does not exist.
         """
+        from llm_probe.models.loading import check_layers, weights_fingerprint
+
         self.config, self.cells, self.make, self.on_cell = config, cells, make, on_cell
         self.weights: Weights = "random" if like else "trained"
         if like:
@@ -65,6 +140,8 @@ class Reader:
 
     def untrained(self) -> Reader:
         """The reader of the random-weights twin; this one lets its model go."""
+        from llm_probe.models.loading import twin
+
         make = twin(self.loaded, self.config.seed + 1)
         del self.loaded
         return Reader(self.config, self.cells, make, self, self.on_cell)
@@ -79,6 +156,15 @@ class Reader:
         self.on_cell(self.weights, name)
         return self.cells.get(key, make)
 
-    def rows(self, prompts: Sequence[Prompt]) -> Float[Tensor, "prompts layers d"]:
-        """The last token of every prompt at every layer."""
-        return prompt_rows(self.loaded, prompts, self.layers, batch_tokens=self.config.batch_tokens).to(torch.float64)
+    def rows(self, prompts: Sequence[Prompt]) -> Tensor:
+        """The last token of every prompt at every layer: (prompts, layers, d), float64."""
+        from llm_probe.replication.experiments.grids import prompt_rows
+
+        return prompt_rows(self.loaded, prompts, self.layers, batch_tokens=self.config.batch_tokens).double()
+
+    def class_means(self, modulus: int, start: int = 0) -> Tensor:
+        """Class means of a grid of sums mod p at every layer: (layers, n, d), float64."""
+        from llm_probe.replication.experiments.grids import arithmetic, class_means
+
+        grid = arithmetic(modulus, start=start)
+        return class_means(self.loaded, grid, self.layers, batch_tokens=self.config.batch_tokens)

@@ -7,7 +7,7 @@ from pathlib import Path
 import calibrate
 import pytest
 
-from llm_probe.calibration import harness
+from llm_probe.calibration import harness, known_circles
 from llm_probe.calibration.harness import AMPLITUDES, SHARES, SIGNALS, null_settings, planted_settings
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Setting, Trial
@@ -117,7 +117,11 @@ def test_a_killed_worker_loses_only_its_own_trial(counted, tmp_path: Path, monke
     assert len(counted()) == len(settings)  # none was computed twice
 
 
-def test_the_script_writes_tables_and_figures_and_goes_on(counted, tmp_path: Path, capsys) -> None:
+def test_the_script_writes_tables_and_figures_and_goes_on(counted, tmp_path: Path, capsys, monkeypatch) -> None:
+    # Networks with known circles are trained and probed in test_known_circles.
+    known = Trial({"p_fwer (planes)": 0.002}, "supported")
+    monkeypatch.setattr(known_circles, "grokked_trials", lambda seeds, folder: [known] * seeds)
+    monkeypatch.setattr(known_circles, "closed_form_trial", lambda modulus: known)
     out = tmp_path / "results"
     arguments = ["--networks", "10", "--planted", "1", "--workers", "1", "--out", str(out)]
     assert calibrate.main(arguments) == 0
@@ -126,6 +130,7 @@ def test_the_script_writes_tables_and_figures_and_goes_on(counted, tmp_path: Pat
     names = ("false_positives", "power")
     assert {f"{name}.{kind}" for name in names for kind in ("csv", "svg", "png")} <= {p.name for p in out.iterdir()}
     tables = [(out / f"{name}.csv").read_bytes() for name in names]
+    assert b"grokked toy" in tables[1] and b"closed form" in tables[1]
     computed = len(counted())
     assert calibrate.main(arguments) == 0
     assert [(out / f"{name}.csv").read_bytes() for name in names] == tables

@@ -43,7 +43,7 @@ def test_the_closed_form_is_found_at_its_keys() -> None:
 
 
 def test_a_grokked_toy_is_found_and_probed_once(tmp_path: Path, capsys) -> None:
-    config = replace(TOY, steps=350)
+    config = replace(TOY, steps=300)
     trials = known_circles.grokked_trials(1, tmp_path, config)
     assert [trial.verdict for trial in trials] == ["supported"]
     assert trials[0].p["p_fwer (planes)"] == pytest.approx(1 / 500)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from llm_probe.calibration.networks import Planted
-from llm_probe.calibration.trials import CLAIMS, NullJob, Setting, _shuffled, run_trial
+from llm_probe.activations.streaming import ReadPlan
+from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted
+from llm_probe.calibration.trials import CLAIMS, NetworkStates, Setting, _shuffled, run_trial
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.companions import plain
 from llm_probe.questions.domains import modular
@@ -60,20 +61,22 @@ def test_trials_take_the_claims_in_turn() -> None:
 def test_a_signal_is_planted_where_the_modulus_is_said(everywhere: bool) -> None:
     own, other = CLAIMS["magnitudes"][0], CLAIMS["magnitudes"][1]
     setting = Setting("magnitudes", 0, Planted(1.0, everywhere=everywhere), CONFIG)
-    job, bare = NullJob(setting), NullJob(replace(setting, planted=None))
+    network = MagnitudeNetwork(setting.seed)
+    states = NetworkStates(network, setting.planted_in)
     for claim, planted in ((own, True), (other, everywhere), (Claim(plain(own.domain), "sum"), False)):
         prompts = claim.prompts("discovery", 30, 0)
-        assert torch.equal(job._states(claim, prompts), bare._states(claim, prompts)) != planted
+        assert torch.equal(states.of(claim, prompts), network.states(claim, prompts)) != planted
 
 
 def test_class_means_of_the_published_grid_by_hand() -> None:
-    job, claim = NullJob(Setting("magnitudes", 0, config=CONFIG)), CLAIMS["magnitudes"][0]
-    states = job._read(claim, claim.prompts("discovery", 20, 0), claim.prompts("confirmation", 10, 0), lambda _: None)
+    network, claim = MagnitudeNetwork(0), CLAIMS["magnitudes"][0]
+    parts = claim.prompts("discovery", 20, 0), claim.prompts("confirmation", 10, 0)
+    states = NetworkStates(network, {})(None, claim, *parts, ReadPlan(tuple(range(CELLS))))
     assert states.class_means is not None
     pairs = [(a, b) for a in range(7) for b in range(7) if (a + b) % 7 == 3]
     grid = [question(claim.domain, "published", a, b) for a, b in pairs]
     assert len(grid) == 7
-    mean = job.network.states(claim, grid).double().mean(dim=0)
+    mean = network.states(claim, grid).double().mean(dim=0)
     torch.testing.assert_close(states.class_means[:, 3], mean, atol=1e-5, rtol=1e-5)
 
 

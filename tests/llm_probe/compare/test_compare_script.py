@@ -32,7 +32,7 @@ def changed(frames) -> None:  # type: ignore[no-untyped-def]
 
 def test_the_exit_code_says_whether_a_verdict_changed(called, write_run: Write, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     a, b, c = write_run("a"), write_run("b"), write_run("c", changed)
-    monkeypatch.setattr("llm_probe.compare.comparison.write", lambda found, folder: [])
+    monkeypatch.setattr("llm_probe.compare.output.write", lambda comparison, folder: [])
     assert called(compare_results, a, b, "--fail-if-verdict-changes") == 0
     assert called(compare_results, a, c) == 0
     assert called(compare_results, a, b, c, "--fail-if-verdict-changes") == 1

@@ -13,17 +13,15 @@ from transformers import PreTrainedTokenizerFast
 
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load
 from llm_probe.models.reference import train as reference_train
-from llm_probe.models.reference.card import card
 from llm_probe.models.reference.prompts import (
     IGNORED,
-    LARGEST_OPERAND,
-    Recipe,
     Stream,
     build_tokenizer,
     is_held_out,
     reference_domains,
     tokenise,
 )
+from llm_probe.models.reference.recipe import LARGEST_OPERAND, Recipe, card
 from llm_probe.models.reference.train import accuracy, held_out_pairs, learning_rate, train
 from llm_probe.questions.domains import modular
 from llm_probe.questions.prompts import question
@@ -56,7 +54,7 @@ def test_a_batch_is_a_function_of_the_seed_and_the_step(tokenizer: PreTrainedTok
 
 
 def test_no_held_out_pair_is_trained_on(tokenizer: PreTrainedTokenizerFast) -> None:
-    stream, asked = Stream(Recipe(), tokenizer), 0
+    stream, count = Stream(Recipe(), tokenizer), 0
     prompts = [prompt for step in (0, 3000, 6000, 8000, 11_499) for prompt in stream.questions(step)]
     for domain in stream.domains:
         pairs = [
@@ -68,8 +66,8 @@ def test_no_held_out_pair_is_trained_on(tokenizer: PreTrainedTokenizerFast) -> N
         ]
         first, offset = np.array(pairs).T
         assert not is_held_out(domain, first, offset).any()
-        asked += len(pairs)
-    assert asked == len(prompts) > 1000
+        count += len(pairs)
+    assert count == len(prompts) > 1000
 
 
 @pytest.mark.parametrize("domain", reference_domains(), ids=lambda domain: domain.name)

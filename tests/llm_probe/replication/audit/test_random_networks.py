@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, wrap
 from llm_probe.replication.audit import random_networks
-from llm_probe.replication.audit.null_table import NullTable
-from llm_probe.replication.audit.random_networks import COLUMNS, NullConfig, grids, table
-from llm_probe.replication.audit.searches import Search
+from llm_probe.replication.audit.random_networks import (
+    COLUMNS,
+    NullConfig,
+    NullTable,
+    grids,
+    law_of_quantiles,
+    table,
+)
 from toy.run.errors import InputError
 
 
@@ -25,16 +31,17 @@ def tiny(layers: int, seed: int) -> LoadedModel:
 
 
 def test_grids_are_the_published_prompts(tmp_path: Path) -> None:
-    found = grids(NullConfig(cells=tmp_path, moduli=(7,)))
-    assert {name: (n, len(prompts)) for name, (n, prompts) in found.items()} == {
+    named = grids(NullConfig(cells=tmp_path, moduli=(7,)))
+    published = {name: grid.prompts() for name, grid in named.items()}
+    assert {name: (grid.period, len(published[name])) for name, grid in named.items()} == {
         "days": (7, 49), "months": (12, 144), "hours": (12, 144), "alphabet": (26, 338),
         "alphabet position": (26, 26), "mod-add 7": (7, 49),
     }  # fmt: skip
-    assert found["mod-add 7"][1][10].text == "1 + 3 mod 7 ="
-    assert found["days"][1][8].text == "Tuesday + 1 days = " and found["days"][1][8].label == 2
-    assert found["hours"][1][13].text == "2 o'clock + 1 hours = " and found["hours"][1][13].label == 2
-    assert found["alphabet"][1][-1].text == "M + 25 letters = "
-    assert [found["alphabet position"][1][index].text[4:8] for index in (0, 1, 10, 20)] == [
+    assert published["mod-add 7"][10].text == "1 + 3 mod 7 ="
+    assert published["days"][8].text == "Tuesday + 1 days = " and published["days"][8].label == 2
+    assert published["hours"][13].text == "2 o'clock + 1 hours = " and published["hours"][13].label == 2
+    assert published["alphabet"][-1].text == "M + 25 letters = "
+    assert [published["alphabet position"][index].text[4:8] for index in (0, 1, 10, 20)] == [
         "1st ",
         "2nd ",
         "11th",
@@ -59,7 +66,7 @@ def test_the_table_is_resumed_and_read_back(tmp_path: Path, monkeypatch: pytest.
     path.write_text("\n".join([",".join(COLUMNS), *(",".join(str(row[name]) for name in COLUMNS) for row in rows)]))
     read = NullTable.read(path)
     largest = [max(row["max_r2"] for row in rows if row["domain"] == "days" and row["seed"] == seed) for seed in (0, 1)]
-    whole, one = read.law("days", Search(32, 28, "")), read.law("days", Search(1, 1, ""))
+    whole, one = read.law("days", 32, 28), read.law("days", 1, 1)
     assert whole is not None and one is not None
     assert whole.median == pytest.approx(sum(largest) / 2, abs=1e-6)
     assert one.median < whole.median
@@ -81,3 +88,11 @@ def test_bad_options_are_refused() -> None:
         NullConfig(calendars=("years",))
     with pytest.raises(InputError, match="at least 1"):
         NullConfig(seeds=0)
+
+
+def test_quantiles_of_networks_give_the_law_of_few_dimensions() -> None:
+    # Two networks whose dimensions are uniform on [0, 1]: one exceeds r with 1 - r, the larger of two with 1 - r².
+    levels = np.array([0.25, 0.5, 0.75, 0.999999])
+    law = law_of_quantiles(levels, np.stack([levels, levels]), 1)
+    assert law.above(0.7) == pytest.approx(0.3, abs=1e-5) and law.median == pytest.approx(0.5, abs=1e-5)
+    assert law_of_quantiles(levels, np.stack([levels, levels]), 2).above(0.7) == pytest.approx(0.51, abs=1e-4)

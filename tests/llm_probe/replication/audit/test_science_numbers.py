@@ -8,10 +8,9 @@ import torch
 
 from llm_probe.replication.audit import magnitude_networks
 from llm_probe.replication.audit.confounds import least_polynomial_r2, spectrum
-from llm_probe.replication.audit.counts import fisher, paired_power
-from llm_probe.replication.audit.null_laws import white_noise
-from llm_probe.replication.audit.null_table import NullTable
-from llm_probe.replication.audit.searches import Search
+from llm_probe.replication.audit.evidence import fisher, paired_power
+from llm_probe.replication.audit.random_networks import NullTable
+from llm_probe.statistics.class_mean_null import white_noise
 from tests.root import ROOT
 from toy.maths.fourier import circle, noise_maximum
 from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
@@ -79,9 +78,9 @@ def test_random_weights_of_qwen3s_shape_pass_at_seven() -> None:
     table = NullTable.read(TABLE)
     rows = table.rows[table.rows.domain == "mod-add 7"]
     assert rows.max_r2.min() > 0.95 and rows.median_r2.median() == pytest.approx(0.6, abs=0.02)
-    law = table.law("days", Search(1024, 1, ""))
+    law = table.law("days", 1024, 1)
     assert law is not None and 0.97 < law.median < 0.995  # one network of full size: 0.992
-    assert table.law("mod-add 5", Search(1024, 1, "")) is None
+    assert table.law("mod-add 5", 1024, 1) is None
 
 
 def test_the_causal_claim_is_thin() -> None:

@@ -15,8 +15,7 @@ from llm_probe.models.loading import wrap
 from llm_probe.replication.experiments import deep_dive as module
 from llm_probe.replication.experiments.deep_dive import EXPERIMENTS, DeepDive, deep_dive, write
 from llm_probe.replication.experiments.primes import agreement
-from llm_probe.replication.experiments.reader import Reader
-from llm_probe.replication.experiments.settings import DeepDiveConfig, checked
+from llm_probe.replication.experiments.reader import DeepDiveConfig, Reader, checked
 from toy.run.errors import InputError
 
 SMALL = DeepDiveConfig(
@@ -32,7 +31,7 @@ def config(tiny, tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("llm_probe.replication.experiments.effects.SPLITS", 2)
     monkeypatch.setattr("llm_probe.replication.experiments.composites.SHUFFLES", 5)
     monkeypatch.setattr("llm_probe.replication.experiments.calendars.UNITS", {"days": "days"})
-    monkeypatch.setattr("llm_probe.replication.experiments.pictures.KINDS", ("svg",))
+    monkeypatch.setattr("llm_probe.page.picture_files.KINDS", ("svg",))
     return replace(SMALL, out=tmp_path)
 
 
@@ -41,7 +40,7 @@ def test_every_experiment_from_prompts_to_files(config: DeepDiveConfig, monkeypa
     write(found, config.folder)
     assert set(found.conclusions) == set(EXPERIMENTS)
     for experiment in EXPERIMENTS.values():
-        for name, kind in experiment.tables.items():
+        for name, kind in experiment.TABLES.items():
             table = pd.read_csv(config.folder / f"{name}.csv")
             assert list(table.columns) == [field.name for field in fields(kind)]
             empty = {(name, column) for column in table.columns[table.isna().any()]}
@@ -79,8 +78,7 @@ def _check_resumed(config: DeepDiveConfig, found: DeepDive, monkeypatch: pytest.
         raise AssertionError("a finished cell was computed again")
 
     monkeypatch.setattr(Reader, "rows", never)
-    monkeypatch.setattr("llm_probe.replication.experiments.range_scan.class_means", never)
-    monkeypatch.setattr("llm_probe.replication.experiments.polynomials.class_means", never)
+    monkeypatch.setattr(Reader, "class_means", never)
     again = deep_dive(config)
     for name, table in found.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name])

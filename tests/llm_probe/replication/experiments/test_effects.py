@@ -9,12 +9,15 @@ from llm_probe.replication.experiments.composites import worst_confound
 from llm_probe.replication.experiments.effects import (
     adjusted_means,
     balanced_halves,
+    between,
     effect_weights,
+    plane_overlap,
     sample,
+    shared_dims,
     split_means,
+    within,
 )
 from llm_probe.replication.experiments.grids import arithmetic
-from llm_probe.replication.experiments.overlap import between, plane_overlap, shared_dims, within
 from llm_probe.replication.experiments.polynomials import PARAMETERS, fourier_heldout, scores
 from toy.maths import fourier
 from toy.run.errors import InputError

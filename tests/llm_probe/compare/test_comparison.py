@@ -9,9 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llm_probe.compare.compared import approximate, compared_claims, compared_layers, difference, layer_pairs
-from llm_probe.compare.comparison import compare, read_sides, write
-from llm_probe.replication.published_run import published_run
+from llm_probe.compare.comparison import (
+    approximate,
+    compare,
+    compared_claims,
+    compared_layers,
+    difference,
+    layer_pairs,
+    read_sides,
+)
+from llm_probe.compare.output import terminal, write
+from llm_probe.replication.audit.published_run import published_run
 from llm_probe.run.schema import read_run, read_runs
 from tests.llm_probe.written import MOST_LAYERS, Write
 from tests.root import ROOT
@@ -66,15 +74,15 @@ def test_layers_go_by_their_share_of_the_depth() -> None:
 
 def test_a_run_agrees_with_itself(write_run: Write) -> None:
     baseline, again = read_runs([write_run("a"), write_run("b")])
-    found = compare([baseline, again])
-    assert found.changed.empty
-    assert found.claims["agrees"].eq(True).all() and found.claims["difference"].eq(0).all()
-    assert not found.claims["dim_moved"].any()
-    assert found.layers["difference"].eq(0).all()
-    assert (found.layers["difference_low"] < 0).all() and (found.layers["difference_high"] > 0).all()
-    assert found.layers["dims_kept"].equals(found.layers["dims_shared"].rename("dims_kept"))
-    assert found.provenance.empty
-    assert "provenance: nothing differs but the time" in str(found)
+    comparison = compare([baseline, again])
+    assert comparison.changed.empty
+    assert comparison.claims["agrees"].eq(True).all() and comparison.claims["difference"].eq(0).all()
+    assert not comparison.claims["dim_moved"].any()
+    assert comparison.layers["difference"].eq(0).all()
+    assert (comparison.layers["difference_low"] < 0).all() and (comparison.layers["difference_high"] > 0).all()
+    assert comparison.layers["dims_kept"].equals(comparison.layers["dims_shared"].rename("dims_kept"))
+    assert comparison.provenance.empty
+    assert "provenance: nothing differs but the time" in terminal(comparison)
 
 
 def test_planted_changes_are_found_and_nothing_else(write_run: Write) -> None:
@@ -88,22 +96,22 @@ def test_planted_changes_are_found_and_nothing_else(write_run: Write) -> None:
         frames["verdicts"] = verdicts.drop(index=3)
 
     a, b = read_runs([write_run("a"), write_run("b", change, seed=4, versions={"torch": "3.0", "transformers": "5.0"})])
-    found = compare([a, b])
-    assert found.changed[["domain", "quantity", "baseline_verdict", "verdict"]].to_numpy().tolist() == [
+    comparison = compare([a, b])
+    assert comparison.changed[["domain", "quantity", "baseline_verdict", "verdict"]].to_numpy().tolist() == [
         ["days", "sum", "supported", "refuted"]
     ]
-    row = found.claims.iloc[0]
+    row = comparison.claims.iloc[0]
     assert row["difference"] == pytest.approx(-0.5) and row["difference_high"] < 0
     assert (row["baseline_dim"], row["dim"], row["dim_moved"]) == (505, 7, True)
-    assert found.claims.loc[found.claims["agrees"].isna(), "domain"].tolist() == ["months"]
-    moved = found.layers.loc[found.layers["difference"] != 0]
+    assert comparison.claims.loc[comparison.claims["agrees"].isna(), "domain"].tolist() == ["months"]
+    moved = comparison.layers.loc[comparison.layers["difference"] != 0]
     assert set(zip(moved["domain"], moved["layer"], strict=True)) == {("months", 2)}
     assert (moved["difference_high"] < 0).all()
-    assert found.provenance[["key", "baseline_value", "value"]].to_numpy().tolist() == [
+    assert comparison.provenance[["key", "baseline_value", "value"]].to_numpy().tolist() == [
         ["versions.torch", "2.0", "3.0"],
         ["seed", "0", "4"],
     ]
-    said = str(found)
+    said = terminal(comparison)
     assert "6 of 7 shared claims have the same verdict; 1 only in a, 0 only in b" in said
     assert "505 -> 7" in said and "versions.torch 2.0 -> 3.0" in said
 
@@ -114,7 +122,7 @@ def test_dimensions_of_two_models_are_not_compared(write_run: Write) -> None:
     layers = compared_layers(a, b)
     assert {row.dims_kept for row in layers} == {None}
     assert {(row.baseline_layer, row.layer) for row in layers} == set(layer_pairs(3, 6))
-    assert "dimensions are not compared" in str(compare([a, b]))
+    assert "dimensions are not compared" in terminal(compare([a, b]))
 
 
 def test_no_common_claim_is_a_mistake(write_run: Write) -> None:
@@ -133,7 +141,7 @@ def test_one_run_twice_is_a_mistake(write_run: Write) -> None:
     folder = write_run("a")
     for names in ([str(folder)], [str(folder), f"{folder}/"], []):
         with pytest.raises(InputError, match="two different runs"):
-            read_sides(names)
+            read_sides(names, published_run)
 
 
 def test_published_numbers_are_the_largest_of_their_claim() -> None:
@@ -151,21 +159,21 @@ def test_published_numbers_are_the_largest_of_their_claim() -> None:
 
 def test_a_run_beside_the_published_numbers(write_run: Write, tmp_path: Path) -> None:
     mine = read_run(write_run("a", model="Qwen/Qwen3-0.6B", layers=28))
-    found = compare([mine, published_run()])
-    shared = found.claims.loc[found.claims["agrees"].notna()]
+    comparison = compare([mine, published_run()])
+    shared = comparison.claims.loc[comparison.claims["agrees"].notna()]
     assert {"days", "mod-add 7", "mod-add 23"} <= set(shared["domain"])
     assert shared["difference"].isna().all() and shared["class_mean_r2"].notna().all()
     assert shared["dim_moved"].notna().all()  # one model: dimensions are compared
-    layers = found.layers.loc[found.layers["domain"] == "mod-add 23"]
+    layers = comparison.layers.loc[comparison.layers["domain"] == "mod-add 23"]
     assert layers["layer"].tolist() == layers["baseline_layer"].tolist() == list(range(MOST_LAYERS))
-    assert "a published verdict is of the number by itself" in str(found)
-    assert all(path.stat().st_size for path in write(found, tmp_path / "out"))
+    assert "a published verdict is of the number by itself" in terminal(comparison)
+    assert all(path.stat().st_size for path in write(comparison, tmp_path / "out"))
 
 
 def test_what_is_written_has_no_nan_and_reads_back(write_run: Write, tmp_path: Path) -> None:
     runs = read_runs([write_run("a"), write_run("b", seed=1), write_run("c", model="x/Y", layers=2)])
-    found = compare(runs)
-    paths = write(found, tmp_path / "out")
+    comparison = compare(runs)
+    paths = write(comparison, tmp_path / "out")
     assert {path.name for path in paths} == {
         "compare.csv", "compare_layers.csv", "compare_provenance.csv", "compare.svg", "compare.png",
     }  # fmt: skip
