@@ -14,8 +14,8 @@ from typing import Any
 
 from causal.run.config import CausalConfig
 from llm_probe.run.config import ProbeConfig
-from llm_probe.sweep.grid import Cell, Kind
-from sae.circles.request import FeatureProbe
+from llm_probe.sweep.grid import SweepPoint, Kind
+from sae.config import FeatureProbe
 from toy.config import ToyConfig
 
 
@@ -110,7 +110,7 @@ def _toy(config: ToyConfig, folder: Path) -> None:
 
 
 def _command(kind: str, config: Any, folder: Path) -> str:
-    return shlex.join(Cell(kind, config, {}).words(KINDS[kind], folder))
+    return shlex.join(SweepPoint(kind, config, {}).words(KINDS[kind], folder))
 
 
 def _probe_tables() -> dict[str, type]:

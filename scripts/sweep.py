@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import tyro
 
 from _kinds import KINDS
-from llm_probe.sweep.executors import SlurmOptions, run_local, submit
+from llm_probe.sweep.workers import SlurmOptions, run_local, submit
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, kind_of, read_grid
 
@@ -126,7 +126,7 @@ def _merge(sweep: Sweep) -> int:
 
 def _verb(options: VerbOptions) -> int:
     from llm_probe.sweep import workers
-    from llm_probe.sweep.status import status
+    from llm_probe.sweep.folder import status
 
     sweep = open_sweep(options.folder, KINDS)
     if options.verb == "merge":

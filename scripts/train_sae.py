@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import tyro
 
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 
 COLUMNS = (
     "l0", "fvu", "fvu_text", "fvu_task", "ce_recovered", "ce_recovered_text", "ce_recovered_task", "dead_share",

@@ -38,7 +38,7 @@ from llm_probe.activations.behaviour import wilson
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Part
-from sae.circles.groups import FeatureBasis
+from sae.circles.latents import FeatureBasis
 
 Tick = Callable[[int], Any]
 

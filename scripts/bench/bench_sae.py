@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 
 if TYPE_CHECKING:
     from llm_probe.models.loading import LoadedModel
@@ -149,7 +149,7 @@ def theirs(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable[[], o
     from contextlib import redirect_stderr
     from io import StringIO
 
-    from sae.training.trainers import new_run
+    from sae.training.train import new_run
 
     def run() -> None:
         trainer = new_run(config, (0, "resid_post"), 0, loaded.d_model, loaded.device).trainer
@@ -164,7 +164,7 @@ def theirs(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable[[], o
 def ours(config: SaeConfig, loaded: LoadedModel, stream: Callable[[], Any], places: list) -> Callable[[], object]:
     """This package's loop, one SAE at each place, on a stream that is made anew."""
     from sae.training.train import fit
-    from sae.training.trainers import new_run
+    from sae.training.train import new_run
 
     def run() -> None:
         runs = [new_run(config, place, 0, loaded.d_model, loaded.device) for place in places]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import tyro
 
-from llm_probe.sweep.executors import SlurmOptions, run_local, submit
+from llm_probe.sweep.workers import SlurmOptions, run_local, submit
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, Kind
 from llm_probe.sweep.workers import chosen, work

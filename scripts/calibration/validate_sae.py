@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 from toy.run.files import write_atomic
 
 

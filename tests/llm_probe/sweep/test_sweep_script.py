@@ -134,6 +134,6 @@ def test_a_plan_for_batch_files_and_the_stop_marker(
     ("text", "minutes"), [("4:00:00", 240), ("90", 90), ("0:30", 1), ("1-0", 1440), ("2-3:30", 3090), ("10:30", 11)]
 )
 def test_slurms_times(text: str, minutes: int) -> None:
-    from llm_probe.sweep.executors import minutes as read
+    from llm_probe.sweep.workers import minutes as read
 
     assert read(text) == minutes

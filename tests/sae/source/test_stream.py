@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from llm_probe.models.loading import LoadedModel
+from sae.config import SaeConfig
 from sae.source.sources import UNSCORED, Passage, source_of, task_share
 from sae.source.stream import ordinary, read_states
-from sae.training.config import SaeConfig
 from sae.training.train import stream_of
 from toy.run.errors import InputError
 
@@ -115,14 +115,14 @@ def test_a_toy_is_read_at_its_three_positions() -> None:
     from llm_probe.models.loading import _mapped
     from llm_probe.models.toy_model import BridgeConfig, ToyForCausalLM, number_tokenizer
     from llm_probe.questions.toy_domain import toy_domain
-    from sae.source.sources import _asked, _passages
+    from sae.source.sources import task_passages, trainable_questions
     from toy.config import ToyConfig
 
     toy = ToyConfig(modulus=13, d_model=8, n_heads=2, d_mlp=8)
     network = ToyForCausalLM(BridgeConfig(toy)).eval()
     loaded = _mapped(network, number_tokenizer(13), "toy", None, "trained", is_encoder=False)
-    prompts = _asked(toy_domain(toy))
-    passages = _passages(loaded, prompts)
+    prompts = trainable_questions(toy_domain(toy))
+    passages = task_passages(loaded, prompts)
     for prompt, passage in list(zip(prompts, passages, strict=True))[:20]:
         assert passage.ids == (prompt.first, prompt.offset, 13)
         assert passage.targets == (UNSCORED, UNSCORED, prompt.label)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel
+from sae.config import SaeConfig
 from sae.source.sources import UNSCORED
-from sae.training.config import SaeConfig
 from sae.training.evaluate import HeldOut, cross_entropy, held_out, measure
 from sae.training.saved import Saved
 from sae.training.train import stream_of

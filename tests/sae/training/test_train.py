@@ -14,11 +14,9 @@ from sae_lens.training.sae_trainer import SAETrainer
 
 from llm_probe.models.loading import LoadedModel
 from llm_probe.run.store import weights_fingerprint
+from sae.config import SaeConfig, check
 from sae.training import train as training
-from sae.training import trainers
-from sae.training.config import SaeConfig, check
-from sae.training.train import fit, stream_of, train
-from sae.training.trainers import new_run
+from sae.training.train import fit, new_run, stream_of, train
 from toy.run.errors import InputError
 
 PLACE = (0, "resid_post")
@@ -79,17 +77,17 @@ def test_an_interrupted_run_ends_as_one_that_was_not(config: SaeConfig, monkeypa
 def test_checkpoints_of_other_settings_are_not_read(config: SaeConfig, loaded: LoadedModel) -> None:
     run = new_run(config, PLACE, 0, loaded.d_model, loaded.device, "one")
     run.trainer.n_training_steps = 5
-    trainers.checkpoint(run)
+    training.checkpoint(run)
     for key, step in (("one", 5), ("another", 0)):
         fresh = new_run(config, PLACE, 0, loaded.d_model, loaded.device, key)
-        trainers.resume(fresh)
+        training.resume(fresh)
         assert fresh.step == step
 
 
 def test_a_full_disk_loses_nothing(config: SaeConfig, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     run = new_run(config, PLACE, 0, loaded.d_model, loaded.device)
     run.trainer.n_training_steps = 2
-    trainers.checkpoint(run)
+    training.checkpoint(run)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -97,7 +95,7 @@ def test_a_full_disk_loses_nothing(config: SaeConfig, loaded: LoadedModel, monke
     run.trainer.n_training_steps = 4
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(InputError, match="No space left on device"):
-        trainers.checkpoint(run)
+        training.checkpoint(run)
     assert [path.name for path in run.checkpoints.iterdir()] == ["2"]
 
 

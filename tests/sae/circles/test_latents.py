@@ -1,9 +1,19 @@
-"""Which latents are kept, which belong together, and what they span."""
+"""Which latents are kept, which belong together, what they span, and which recur in another dictionary."""
 
+import pytest
 import torch
 
-from sae.circles.groups import Group, coordinates, directions_of, groups_of
-from sae.circles.latents import RARE, encode, kept_latents
+from sae.circles.latents import (
+    RARE,
+    Group,
+    coordinates,
+    directions_of,
+    encode,
+    groups_of,
+    kept_latents,
+    matched_cosines,
+    recurrence,
+)
 from tests.sae.planted_dictionary import D, basis, cross, saved
 
 
@@ -56,3 +66,23 @@ def test_directions_span_the_decoder_rows() -> None:
     rows = known.decoder[[1, 4]].double()
     torch.testing.assert_close(rows @ found.basis @ found.basis.T, rows)
     assert (found.name, found.layer, found.site) == ("latents 1, 4", 0, "resid_post")
+
+
+def test_a_permuted_half_recurs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randn(40, 64, generator=generator)
+    other = torch.cat([3 * one[20:].flip(0), torch.randn(20, 64, generator=generator)])
+    pair = recurrence(one, other, 0)
+    assert pair.share == pytest.approx(0.5)
+    assert pair.shuffled_share == 0
+    assert pair.mean_cosine > 0.5
+
+
+def test_an_opposite_is_no_match() -> None:
+    one = torch.eye(5)
+    assert float(matched_cosines(one, -one).max()) <= 0
+
+
+def test_each_latent_has_one_partner() -> None:
+    one = torch.eye(3)
+    assert matched_cosines(one, one[[0, 0, 0]]).tolist() == pytest.approx([1, 0, 0])

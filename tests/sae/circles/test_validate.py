@@ -2,8 +2,8 @@
 
 import torch
 
-from sae.source.synthetic import plant, trained_on
-from sae.training.config import SaeConfig
+from sae.circles.validate import plant, trained_on
+from sae.config import SaeConfig
 
 
 def test_states_are_made_of_their_circles() -> None:
