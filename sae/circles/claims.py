@@ -174,7 +174,7 @@ def rows(
     for (kind, choices), p in zip(kinds, p_assignment, strict=True):
         for choice in choices:
             unit = _unit(kind, choice, at, features, components, rank)
-            table.append(FeatureRow(**place, **_feature(kind, unit, choice, at, features, chosen, p, seed)))
+            table.append(_feature_row(kind, unit, choice, at, features, chosen, p, place, seed))
         unit, choice = units[kind], chosen.rungs[kind]
         values = measured[kind].points if kind == "group" else unit.confirmation
         means = label_means(values, at.new_labels.label, at.labels.period).tolist()
@@ -210,49 +210,41 @@ def _unit(
     return Unit(name, (index,), *(some[:, index : index + 1] for some in columns))
 
 
-def _feature(
-    kind: Kind, unit: Unit, choice: Choice, at: Encoded, features: Features, chosen: Chosen, p: float | None, seed: int
-) -> dict[str, Any]:
-    """The fields of a latent's or a group's row; `p`: of the assignment test."""
+def _feature_row(
+    kind: Kind,
+    unit: Unit,
+    choice: Choice,
+    at: Encoded,
+    features: Features,
+    chosen: Chosen,
+    p: float | None,
+    place: dict[str, Any],
+    seed: int,
+) -> FeatureRow:
+    """The row of a latent or a group; `p`: of the assignment test."""
     measured = measure(unit.discovery, unit.confirmation, choice, at, seed)
     own, members, is_group = at.latents[:, list(unit.members)], list(unit.members), kind == "group"
     means = label_means(own, at.labels.label, at.labels.period)
     covered = coverage(means, features.decoder[members].double().norm(dim=1), choice.frequency)
     assert choice.p_renaming is not None, "latents and groups are tested"
     p_fwer = max(choice.p_renaming, p or 0.0)
-    is_best_group = is_group and choice == chosen.rungs["group"]
-    whole = irreducibility(measured.points, seed) if is_best_group else None
-    indices = {
-        f"{name}{end}": value
-        for name in ("separability", "mixture")
-        for end, value in zip(
-            ("", "_low", "_high", "_null"), astuple(getattr(whole, name)) if whole else (None,) * 4, strict=True
-        )
-    }
-    return {
-        "unit": kind,
-        "name": unit.name,
-        "latents": " ".join(str(int(features.index[column])) for column in members),
-        "size": len(members),
-        "active_share": float((own > 0).any(dim=1).double().mean()),
-        "frequency": choice.frequency,
-        "statistic": choice.statistic,
-        "p_renaming": choice.p_renaming,
-        "p_assignment": p,
-        "p_fwer": p_fwer,
-        "r2": measured.r2,
-        "r2_low": measured.low,
-        "r2_high": measured.high,
-        "purity": None if is_group else purity(unit.discovery, unit.confirmation, choice, at),
-        "coverage": covered,
-        "shape": "global span" if covered >= LOCAL else "local tiling",
-        **indices,
-        "circular": p_fwer <= ALPHA and measured.low > 0,
-        "n_tested": len(features.groups) if is_group else len(features.index),
-        "n_accepted": 0 if (p or 0.0) > ALPHA else chosen.n_groups if is_group else chosen.n_latents,
-        "n_latents": features.width,
-        "n_prompts": len(at.labels.label),
-    }
+    indices: dict[str, Any] = {}
+    whole = irreducibility(measured.points, seed) if is_group and choice == chosen.rungs["group"] else None
+    for name in ("separability", "mixture"):
+        values = astuple(getattr(whole, name)) if whole else (None,) * 4
+        indices |= zip((name, f"{name}_low", f"{name}_high", f"{name}_null"), values, strict=True)
+    return FeatureRow(
+        **place, unit=kind, name=unit.name, latents=" ".join(str(int(features.index[column])) for column in members),
+        size=len(members), active_share=float((own > 0).any(dim=1).double().mean()), frequency=choice.frequency,
+        statistic=choice.statistic, p_renaming=choice.p_renaming, p_assignment=p, p_fwer=p_fwer,
+        r2=measured.r2, r2_low=measured.low, r2_high=measured.high,
+        purity=None if is_group else purity(unit.discovery, unit.confirmation, choice, at),
+        coverage=covered, shape="global span" if covered >= LOCAL else "local tiling", **indices,
+        circular=p_fwer <= ALPHA and measured.low > 0,
+        n_tested=len(features.groups) if is_group else len(features.index),
+        n_accepted=0 if (p or 0.0) > ALPHA else chosen.n_groups if is_group else chosen.n_latents,
+        n_latents=features.width, n_prompts=len(at.labels.label),
+    )  # fmt: skip
 
 
 def coverage(means: Float[Tensor, "labels m"], norms: Float[Tensor, " m"], frequency: int) -> float:

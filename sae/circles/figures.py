@@ -9,7 +9,7 @@ The object interface of matplotlib only, so that nothing depends on a display.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,9 @@ def ladder(axes: Axes, rows: pd.DataFrame) -> None:
 
 def all_figures(frames: Frames) -> dict[str, Figure]:
     """Every figure that the tables allow, by name; circles and activations of claims with a circular trained unit."""
-    claims, points = list(_claims(frames["sae_ladder"])), frames["sae_points"]
+    claims, points = _claims(frames["sae_ladder"]), frames["sae_points"]
     table = at(frames["sae_table"], weights="trained")
-    circular = list(_claims(table.loc[table["circular"].astype(bool)]))
+    circular = _claims(table.loc[table["circular"].astype(bool)])
     figures: dict[str, Figure] = {}
     with rc_context({"font.size": SIZE}):
         if claims:
@@ -105,10 +105,8 @@ def as_svg(figure: Figure) -> str:
     return picture_files.as_svg(figure, "sae", DPI)
 
 
-def _claims(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    keys = ["domain", "quantity", "layer", "site"]
-    for place in dict.fromkeys(zip(*(rows[key].tolist() for key in keys), strict=True)):
-        yield dict(zip(keys, place, strict=True))
+def _claims(rows: pd.DataFrame) -> list[dict[Any, Any]]:
+    return rows[["domain", "quantity", "layer", "site"]].drop_duplicates().to_dict("records")
 
 
 def _title(claim: Mapping[str, Any]) -> str:

@@ -74,14 +74,8 @@ class Reading:
     labels: Labels
     new_labels: Labels
     renamed: Renamed
-    places: tuple[Place, ...]
-    discovery: Float[Tensor, "n places d"]
-    confirmation: Float[Tensor, "m places d"]
-
-    def at(self, layer: int, site: Site) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-        """Discovery and confirmation states of one place."""
-        index = self.places.index((layer, site))
-        return self.discovery[:, index], self.confirmation[:, index]
+    states: dict[Place, tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]]
+    """Place to discovery and confirmation states."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +144,13 @@ def read_claims(job: Job, loaded: LoadedModel, claims: Sequence[Claim], places: 
         new = claim.prompts("confirmation", config.prompts // 2, config.seed)
         labels, new_labels = Labels.of(claim, prompts), Labels.of(claim, new)
         plan = ReadPlan(layers, sites, positions(claim, prompts[0], ()))
-        states = read(loaded, claim, prompts, new, plan, batch_tokens=config.batch_tokens, grid=False)
+        read_states = read(loaded, claim, prompts, new, plan, batch_tokens=config.batch_tokens, grid=False)
         renamed = nulls.rename(claim, labels, job.item_kinds(claim), config.renamings, config.seed)
-        read_at = tuple((layer, site) for layer, site, _ in plan.cells)
-        readings.append(Reading(claim, labels, new_labels, renamed, read_at, states.discovery, states.confirmation))
+        states = {
+            (layer, site): (read_states.discovery[:, i], read_states.confirmation[:, i])
+            for i, (layer, site, _) in enumerate(plan.cells)
+        }
+        readings.append(Reading(claim, labels, new_labels, renamed, states))
     return readings
 
 
@@ -173,7 +170,7 @@ def encode(saved: Saved, states: Float[Tensor, "n d"], index: Int[Tensor, " a"])
 
 def encoded(saved: Saved, reading: Reading, index: Int[Tensor, " a"]) -> Encoded:
     """A reading at the place of an SAE, with its kept latents."""
-    states = reading.at(saved.layer, saved.site)
+    states = reading.states[saved.layer, saved.site]
     latents = (encode(saved, some, index) for some in states)
     raw = (some.cpu() for some in states)
     return Encoded(reading.claim, reading.labels, reading.new_labels, reading.renamed, *raw, *latents)

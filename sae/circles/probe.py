@@ -222,7 +222,7 @@ def _sae_rows(cells: Cells, source: Source, saved: Saved) -> dict[str, Any]:
 
 def features_of(saved: Saved, readings: Sequence[Reading]) -> Features:
     """Kept latents and groups, from the discovery prompts of all claims and from no label."""
-    index = kept_latents(saved, [reading.at(saved.layer, saved.site)[0] for reading in readings])
+    index = kept_latents(saved, [reading.states[saved.layer, saved.site][0] for reading in readings])
     decoder = saved.decoder[index.to(saved.decoder.device)].cpu()
     together = torch.cat([encoded(saved, reading, index).latents for reading in readings])
     return Features(index, decoder, tuple(groups_of(together, decoder)), len(saved.decoder))

@@ -241,7 +241,7 @@ class TrainingRow:
     fvu_task: float | None
     """Fraction of variance unexplained of task prompts alone."""
     ce_recovered: float | None
-    """Share of the cross-entropy lost to zeros in the states' place that the SAE recovers; empty where nothing is lost."""
+    """Share of the cross-entropy lost to zeros in the states' place that the SAE recovers; empty if none is lost."""
     ce_recovered_text: float | None
     """The same share on text alone."""
     ce_recovered_task: float | None

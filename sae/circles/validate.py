@@ -151,26 +151,21 @@ def planted_matches(saved: Saved, circles: Circles, n: int, seed: int) -> list[P
     """Every planted circle's best group, on `n` fresh states."""
     states = circles.draw(n, seed).states
     features, latents = _features(saved, states)
-    group_planes = [principal_plane(part) for part in group_writes(features, latents)]
-    return [
-        _best(f"circle {i}", [plane_cosine(plane.double().T, own) for own in group_planes], features)
-        for i, plane in enumerate(circles.planes)
-    ]
+    parts = (part - part.mean(dim=0) for part in group_writes(features, latents))
+    principal = torch.stack([torch.linalg.eigh(part.T @ part).eigenvectors[:, -2:] for part in parts])
+    cosines = torch.linalg.svdvals(circles.planes.double()[:, None] @ principal).mean(dim=2)
+    return [_best(f"circle {i}", own, features) for i, own in enumerate(cosines.tolist())]
 
 
 def toy_matches(saved: Saved, states: Float[Tensor, "n d"], bases: dict[str, Float[Tensor, "d 2"]]) -> list[PlaneMatch]:
     """Every known plane's best group by the share of the states' variance on the plane that it writes."""
     features, latents = _features(saved, states)
-    shares = [
-        [plane_share(states, part, basis) for basis in bases.values()] for part in group_writes(features, latents)
-    ]
-    return [
-        replace(
-            _best(name, [own[i] for own in shares], features),
-            needed=fewest_latents(states, latents, features.decoder, basis),
-        )
-        for i, (name, basis) in enumerate(bases.items())
-    ]
+    matches = []
+    for name, basis in bases.items():
+        shares = [plane_share(states, part, basis) for part in group_writes(features, latents)]
+        needed = fewest_latents(states, latents, features.decoder, basis)
+        matches.append(replace(_best(name, shares, features), needed=needed))
+    return matches
 
 
 def fewest_latents(
@@ -200,17 +195,6 @@ def group_writes(features: Features, latents: Float[Tensor, "n a"]) -> Iterator[
     for group in features.groups:
         columns = list(group.columns)
         yield latents[:, columns].double() @ features.decoder[columns].double()
-
-
-def principal_plane(part: Float[Tensor, "n d"]) -> Float[Tensor, "d 2"]:
-    """The two principal components of largest variance."""
-    centred = part - part.mean(dim=0)
-    return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -2:]
-
-
-def plane_cosine(one: Float[Tensor, "d 2"], other: Float[Tensor, "d 2"]) -> float:
-    """Mean cosine of the principal angles between two planes given by orthonormal bases."""
-    return float(torch.linalg.svdvals(one.T @ other).mean())
 
 
 def plane_share(states: Float[Tensor, "n d"], part: Float[Tensor, "n d"], basis: Float[Tensor, "d 2"]) -> float:

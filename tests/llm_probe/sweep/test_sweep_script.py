@@ -52,8 +52,8 @@ def test_sparse_features_are_swept_too(tmp_path: Path, monkeypatch: pytest.Monke
 
     def dictionary(name: str) -> Any:
         """40 random directions of the reference model's last block."""
-        drawn = torch.randn(40, 128, generator=torch.Generator().manual_seed(int(name[-1])))
-        rows = torch.nn.functional.normalize(drawn, dim=1)
+        directions = torch.randn(40, 128, generator=torch.Generator().manual_seed(int(name[-1])))
+        rows = torch.nn.functional.normalize(directions, dim=1)
         return saved(rows, rows, name=name, layer=2)
 
     monkeypatch.setattr(probe, "load_sae", dictionary)

@@ -78,17 +78,17 @@ def test_targets_are_the_next_token_of_text_and_the_answer_of_a_question(
     passages = source_of(config, loaded).passages(0, 1000)
     window = next(passage for passage in passages if not passage.task)
     assert len(window.ids) == 16 and window.targets[:-1] == window.ids[1:]
-    asked = next(passage for passage in passages if passage.task and set(passage.targets) != {UNSCORED})
-    answer = decode([target for target in asked.targets if target != UNSCORED]).replace(" ", "")
+    prompt = next(passage for passage in passages if passage.task and set(passage.targets) != {UNSCORED})
+    answer = decode([target for target in prompt.targets if target != UNSCORED]).replace(" ", "")
     assert answer.strip() in {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
-    assert len(asked.ids) == len(asked.targets)
+    assert len(prompt.ids) == len(prompt.targets)
 
 
 def test_what_is_held_out_is_never_drawn(config: SaeConfig, loaded: LoadedModel) -> None:
     source = source_of(config, loaded)
-    drawn: set[Passage] = {passage for block in range(40) for passage in source.passages(block, 400)}
+    passages: set[Passage] = {passage for block in range(40) for passage in source.passages(block, 400)}
     questions = {passage for passage in source.held_out if passage.task}
-    assert questions and drawn.isdisjoint(questions)
+    assert questions and passages.isdisjoint(questions)
     text = "".join(loaded.tokenizer.convert_ids_to_tokens([i for p in source.held_out if not p.task for i in p.ids]))
     assert "document 9 says" in text and "document 8 says" not in text
 

@@ -65,8 +65,8 @@ def test_an_interrupted_run_ends_as_one_that_was_not(config: SaeConfig, monkeypa
     records = train(broken, on_step=lambda done, steps: seen.append(done))
     assert seen == list(range(1, 13))
     for path, expected in whole.items():
-        found = weights(broken.folder / path)
-        assert all(torch.equal(found[name], weight) for name, weight in expected.items()), path
+        resumed = weights(broken.folder / path)
+        assert all(torch.equal(resumed[name], weight) for name, weight in expected.items()), path
     assert not list(broken.folder.glob("*/.*"))
     alone = json.loads((config.folder / "2.resid_post/seed0/training.json").read_text())
     again = next(record for record in records if record["layer"] == 2 and record["seed"] == 0)
@@ -188,6 +188,6 @@ def test_the_bench() -> None:
     import bench_sae
 
     lines = bench_sae.measure(bench_sae.Bench(layers=2, width=32, k=4, batch=64, steps=2, repeats=1))
-    found = {quantity: (value, met) for _, quantity, value, _, _, met in lines}
-    assert found["forwards of a block, 2 layers"] == (1, "met")
-    assert found["ours"][0] > 0 and "ours against SAELens" in found
+    table = {quantity: (value, met) for _, quantity, value, _, _, met in lines}
+    assert table["forwards of a block, 2 layers"] == (1, "met")
+    assert table["ours"][0] > 0 and "ours against SAELens" in table
