@@ -72,7 +72,7 @@ def irreducibility(points: Float[Tensor, "n 2"], seed: int, draws: int = DRAWS) 
         low, high = (boot - boot.mean() + value).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
         indices.append(Index(value, low, high, float(null.quantile(0.95))))
         p.append((1 + int((null >= value).sum())) / (1 + draws))
-    return Irreducibility(*indices, p[0])
+    return Irreducibility(indices[0], indices[1], p[0])
 
 
 def separability(points: Float[Tensor, "n 2"]) -> float:

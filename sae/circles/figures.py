@@ -105,8 +105,9 @@ def as_svg(figure: Figure) -> str:
     return picture_files.as_svg(figure, "sae", DPI)
 
 
-def _claims(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    return rows[["domain", "quantity", "layer", "site"]].drop_duplicates().to_dict("records")
+def _claims(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    keys = ["domain", "quantity", "layer", "site"]
+    return [dict(zip(keys, place, strict=True)) for place in dict.fromkeys(rows[keys].itertuples(index=False))]
 
 
 def _title(claim: Mapping[str, Any]) -> str:

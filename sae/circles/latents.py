@@ -146,7 +146,7 @@ def read_claims(job: Job, loaded: LoadedModel, claims: Sequence[Claim], places: 
         plan = ReadPlan(layers, sites, positions(claim, prompts[0], ()))
         read_states = read(loaded, claim, prompts, new, plan, batch_tokens=config.batch_tokens, grid=False)
         renamed = nulls.rename(claim, labels, job.item_kinds(claim), config.renamings, config.seed)
-        states = {
+        states: dict[Place, tuple[Tensor, Tensor]] = {
             (layer, site): (read_states.discovery[:, i], read_states.confirmation[:, i])
             for i, (layer, site, _) in enumerate(plan.cells)
         }

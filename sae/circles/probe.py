@@ -42,6 +42,7 @@ from sae.circles.ladder import verdicts
 from sae.circles.latents import Encoded, Reading, encoded, groups_of, kept_latents, read_claims, recurrence
 from sae.circles.table import TABLES, FeatureRow, LadderRow, PointRow, RecurrenceRow, TrainingRow
 from sae.config import FeatureProbe
+from sae.source.stream import Place
 from sae.training.saved import Saved, check_fits, load_sae, record_of
 from toy.maths.regression import RidgeSmoother
 from toy.run.cells import Cells, key_of, writing_results
@@ -90,7 +91,7 @@ class Source:
     def readings(self) -> list[Reading]:
         """Every claim, then the companions."""
         job = Job(self.request.probe_config, Store(None), lambda: self.loaded, self.weights)
-        places = list(dict.fromkeys((saved.layer, saved.site) for saved in self.saes))
+        places: list[Place] = list(dict.fromkeys((saved.layer, saved.site) for saved in self.saes))
         return read_claims(job, self.loaded, [*self.claims, *self.companions], places)
 
 

@@ -60,7 +60,7 @@ def test_sparse_features_are_swept_too(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(probe, "places_of", list)
     monkeypatch.setattr(probe, "check_fits", lambda saved, loaded: None)
     kind = _kinds.KINDS["sae"]
-    fixed = {"domains": ["seasons"], "prompts": 60, "renamings": 19}
+    fixed = {"domains": ["seasons"], "prompts": 40, "renamings": 9}
     cells = Grid("sae", fixed, {"saes": ["a/seed0", ["a/seed1", "a/seed2"]]}).cells(kind, 10)
     sweep = plan(tmp_path, "sae", kind, cells, "a test")
     assert work(sweep, cells[1:]) == 1 and sweep.failure(cells[1]) is None
@@ -70,7 +70,7 @@ def test_sparse_features_are_swept_too(tmp_path: Path, monkeypatch: pytest.Monke
         ("a/seed1+a/seed2", "a/seed2"),
     }
     command = sweep.record(cells[1])["run"]["command"]  # type: ignore[index]
-    assert command.startswith("python scripts/probe_sae.py a/seed1 a/seed2 --domains seasons --prompts 60")
+    assert command.startswith("python scripts/probe_sae.py a/seed1 a/seed2 --domains seasons --prompts 40")
     again = open_sweep(tmp_path, _kinds.KINDS)
     assert [cell.key for cell in again.cells] == [cell.key for cell in cells]
 

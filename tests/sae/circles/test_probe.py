@@ -37,7 +37,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, Saved]:
 def test_a_run_writes_every_table_and_goes_on_where_it_was(
     places: dict[str, Saved], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"domains": ("seasons",), "prompts": 60, "renamings": 19, "out": tmp_path}
+    settings = {"domains": ("seasons",), "prompts": 40, "renamings": 9, "out": tmp_path}
     request = FeatureProbe(("t",), ("r",), **settings)
     first = probe.run(request)
     assert {name: list(table) for name, table in first.frames.items()} == {

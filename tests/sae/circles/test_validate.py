@@ -24,8 +24,8 @@ def test_states_are_made_of_their_circles() -> None:
 
 
 def test_an_sae_finds_directions_in_every_planted_plane() -> None:
-    circles = plant(12, 16, presence=0.08, noise=0.01)
-    config = SaeConfig(width=128, k=4, tokens=150_000, batch=512, learning_rate=3e-3)
+    circles = plant(8, 12, presence=0.08, noise=0.01)
+    config = SaeConfig(width=64, k=4, tokens=60_000, batch=256, learning_rate=3e-3)
     saved = trained_on(circles, config)
     unit = saved.decoder / saved.decoder.norm(dim=1, keepdim=True)
     inside = torch.einsum("ld,ctd->lct", unit, circles.planes).norm(dim=2)  # cosine of a latent with a plane
