@@ -223,7 +223,8 @@ def _feature_row(
 ) -> FeatureRow:
     """The row of a latent or a group; `p`: of the assignment test."""
     measured = measure(unit.discovery, unit.confirmation, choice, at, seed)
-    own, members, is_group = at.latents[:, list(unit.members)], list(unit.members), kind == "group"
+    is_group, members = kind == "group", list(unit.members)
+    own = at.latents[:, members]
     means = label_means(own, at.labels.label, at.labels.period)
     covered = coverage(means, features.decoder[members].double().norm(dim=1), choice.frequency)
     assert choice.p_renaming is not None, "latents and groups are tested"

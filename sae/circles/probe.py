@@ -65,7 +65,7 @@ class Result:
         return self.frames["sae_verdicts"][shown].to_string(index=False, float_format="%.2f")
 
 
-class Source:
+class ProbedModel:
     """One model under one set of weights, and the claims read on it when they are first needed."""
 
     def __init__(self, request: FeatureProbe, weights: Weights, saes: Sequence[Saved]) -> None:
@@ -110,13 +110,13 @@ def run(request: FeatureProbe, command: str = "") -> Result:
     kinds: tuple[tuple[Weights, tuple[str, ...]], ...] = (("trained", request.saes), ("random", request.random))
     for weights, places in kinds:
         saes = [load_sae(where) for where in places_of(places)]
-        source = Source(request, weights, saes)
+        probed = ProbedModel(request, weights, saes)
         if weights == "trained":
             layers = tuple(sorted({saved.layer for saved in saes}))
-            record = provenance(request.probe_config, source.loaded, layers, command)
+            record = provenance(request.probe_config, probed.loaded, layers, command)
         for saved in saes:
             began = time.monotonic()
-            results.append(_sae_rows(cells, source, saved))
+            results.append(_sae_rows(cells, probed, saved))
             dictionaries.append((weights, saved, results[-1]["kept"]))
             print(f"{weights} {saved.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     ladder = [LadderRow(**row) for result in results for row in result["ladder"]]
@@ -191,28 +191,28 @@ def recurrence_rows(dictionaries: Sequence[tuple[Weights, Saved, list[int]]], se
             yield RecurrenceRow(*place, one.name, other.name, len(kept), **asdict(pair))
 
 
-def _sae_rows(cells: Cells, source: Source, saved: Saved) -> dict[str, Any]:
+def _sae_rows(cells: Cells, probed: ProbedModel, saved: Saved) -> dict[str, Any]:
     """Rows of one SAE, as JSON."""
     key = key_of(
         {
             "sae": hashlib.sha256(saved.decoder.cpu().float().numpy().tobytes()).hexdigest(),
             "name": saved.name,
             "model": saved.weights_fingerprint,
-            "weights": source.weights,
-            "claims": [repr(claim) for claim in source.claims],
-            **source.request.numbers(),
+            "weights": probed.weights,
+            "claims": [repr(claim) for claim in probed.claims],
+            **probed.request.numbers(),
         }
     )
 
     def make() -> dict[str, Any]:
-        features = features_of(saved, source.readings)
+        features = features_of(saved, probed.readings)
         if not features.groups:
             raise InputError(
                 f"{saved.name} has {len(features.index)} latents that are active on 1 % of these prompts, too few for "
                 "a group: it is not trained, or on another kind of text"
             )
-        places = [encoded(saved, reading, features.index) for reading in source.readings]
-        by_claim = list(_claim_rows(cells, key, source, saved, features, places))
+        places = [encoded(saved, reading, features.index) for reading in probed.readings]
+        by_claim = list(_claim_rows(cells, key, probed, saved, features, places))
         return {"kept": features.index.tolist()} | {
             name: [asdict(row) for claim in by_claim for row in getattr(claim, name)]
             for name in ("features", "ladder", "points")
@@ -230,20 +230,20 @@ def features_of(saved: Saved, readings: Sequence[Reading]) -> Features:
 
 
 def _claim_rows(
-    cells: Cells, key: str, source: Source, saved: Saved, features: Features, places: Sequence[Encoded]
+    cells: Cells, key: str, probed: ProbedModel, saved: Saved, features: Features, places: Sequence[Encoded]
 ) -> Iterator[Rows]:
     """Claim by claim; the assignment test needs all moduli of a family, whatever was chosen."""
-    seed = source.request.seed
+    seed = probed.request.seed
     smoothers = [[RidgeSmoother.of(part) for part in group_parts(at.latents, features)] for at in places]
-    p_assignment = dict(_assignment(source, places, smoothers))
-    for at, own in zip(places[: len(source.claims)], smoothers, strict=False):
+    p_assignment = dict(_assignment(probed, places, smoothers))
+    for at, own in zip(places[: len(probed.claims)], smoothers, strict=False):
         claim = at.claim
         chosen = cells.get(
             f"{key}-{key_of({'claim': repr(claim)})}-choice",
             lambda at=at, own=own: asdict(choose(at, features, own)),
         )
         place = {
-            "weights": source.weights, "sae": saved.name, "seed": seed_of(saved.name), "layer": saved.layer,
+            "weights": probed.weights, "sae": saved.name, "seed": seed_of(saved.name), "layer": saved.layer,
             "site": saved.site, "domain": claim.domain.name, "period": claim.period, "quantity": claim.quantity,
         }  # fmt: skip
         p = p_assignment.get(claim.name, (None, None))
@@ -251,17 +251,17 @@ def _claim_rows(
 
 
 def _assignment(
-    source: Source, places: Sequence[Encoded], smoothers: Sequence[Sequence[RidgeSmoother]]
+    probed: ProbedModel, places: Sequence[Encoded], smoothers: Sequence[Sequence[RidgeSmoother]]
 ) -> Iterator[tuple[str, tuple[float | None, float | None]]]:
     """Claim name to (p of latents, p of groups) for every arithmetic claim that has enough others beside it."""
     by_name = {at.claim.name: (at, own) for at, own in zip(places, smoothers, strict=True)}
-    for family in source.families:
+    for family in probed.families:
         columns = []
         for claim in (*family.asked, *family.companions):
             at, own = by_name[claim.name]
             adjusted = adjusted_states(at.latents[:, None], at.labels)
             columns.append(gains_of(own, adjusted, at.labels, family.moduli))
-        for modulus, test in tests_of(family.moduli, columns, source.request.seed).items():
+        for modulus, test in tests_of(family.moduli, columns, probed.request.seed).items():
             for claim in family.asked:
                 if claim.period == modulus:
                     yield claim.name, (test.p_dimension, test.p_planes)
