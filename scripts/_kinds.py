@@ -1,7 +1,7 @@
-"""The jobs that can be swept: what each is configured by, does in a cell, and writes.
+"""The kinds of jobs that can be swept: the configuration of each, what it computes in a cell, and its tables.
 
-A cell is what the kind's script does alone, in this process: of the probe the model stays loaded from one cell to the
-next. A new kind is one more entry of KINDS.
+A cell is what the kind's script does alone, in this process; the probe's model stays loaded from one cell to the next.
+A new kind is one more entry of KINDS.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from typing import Any
 
 from causal.run.config import CausalConfig
 from llm_probe.run.config import ProbeConfig
-from llm_probe.sweep.grid import Cell, Kind
-from sae.circles.request import FeatureProbe
+from llm_probe.sweep.grid import SweepPoint, Kind
+from sae.config import FeatureProbe
 from toy.config import ToyConfig
 
 
 @dataclass(frozen=True)
 class OutcomeRow:
-    """What became of one network of `toy`."""
+    """The outcome of training one network of `toy`."""
 
     seed: int
-    """Its seed."""
+    """Seed of the network."""
     memorised_at: int | None
-    """First look at which 99 % of the training rows were right; empty if none was."""
+    """First evaluated step at which 99 % of the training rows were right; empty if there was none."""
     grokked_at: int | None
-    """The same of the test rows."""
+    """First evaluated step at which 99 % of the test rows were right; empty if there was none."""
     diverged_at: int | None
     """Step at which the loss was no longer a number; empty if it stayed one."""
     steps_trained: int
-    """Updates."""
+    """Number of training steps."""
     train_loss: float | None
-    """Cross-entropy of the training rows at the last look."""
+    """Cross-entropy of the training rows at the last evaluation."""
     test_loss: float | None
-    """Of the test rows."""
+    """Cross-entropy of the test rows at the last evaluation."""
     train_accuracy: float | None
-    """Share of training rows that are right at the last look."""
+    """Share of the training rows that are right at the last evaluation."""
     test_accuracy: float | None
-    """Of the test rows."""
+    """Share of the test rows that are right at the last evaluation."""
 
 
 _KEPT: dict[tuple[Any, ...], Any] = {}
@@ -50,12 +50,12 @@ def _loaded(config: ProbeConfig) -> Any:
     """The config's model, kept for the next cell where it and its random twin take less than a third of the memory."""
     from llm_probe.models.loading import load
 
-    key = (config.model, config.revision, config.dtype, config.device, config.trust_remote_code)
+    options = {name: getattr(config, name) for name in ("revision", "dtype", "device", "trust_remote_code")}
+    key = (config.model, *options.values())
     if key in _KEPT:
         return _KEPT[key]
     _KEPT.clear()
-    name, revision, dtype, device, trusted = key
-    loaded = load(name, revision=revision, dtype=dtype, device=device, trust_remote_code=trusted)
+    loaded = load(config.model, **options)
     weights = sum(weight.numel() * weight.element_size() for weight in loaded.model.parameters())
     if 6 * weights < _memory(loaded.device):
         _KEPT[key] = loaded
@@ -108,7 +108,7 @@ def _toy(config: ToyConfig, folder: Path) -> None:
 
 
 def _command(kind: str, config: Any, folder: Path) -> str:
-    return shlex.join(Cell(kind, config, {}).words(KINDS[kind], folder))
+    return shlex.join(SweepPoint(kind, config, {}).words(KINDS[kind], folder))
 
 
 def _probe_tables() -> dict[str, type]:

@@ -14,7 +14,7 @@ import sys
 import tyro
 from _page import rewrite
 
-from sae.circles.request import FeatureProbe
+from sae.config import FeatureProbe
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Sweep jobs over models, revisions, domains, moduli, layers, sites, seeds, …: any field of a single job.
+"""Sweep jobs over models, revisions, domains, moduli, layers, sites, seeds, …: over any option of a single job.
 
 python scripts/sweep.py grid.yaml --dry-run                              counts, FLOPs, memory, time
 python scripts/sweep.py grid.yaml --workers 2 --out results/sweeps/x     on this machine
@@ -16,24 +16,25 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
 
 from _kinds import KINDS
-from llm_probe.sweep.executors import SlurmOptions, run_local, submit
-from llm_probe.sweep.folder import Sweep, open_sweep, plan
+from llm_probe.sweep.workers import SlurmOptions, chosen, run_local, submit, work
+from llm_probe.sweep.folder import Sweep, open_sweep, plan, status
 from llm_probe.sweep.grid import Grid, kind_of, read_grid
 
 PROGRAM = "python scripts/sweep.py"
+Verb = Literal["status", "merge", "stop", "work"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to sweep and where."""
+    """What is swept, and where."""
 
     grid: tyro.conf.Positional[Path | None] = None
-    """A YAML file."""
+    """YAML file with kind, fields and axes."""
     axes: Annotated[tuple[str, ...], tyro.conf.arg(name="set")] = ()
     """Axes, as seed=0,1 or layers=0+1,2; they replace those of the file."""
     kind: str | None = None
@@ -55,10 +56,10 @@ class Options:
 
 @dataclass(frozen=True)
 class VerbOptions:
-    """What to do with a sweep that is planned."""
+    """What is done with a sweep that is planned."""
 
-    verb: tyro.conf.Positional[Literal["status", "merge", "stop", "work"]]
-    """What is done and left; tables of all cells as one; end workers before their next cell; be a worker."""
+    verb: tyro.conf.Positional[Verb]
+    """Print what is done and left; merge all tables; end workers before their next cell; be a worker."""
     folder: tyro.conf.Positional[Path]
     """The sweep's folder."""
     keys: tuple[str, ...] = ()
@@ -70,11 +71,11 @@ class VerbOptions:
 
 
 def main() -> int:
-    return ended(_asked, "finished cells are kept: the same command goes on")
+    return ended(_dispatch, "finished cells are kept: the same command goes on")
 
 
-def _asked() -> int:
-    if sys.argv[1:2] and sys.argv[1] in ("status", "merge", "stop", "work"):
+def _dispatch() -> int:
+    if sys.argv[1:2] and sys.argv[1] in get_args(Verb):
         return _verb(tyro.cli(VerbOptions, prog=PROGRAM))
     return _run(tyro.cli(Options, description=__doc__, prog=PROGRAM))
 
@@ -91,28 +92,22 @@ def _run(options: Options) -> int:
         return 0
     sweep = plan(folder, grid.kind, kind, cells, f"{PROGRAM} {shlex.join(sys.argv[1:])}")
     sweep.forget_failures()
-    this = [sys.executable, str(Path(__file__).resolve())]
-    where = str(folder.resolve())
+    missing, where = len(sweep.missing()), str(folder.resolve())
+    worker, merger = ([sys.executable, str(Path(__file__).resolve()), verb, where] for verb in ("work", "merge"))
     if options.executor == "none":
-        print(
-            f"planned {len(cells)} cells in {folder}, {len(sweep.missing())} to do; a worker: {PROGRAM} work {folder}"
-        )
+        print(f"planned {len(cells)} cells in {folder}, {missing} to do; a worker: {PROGRAM} work {folder}")
         return 0
-    if options.executor == "slurm" and sweep.missing():
-        array, merging, tasks = submit(sweep, [*this, "work", where], [*this, "merge", where], options.slurm)
-        print(f"submitted job {array} ({tasks} tasks, {len(sweep.missing())} cells) and the merge after it, {merging}")
+    if options.executor == "slurm" and missing:
+        array, merging, tasks = submit(sweep, worker, merger, options.slurm)
+        print(f"submitted job {array} ({tasks} tasks, {missing} cells) and the merge after it, {merging}")
         print(f"{PROGRAM} status {folder}")
         return 0
-    return _local(sweep, [*this, "work", where], options.workers)
-
-
-def _local(sweep: Sweep, command: list[str], workers: int) -> int:
     from tqdm import tqdm
 
-    with tqdm(total=len(sweep.cells), unit="cell", disable=None) as bar:
-        codes = run_local(sweep, command, workers, lambda done: bar.update(done - bar.n)) if sweep.missing() else []
+    with tqdm(total=len(cells), unit="cell", disable=None) as bar:
+        codes = run_local(sweep, worker, options.workers, lambda done: bar.update(done - bar.n)) if missing else []
     if lost := [code for code in codes if code]:
-        print(f"{len(lost)} of {workers} workers ended with {', '.join(map(str, lost))}", file=sys.stderr)
+        print(f"{len(lost)} of {options.workers} workers ended with {', '.join(map(str, lost))}", file=sys.stderr)
     return _merge(sweep)
 
 
@@ -125,9 +120,6 @@ def _merge(sweep: Sweep) -> int:
 
 
 def _verb(options: VerbOptions) -> int:
-    from llm_probe.sweep import workers
-    from llm_probe.sweep.status import status
-
     sweep = open_sweep(options.folder, KINDS)
     if options.verb == "merge":
         return _merge(sweep)
@@ -136,8 +128,8 @@ def _verb(options: VerbOptions) -> int:
     elif options.verb == "stop":
         (sweep.folder / "STOP").touch()
     else:
-        cells = workers.chosen(sweep.cells, options.keys, options.share, options.start)
-        print(f"{workers.work(sweep, cells)} cells computed", file=sys.stderr)
+        cells = chosen(sweep.cells, options.keys, options.share, options.start)
+        print(f"{work(sweep, cells)} cells computed", file=sys.stderr)
     return 0
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import tyro
 
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 
 COLUMNS = (
     "l0", "fvu", "fvu_text", "fvu_task", "ce_recovered", "ce_recovered_text", "ce_recovered_task", "dead_share",
@@ -40,7 +40,7 @@ def _train(config: SaeConfig) -> None:
 
 
 def progress(batch: int) -> Callable[[int, int], None]:
-    """A bar of states with states per second, as far as the slowest SAE has come."""
+    """A progress bar in states and states per second, of the slowest SAE."""
     from tqdm import tqdm
 
     bars: list[tqdm] = []
@@ -56,19 +56,12 @@ def progress(batch: int) -> Callable[[int, int], None]:
 
 
 def table(records: list[dict]) -> str:
-    """One line an SAE."""
+    """One line for each SAE."""
     import pandas as pd
 
-    rows = [
-        {"layer": record["layer"], "site": record["site"], "seed": record["seed"]}
-        | {name: record["measures"].get(name) for name in COLUMNS}
-        for record in records
-    ]
-    return (
-        pd.DataFrame(rows)
-        .astype(dict.fromkeys(COLUMNS, float))
-        .to_string(index=False, float_format="{:.3f}".format, na_rep="-")
-    )
+    rows = pd.DataFrame([record | record["measures"] for record in records])
+    shown = rows.reindex(columns=["layer", "site", "seed", *COLUMNS]).astype(dict.fromkeys(COLUMNS, float))
+    return shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from causal.run.table import Piece
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Part
-from sae.circles.groups import FeatureBasis
+from sae.circles.latents import FeatureBasis
 from toy.maths.intervals import wilson
 
 Tick = Callable[[int], Any]

@@ -11,7 +11,7 @@ from causal.run.config import CausalConfig
 from llm_probe.models.loading import LoadedModel, check_layers
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import resolve
-from sae.circles.groups import FeatureBasis, directions_of
+from sae.circles.latents import FeatureBasis, directions_of
 from sae.training.saved import check_fits, load_sae
 from toy.run.errors import InputError
 

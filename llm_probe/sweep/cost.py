@@ -27,11 +27,10 @@ import torch
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.companions import families
-from llm_probe.questions.prompts import PARTS, Prompt, published_grid, question_set
+from llm_probe.questions.prompts import PARTS, Part, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
-from llm_probe.sweep.folder import VERSION
-from llm_probe.sweep.grid import Cell, Kind
-from llm_probe.sweep.status import in_time
+from llm_probe.sweep.folder import VERSION, in_time
+from llm_probe.sweep.grid import Kind, SweepPoint
 from toy.run.cells import Cells
 from toy.run.errors import InputError
 
@@ -56,23 +55,23 @@ class Size:
     blocks: int
     """Parameters of the blocks."""
     vocabulary: int
-    """Parameters of the embedding, and of the vocabulary head if that is another."""
+    """Parameters of the embedding, and of the vocabulary head if it has its own."""
     head: int
-    """d_model x tokens."""
+    """Parameters of the vocabulary head, d_model x tokens."""
     layers: int
     d_model: int
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the prompts of a cell are."""
+    """The prompts of a cell."""
 
     prompts: int
-    """Read once for states or answers, over all kinds of weights."""
+    """Prompts read for states or answers, over all kinds of weights."""
     tokens: int
-    """The same in tokens."""
+    """Tokens of those prompts."""
     answer_tokens: int
-    """Those of them whose next token is asked for."""
+    """Tokens among them at which the next token is predicted."""
     most_kept: int
     """Discovery and confirmation prompts of the largest claim."""
     places: int
@@ -81,19 +80,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell takes."""
+    """The cost of a cell."""
 
     prompts: int
     flops: float
     weights: float
-    """Bytes."""
+    """Bytes of the model's weights."""
     states: float
-    """Bytes."""
+    """Bytes of the states that are kept."""
     seconds: float
 
     @staticmethod
     def of(config: ProbeConfig, tflops: float) -> Cost:
-        """Of one cell, on a machine of that speed.
+        """The cost of one cell on a machine of that speed.
 
         Raises:
             InputError: the model's size or a domain is not known.
@@ -101,22 +100,24 @@ class Cost:
         from llm_probe.run.probe import claims_for, domains_of
 
         size, claims = size_of(config.model, config.revision), claims_for(config, domains_of(config))
-        done = work_of(config, claims, size.layers)
-        flops = 2.0 * size.blocks * done.tokens + 2.0 * size.head * done.answer_tokens
-        places = done.places // len(claims)
-        timed = [_of_its_sort(claim, claims) for claim in claims]
-        seconds = sum(statistics_seconds(claim, config.prompts, size.d_model, config.renamings) for claim in timed)
+        work = work_of(config, claims, size.layers)
+        flops = 2.0 * size.blocks * work.tokens + 2.0 * size.head * work.answer_tokens
+        places = work.places // len(claims)
+        seconds = sum(
+            statistics_seconds(_timed_instead(claim, claims), config.prompts, size.d_model, config.renamings)
+            for claim in claims
+        )
         return Cost(
-            done.prompts,
+            work.prompts,
             flops,
-            float(BYTES[config.dtype] * (size.blocks + size.vocabulary)),
-            4.0 * done.most_kept * (places // passes(config)) * size.d_model,
-            flops / (tflops * 1e12) + seconds * places,
+            weights=float(BYTES[config.dtype] * (size.blocks + size.vocabulary)),
+            states=4.0 * work.most_kept * (places // passes(config)) * size.d_model,
+            seconds=flops / (tflops * 1e12) + seconds * places,
         )
 
 
-def preview(kind: Kind, cells: Sequence[Cell], folder: Path, most: int, tflops: float | None) -> str:
-    """The plan in words: a line a model, and the sum of what is missing."""
+def preview(kind: Kind, cells: Sequence[SweepPoint], folder: Path, most: int, tflops: float | None) -> str:
+    """The plan in words: a line for each model, and the sum of what is missing; `most`: cells of a task."""
     kept = Cells(folder if folder.is_dir() else None, VERSION)
     missing = [cell for cell in cells if not ((path := kept.path(cell.key)) and path.exists())]
     counted = f"{len(cells)} cells, {len(cells) - len(missing)} done, {len(missing)} to do"
@@ -125,14 +126,13 @@ def preview(kind: Kind, cells: Sequence[Cell], folder: Path, most: int, tflops: 
     speed = tflops or measured_tflops(missing[0].config.device, missing[0].config.dtype)
     lines = ["model                              cells  tasks    prompts    FLOPs   weights    states       time"]
     total = 0.0
-    for weights, group in groupby(missing, lambda cell: tuple(getattr(cell.config, name) for name in kind.loads)):
-        own = list(group)
-        costs = [Cost.of(cell.config, speed) for cell in own]
+    for weights, group in groupby(missing, kind.weights):
+        costs = [Cost.of(cell.config, speed) for cell in group]
         seconds = sum(cost.seconds for cost in costs)
         total += seconds
         name = " ".join(str(part) for part in weights if part is not None)
         lines.append(
-            f"{name:<34} {len(own):5}  {-(-len(own) // most):5}  {sum(cost.prompts for cost in costs):9,}  "
+            f"{name:<34} {len(costs):5}  {-(-len(costs) // most):5}  {sum(cost.prompts for cost in costs):9,}  "
             f"{sum(cost.flops for cost in costs):7.1e}  {max(cost.weights for cost in costs) / 1e9:5.1f} GB  "
             f"{max(cost.states for cost in costs) / 1e9:5.1f} GB  {in_time(seconds):>9}"
         )
@@ -147,43 +147,41 @@ def passes(config: ProbeConfig) -> int:
 
 
 def work_of(config: ProbeConfig, claims: Sequence[Claim], layers: int) -> Work:
-    """What a run reads: claims under each kind of weights, companions under two of them, questions once."""
+    """The prompts of a run: claims under each kind of weights, companions under two of them, questions once."""
+
+    def part(claim: Claim, name: Part) -> list[Prompt]:
+        count = config.prompts if name == "discovery" else config.prompts // 2
+        return claim.prompts(name, count, config.seed)
+
     read: list[Prompt] = []
-    parts = {
-        claim.name: [*_part(claim, config, "discovery"), *_part(claim, config, "confirmation")] for claim in claims
-    }
+    most_kept = 0
     for claim in claims:
+        own = part(claim, "discovery") + part(claim, "confirmation")
+        most_kept = max(most_kept, len(own))
         grid = published_grid(claim.domain) if claim.quantity == "sum" and claim.domain.has_grid else []
-        read += (parts[claim.name] + grid) * passes(config)
+        read += (own + grid) * passes(config)
     for family in families(claims):
         others = (*family.companions, family.plain)
-        beside = [prompt for claim in others for prompt in _part(claim, config, "discovery")]
-        read += beside * min(2, passes(config))
-    asked: list[Prompt] = []
+        read += [prompt for claim in others for prompt in part(claim, "discovery")] * min(2, passes(config))
+    questions: list[Prompt] = []
     answers = 0
     for domain in {claim.domain.name: claim.domain for claim in claims if claim.quantity == "sum"}.values():
         if config.behaviour and domain.questions:
             own = [one for part in PARTS for one in question_set(domain, part, config.behaviour_prompts, config.seed)]
             own += published_grid(domain)[: config.behaviour_prompts] if domain.has_grid else []
-            asked += own
+            questions += own
             answers += len(own) * domain.period
     positions = sum(len(config.position or claim.default_positions) for claim in claims)
-    tokens = sum(len(PIECES.findall(prompt.text)) for prompt in (*read, *asked)) + answers
-    depth = len(config.layers) or layers
-    return Work(
-        len(read) + len(asked),
-        tokens,
-        len(asked) + answers,
-        max(map(len, parts.values())),
-        positions * depth * len(config.site) * passes(config),
-    )
+    tokens = sum(len(PIECES.findall(prompt.text)) for prompt in (*read, *questions)) + answers
+    places = positions * (len(config.layers) or layers) * len(config.site) * passes(config)
+    return Work(len(read) + len(questions), tokens, len(questions) + answers, most_kept, places)
 
 
 def size_of(name: str, revision: str | None = None) -> Size:
     """A model's size from its configuration, without its weights.
 
     Raises:
-        InputError: it is not in the cache, not within reach and not of the Qwen3 series.
+        InputError: it is not in the cache, cannot be fetched and is not of the Qwen3 series.
     """
     from transformers import AutoConfig, AutoModel, Qwen3Config
 
@@ -192,7 +190,7 @@ def size_of(name: str, revision: str | None = None) -> Size:
 
     config: Any
     if is_toy(name):
-        raise InputError(f"{name} is a toy: its cells take seconds, and no plan of them is made")
+        raise InputError(f"{name} is a toy: its cells take seconds and are not planned")
     if name in QWEN3:
         width, mlp, blocks, heads, tied = QWEN3[name]
         config = Qwen3Config(
@@ -212,7 +210,7 @@ def size_of(name: str, revision: str | None = None) -> Size:
 
 @cache
 def measured_tflops(device: str, dtype: str) -> float:
-    """10¹² operations a second of this machine in a matrix product of the size of a block's."""
+    """10¹² operations a second of this machine, in a matrix product of a block's size."""
     from toy.run.device import chosen_device
 
     place, kind = chosen_device(device), getattr(torch, dtype)
@@ -223,7 +221,7 @@ def measured_tflops(device: str, dtype: str) -> float:
         started = time.perf_counter()
         _ = float((first @ second.T)[0, 0])
         seconds.append(time.perf_counter() - started)
-    # The fastest: what the machine does for others meanwhile is not its speed.
+    # The fastest, because other work on the machine only slows it down.
     return 2 * 1024 * 1024 * 2048 / min(seconds) / 1e12
 
 
@@ -231,34 +229,31 @@ _TIMED: dict[tuple[str, int, int, int], float] = {}
 
 
 def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int) -> float:
-    """Core seconds of the statistics of a claim at one place: noise through the very analysis, timed once."""
+    """Core seconds of the statistics of a claim at one place: the analysis of noise, timed once."""
     from llm_probe.activations.states import States
     from llm_probe.statistics import renaming
     from llm_probe.verdicts.evidence import gather
 
     key = (claim.name, prompts, d_model, renamings)
-    if key not in _TIMED:
-        parts = [claim.prompts("discovery", prompts, 0), claim.prompts("confirmation", prompts // 2, 0)]
-        labels, new = (Labels.of(claim, part) for part in parts)
-        renamed = renaming.rename(claim, labels, [0] * claim.period, renamings, 0)
-        generator = torch.Generator().manual_seed(0)
-        noise = [torch.randn(len(part), 1, d_model, generator=generator) for part in parts]
-        means = torch.randn(1, claim.period, d_model, generator=generator)
-        states = States(((0, "resid_post", claim.default_positions[0]),), noise[0], noise[1], means)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        started = time.process_time()
-        gather(claim, "random", states, labels, new, renamed, 0)
-        _TIMED[key] = time.process_time() - started
-        torch.set_num_threads(threads)
+    if key in _TIMED:
+        return _TIMED[key]
+    parts = [claim.prompts("discovery", prompts, 0), claim.prompts("confirmation", prompts // 2, 0)]
+    labels, new = (Labels.of(claim, part) for part in parts)
+    renamed = renaming.rename(claim, labels, [0] * claim.period, renamings, 0)
+    generator = torch.Generator().manual_seed(0)
+    noise = [torch.randn(len(part), 1, d_model, generator=generator) for part in parts]
+    means = torch.randn(1, claim.period, d_model, generator=generator)
+    states = States(((0, "resid_post", claim.default_positions[0]),), noise[0], noise[1], means)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    started = time.process_time()
+    gather(claim, "random", states, labels, new, renamed, 0)
+    _TIMED[key] = time.process_time() - started
+    torch.set_num_threads(threads)
     return _TIMED[key]
 
 
-def _of_its_sort(claim: Claim, claims: Sequence[Claim]) -> Claim:
-    """The claim that is timed in its place: of its sort, the one of middling period."""
-    sort = [one for one in claims if (one.is_arithmetic, one.quantity) == (claim.is_arithmetic, claim.quantity)]
-    return sorted(sort, key=lambda one: one.period)[len(sort) // 2]
-
-
-def _part(claim: Claim, config: ProbeConfig, part: Any) -> list[Prompt]:
-    return claim.prompts(part, config.prompts if part == "discovery" else config.prompts // 2, config.seed)
+def _timed_instead(claim: Claim, claims: Sequence[Claim]) -> Claim:
+    """The claim of the same kind and of middling period, which is timed in this one's place."""
+    alike = [one for one in claims if (one.is_arithmetic, one.quantity) == (claim.is_arithmetic, claim.quantity)]
+    return sorted(alike, key=lambda one: one.period)[len(alike) // 2]

@@ -1,9 +1,9 @@
-"""A sweep on disk: what is to be done, what is done, and who is doing what.
+"""A sweep on disk: what is to be done, what is done, who is doing what, and the status that `sweep.py status` prints.
 
     sweep.json             the plan: kind, cells in order, the command that made it
     cells/v1-<key>.json    a finished cell: written whole, after its tables; what is there is not computed again
     runs/<key>/            its tables, log.txt, claim.json (who took it last), failed.txt (why it failed)
-    claims.lock            one byte a cell; a cell is computed by who holds the lock on its byte
+    claims.lock            one byte for each cell; a cell is computed by who holds the lock on its byte
     STOP                   once it is there workers end before their next cell
     merged/                the tables of all cells
 
@@ -15,19 +15,24 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from llm_probe.sweep.grid import Cell, Kind, content_of, from_content, kind_of
+from llm_probe.sweep.grid import Kind, SweepPoint, content_of, from_content, kind_of
 from toy.run.cells import Cells
 from toy.run.errors import InputError
 from toy.run.files import clear_partial, write_atomic
 
 VERSION = 1
-"""Of the plan and of what a finished cell holds."""
+"""Version of the plan and of the record of a finished cell."""
+LOG_LINES = 5
+
+TAKE, TOUCH = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_SH | fcntl.LOCK_NB
 
 State = Literal["done", "running", "failed", "interrupted", "to do"]
 
@@ -35,44 +40,43 @@ State = Literal["done", "running", "failed", "interrupted", "to do"]
 class Sweep:
     """A sweep whose plan is on disk."""
 
-    def __init__(self, folder: Path, name: str, kind: Kind, cells: Sequence[Cell]) -> None:
+    def __init__(self, folder: Path, name: str, kind: Kind, cells: Sequence[SweepPoint]) -> None:
         self.folder, self.name, self.kind, self.cells = folder, name, kind, tuple(cells)
         self.store = Cells(folder, VERSION)
-
-    def run_folder(self, cell: Cell) -> Path:
-        return self.folder / "runs" / cell.key
-
-    def record(self, cell: Cell) -> dict[str, Any] | None:
-        """What a finished cell holds; None if it is not finished."""
-        path = self._record_path(cell)
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-    def is_done(self, cell: Cell) -> bool:
-        return self._record_path(cell).exists()
-
-    def failure(self, cell: Cell) -> str | None:
-        """Why a cell failed, in a sentence."""
-        path = self.run_folder(cell) / "failed.txt"
-        return path.read_text(encoding="utf-8").strip() if path.exists() else None
-
-    def _record_path(self, cell: Cell) -> Path:
-        path = self.store.path(cell.key)
-        assert path is not None  # the sweep has a folder
-        return path
 
     @property
     def is_stopped(self) -> bool:
         return (self.folder / "STOP").exists()
 
-    def clear_partial(self, cell: Cell) -> None:
+    def run_folder(self, cell: SweepPoint) -> Path:
+        return self.folder / "runs" / cell.key
+
+    def command(self, cell: SweepPoint) -> str:
+        """The command that computes this cell alone."""
+        return shlex.join(cell.words(self.kind, self.run_folder(cell)))
+
+    def record(self, cell: SweepPoint) -> dict[str, Any] | None:
+        """The record of a finished cell; None if it is not finished."""
+        path = self._record_path(cell)
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def is_done(self, cell: SweepPoint) -> bool:
+        return self._record_path(cell).exists()
+
+    def failure(self, cell: SweepPoint) -> str | None:
+        """Why a cell failed, in a sentence."""
+        path = self.run_folder(cell) / "failed.txt"
+        return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+    def missing(self) -> list[SweepPoint]:
+        """The cells that are not done."""
+        return [cell for cell in self.cells if not self.is_done(cell)]
+
+    def clear_partial(self, cell: SweepPoint) -> None:
         """Remove the half-written files of a worker that was killed. Only for who holds the cell's lock."""
         record = self._record_path(cell)
         clear_partial(record.parent, record.stem)
         clear_partial(self.run_folder(cell))
-
-    def missing(self) -> list[Cell]:
-        """The cells that are not done."""
-        return [cell for cell in self.cells if not self.is_done(cell)]
 
     def forget_failures(self) -> None:
         """Failed cells are tried again, and a stopped sweep goes on: what giving the command again means."""
@@ -82,20 +86,25 @@ class Sweep:
 
     def states(self) -> dict[str, State]:
         """The state of every cell, by its key."""
-        claims = Claims(self.folder)
-        return {cell.key: self._state(cell, claims) for cell in self.cells}
+        locks = CellLocks(self.folder)
+        return {cell.key: self._state(cell, locks) for cell in self.cells}
 
-    def _state(self, cell: Cell, claims: Claims) -> State:
+    def _state(self, cell: SweepPoint, locks: CellLocks) -> State:
         if self.is_done(cell):
             return "done"
-        if claims.is_held(cell.key):
+        if locks.is_held(cell.key):
             return "running"
         if self.failure(cell) is not None:
             return "failed"
         return "interrupted" if (self.run_folder(cell) / "claim.json").exists() else "to do"
 
+    def _record_path(self, cell: SweepPoint) -> Path:
+        path = self.store.path(cell.key)
+        assert path is not None  # the sweep has a folder
+        return path
 
-class Claims:
+
+class CellLocks:
     """The locks of a sweep. One object a process: closing the file gives back every lock the process has on it."""
 
     def __init__(self, folder: Path) -> None:
@@ -104,24 +113,22 @@ class Claims:
     @contextmanager
     def held(self, key: str) -> Iterator[bool]:
         """Whether the cell is this process's own inside the block."""
-        # Twice, because somebody who only looks whether it is held has it for a moment.
-        mine = self._locked(key, fcntl.LOCK_EX) or (time.sleep(0.02) or self._locked(key, fcntl.LOCK_EX))
+        # Twice, because a process that only asks whether it is held has it for a moment.
+        mine = self._lock(key, TAKE) or (time.sleep(0.02) or self._lock(key, TAKE))
         try:
             yield mine
         finally:
             if mine:
-                fcntl.lockf(self.file, fcntl.LOCK_UN, 1, _byte(key))
+                self._lock(key, fcntl.LOCK_UN)
 
     def is_held(self, key: str) -> bool:
         """Whether another process has it."""
-        free = self._locked(key, fcntl.LOCK_SH)
-        if free:
-            fcntl.lockf(self.file, fcntl.LOCK_UN, 1, _byte(key))
-        return not free
+        return not (self._lock(key, TOUCH) and self._lock(key, fcntl.LOCK_UN))
 
-    def _locked(self, key: str, how: int) -> bool:
+    def _lock(self, key: str, how: int) -> bool:
+        """Lock or unlock the cell's byte, and whether that was possible; an offset must be less than 2^63."""
         try:
-            fcntl.lockf(self.file, how | fcntl.LOCK_NB, 1, _byte(key))
+            fcntl.lockf(self.file, how, 1, int(key, 16) >> 2)
         except (BlockingIOError, PermissionError):
             return False
         except OSError as error:
@@ -131,12 +138,7 @@ class Claims:
         return True
 
 
-def _byte(key: str) -> int:
-    """A key is 64 bits; an offset must be less than 2^63."""
-    return int(key, 16) >> 2
-
-
-def plan(folder: Path, name: str, kind: Kind, cells: Sequence[Cell], command: str) -> Sweep:
+def plan(folder: Path, name: str, kind: Kind, cells: Sequence[SweepPoint], command: str) -> Sweep:
     """A sweep of these cells in a folder; those of an earlier plan that are done stay done.
 
     Raises:
@@ -150,15 +152,16 @@ def plan(folder: Path, name: str, kind: Kind, cells: Sequence[Cell], command: st
     return sweep
 
 
-def open_sweep(folder: Path, kinds: dict[str, Kind]) -> Sweep:
+def open_sweep(folder: Path, kinds: Mapping[str, Kind]) -> Sweep:
     """The sweep in a folder.
 
     Raises:
         InputError: there is none, or one of another version.
     """
     content = _content(folder)
-    kind = kind_of(kinds, content["kind"])
-    return Sweep(folder, content["kind"], kind, [from_content(kind, content["kind"], one) for one in content["cells"]])
+    name = content["kind"]
+    kind = kind_of(kinds, name)
+    return Sweep(folder, name, kind, [from_content(kind, name, one) for one in content["cells"]])
 
 
 def _content(folder: Path) -> dict[str, Any]:
@@ -174,3 +177,48 @@ def _content(folder: Path) -> dict[str, Any]:
             f"again ({content.get('command')})"
         )
     return content
+
+
+def status(sweep: Sweep) -> str:
+    """Counts by state; below them every cell that is running, failed or interrupted, with the end of its log."""
+    states = sweep.states()
+    counts = Counter(states.values())
+    # What the missing cells would take one after the other, if they were like those that are done.
+    seconds = [record["seconds"] for cell in sweep.cells if (record := sweep.record(cell))]
+    missing = len(sweep.cells) - len(seconds)
+    left = f"; about {in_time(missing * sum(seconds) / len(seconds))} of work left" if seconds and missing else ""
+    summary = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
+    lines = [f"{sweep.folder}: {len(sweep.cells)} {sweep.name} cells: {summary}{left}"]
+    if sweep.is_stopped:
+        lines.append("stopped: the file STOP is there; the same command takes it away and goes on")
+    for cell in sweep.cells:
+        folder, state = sweep.run_folder(cell), states[cell.key]
+        if state in ("running", "failed", "interrupted"):
+            lines.append(f"{state:<11} {cell.name}  {_claim_in_words(folder / 'claim.json')}")
+        if state == "failed":
+            lines.append(f"    {sweep.failure(cell)}")
+        if state in ("failed", "interrupted"):
+            lines += [*(f"    | {line}" for line in log_end(folder / "log.txt")), f"    alone: {sweep.command(cell)}"]
+    return "\n".join(lines)
+
+
+def log_end(path: Path, lines: int = LOG_LINES) -> list[str]:
+    """The last lines of a log; none if there is no log."""
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
+
+
+def in_time(seconds: float) -> str:
+    """12 s, 3 min, 4.5 h, 2.1 days"""
+    for unit, size in (("days", 86400), ("h", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def _claim_in_words(path: Path) -> str:
+    """Who took a cell, and when."""
+    if not path.exists():
+        return ""
+    claim = json.loads(path.read_text(encoding="utf-8"))
+    job = f" job {claim['job']}" if claim["job"] else ""
+    return f"{claim['host']} process {claim['process']}{job}, {in_time(max(0.0, time.time() - claim['started']))} ago"

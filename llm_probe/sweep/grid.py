@@ -1,4 +1,4 @@
-"""What to sweep: a kind of job, the fields that stay as they are, and axes; a cell is one combination.
+"""What is swept: a kind of job, the fields that stay as they are, and axes; a cell is one combination.
 
     kind: probe
     fields: {prompts: 500, domains: [days, months]}
@@ -29,28 +29,32 @@ from toy.run.errors import InputError
 
 @dataclass(frozen=True)
 class Kind:
-    """A job that can be swept."""
+    """A kind of job that can be swept."""
 
     config: type
-    """Its frozen configuration; `out` is the sweep's, and a field without a default is in the grid."""
+    """Its frozen configuration; the sweep sets `out`, and the grid must set a field without a default."""
     script: str
-    """What does one job alone."""
+    """The script that does one such job alone."""
     compute: Callable[[Any, Path], None]
     """(configuration, folder): write the tables of a cell, <table>.csv, into the folder."""
     tables: Callable[[], Mapping[str, type]]
-    """Name to row dataclass, of the tables that are merged."""
+    """The merged tables: name to row dataclass."""
     loads: tuple[str, ...] = ("model", "revision", "dtype")
     """Fields that say which weights are loaded: cells that agree in them stand together."""
 
+    def weights(self, cell: SweepPoint) -> tuple[Any, ...]:
+        """The values of those fields."""
+        return tuple(getattr(cell.config, name, None) for name in self.loads)
+
 
 @dataclass(frozen=True)
-class Cell:
-    """One combination."""
+class SweepPoint:
+    """A cell: one combination."""
 
     kind: str
     config: Any
     values: dict[str, Any]
-    """Swept field to this cell's value."""
+    """Swept field to the value of this cell."""
 
     @cached_property
     def key(self) -> str:
@@ -69,13 +73,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a YAML file or the command line asks for."""
+    """The content of a YAML file, or of the command line."""
 
     kind: str = "probe"
     fixed: dict[str, Any] = field(default_factory=dict)
     axes: dict[str, Any] = field(default_factory=dict)
 
-    def cells(self, kind: Kind, most: int) -> list[Cell]:
+    def cells(self, kind: Kind, most: int) -> list[SweepPoint]:
         """All combinations, the last axis fastest, those of the same weights together.
 
         Raises:
@@ -90,7 +94,10 @@ class Grid:
                 f"the grid has {count:,} cells, more than {most:,}: give fewer values or --max-cells {count}"
             )
         fixed = _parsed(kind.config, self.fixed)
-        axes = [[_parsed(kind.config, _setting(name, value)) for value in values] for name, values in self.axes.items()]
+        axes = [
+            [_parsed(kind.config, value if isinstance(value, dict) else {name: value}) for value in values]
+            for name, values in self.axes.items()
+        ]
         if mixed := [name for name, values in zip(self.axes, axes, strict=True) if len(set(map(tuple, values))) > 1]:
             raise InputError(
                 f"the values of axis {mixed[0]} set different fields: give each the same ones, in one order"
@@ -98,20 +105,21 @@ class Grid:
         named = [name for values in axes for name in values[0]]
         if twice := [name for name in named if name in self.fixed or named.count(name) > 1]:
             raise InputError(f"{twice[0]} is set twice: give it as a field or in one axis")
-        if lacking := [name for name in _needed(kind.config) if name not in (*fixed, *named)]:
+        needed = [one.name for one in fields(kind.config) if one.default is one.default_factory is MISSING]
+        if lacking := [name for name in needed if name not in (*fixed, *named)]:
             raise InputError(
                 f"the grid does not set {lacking[0]}, which has no default: give it as a field or in an axis"
             )
         cells = []
         for settings in itertools.product(*axes):
             values = {name: value for setting in settings for name, value in setting.items()}
-            cells.append(Cell(self.kind, kind.config(**fixed, **values), values))
+            cells.append(SweepPoint(self.kind, kind.config(**fixed, **values), values))
         keys = [cell.key for cell in cells]
         if len(set(keys)) < len(keys):
             again = next(cell for index, cell in enumerate(cells) if cell.key in keys[:index])
             raise InputError(f"the grid has the cell {again.name} twice: give each value once")
-        order = {weights: place for place, weights in reversed(list(enumerate(_weights(kind, cell) for cell in cells)))}
-        return sorted(cells, key=lambda cell: order[_weights(kind, cell)])
+        order = list(dict.fromkeys(map(kind.weights, cells)))
+        return sorted(cells, key=lambda cell: order.index(kind.weights(cell)))
 
     def changed(self, kind: str | None, axes: Sequence[str]) -> Grid:
         """This grid with another kind, and with axes from words such as `seed=0,1`, which replace those of their name.
@@ -119,14 +127,14 @@ class Grid:
         Raises:
             InputError: a word of another form.
         """
-        found = dict(self.axes)
+        changed = dict(self.axes)
         for word in axes:
             name, equals, values = word.partition("=")
             if not equals or not name.strip():
                 raise InputError(f"--set {word!r} is no axis: write a field and its values, such as seed=0,1")
             listed = [value.split("+") for value in values.split(",")] if values.strip() else []
-            found[name.strip().replace("-", "_")] = [value[0] if len(value) == 1 else value for value in listed]
-        return Grid(kind or self.kind, self.fixed, found)
+            changed[name.strip().replace("-", "_")] = [value[0] if len(value) == 1 else value for value in listed]
+        return Grid(kind or self.kind, self.fixed, changed)
 
 
 def read_grid(path: Path) -> Grid:
@@ -158,17 +166,23 @@ def kind_of(kinds: Mapping[str, Kind], name: str) -> Kind:
     return kinds[name]
 
 
-def from_content(kind: Kind, name: str, content: Mapping[str, Any]) -> Cell:
+def from_content(kind: Kind, name: str, content: Mapping[str, Any]) -> SweepPoint:
     """A cell from what `content_of` made of it."""
-    hints = get_type_hints(kind.config)
+    hints = _hints(kind.config)
     config = kind.config(**{one: _from_json(hints[one], value) for one, value in content["config"].items()})
-    return Cell(name, config, {one: getattr(config, one) for one in content["swept"]})
+    return SweepPoint(name, config, {one: getattr(config, one) for one in content["swept"]})
 
 
-def content_of(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON takes it."""
-    values = {name: value for name, value in vars(cell.config).items() if name != "out"}
-    return {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": _plain(values)}
+def content_of(cell: SweepPoint) -> dict[str, Any]:
+    """A cell as JSON has it."""
+
+    def plain(value: object) -> Any:
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return str(value) if isinstance(value, Path) else value
+
+    config = {name: plain(value) for name, value in vars(cell.config).items() if name != "out"}
+    return {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": config}
 
 
 def in_words(value: object) -> str:
@@ -176,38 +190,19 @@ def in_words(value: object) -> str:
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _setting(axis: str, value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {axis: value}
-
-
-def _weights(kind: Kind, cell: Cell) -> tuple[Any, ...]:
-    return tuple(getattr(cell.config, name, None) for name in kind.loads)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    def plain(value: object) -> Any:
-        if isinstance(value, tuple):
-            return [plain(one) for one in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return {name: plain(value) for name, value in values.items()}
-
-
 def _from_json(hint: Any, value: Any) -> Any:
-    """What `_plain` made of a value, back: JSON has neither tuples nor paths."""
+    """A value that was plain JSON as its field has it: JSON has neither tuples nor paths."""
     if isinstance(value, list):
         return tuple(_from_json(get_args(hint)[0], one) for one in value)
     return Path(value) if isinstance(value, str) and Path in (hint, *get_args(hint)) else value
 
 
-def _needed(config: type) -> list[str]:
-    """The fields without a default."""
-    return [one.name for one in fields(config) if one.default is MISSING and one.default_factory is MISSING]
+_hints = cache(get_type_hints)
 
 
 def _parsed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Field to value, each of the field's type."""
-    hints = {one.name: get_type_hints(config)[one.name] for one in fields(config) if one.name != "out"}
+    hints = {one.name: _hints(config)[one.name] for one in fields(config) if one.name != "out"}
     for name in given:
         if name not in hints:
             raise InputError(f"the grid names {name!r}, which is no field of it: choose from {', '.join(hints)}")

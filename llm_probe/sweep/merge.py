@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from llm_probe.sweep.folder import Sweep
-from llm_probe.sweep.grid import Cell, in_words
+from llm_probe.sweep.grid import SweepPoint, in_words
 from toy.run.errors import InputError
 from toy.run.files import replace_with
 
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 BATCH = 1 << 17
 """Rows that are written together."""
-LOG_LINES = 5
 GAP_COLUMNS = ("cell", "name", "state", "reason", "command")
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge wrote."""
+    """The tables that a merge wrote."""
 
     folder: Path
     cells: int
@@ -50,51 +49,64 @@ def merge(sweep: Sweep) -> Merged:
     Raises:
         InputError: a cell's table has other columns than this version writes, or one name stands for two models.
     """
+    import pandas as pd
+
     states, folder = sweep.states(), sweep.folder / "merged"
     done = [(cell, sweep.record(cell) or {}) for cell in sweep.cells if states[cell.key] == "done"]
     _check_models(sweep, done)
     rows = {}
     for name, kind in sweep.kind.tables().items():
-        found = [(cell, sweep.run_folder(cell) / f"{name}.csv") for cell, record in done if name in record["tables"]]
-        if found:
-            rows[name] = _write(folder / name, kind, found, sweep)
+        parts = [(cell, sweep.run_folder(cell) / f"{name}.csv") for cell, record in done if name in record["tables"]]
+        if parts:
+            rows[name] = _write(folder / name, kind, parts, sweep)
     gaps = gaps_of(sweep, states)
-    _write_gaps(folder / "gaps.csv", gaps)
+    table = pd.DataFrame(list(gaps), columns=list(GAP_COLUMNS))
+    replace_with(folder / "gaps.csv", lambda path: table.to_csv(path, index=False))
     return Merged(folder, len(done), rows, gaps)
 
 
 def gaps_of(sweep: Sweep, states: Mapping[str, str] | None = None) -> tuple[dict[str, str], ...]:
     """The cells that are not done, by `GAP_COLUMNS`, in the order of the plan."""
-    known = states or sweep.states()
-    return tuple(_gap(sweep, cell, known[cell.key]) for cell in sweep.cells if known[cell.key] != "done")
+    states = states or sweep.states()
+    return tuple(
+        {
+            "cell": cell.key,
+            "name": cell.name,
+            "state": states[cell.key],
+            "reason": sweep.failure(cell) or "",
+            "command": sweep.command(cell),
+        }
+        for cell in sweep.cells
+        if states[cell.key] != "done"
+    )
 
 
-def schema_of(kind: type) -> pa.Schema:
+def _schema(kind: type) -> pa.Schema:
     """The columns of a row dataclass."""
     import pyarrow as pa
 
+    def arrow_type(hint: Any) -> pa.DataType:
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(one for one in get_args(hint) if one is not type(None))
+        return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}.get(hint, pa.string())
+
     hints = get_type_hints(kind)
-    return pa.schema([(one.name, _arrow(hints[one.name])) for one in fields(kind)])
+    return pa.schema([(one.name, arrow_type(hints[one.name])) for one in fields(kind)])
 
 
-def log_end(path: Path, lines: int = LOG_LINES) -> list[str]:
-    """The last lines of a log; none if there is no log."""
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
-
-
-def _write(stem: Path, kind: type, found: Sequence[tuple[Cell, Path]], sweep: Sweep) -> int:
+def _write(stem: Path, kind: type, parts: Sequence[tuple[SweepPoint, Path]], sweep: Sweep) -> int:
     """One table in both formats; how many rows."""
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
     from pyarrow import parquet
 
-    own, swept = schema_of(kind), _swept(sweep, kind)
+    own, swept = _schema(kind), _swept(sweep, kind)
     schema = pa.schema([("cell", pa.string()), *((name, values.type) for name, values in swept.items()), *own])
     place = {cell.key: index for index, cell in enumerate(sweep.cells)}
     written = 0
 
     def tables() -> Iterator[pa.Table]:
-        for cell, path in found:
+        for cell, path in parts:
             table = _read(path, own, cell)
             first = [pa.repeat(pa.scalar(cell.key), len(table))]
             first += [pa.repeat(values[place[cell.key]], len(table)) for values in swept.values()]
@@ -132,10 +144,12 @@ def _batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(kept).combine_chunks()
 
 
-def _read(path: Path, schema: pa.Schema, cell: Cell) -> pa.Table:
+def _read(path: Path, schema: pa.Schema, cell: SweepPoint) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
+    records = path.parents[2] / "cells"
+    again = f"remove {path.parent} and the file of {cell.key} in {records}, and run the sweep again"
     convert = arrow_csv.ConvertOptions(column_types=schema, null_values=[""], strings_can_be_null=True)
     try:
         table = arrow_csv.read_csv(
@@ -145,20 +159,11 @@ def _read(path: Path, schema: pa.Schema, cell: Cell) -> pa.Table:
             convert_options=convert,
         )
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as this version's {path.stem}: {error}; {_again(cell, path)}"
-        ) from error
+        raise InputError(f"{path} cannot be read as this version's {path.stem}: {error}; {again}") from error
     if table.column_names != schema.names:
         other = sorted(set(table.column_names) ^ set(schema.names)) or ["their order"]
-        raise InputError(
-            f"{path} has other columns than this version writes ({', '.join(other)}): {_again(cell, path)}"
-        )
+        raise InputError(f"{path} has other columns than this version writes ({', '.join(other)}): {again}")
     return table
-
-
-def _again(cell: Cell, path: Path) -> str:
-    record = path.parents[2] / "cells"
-    return f"remove {path.parent} and the file of {cell.key} in {record}, and run the sweep again"
 
 
 def _swept(sweep: Sweep, kind: type) -> dict[str, pa.Array]:
@@ -167,23 +172,23 @@ def _swept(sweep: Sweep, kind: type) -> dict[str, pa.Array]:
 
     names = dict.fromkeys(name for cell in sweep.cells for name in ("model", *cell.values))
     own = {one.name for one in fields(kind)} | {"cell"}
-    found = {}
+    columns = {}
     for name in names:
         values = [getattr(cell.config, name, None) for cell in sweep.cells]
         if all(value is None for value in values):
             continue
         if any(not isinstance(value, (bool, int, float, type(None))) for value in values):
             values = [None if value is None else in_words(value) for value in values]
-        found[f"swept_{name}" if name in own else name] = pa.array(values)
-    return found
+        columns[f"swept_{name}" if name in own else name] = pa.array(values)
+    return columns
 
 
-def _check_models(sweep: Sweep, done: Sequence[tuple[Cell, dict[str, Any]]]) -> None:
-    seen: dict[tuple[Any, ...], tuple[str, Cell]] = {}
+def _check_models(sweep: Sweep, done: Sequence[tuple[SweepPoint, dict[str, Any]]]) -> None:
+    seen: dict[tuple[Any, ...], tuple[str, SweepPoint]] = {}
     for cell, record in done:
         if not (fingerprint := record["run"].get("weights_fingerprint")):
             continue
-        weights = tuple(getattr(cell.config, name, None) for name in sweep.kind.loads)
+        weights = sweep.kind.weights(cell)
         first, other = seen.setdefault(weights, (fingerprint, cell))
         if first != fingerprint:
             name = " ".join(str(part) for part in weights if part is not None)
@@ -191,25 +196,3 @@ def _check_models(sweep: Sweep, done: Sequence[tuple[Cell, dict[str, Any]]]) -> 
                 f"two different models are called {name}: the weights of cell {other.key} ({other.name}) are not those "
                 f"of {cell.key} ({cell.name}); remove the older one's file in {sweep.folder / 'cells'} and run again"
             )
-
-
-def _gap(sweep: Sweep, cell: Cell, state: str) -> dict[str, str]:
-    import shlex
-
-    command = shlex.join(cell.words(sweep.kind, sweep.run_folder(cell)))
-    reason = sweep.failure(cell) or ""
-    return dict(zip(GAP_COLUMNS, (cell.key, cell.name, state, reason, command), strict=True))
-
-
-def _write_gaps(path: Path, gaps: Sequence[Mapping[str, str]]) -> None:
-    import pandas as pd
-
-    replace_with(path, lambda one: pd.DataFrame(list(gaps), columns=list(GAP_COLUMNS)).to_csv(one, index=False))
-
-
-def _arrow(hint: Any) -> pa.DataType:
-    import pyarrow as pa
-
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(one for one in get_args(hint) if one is not type(None))
-    return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}.get(hint, pa.string())

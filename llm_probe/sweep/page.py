@@ -16,9 +16,9 @@ from pathlib import Path
 from llm_probe.page import ladder_page
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.schema import RunTables, check_one_model_a_name, read_run
-from llm_probe.sweep.folder import Sweep
-from llm_probe.sweep.grid import Cell
-from llm_probe.sweep.merge import gaps_of, log_end
+from llm_probe.sweep.folder import Sweep, log_end
+from llm_probe.sweep.grid import SweepPoint
+from llm_probe.sweep.merge import gaps_of
 from toy.run.errors import InputError
 
 
@@ -40,7 +40,7 @@ def render(sweep: Sweep, command: str = "", beside: Path = Path(), *, embed: boo
     return ladder_page.render(runs, command, beside, embed=embed, first=_missing(sweep, gaps_of(sweep)))
 
 
-def _run(sweep: Sweep, cell: Cell) -> RunTables:
+def _run(sweep: Sweep, cell: SweepPoint) -> RunTables:
     """A cell under its name. Of its tables only the verdicts stay in memory: there may be a thousand cells."""
     run = read_run(sweep.run_folder(cell))
     return replace(run, name=cell.name, frames={"verdicts": run.frames["verdicts"]})

@@ -4,7 +4,7 @@
     confirmation prompts   what was chosen is measured once                                    `rows`
 
 Latents stand where the dimensions of the stream stand in the main probe (`statistics.dimensions`: partial R² beyond the
-nuisances), groups where its cells stand (`statistics.planes`: held-out R² of the circle), with the same renaming null;
+nuisances), groups where its planes stand (`statistics.planes`: held-out R² of the circle), with the same renaming null;
 the largest statistic over *all* kept latents, or all groups, gives the corrected p.
 
 Shape. m_i(s) is the mean activation of member i at label s, n labels:
@@ -17,9 +17,9 @@ Shape. m_i(s) is the mean activation of member i at label s, n labels:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -29,10 +29,8 @@ from llm_probe.run.table import ALPHA
 from llm_probe.statistics.renaming import corrected_p
 from sae.circles import subspaces
 from sae.circles.engels import irreducibility
-from sae.circles.groups import Group, coordinates
 from sae.circles.ladder import (
     Choice,
-    Measured,
     Rung,
     best_column,
     column_choice,
@@ -43,15 +41,16 @@ from sae.circles.ladder import (
     principal,
     purity,
 )
-from sae.circles.latents import Encoded
+from sae.circles.latents import Encoded, Group, coordinates
 from sae.circles.table import FeatureRow, LadderRow, PointRow
 from toy.maths import fourier
 from toy.maths.regression import RidgeSmoother
 
 KEPT_UNITS = 6
-"""Latents, and groups, of a claim that go into the table."""
+"""Latents, and groups, of a claim that are measured and listed in the table."""
 LOCAL = 1 / 3
 COLUMNS: tuple[Rung, ...] = ("latent", "dimension", "pca_direction")
+Kind = Literal["latent", "group"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Features:
     """The kept latents of one SAE, and their groups."""
 
     index: Int[Tensor, " a"]
-    """Places in the dictionary."""
+    """Places of the kept latents in the dictionary."""
     decoder: Float[Tensor, "a d"]
     groups: tuple[Group, ...]
     width: int
@@ -78,13 +77,9 @@ class Chosen:
     """Latents with a renaming p <= 0.01."""
     n_groups: int
 
-    def content(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
     @staticmethod
-    def of_content(content: dict[str, Any]) -> Chosen:
-        """The inverse of `content`."""
+    def of_json(content: dict[str, Any]) -> Chosen:
+        """The inverse of `asdict`, through JSON."""
         latents, groups = (tuple(Choice(**one) for one in content[kind]) for kind in ("latents", "groups"))
         rungs = {name: Choice(**one) for name, one in content["rungs"].items()}
         return Chosen(latents, groups, rungs, content["n_latents"], content["n_groups"])
@@ -92,11 +87,22 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Rows:
-    """What one claim in one SAE yields."""
+    """The rows of one claim in one SAE."""
 
     features: tuple[FeatureRow, ...]
     ladder: tuple[LadderRow, ...]
     points: tuple[PointRow, ...]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The coordinates from which a circle is read."""
+
+    name: str
+    members: tuple[int, ...]
+    """Columns of the kept latents that a latent or a group is made of."""
+    discovery: Float[Tensor, "n r"]
+    confirmation: Float[Tensor, "m r"]
 
 
 def group_parts(latents: Float[Tensor, "n a"], features: Features) -> list[Float[Tensor, "n _"]]:
@@ -112,19 +118,20 @@ def choose(at: Encoded, features: Features, smoothers: Sequence[RidgeSmoother]) 
     latents = [column_choice(columns, column, frequencies) for column in _largest(best)]
 
     count, whole = len(smoothers), [RidgeSmoother.of(some.double()) for some in (at.states, at.latents)]
-    found = subspaces.search([*smoothers, *whole], *search)
-    null, by_group = found.null[:count].amax(dim=0), found.r2[:count].amax(dim=1)
-    groups = [plane_choice(found, group, null, frequencies, group) for group in _largest(by_group)]
-    plane, together = (plane_choice(found, place, found.null[place], frequencies, None) for place in (count, count + 1))
+    planes = subspaces.search([*smoothers, *whole], *search)
+    null, by_group = planes.null[:count].amax(dim=0), planes.r2[:count].amax(dim=1)
+    groups = [plane_choice(planes, group, null, frequencies, group) for group in _largest(by_group)]
+    plane, together = (plane_choice(planes, i, planes.null[i], frequencies, None) for i in (count, count + 1))
 
     components, _ = principal(at.states, at.new_states)
-    equal = subspaces.search([RidgeSmoother.of(components[:, : _rank(features, groups[0], components)])], *search)
+    rank = len(features.groups[groups[0].index or 0].columns)
+    equal_rank = subspaces.search([RidgeSmoother.of(components[:, :rank])], *search)
     rungs = {
         "latent": latents[0],
         "dimension": best_column(at.states, *search),
         "pca_direction": best_column(components, *search),
         "group": groups[0],
-        "pca_plane": plane_choice(equal, 0, equal.null[0], frequencies, None),
+        "pca_plane": plane_choice(equal_rank, 0, equal_rank.null[0], frequencies, None),
         "plane": plane,
         "latents": together,
     }
@@ -136,11 +143,6 @@ def _largest(values: Float[Tensor, " n"]) -> list[int]:
     return values.topk(min(KEPT_UNITS, len(values))).indices.tolist()
 
 
-def _rank(features: Features, group: Choice, components: Float[Tensor, "n r"]) -> int:
-    """As many principal components as the group spans."""
-    return min(len(features.groups[group.index or 0].columns), components.shape[1])
-
-
 def rows(
     at: Encoded,
     features: Features,
@@ -150,78 +152,100 @@ def rows(
     seed: int,
 ) -> Rows:
     """Measure what was chosen; `p_assignment`: of latents and of groups, `place`: the fields of `table._Place`."""
-    units = _Units(at, features, chosen.rungs["group"])
-    measured = {name: units.measure(name, choice, seed) for name, choice in chosen.rungs.items()}
-    ladder = [
-        LadderRow(
-            **place,
-            rung=name,
-            name=units.name(name, choice),
-            rank=units.get(name, choice)[0].shape[1],
-            frequency=choice.frequency,
-            statistic=choice.statistic,
-            p_renaming=choice.p_renaming,
-            r2=measured[name].r2,
-            r2_low=measured[name].low,
-            r2_high=measured[name].high,
-            purity=units.purity(name, choice) if name in COLUMNS else None,
-            **_beyond(difference(measured[name], measured["plane"], at.new_labels.unit, seed)),
-        )
-        for name, choice in chosen.rungs.items()
-    ]
-    found = [
-        _feature_row(units, chosen, kind, choice, p, place, seed)
-        for kind, choices, p in zip(("latent", "group"), (chosen.latents, chosen.groups), p_assignment, strict=True)
-        for choice in choices
-    ]
-    points = [
-        point
-        for kind in ("latent", "group")
-        for point in _points(units, kind, chosen.rungs[kind], measured[kind], place)
-    ]
-    return Rows(tuple(found), tuple(ladder), tuple(points))
+    components = principal(at.states, at.new_states)
+    rank = len(features.groups[chosen.rungs["group"].index or 0].columns)
+    units = {name: _unit(name, choice, at, features, components, rank) for name, choice in chosen.rungs.items()}
+    measured = {
+        name: measure(unit.discovery, unit.confirmation, chosen.rungs[name], at, seed) for name, unit in units.items()
+    }
+    ladder = []
+    for name, choice in chosen.rungs.items():
+        unit, own = units[name], measured[name]
+        beyond = difference(own, measured["plane"], at.new_labels.unit, seed)
+        row = LadderRow(
+            **place, rung=name, name=unit.name, rank=unit.discovery.shape[1], frequency=choice.frequency,
+            statistic=choice.statistic, p_renaming=choice.p_renaming, r2=own.r2, r2_low=own.low, r2_high=own.high,
+            purity=purity(unit.discovery, unit.confirmation, choice, at) if name in COLUMNS else None,
+            beyond_plane=beyond[0], beyond_plane_low=beyond[1], beyond_plane_high=beyond[2],
+        )  # fmt: skip
+        ladder.append(row)
+    kinds: tuple[tuple[Kind, tuple[Choice, ...]], ...] = (("latent", chosen.latents), ("group", chosen.groups))
+    table, points = [], []
+    for (kind, choices), p in zip(kinds, p_assignment, strict=True):
+        for choice in choices:
+            unit = _unit(kind, choice, at, features, components, rank)
+            table.append(_feature_row(kind, unit, choice, at, features, chosen, p, place, seed))
+        unit, choice = units[kind], chosen.rungs[kind]
+        values = measured[kind].points if kind == "group" else unit.confirmation
+        means = label_means(values, at.new_labels.label, at.labels.period).tolist()
+        for label, (item, mean) in enumerate(zip(at.claim.domain.items, means, strict=True)):
+            y = mean[1] if kind == "group" else None
+            points.append(PointRow(**place, unit=kind, name=unit.name, frequency=choice.frequency, label=label,
+                                   item=item, x=mean[0], y=y))  # fmt: skip
+    return Rows(tuple(table), tuple(ladder), tuple(points))
 
 
-class _Units:
-    """The columns of every rung, discovery and confirmation, by its choice."""
+def _unit(
+    rung: str, choice: Choice, at: Encoded, features: Features, components: tuple[Tensor, Tensor], rank: int
+) -> Unit:
+    """The coordinates of a rung's choice; `rank`: principal components of its plane."""
+    index = choice.index or 0
+    match rung:
+        case "group":
+            group = features.groups[index]
+            parts = [coordinates(some, features.decoder, group.columns) for some in (at.latents, at.new_latents)]
+            return Unit(group.name, group.columns, *parts)
+        case "plane":
+            return Unit("", (), at.states, at.new_states)
+        case "latents":
+            return Unit("", (), at.latents, at.new_latents)
+        case "pca_plane":
+            return Unit("", (), *(some[:, :rank] for some in components))
+        case "latent":
+            name, columns = str(int(features.index[index])), (at.latents, at.new_latents)
+        case "dimension":
+            name, columns = str(index), (at.states, at.new_states)
+        case _:
+            name, columns = str(index), components
+    return Unit(name, (index,), *(some[:, index : index + 1] for some in columns))
 
-    def __init__(self, at: Encoded, features: Features, group: Choice) -> None:
-        self.at, self.features = at, features
-        self.components = principal(at.states, at.new_states)
-        self.rank = _rank(features, group, self.components[0])
 
-    def get(self, rung: str, choice: Choice) -> tuple[Tensor, Tensor]:
-        at, column = self.at, slice(choice.index, (choice.index or 0) + 1)
-        whole: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
-            "latent": lambda: (at.latents[:, column], at.new_latents[:, column]),
-            "dimension": lambda: (at.states[:, column], at.new_states[:, column]),
-            "pca_direction": lambda: (self.components[0][:, column], self.components[1][:, column]),
-            "group": lambda: (self._part(at.latents, choice), self._part(at.new_latents, choice)),
-            "pca_plane": lambda: (self.components[0][:, : self.rank], self.components[1][:, : self.rank]),
-            "plane": lambda: (at.states, at.new_states),
-            "latents": lambda: (at.latents, at.new_latents),
-        }
-        return whole[rung]()
-
-    def _part(self, latents: Tensor, choice: Choice) -> Tensor:
-        return coordinates(latents, self.features.decoder, self.features.groups[choice.index or 0].columns)
-
-    def members(self, rung: str, choice: Choice) -> tuple[int, ...]:
-        """Columns of the kept latents that a unit is made of."""
-        return self.features.groups[choice.index or 0].columns if rung == "group" else (choice.index or 0,)
-
-    def name(self, rung: str, choice: Choice) -> str:
-        if rung == "group":
-            return self.features.groups[choice.index or 0].name
-        if rung == "latent":
-            return str(int(self.features.index[choice.index or 0]))
-        return str(choice.index) if rung in COLUMNS else ""
-
-    def measure(self, rung: str, choice: Choice, seed: int) -> Measured:
-        return measure(*self.get(rung, choice), choice, self.at, seed)
-
-    def purity(self, rung: str, choice: Choice) -> float:
-        return purity(*self.get(rung, choice), choice, self.at)
+def _feature_row(
+    kind: Kind,
+    unit: Unit,
+    choice: Choice,
+    at: Encoded,
+    features: Features,
+    chosen: Chosen,
+    p: float | None,
+    place: dict[str, Any],
+    seed: int,
+) -> FeatureRow:
+    """The row of a latent or a group; `p`: of the assignment test."""
+    measured = measure(unit.discovery, unit.confirmation, choice, at, seed)
+    is_group, members = kind == "group", list(unit.members)
+    own = at.latents[:, members]
+    means = label_means(own, at.labels.label, at.labels.period)
+    covered = coverage(means, features.decoder[members].double().norm(dim=1), choice.frequency)
+    assert choice.p_renaming is not None, "latents and groups are tested"
+    p_fwer = max(choice.p_renaming, p or 0.0)
+    indices: dict[str, Any] = {}
+    whole = irreducibility(measured.points, seed) if is_group and choice == chosen.rungs["group"] else None
+    for name in ("separability", "mixture"):
+        values = astuple(getattr(whole, name)) if whole else (None,) * 4
+        indices |= zip((name, f"{name}_low", f"{name}_high", f"{name}_null"), values, strict=True)
+    return FeatureRow(
+        **place, unit=kind, name=unit.name, latents=" ".join(str(int(features.index[column])) for column in members),
+        size=len(members), active_share=float((own > 0).any(dim=1).double().mean()), frequency=choice.frequency,
+        statistic=choice.statistic, p_renaming=choice.p_renaming, p_assignment=p, p_fwer=p_fwer,
+        r2=measured.r2, r2_low=measured.low, r2_high=measured.high,
+        purity=None if is_group else purity(unit.discovery, unit.confirmation, choice, at),
+        coverage=covered, shape="global span" if covered >= LOCAL else "local tiling", **indices,
+        circular=p_fwer <= ALPHA and measured.low > 0,
+        n_tested=len(features.groups) if is_group else len(features.index),
+        n_accepted=0 if (p or 0.0) > ALPHA else chosen.n_groups if is_group else chosen.n_latents,
+        n_latents=features.width, n_prompts=len(at.labels.label),
+    )  # fmt: skip
 
 
 def coverage(means: Float[Tensor, "labels m"], norms: Float[Tensor, " m"], frequency: int) -> float:
@@ -237,67 +261,3 @@ def label_means(values: Float[Tensor, "n m"], label: Int[Tensor, " n"], period: 
     """Mean of every label's prompts; a label without prompts has zeros."""
     sums = torch.zeros(period, values.shape[1], dtype=torch.float64).index_add_(0, label, values.double())
     return sums / label.bincount(minlength=period)[:, None].clamp_min(1)
-
-
-def _beyond(found: tuple[float, float, float]) -> dict[str, Any]:
-    return dict(zip(("beyond_plane", "beyond_plane_low", "beyond_plane_high"), found, strict=True))
-
-
-def _feature_row(
-    units: _Units, chosen: Chosen, kind: Any, choice: Choice, p: float | None, place: dict[str, Any], seed: int
-) -> FeatureRow:
-    at, features = units.at, units.features
-    members = units.members(kind, choice)
-    measured = units.measure(kind, choice, seed)
-    own = at.latents[:, list(members)]
-    means = label_means(own, at.labels.label, at.labels.period)
-    covered = coverage(means, features.decoder[list(members)].double().norm(dim=1), choice.frequency)
-    assert choice.p_renaming is not None, "latents and groups are tested"
-    p_fwer = max(choice.p_renaming, p or 0.0)
-    is_group = kind == "group"
-    indices: dict[str, Any] = dict.fromkeys(
-        f"{name}{end}" for name in ("separability", "mixture") for end in ("", "_low", "_high", "_null")
-    )
-    if is_group and choice == chosen.rungs["group"]:
-        whole = irreducibility(measured.points, seed)
-        for name in ("separability", "mixture"):
-            index = getattr(whole, name)
-            ends = {"": index.value, "_low": index.low, "_high": index.high, "_null": index.null}
-            indices |= {name + end: value for end, value in ends.items()}
-    return FeatureRow(
-        **place,
-        unit=kind,
-        name=units.name(kind, choice),
-        latents=" ".join(str(int(features.index[column])) for column in members),
-        size=len(members),
-        active_share=float((own > 0).any(dim=1).double().mean()),
-        frequency=choice.frequency,
-        statistic=choice.statistic,
-        p_renaming=choice.p_renaming,
-        p_assignment=p,
-        p_fwer=p_fwer,
-        r2=measured.r2,
-        r2_low=measured.low,
-        r2_high=measured.high,
-        purity=None if is_group else units.purity(kind, choice),
-        coverage=covered,
-        shape="global span" if covered >= LOCAL else "local tiling",
-        **indices,
-        circular=p_fwer <= ALPHA and measured.low > 0,
-        n_tested=len(features.groups) if is_group else len(features.index),
-        n_accepted=0 if (p or 0.0) > ALPHA else chosen.n_groups if is_group else chosen.n_latents,
-        n_latents=features.width,
-        n_prompts=len(at.labels.label),
-    )
-
-
-def _points(units: _Units, kind: Any, choice: Choice, found: Measured, place: dict[str, Any]) -> Iterator[PointRow]:
-    at = units.at
-    values = found.points if kind == "group" else units.get(kind, choice)[1]
-    means = label_means(values, at.new_labels.label, at.labels.period).tolist()
-    for label, (item, mean) in enumerate(zip(at.claim.domain.items, means, strict=True)):
-        y = mean[1] if kind == "group" else None
-        yield PointRow(
-            **place, unit=kind, name=units.name(kind, choice), frequency=choice.frequency, label=label, item=item,
-            x=mean[0], y=y,
-        )  # fmt: skip

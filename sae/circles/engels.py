@@ -1,4 +1,4 @@
-"""Is a two-dimensional feature one thing, or two things side by side, or a point most of the time?
+"""Is a two-dimensional feature irreducible, or two independent features, or one-dimensional features in turns?
 
 Engels et al. 2024 (2405.14860, definitions 3 and 4), for points f (n, 2):
 
@@ -12,10 +12,10 @@ and 0.12, two features in turns 0.43 and 0.53. Both are searched on grids: angle
 (M), c over the quantiles of v·f, so that nothing depends on a random start.
 
 A histogram of few points always has some information. The null is phase-shuffled: each coordinate keeps its values
-but the second one is dealt to the prompts anew, so that the phase relation between the two is lost and the feature is
-separable by construction. p_separability = (1 + #{null S >= S}) / (1 + draws). M has no such test: it says what the
-same coordinates reach unrelated. Intervals: bootstrap over prompts, moved so that their mean is the value, because a
-resample repeats points, which raises both indices a little.
+but those of the second are permuted over the prompts, so that the phase relation between the two is lost and the
+feature is separable by construction. p_separability = (1 + #{null S >= S}) / (1 + draws). For M the null is no test:
+it is the M of the same two coordinates when they are unrelated. Intervals: bootstrap over prompts, shifted so that
+their mean is the value, because a resample repeats points, which raises both indices a little.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Index:
 
     value: float
     low: float
+    """Lower end of the 95 % bootstrap interval."""
     high: float
-    """95 % bootstrap interval."""
+    """Upper end of the 95 % bootstrap interval."""
     null: float
     """95th percentile of the phase-shuffled points."""
 
@@ -51,9 +52,9 @@ class Irreducibility:
     """Both indices of one feature."""
 
     separability: Index
-    """Bits."""
+    """S(f) in bits."""
     mixture: Index
-    """A share of the prompts."""
+    """M(f), a share of the prompts."""
     p_separability: float
 
 
@@ -61,21 +62,22 @@ def irreducibility(points: Float[Tensor, "n 2"], seed: int, draws: int = DRAWS) 
     """Both indices with bootstrap intervals and the phase-shuffled null; n >= 2."""
     points = points.double()
     generator = torch.Generator().manual_seed(seed)
-    picked = [points[torch.randint(len(points), (len(points),), generator=generator)] for _ in range(draws)]
-    dealt = [_shuffled(points, generator) for _ in range(draws)]
-    found, p = [], []
+    n, x = len(points), points[:, 0]
+    resampled = [points[torch.randint(n, (n,), generator=generator)] for _ in range(draws)]
+    shuffled = [torch.stack([x, points[torch.randperm(n, generator=generator), 1]], dim=1) for _ in range(draws)]
+    indices, p = [], []
     for index in (separability, mixture):
         value = index(points)
-        boot, null = (torch.tensor([index(some) for some in drawn], dtype=torch.float64) for drawn in (picked, dealt))
+        boot, null = (torch.tensor(list(map(index, sets)), dtype=torch.float64) for sets in (resampled, shuffled))
         low, high = (boot - boot.mean() + value).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-        found.append(Index(value, low, high, float(null.quantile(0.95))))
+        indices.append(Index(value, low, high, float(null.quantile(0.95))))
         p.append((1 + int((null >= value).sum())) / (1 + draws))
-    return Irreducibility(found[0], found[1], p[0])
+    return Irreducibility(indices[0], indices[1], p[0])
 
 
 def separability(points: Float[Tensor, "n 2"]) -> float:
     """S(f), bits."""
-    x, y = _turned(points, math.pi / 2)
+    x, y = _rotated(points, math.pi / 2)
     joint = torch.zeros(ANGLES, BINS * BINS, dtype=torch.float64)
     joint.scatter_add_(1, _binned(x) * BINS + _binned(y), torch.full_like(x, 1 / len(points)))
     joint = joint.view(ANGLES, BINS, BINS)
@@ -86,7 +88,7 @@ def separability(points: Float[Tensor, "n 2"]) -> float:
 
 def mixture(points: Float[Tensor, "n 2"], epsilon: float = EPSILON) -> float:
     """M_ε(f)."""
-    x, n = _turned(points, math.pi)[0].sort(dim=1).values, len(points)
+    x, n = _rotated(points, math.pi)[0].sort(dim=1).values, len(points)
     steps = torch.linspace(0, 1, OFFSETS, dtype=torch.float64)
     # Lines through every part of the cloud, denser where the points are.
     centres = x[:, ((n - 1) * steps).long()]
@@ -96,7 +98,7 @@ def mixture(points: Float[Tensor, "n 2"], epsilon: float = EPSILON) -> float:
     return float(inside.max()) / n
 
 
-def _turned(points: Float[Tensor, "n 2"], reach: float) -> tuple[Float[Tensor, "angles n"], Float[Tensor, "angles n"]]:
+def _rotated(points: Float[Tensor, "n 2"], reach: float) -> tuple[Float[Tensor, "angles n"], Float[Tensor, "angles n"]]:
     """Both coordinates at every angle from 0 up to `reach`."""
     angle = torch.arange(ANGLES, dtype=torch.float64) * (reach / ANGLES)
     turn = torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -106,7 +108,3 @@ def _turned(points: Float[Tensor, "n 2"], reach: float) -> tuple[Float[Tensor, "
 def _binned(values: Float[Tensor, "angles n"]) -> Tensor:
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
     return ((values - low) / (high - low).clamp_min(1e-300) * BINS).long().clamp(0, BINS - 1)
-
-
-def _shuffled(points: Float[Tensor, "n 2"], generator: torch.Generator) -> Float[Tensor, "n 2"]:
-    return torch.stack([points[:, 0], points[torch.randperm(len(points), generator=generator), 1]], dim=1)

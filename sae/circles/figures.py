@@ -1,15 +1,15 @@
-"""Pictures of a probe of sparse features, as functions `(axes, tables)`; trained and random on the same axes.
+"""Figures of a probe of sparse features, as functions `(axes, table)`; trained and random weights on the same axes.
 
     activations   mean activation of the best latent by label
     circles       the best group's circle, trained beside random (`llm_probe.page.figures.circle_pair`)
-    ladder        R² of the circle by rung, with intervals, one frame a claim
+    ladder        R² of the circle by rung, with intervals, one panel for each claim
 
 The object interface of matplotlib only, so that nothing depends on a display.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def circles(pair: list[Axes], points: pd.DataFrame) -> None:
 
 
 def ladder(axes: Axes, rows: pd.DataFrame) -> None:
-    """R² of every rung on confirmation prompts with its interval, one mark an SAE; rows of one claim and layer."""
+    """R² of every rung on confirmation prompts with its interval, a mark for each SAE; rows of one claim and layer."""
     present = [rung for rung in RUNGS if rung in set(rows["rung"])]
     for weights, colour, face, side in (("trained", TRAINED, TRAINED, 0.15), ("random", RANDOM, "white", -0.15)):
         own = at(rows, weights=weights)
@@ -61,29 +61,29 @@ def ladder(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def all_figures(frames: Frames) -> dict[str, Figure]:
-    """Every picture that the tables allow, by name; circles and activations where a trained unit is circular."""
-    claims, points = list(_claims(frames["sae_ladder"])), frames["sae_points"]
+    """Every figure that the tables allow, by name; circles and activations of claims with a circular trained unit."""
+    claims, points = _claims(frames["sae_ladder"]), frames["sae_points"]
     table = at(frames["sae_table"], weights="trained")
-    there = list(_claims(table.loc[table["circular"].astype(bool)]))
-    found: dict[str, Figure] = {}
+    circular = _claims(table.loc[table["circular"].astype(bool)])
+    figures: dict[str, Figure] = {}
     with rc_context({"font.size": SIZE}):
         if claims:
-            found["ladder"] = _frames(claims, ladder, frames["sae_ladder"], 2.3)
-        if there:
-            found["activations"] = _frames(there, activations, at(points, unit="latent"), 1.9)
-            rows = -(-len(there) // PAIRS)
-            found["circles"] = Figure((5.2 * PAIRS, 3 * rows), layout="constrained")
-            parts = found["circles"].subfigures(rows, PAIRS, squeeze=False).ravel().tolist()
-            for part, claim in zip(parts, there, strict=False):
+            figures["ladder"] = _panels(claims, ladder, frames["sae_ladder"], 2.3)
+        if circular:
+            figures["activations"] = _panels(circular, activations, at(points, unit="latent"), 1.9)
+            rows = -(-len(circular) // PAIRS)
+            figures["circles"] = Figure((5.2 * PAIRS, 3 * rows), layout="constrained")
+            parts = figures["circles"].subfigures(rows, PAIRS, squeeze=False).ravel().tolist()
+            for part, claim in zip(parts, circular, strict=False):
                 circles(part.subplots(1, 2).tolist(), at(points, unit="group", **claim))
                 part.suptitle(_title(claim), fontsize=SIZE + 1, parse_math=False)
-    return found
+    return figures
 
 
-def _frames(
+def _panels(
     claims: Sequence[Mapping[str, Any]], draw: Callable[[Axes, pd.DataFrame], None], source: pd.DataFrame, height: float
 ) -> Figure:
-    """One frame a claim."""
+    """One panel for each claim."""
     rows = -(-len(claims) // PER_ROW)
     figure = Figure((3.4 * PER_ROW, height * rows), layout="constrained")
     grid = figure.subplots(rows, PER_ROW, squeeze=False).ravel().tolist()
@@ -96,19 +96,18 @@ def _frames(
 
 
 def save_all(folder: Path, frames: Frames) -> list[Path]:
-    """The pictures as svg and png; what was written."""
+    """Write the figures as svg and png; the files written."""
     return save_figures(folder, all_figures(frames), "sae", DPI)
 
 
 def as_svg(figure: Figure) -> str:
-    """A picture as one `<svg>` element for a page."""
+    """A figure as one `<svg>` element for a page."""
     return picture_files.as_svg(figure, "sae", DPI)
 
 
-def _claims(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _claims(rows: pd.DataFrame) -> list[dict[str, Any]]:
     keys = ["domain", "quantity", "layer", "site"]
-    for place in dict.fromkeys(zip(*(rows[key].tolist() for key in keys), strict=True)):
-        yield dict(zip(keys, place, strict=True))
+    return [dict(zip(keys, place, strict=True)) for place in dict.fromkeys(rows[keys].itertuples(index=False))]
 
 
 def _title(claim: Mapping[str, Any]) -> str:

@@ -48,89 +48,73 @@ def search(
     """Score every subspace (one smoother each), frequency and penalty, and every renaming."""
     units = labels.groups("unit")
     assert units is not None, "a claim has at least two operand pairs or items"
-    forms = _Forms.of(smoothers, units)
-    r2, penalty = forms.r2(circles(labels.label, frequencies, labels.period), units).max(dim=0)
-    single, null = forms.single(), []
+    left = torch.cat([smoother.left.T for smoother in smoothers])
+    forms = [_Form.of(smoothers, left, relative, units) for relative in PENALTIES]
+    targets = circles(labels.label, frequencies, labels.period)
+    r2, penalty = torch.stack(_r2(forms, left, targets, units)).max(dim=0)
+    # The null only ranks maxima: float32 is enough.
+    forms, left, null = [form.single() for form in forms], left.float(), []
     for totals in renamed.total.split(max(1, TARGETS_AT_ONCE // (2 * len(frequencies)))):
         targets = renamed_circles(totals % labels.period, frequencies, labels.period)
-        found = single.r2(targets, units).amax(dim=0)
-        null.append(found.view(len(smoothers), len(totals), -1).amax(dim=2))
+        largest = torch.stack(_r2(forms, left, targets, units)).amax(dim=0)
+        null.append(largest.view(len(smoothers), len(totals), -1).amax(dim=2))
     return SubspaceSearch(r2, penalty, torch.cat(null, dim=1).double())
 
 
 @dataclass(frozen=True)
-class _Forms:
-    """The quadratic forms of all subspaces, one for each penalty."""
+class _Form:
+    """The quadratic forms of all subspaces under one penalty."""
 
-    left: Float[Tensor, "all n"]
-    """Uᵀ of every subspace, one below the other."""
-    ranks: tuple[int, ...]
-    blocks: Float[Tensor, "penalties s pairs"]
+    blocks: Float[Tensor, "s pairs"]
     """B_ij of the pairs (i, j) within units."""
-    cross: Float[Tensor, "penalties all n"]
-    """S Uᵀ B."""
-    inner: tuple[tuple[Float[Tensor, "_ _"], ...], ...]
-    """S Uᵀ B U S by penalty and subspace."""
-    pairs: Int[Tensor, "2 pairs"]
+    cross: Float[Tensor, "all n"]
+    """S Uᵀ B of every subspace, one below the other."""
+    inner: tuple[Float[Tensor, "_ _"], ...]
+    """S Uᵀ B U S by subspace."""
 
     @staticmethod
-    def of(smoothers: Sequence[RidgeSmoother], units: Groups) -> _Forms:
+    def of(smoothers: Sequence[RidgeSmoother], left: Float[Tensor, "all n"], relative: float, units: Groups) -> _Form:
         blocks, cross, inner = [], [], []
-        for relative in PENALTIES:
-            parts = [_form(smoother, relative, units) for smoother in smoothers]
-            for kept, column in zip((blocks, cross, inner), zip(*parts, strict=True), strict=True):
-                kept.append(column)
-        sides = [
-            torch.stack([block[:, :, None].expand(-1, -1, block.shape[1]), block[:, None, :].expand_as(_square(block))])
-            for block in units.blocks
-        ]
-        return _Forms(
-            torch.cat([smoother.left.T for smoother in smoothers]),
-            tuple(smoother.left.shape[1] for smoother in smoothers),
-            torch.stack([torch.stack(one) for one in blocks]),
-            torch.stack([torch.cat(one) for one in cross]),
-            tuple(tuple(one) for one in inner),
-            torch.cat([side.flatten(1) for side in sides], dim=1),
+        for smoother in smoothers:
+            shrink = smoother.singular.square() / (smoother.singular.square() + smoother.penalty(relative))
+            spread, entries = torch.zeros_like(smoother.left), []
+            for block in units.blocks:
+                rows = smoother.left[block]
+                share = (rows * shrink) @ rows.transpose(1, 2) + 1 / left.shape[1]
+                weights = torch.linalg.inv(torch.eye(block.shape[1], dtype=share.dtype) - share)
+                weights = weights @ weights
+                spread[block] = weights @ rows
+                entries.append(weights.flatten())
+            blocks.append(torch.cat(entries))
+            cross.append(shrink[:, None] * spread.T)
+            inner.append(cross[-1] @ smoother.left * shrink)
+        return _Form(torch.stack(blocks), torch.cat(cross), tuple(inner))
+
+    def single(self) -> _Form:
+        """The same in float32."""
+        return _Form(self.blocks.float(), self.cross.float(), tuple(form.float() for form in self.inner))
+
+
+def _r2(
+    forms: Sequence[_Form], left: Float[Tensor, "all n"], targets: Float[Tensor, "n m"], units: Groups
+) -> list[Float[Tensor, "s half"]]:
+    """R² of each neighbouring pair of target columns (cos, sin), by penalty; `left`: Uᵀ of every subspace."""
+    centred = targets - targets.mean(dim=0)
+    first, second = (
+        torch.cat([pairs(block).flatten() for block in units.blocks])
+        for pairs in (
+            lambda block: block.repeat_interleave(block.shape[1], dim=1),
+            lambda block: block.repeat(1, block.shape[1]),
         )
-
-    def single(self) -> _Forms:
-        """The same in float32: it only ranks maxima."""
-        inner = tuple(tuple(form.float() for form in forms) for forms in self.inner)
-        return _Forms(self.left.float(), self.ranks, self.blocks.float(), self.cross.float(), inner, self.pairs)
-
-    def r2(self, targets: Float[Tensor, "n m"], units: Groups) -> Float[Tensor, "penalties s half"]:
-        """R² of each neighbouring pair of columns (cos, sin)."""
-        centred = targets - targets.mean(dim=0)
-        products = centred[self.pairs[0]] * centred[self.pairs[1]]
-        projected = self.left @ centred
-        total = baseline_residuals(targets, units).square().sum(dim=0).view(-1, 2).sum(dim=1)
-        found = []
-        for blocks, cross, inner in zip(self.blocks, self.cross, self.inner, strict=True):
-            mixed = (projected * (cross @ centred)).split(self.ranks)
-            own = [part * (form @ part) for form, part in zip(inner, projected.split(self.ranks), strict=True)]
-            rest = torch.stack([(one - 2 * two).sum(dim=0) for one, two in zip(own, mixed, strict=True)])
-            errors = blocks @ products + rest
-            found.append(1 - errors.view(len(self.ranks), -1, 2).sum(dim=2) / total)
-        return torch.stack(found)
-
-
-def _form(
-    smoother: RidgeSmoother, relative: float, units: Groups
-) -> tuple[Float[Tensor, " pairs"], Float[Tensor, "r n"], Float[Tensor, "r r"]]:
-    """(B by pair, S Uᵀ B, S Uᵀ B U S) of one subspace and penalty."""
-    n = len(smoother.left)
-    shrink = smoother.singular.square() / (smoother.singular.square() + smoother.penalty(relative))
-    spread, entries = torch.zeros_like(smoother.left), []
-    for block in units.blocks:
-        rows = smoother.left[block]
-        share = (rows * shrink) @ rows.transpose(1, 2) + 1 / n
-        weights = torch.linalg.inv(torch.eye(block.shape[1], dtype=share.dtype) - share)
-        weights = weights @ weights
-        spread[block] = weights @ rows
-        entries.append(weights.flatten())
-    cross = shrink[:, None] * spread.T
-    return torch.cat(entries), cross, cross @ smoother.left * shrink
-
-
-def _square(block: Int[Tensor, "g b"]) -> Int[Tensor, "g b b"]:
-    return block[:, :, None].expand(-1, -1, block.shape[1])
+    )
+    products, projected = centred[first] * centred[second], left @ centred
+    ranks = [len(form) for form in forms[0].inner]
+    total = baseline_residuals(targets, units).square().sum(dim=0).view(-1, 2).sum(dim=1)
+    r2 = []
+    for form in forms:
+        mixed = (projected * (form.cross @ centred)).split(ranks)
+        own = [part * (inner @ part) for inner, part in zip(form.inner, projected.split(ranks), strict=True)]
+        rest = torch.stack([(one - 2 * two).sum(dim=0) for one, two in zip(own, mixed, strict=True)])
+        errors = form.blocks @ products + rest
+        r2.append(1 - errors.view(len(ranks), -1, 2).sum(dim=2) / total)
+    return r2

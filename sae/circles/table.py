@@ -1,12 +1,13 @@
-"""The tables of a probe of sparse features: one dataclass a row.
+"""The tables of a probe of sparse features: one dataclass for each kind of row.
 
+    sae_training.csv     TrainingRow     SAE: what it is worth on held-out states
     sae_table.csv        FeatureRow      SAE x claim x (latent | group): the best few of each
     sae_ladder.csv       LadderRow       SAE x claim x rung: best latent, dimension, direction, group, plane
     sae_verdicts.csv     FeatureVerdict  claim x layer: do features beat planes, over all SAEs of that layer
-    sae_points.csv       PointRow        means by label of what is drawn
+    sae_points.csv       PointRow        means by label of what the figures draw
     sae_recurrence.csv   RecurrenceRow   pairs of SAEs that differ in their seed
 
-An empty cell (None) means "not applicable" and never "zero".
+An empty value (None) means "not applicable" and never "zero".
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ FeatureAnswer = Literal["features beat planes", "no better", "undetermined"]
 @dataclass(frozen=True)
 class _Place:
     weights: Weights
-    """Of the model that the SAE was trained on and is read on."""
+    """Weights of the model that the SAE was trained on and is read on."""
     sae: str
     """Folder or release of the sparse autoencoder."""
     seed: int
-    """Seed in its folder's name; 0 if it has none."""
+    """Seed in the name of the SAE's folder; 0 if the name has none."""
     layer: int
-    """0-based block."""
+    """Block whose output was read, counted from 0."""
     site: Site
-    """Which output of the block."""
+    """Which output of the block was read."""
     domain: str
-    """`days`, `mod-add 7`, …"""
+    """Domain of the questions: `days`, `mod-add 7`, …"""
     period: int
     """Number of items, or the modulus."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """Which label the circle is of: the `sum`, or the `item` that is named."""
 
 
 @dataclass(frozen=True)
@@ -44,63 +45,63 @@ class FeatureRow(_Place):
     """One latent or group."""
 
     unit: Literal["latent", "group"]
-    """What it is."""
+    """Whether the row is of a latent or of a group of latents."""
     name: str
     """Index of the latent in the dictionary, or the group's affinity and size."""
     latents: str
-    """Members of a group, by their index in the dictionary."""
+    """Indices of the latent, or of the group's members, in the dictionary."""
     size: int
-    """How many."""
+    """Number of these latents."""
     active_share: float
-    """Share of the discovery prompts on which it (a member) is active."""
+    """Share of the discovery prompts on which the latent, or any member of the group, is active."""
     frequency: int
-    """k of its best circle."""
+    """Frequency k of the unit's best circle."""
     statistic: float
     """Latent: partial R² beyond the nuisances; group: R² of the circle, held out by pair or item. Discovery prompts."""
     p_renaming: float
-    """Of the renaming null, corrected over all kept latents (or all groups), frequencies and penalties."""
+    """p under the renaming null, corrected over all kept latents (or all groups), frequencies and penalties."""
     p_assignment: float | None
-    """Do periods gain most under their own moduli in latents (groups) of this SAE; empty where none were compared."""
+    """p of the test whether periods gain most under their own moduli in the SAE's latents (groups); else empty."""
     p_fwer: float
-    """The larger of the two."""
+    """The larger of p_renaming and p_assignment."""
     r2: float
-    """The circle read from it, confirmation prompts."""
+    """R² of the circle read from the unit on confirmation prompts."""
     r2_low: float
-    """Lower end of its interval:"""
+    """Lower end of the 95 % bootstrap interval of r2, clustered on operand pairs or items."""
     r2_high: float
-    """95 % bootstrap, clustered on operand pairs or items."""
+    """Upper end of the same interval."""
     purity: float | None
-    """Latents: share of its own variance that the circle explains, confirmation prompts."""
+    """Latents only: share of the latent's own variance that the circle explains on confirmation prompts."""
     coverage: float
     """Share of the labels that a member covers (participation ratio of its class means), weighted by its circle."""
     shape: Literal["global span", "local tiling"]
-    """Each member varies round the whole circle, or covers an arc of a third or less."""
+    """Whether each member varies round the whole circle, or covers an arc of a third or less."""
     separability: float | None
-    """The best group: S of Engels et al. on the predicted points, bits; 0 is two independent features."""
+    """Best group only: S of Engels et al. on the predicted points, in bits; 0 means two independent features."""
     separability_low: float | None
-    """Lower end of its interval:"""
+    """Lower end of the 95 % bootstrap interval of separability, over prompts."""
     separability_high: float | None
-    """95 % bootstrap over prompts."""
+    """Upper end of the same interval."""
     separability_null: float | None
-    """95th percentile of phase-shuffled points."""
+    """95th percentile of separability over phase-shuffled points."""
     mixture: float | None
-    """The best group: M of Engels et al., ε = 0.1; near 1 is one-dimensional features in turns."""
+    """Best group only: M of Engels et al. with ε = 0.1; near 1 means one-dimensional features in turns."""
     mixture_low: float | None
-    """Lower end of its interval:"""
+    """Lower end of the 95 % bootstrap interval of mixture, over prompts."""
     mixture_high: float | None
-    """95 % bootstrap over prompts."""
+    """Upper end of the same interval."""
     mixture_null: float | None
-    """95th percentile of phase-shuffled points."""
+    """95th percentile of mixture over phase-shuffled points."""
     circular: bool
-    """p_fwer <= 0.01 and the confirmation interval above 0."""
+    """Whether p_fwer <= 0.01 and the confirmation interval of r2 lies above 0."""
     n_tested: int
-    """Kept latents, or groups, of this SAE that p is corrected over."""
+    """Number of kept latents, or groups, of this SAE over which p is corrected."""
     n_accepted: int
-    """How many of them have p_fwer <= 0.01 in this claim."""
+    """Number of those with p_fwer <= 0.01 in this claim."""
     n_latents: int
     """Width of the dictionary; latents that are not kept are active on under 1 % of every claim's prompts."""
     n_prompts: int
-    """Discovery prompts."""
+    """Number of discovery prompts."""
 
 
 @dataclass(frozen=True)
@@ -108,31 +109,31 @@ class LadderRow(_Place):
     """The best unit of one kind."""
 
     rung: str
-    """latent, dimension, pca_direction, group, pca_plane, plane, latents."""
+    """Kind of unit: latent, dimension, pca_direction, group, pca_plane, plane, latents."""
     name: str
-    """Which one; empty where there is but one."""
+    """Which unit of its kind it is; empty where there is only one."""
     rank: int
-    """Coordinates that the circle is read from."""
+    """Number of coordinates that the circle is read from."""
     frequency: int
-    """k, chosen on discovery prompts."""
+    """Frequency k, chosen on discovery prompts."""
     statistic: float
-    """What it was chosen by there: partial R² (single columns) or held-out R² of the circle."""
+    """What the unit was chosen by on discovery prompts: partial R² (single columns) or held-out R² of the circle."""
     p_renaming: float | None
-    """Corrected over all units of its kind; empty for single dimensions and directions, which are not tested here."""
+    """p under the renaming null, corrected over all units of the kind; empty for untested dimensions and directions."""
     r2: float
-    """The circle read from it, confirmation prompts; a single column cannot exceed about a half."""
+    """R² of the circle read from the unit on confirmation prompts; a single column cannot exceed about a half."""
     r2_low: float
-    """Lower end of its interval:"""
+    """Lower end of the 95 % bootstrap interval of r2, clustered on operand pairs or items."""
     r2_high: float
-    """95 % bootstrap, clustered on operand pairs or items."""
+    """Upper end of the same interval."""
     purity: float | None
-    """Single columns: share of the unit's own variance that the circle explains, confirmation prompts."""
+    """Single columns only: share of the unit's own variance that the circle explains on confirmation prompts."""
     beyond_plane: float
-    """r2 minus the plane's."""
+    """r2 minus the r2 of the plane."""
     beyond_plane_low: float
-    """Lower end of its interval:"""
+    """Lower end of the 95 % bootstrap interval of beyond_plane, with the same resamples for both."""
     beyond_plane_high: float
-    """95 % bootstrap, paired."""
+    """Upper end of the same interval."""
 
 
 @dataclass(frozen=True)
@@ -140,31 +141,31 @@ class FeatureVerdict:
     """Do features carry this circle better than planes?"""
 
     domain: str
-    """`days`, `mod-add 7`, …"""
+    """Domain of the questions: `days`, `mod-add 7`, …"""
     quantity: Quantity
-    """`sum` or `item`."""
+    """Which label the circle is of: the `sum`, or the `item` that is named."""
     layer: int
-    """0-based block."""
+    """Block whose output was read, counted from 0."""
     site: Site
-    """Which output of the block."""
+    """Which output of the block was read."""
     verdict: FeatureAnswer
-    """In a word."""
+    """The answer: `features beat planes`, `no better` or `undetermined`."""
     better_than_random: bool | None
-    """Every group's interval lies above that of every random-weights group; empty without random-weights SAEs."""
+    """Whether every group's interval lies above those of all random-weights groups; empty without such SAEs."""
     group_r2: float
-    """Best group, mean over the SAEs, confirmation prompts."""
+    """r2 of the best group on confirmation prompts, mean over the SAEs."""
     plane_r2: float
-    """Best plane; the same for all SAEs of a layer."""
+    """r2 of the best plane, which is the same for all SAEs of a layer."""
     beyond_plane_low: float
-    """Lowest of the SAEs' intervals of the difference."""
+    """Lowest end of the SAEs' intervals of the difference group minus plane."""
     beyond_plane_high: float
-    """Highest."""
+    """Highest end of the same intervals."""
     random_group_r2: float | None
-    """Best group of the random-weights SAEs, mean."""
+    """r2 of the best group of the random-weights SAEs, mean over them; empty without any."""
     n_saes: int
-    """Trained-weights SAEs of this layer."""
+    """Number of trained-weights SAEs of this layer."""
     reason: str
-    """In words."""
+    """What the verdict rests on, in words."""
 
 
 @dataclass(frozen=True)
@@ -172,19 +173,19 @@ class PointRow(_Place):
     """What is drawn of one label: a latent's mean activation, or a group's mean predicted point."""
 
     unit: Literal["latent", "group"]
-    """The best of its kind on discovery prompts."""
+    """Whether the best latent or the best group on discovery prompts is drawn."""
     name: str
-    """As in sae_table.csv."""
+    """Name of the unit, as in sae_table.csv."""
     frequency: int
-    """k of its circle."""
+    """Frequency k of the unit's circle."""
     label: int
     """Index of the item or residue."""
     item: str
-    """Its name."""
+    """Name of the item or residue."""
     x: float
-    """Latent: mean activation; group: cosine coordinate; confirmation prompts."""
+    """Latent: mean activation; group: mean predicted cosine; on confirmation prompts."""
     y: float | None
-    """Group: sine coordinate."""
+    """Group: mean predicted sine; empty for a latent."""
 
 
 @dataclass(frozen=True)
@@ -192,65 +193,65 @@ class RecurrenceRow:
     """How many latents of one SAE another has too."""
 
     weights: Weights
-    """Of the model both were trained on."""
+    """Weights of the model that both SAEs were trained on."""
     layer: int
-    """0-based block."""
+    """Block whose output was read, counted from 0."""
     site: Site
-    """Which output of the block."""
+    """Which output of the block was read."""
     sae: str
-    """The one."""
+    """The SAE whose latents are matched."""
     other: str
-    """The other: another seed."""
+    """The SAE they are matched to, of another seed."""
     n: int
-    """Kept latents that were matched."""
+    """Number of kept latents that were matched."""
     share: float
-    """Of them, matched to a direction with a cosine above 0.7 (Hungarian matching)."""
+    """Share of them that are matched to a direction with a cosine above 0.7 (Hungarian matching)."""
     mean_cosine: float
-    """Of the matched pairs."""
+    """Mean cosine of the matched pairs."""
     shuffled_share: float
-    """The same after the other dictionary was turned at random as a whole."""
+    """The same share after the other dictionary was rotated at random as a whole."""
 
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One SAE as it was read back from disk, measured on held-out text and task prompts; of SAEs made here only."""
+    """One SAE as it was read back from disk, measured on held-out text and task prompts; only SAEs trained here."""
 
     weights: Weights
-    """Of the model it was trained on."""
+    """Weights of the model that the SAE was trained on."""
     sae: str
-    """Its folder."""
+    """Folder of the SAE."""
     seed: int
-    """Its first weights."""
+    """Seed of its first weights."""
     layer: int
-    """0-based block."""
+    """Block whose output was read, counted from 0."""
     site: Site
-    """Which output of the block."""
+    """Which output of the block was read."""
     n_latents: int
-    """Latents of the dictionary."""
+    """Number of latents of the dictionary."""
     tokens: int
-    """States it was trained on."""
+    """Number of states that it was trained on."""
     task_share: float
-    """Share of them from task prompts."""
+    """Share of those states that came from task prompts."""
     l0: float
     """Mean number of active latents of a state."""
     fvu: float
-    """Fraction of variance unexplained, weighed as in training."""
+    """Fraction of variance unexplained, text and task prompts weighted as in training."""
     fvu_text: float | None
-    """… of text alone."""
+    """Fraction of variance unexplained of text alone."""
     fvu_task: float | None
-    """… of task prompts alone."""
+    """Fraction of variance unexplained of task prompts alone."""
     ce_recovered: float | None
-    """Share of the cross-entropy that zeros in the states' place cost and the SAE saves; empty where they cost none."""
+    """Share of the cross-entropy lost to zeros in the states' place that the SAE recovers; empty if none is lost."""
     ce_recovered_text: float | None
-    """… of text alone."""
+    """The same share on text alone."""
     ce_recovered_task: float | None
-    """… of the answers of task prompts alone."""
+    """The same share on the answers of task prompts alone."""
     dead_share: float
-    """Latents that were never active."""
+    """Share of the latents that were never active."""
     dense_share: float
-    """Latents active on more than a tenth of the states."""
+    """Share of the latents that were active on more than a tenth of the states."""
     reload_difference: float
-    """Largest difference between the reloaded and the trained one, as a share of the state's length."""
+    """Largest difference between the outputs of the reloaded and the trained SAE, as a share of the state's length."""
 
 
 TABLES: dict[str, type] = {

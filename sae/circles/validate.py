@@ -1,16 +1,19 @@
-"""Does the search for groups find circles that are known to be there?
+"""Does the search for groups recover circles that are known to be there?
 
-    synthetic   planted planes P_i (d, 2) (`synthetic`). The plane of a group is that of the two largest principal
-                components of its part r of the states; agreement = mean of the cosines of the two principal angles
-                between it and P_i, the best group counts. 1 is the same plane.
+    planted     states x = Σ_i on_i (cos(2π s_i / p) u_i + sin(2π s_i / p) v_i) + noise, x (n, d): on_i is 1 with
+                probability `presence`, s_i a random point of p on circle i, u_i and v_i (rows of `planes[i]`, (2, d))
+                orthonormal for one circle and random between circles. With 2 circles > d the planes must overlap:
+                superposition, which sparse coding is there to undo. An SAE is trained on these states. The plane of a
+                group is that of the two largest principal components of its part r of the states; agreement = mean of
+                the cosines of the two principal angles between it and the planted one. 1 is the same plane.
     toy         the planes of the key frequencies of a + b in the stream before the unembedding, Q_k (d, 2) from the
                 class means of every sum (`planes.basis`). share = 1 - Σ |Qᵀ(x - r)|² / Σ |Qᵀx|², x and r centred,
                 over all questions: how much of the plane's variance the best single group writes. A share of the
                 best group says nothing if the group is half of the dictionary, so its size stands beside it.
 
-Groups are found as in the probe, without a label; only which of them is best is chosen by looking. For a toy there is
-also `needed`: the fewest latents, added one by one to the plane's variance on one half of the questions, that write 0.9
-of it on the other half - what the dictionary holds, whether or not a group was found for it.
+Groups are made as in the probe, without a label; only the choice of the best one uses the known planes. For a toy there
+is also `needed`: the fewest latents, added one by one to the plane's variance on one half of the questions, that write
+0.9 of it on the other half - what the dictionary holds, whether or not one group gathers it.
 """
 
 from __future__ import annotations
@@ -21,36 +24,69 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from llm_probe.models.loading import load
 from sae.circles.claims import Features, label_means
-from sae.circles.groups import groups_of
-from sae.circles.latents import encode, kept_latents
+from sae.circles.latents import encode, groups_of, kept_latents
 from sae.circles.probe import places_of
-from sae.source.synthetic import Circles, plant, trained_on
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
+from sae.source.stream import Place
 from sae.training.saved import Saved, check_fits, load_sae
+from sae.training.train import fit, new_run
 from toy.analysis import keys, planes
 from toy.analysis.readout import answer_positions, grid
 from toy.networks.tasks import circle_order
 from toy.run.errors import InputError
 from toy.training.layouts import load_checkpoint
 
+PLACE: Place = (0, "resid_post")
 SPANNED = 0.9
 """Share of a plane's variance that counts as spanned."""
 N_STATES = 20_000
-"""Fresh states on which planted circles are looked for."""
+"""Fresh states on which planted circles are searched."""
 
 
 @dataclass(frozen=True)
-class Found:
+class PlantedStates:
+    """States and the circles in them."""
+
+    states: Float[Tensor, "n d"]
+    steps: Int[Tensor, "n circles"]
+    """s: where on each circle a state would be."""
+    present: Bool[Tensor, "n circles"]
+    """Which circles are in it."""
+
+
+@dataclass(frozen=True)
+class Circles:
+    """The planted circles."""
+
+    planes: Float[Tensor, "circles 2 d"]
+    period: int
+    presence: float
+    noise: float
+
+    def draw(self, n: int, seed: int) -> PlantedStates:
+        """`n` states, a function of the seed."""
+        generator = torch.Generator().manual_seed(seed)
+        circles, _, d = self.planes.shape
+        steps = torch.randint(self.period, (n, circles), generator=generator)
+        present = torch.rand(n, circles, generator=generator) < self.presence
+        angle = steps * (2 * torch.pi / self.period)
+        at = torch.stack([angle.cos(), angle.sin()], dim=-1) * present[..., None]
+        noise = self.noise * torch.randn(n, d, generator=generator)
+        return PlantedStates(torch.einsum("nct,ctd->nd", at, self.planes) + noise, steps, present)
+
+
+@dataclass(frozen=True)
+class PlaneMatch:
     """One known plane, and the group that fits it best."""
 
     plane: str
     agreement: float
-    """Mean cosine (synthetic), or share of the plane's variance (toy)."""
+    """Mean cosine (planted), or share of the plane's variance (toy)."""
     group: str
     size: int
     n_latents: int
@@ -59,59 +95,80 @@ class Found:
     """Toy: the fewest latents that write 0.9 of the plane's variance on new questions; None where all do not."""
 
 
-def on_planted(circles: int, config: SaeConfig, seed: int) -> dict[str, list[Found]]:
-    """Train an SAE of these settings on planted circles, and look for them."""
+def plant(
+    circles: int = 48, d: int = 64, *, period: int = 12, presence: float = 0.05, noise: float = 0.02, seed: int = 0
+) -> Circles:
+    """Random planes in d dimensions, on average circles · presence of them in a state."""
+    generator = torch.Generator().manual_seed(seed)
+    bases = torch.linalg.qr(torch.randn(circles, d, 2, generator=generator)).Q.transpose(1, 2)
+    return Circles(bases.contiguous(), period, presence, noise)
+
+
+def trained_on(circles: Circles, config: SaeConfig, seed: int = 0) -> Saved:
+    """An SAE of the configuration's settings, in memory, trained on states that are drawn as it goes.
+
+    Raises:
+        InputError: the settings are impossible.
+    """
+    config = replace(config, buffer_tokens=16 * config.batch, out=Path("none"))
+    run = new_run(config, PLACE, seed, circles.planes.shape[2], torch.device("cpu"))
+    first = (seed + 1) * 2**32
+    fit(config, [run], lambda step: {PLACE: circles.draw(config.batch, first + step).states}, every=float("inf"))
+    return Saved(run.trainer.sae.requires_grad_(False), "synthetic", *PLACE, None)
+
+
+def on_planted(circles: int, config: SaeConfig, seed: int) -> dict[str, list[PlaneMatch]]:
+    """Train an SAE of these settings on planted circles, and search for them."""
     known = plant(circles, seed=seed)
-    return {"synthetic": planted(trained_on(known, config, seed), known, N_STATES, seed)}
+    return {"synthetic": planted_matches(trained_on(known, config, seed), known, N_STATES, seed)}
 
 
-def on_toy(toy: Path, saes: Sequence[str]) -> dict[str, list[Found]]:
-    """Look for the key planes of a toy in SAEs that were trained on it, by their names.
+def on_toy(toy: Path, saes: Sequence[str]) -> dict[str, list[PlaneMatch]]:
+    """Search for the key planes of a toy in SAEs that were trained on it, by the names of the SAEs.
 
     Raises:
         InputError: no SAE, one of other weights, a toy without keys, or an MLP.
     """
     loaded, config = load(str(toy)), load_checkpoint(toy)[1]
-    operands = grid(config.task, config.modulus)
+    operands, order = grid(config.task, config.modulus), circle_order(config.task, config.modulus)
     ids = torch.cat([operands, torch.full((len(operands), 1), config.modulus)], dim=1).to(loaded.device)
-    answers, n = answer_positions(config.task, config.modulus, operands), len(circle_order(config.task, config.modulus))
+    answers = answer_positions(config.task, config.modulus, operands)
     network: Any = loaded.model
-    embedding = network.get_input_embeddings().weight.detach()[circle_order(config.task, config.modulus)]
-    frequencies = keys.of_matrix(embedding)
+    frequencies = keys.of_matrix(network.get_input_embeddings().weight.detach()[order])
     if not frequencies or not saes:
         raise InputError(f"{toy} has {len(frequencies)} key frequencies and {len(saes)} SAEs were given: give both")
-    found = {}
+    matches = {}
     for saved in map(load_sae, places_of(saes)):
         check_fits(saved, loaded)
         with torch.inference_mode():
             states = loaded.backbone(input_ids=ids).hidden_states[saved.layer + 1][:, -1].cpu()
-        means = label_means(states, answers, n)
-        bases = {f"key {k}": planes.basis(means, k) for k in frequencies}
-        found[saved.name] = spanned(saved, states, bases)
-    return found
+        means = label_means(states, answers, len(order))
+        matches[saved.name] = toy_matches(saved, states, {f"key {k}": planes.basis(means, k) for k in frequencies})
+    return matches
 
 
-def planted(saved: Saved, circles: Circles, n: int, seed: int) -> list[Found]:
+def planted_matches(saved: Saved, circles: Circles, n: int, seed: int) -> list[PlaneMatch]:
     """Every planted circle's best group, on `n` fresh states."""
     states = circles.draw(n, seed).states
     features, latents = _features(saved, states)
-    found = [principal_plane(part) for part in parts(features, latents)]
-    return [
-        _best(f"circle {i}", [plane_cosine(plane.double().T, own) for own in found], features)
-        for i, plane in enumerate(circles.planes)
-    ]
+    parts = (part - part.mean(dim=0) for part in group_writes(features, latents))
+    principal = torch.stack([torch.linalg.eigh(part.T @ part).eigenvectors[:, -2:] for part in parts])
+    cosines = torch.linalg.svdvals(circles.planes.double()[:, None] @ principal).mean(dim=2)
+    return [_best(f"circle {i}", own, features) for i, own in enumerate(cosines.tolist())]
 
 
-def spanned(saved: Saved, states: Float[Tensor, "n d"], bases: dict[str, Float[Tensor, "d 2"]]) -> list[Found]:
+def toy_matches(saved: Saved, states: Float[Tensor, "n d"], bases: dict[str, Float[Tensor, "d 2"]]) -> list[PlaneMatch]:
     """Every known plane's best group by the share of the states' variance on the plane that it writes."""
     features, latents = _features(saved, states)
-    shares = [[plane_share(states, part, basis) for basis in bases.values()] for part in parts(features, latents)]
-    found = [_best(name, [own[i] for own in shares], features) for i, name in enumerate(bases)]
-    needed = [fewest(states, latents, features.decoder, basis) for basis in bases.values()]
-    return [replace(one, needed=count) for one, count in zip(found, needed, strict=True)]
+    matches = []
+    for name, basis in bases.items():
+        shares = [plane_share(states, part, basis) for part in group_writes(features, latents)]
+        needed = fewest_latents(states, latents, features.decoder, basis)
+        matches.append(replace(_best(name, shares, features), needed=needed))
+    return matches
 
 
-def fewest(
+def fewest_latents(
     states: Float[Tensor, "n d"],
     latents: Float[Tensor, "n a"],
     decoder: Float[Tensor, "a d"],
@@ -121,34 +178,23 @@ def fewest(
     order = torch.randperm(len(states), generator=torch.Generator().manual_seed(0))
     own, written = states.double() @ basis, latents.double()[:, :, None] * (decoder.double() @ basis)[None]
     own, written = own - own.mean(dim=0), written - written.mean(dim=0)
-    fit, held = order[::2], order[1::2]
-    left, left_held, count = own[fit], own[held], 0
+    fitted, held = order[::2], order[1::2]
+    left, left_held, count = own[fitted], own[held], 0
     while float(left_held.square().sum() / own[held].square().sum()) > 1 - SPANNED:
-        gain = 2 * torch.einsum("nc,nac->a", left, written[fit]) - written[fit].square().sum(dim=(0, 2))
+        gain = 2 * torch.einsum("nc,nac->a", left, written[fitted]) - written[fitted].square().sum(dim=(0, 2))
         best = int(gain.argmax())
         if float(gain[best]) <= 0:
             return None
-        left, left_held, count = left - written[fit, best], left_held - written[held, best], count + 1
+        left, left_held, count = left - written[fitted, best], left_held - written[held, best], count + 1
         written[:, best] = 0
     return count
 
 
-def parts(features: Features, latents: Float[Tensor, "n a"]) -> Iterator[Float[Tensor, "n d"]]:
+def group_writes(features: Features, latents: Float[Tensor, "n a"]) -> Iterator[Float[Tensor, "n d"]]:
     """Every group's part of the states, in the stream."""
     for group in features.groups:
-        chosen = list(group.columns)
-        yield latents[:, chosen].double() @ features.decoder[chosen].double()
-
-
-def principal_plane(part: Float[Tensor, "n d"]) -> Float[Tensor, "d 2"]:
-    """The two principal components of largest variance."""
-    centred = part - part.mean(dim=0)
-    return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -2:]
-
-
-def plane_cosine(one: Float[Tensor, "d 2"], other: Float[Tensor, "d 2"]) -> float:
-    """Mean cosine of the principal angles between two planes given by orthonormal bases."""
-    return float(torch.linalg.svdvals(one.T @ other).mean())
+        columns = list(group.columns)
+        yield latents[:, columns].double() @ features.decoder[columns].double()
 
 
 def plane_share(states: Float[Tensor, "n d"], part: Float[Tensor, "n d"], basis: Float[Tensor, "d 2"]) -> float:
@@ -163,7 +209,7 @@ def _features(saved: Saved, states: Float[Tensor, "n d"]) -> tuple[Features, Flo
     return Features(index, decoder, tuple(groups_of(latents, decoder)), len(saved.decoder)), latents
 
 
-def _best(plane: str, scores: Sequence[float], features: Features) -> Found:
+def _best(plane: str, scores: Sequence[float], features: Features) -> PlaneMatch:
     at = max(range(len(scores)), key=lambda i: scores[i])
     group = features.groups[at]
-    return Found(plane, scores[at], group.name, len(group.columns), len(features.index))
+    return PlaneMatch(plane, scores[at], group.name, len(group.columns), len(features.index))

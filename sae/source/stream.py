@@ -12,13 +12,12 @@ one block: places x buffer_tokens x d float32, whatever the length of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.tokens import buckets
@@ -27,7 +26,7 @@ from sae.source.sources import Passage, Source
 from toy.networks.hooks import capture, stop_after
 
 Place = tuple[int, Site]
-"""A layer and one of its outputs."""
+"""A layer, counted from 0, and one of its outputs."""
 
 
 @dataclass
@@ -42,9 +41,9 @@ class Stream:
     largest_norm: float = 10.0
     batch_tokens: int = 8192
     read: int = 0
-    """States of one place in the block at hand."""
+    """Number of states of one place in the current block."""
     dropped: dict[Place, int] = field(default_factory=dict)
-    """States of it that were left out for their norm."""
+    """Number of states of the current block that were left out because of their norm."""
     _block: int = -1
     _states: dict[Place, Tensor] = field(default_factory=dict)
 
@@ -63,9 +62,8 @@ class Stream:
 
     def _fill(self, block: int) -> None:
         self._states = {}  # freed before the next block is read: memory holds one
-        states = read_states(
-            self.loaded, self.source.passages(block, self.buffer_tokens), self.places, self.batch_tokens
-        )
+        passages = self.source.passages(block, self.buffer_tokens)
+        states = read_states(self.loaded, passages, self.places, self.batch_tokens)
         self.read = states.shape[1]
         for index, place in enumerate(self.places):
             kept = ordinary(states[index], self.largest_norm).nonzero()[:, 0]
@@ -88,24 +86,22 @@ def read_states(
 ) -> Float[Tensor, "places tokens d"]:
     """The states of every token of every passage, passages in their order, on the model's device.
 
-    Nothing behind the last layer asked for is computed.
+    The forward pass stops after the last of these layers.
     """
     ends = torch.tensor([len(passage.ids) for passage in passages]).cumsum(0)
     states = torch.empty(len(places), int(ends[-1]), loaded.d_model, device=loaded.device)
-    modules = modules_of(loaded, places)
+    modules = {name_of(place): loaded.site_module(*place) for place in places}
     rows = {name: row for row, name in enumerate(modules)}
+    deepest = loaded.layers[max(layer for layer, _ in places)]
     with torch.inference_mode(), evaluating(loaded.model):
         for indices, ids in batched(passages, batch_tokens):
             length = ids.shape[1]
-            columns = (ends[indices] - length)[:, None] + torch.arange(length)
-            columns = columns.flatten().to(loaded.device)
+            columns = ((ends[indices] - length)[:, None] + torch.arange(length)).flatten().to(loaded.device)
 
             def keep(name: str, output: Tensor, columns: Tensor = columns) -> None:
                 states[rows[name]].index_copy_(0, columns, output.flatten(0, 1).to(states))
 
-            with ExitStack() as stack:
-                stack.enter_context(capture(modules, keep))
-                stack.enter_context(stop_after(loaded.layers[max(layer for layer, _ in places)]))
+            with capture(modules, keep), stop_after(deepest):
                 loaded.backbone(input_ids=ids.to(loaded.device), use_cache=False)
     return states
 
@@ -116,11 +112,6 @@ def batched(passages: Sequence[Passage], batch_tokens: int) -> Iterator[tuple[Te
         yield torch.tensor(indices), torch.tensor([passages[index].ids for index in indices])
 
 
-def modules_of(loaded: LoadedModel, places: Sequence[Place]) -> Mapping[str, nn.Module]:
-    """The module of each place, in their order, by `<layer>.<site>`."""
-    return {name_of(place): loaded.site_module(*place) for place in places}
-
-
 def name_of(place: Place) -> str:
-    """`1.resid_post`, the folder of a place's SAEs."""
+    """`1.resid_post`, the name of the folder of a place's SAEs."""
     return f"{place[0]}.{place[1]}"

@@ -25,9 +25,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel, evaluating
+from sae.config import SaeConfig
 from sae.source.sources import UNSCORED, Passage
 from sae.source.stream import Place, Stream, batched, name_of, ordinary, read_states
-from sae.training.config import SaeConfig
 from sae.training.saved import Saved
 from toy.networks.hooks import rewrite
 
@@ -51,20 +51,21 @@ class HeldOut:
     place: Place
     passages: Sequence[Passage]
     states: Float[Tensor, "n d"]
-    """Of the passages, without those of extreme norm."""
+    """States of the passages, without those of extreme norm."""
     task: Bool[Tensor, " n"]
+    """Which states belong to task prompts."""
     fresh: Float[Tensor, "m d"]
-    """Of further blocks of the stream."""
+    """States of further blocks of the stream."""
     longest: float
-    """Norm beyond which a state is left alone."""
+    """Norm beyond which a state is left as it is."""
     task_share: float
     batch_tokens: int
     losses: dict[str, dict[str, float]]
-    """Cross-entropy by what was done at the place (clean, zero, mean) and by kind of passage, nats a token."""
+    """Cross-entropy by what is put in the states' place (clean, zero, mean) and by kind of passage, nats a token."""
 
 
 def held_out(config: SaeConfig, loaded: LoadedModel, stream: Stream) -> dict[Place, HeldOut]:
-    """Read what is held out, every place from one forward, and what the plain model makes of it."""
+    """Held-out states of every place, from one forward, and the cross-entropies without an SAE."""
     source = stream.source
     every = read_states(loaded, source.held_out, stream.places, config.batch_tokens)
     task = torch.tensor([passage.task for passage in source.held_out for _ in passage.ids], device=every.device)
@@ -72,23 +73,21 @@ def held_out(config: SaeConfig, loaded: LoadedModel, stream: Stream) -> dict[Pla
     last = -(-config.steps // stream.batches_a_block)
     steps = range(last * stream.batches_a_block, (last + blocks) * stream.batches_a_block)
     further = [stream(step) for step in steps]
-    found: dict[Place, HeldOut] = {}
+    by_place: dict[Place, HeldOut] = {}
+    clean: dict[str, float] = {}
     for place, states in zip(stream.places, every, strict=True):
         kept = ordinary(states, stream.largest_norm)
-        longest = float(states[kept].norm(dim=1).max())
-        fresh = torch.cat([batches[place] for batches in further])
         mean = states[kept].mean(dim=0)
-        bare = HeldOut(
-            loaded, place, source.held_out, states[kept], task[kept], fresh, longest, source.task_share,
-            config.batch_tokens, {},
+        held = by_place[place] = HeldOut(
+            loaded, place, source.held_out, states[kept], task[kept],
+            fresh=torch.cat([batches[place] for batches in further]), longest=float(states[kept].norm(dim=1).max()),
+            task_share=source.task_share, batch_tokens=config.batch_tokens, losses={},
         )  # fmt: skip
         if not loaded.is_encoder:
-            earlier = next(iter(found.values()), bare).losses
-            bare.losses["clean"] = earlier.get("clean") or cross_entropy(bare, None)
-            bare.losses["zero"] = cross_entropy(bare, torch.zeros_like)
-            bare.losses["mean"] = cross_entropy(bare, lambda states, mean=mean: mean.expand_as(states))
-        found[place] = bare
-    return found
+            clean = held.losses["clean"] = clean or cross_entropy(held, None)
+            held.losses["zero"] = cross_entropy(held, torch.zeros_like)
+            held.losses["mean"] = cross_entropy(held, lambda states, mean=mean: mean.expand_as(states))
+    return by_place
 
 
 def measure(saved: Saved, held: HeldOut) -> dict[str, Any]:
@@ -98,17 +97,17 @@ def measure(saved: Saved, held: HeldOut) -> dict[str, Any]:
     _of_mean behind it, against the mean), the cross-entropies behind them (ce_<clean, sae, zero, mean>_<text, task>,
     nats a token), and held_out_text, held_out_task, counted: on how many states.
     """
-    found = _reconstruction(saved, held)
+    measures = _reconstruction(saved, held)
     if held.loaded.is_encoder:
-        return found
+        return measures
     losses = held.losses | {"sae": cross_entropy(held, lambda states: saved.decode(saved.encode(states)))}
     share = {"text": 1 - held.task_share, "task": held.task_share}
     together = {name: sum(share[kind] * nats for kind, nats in loss.items()) for name, loss in losses.items()}
-    found |= _recovered(together, "")
+    measures |= _recovered(together, "")
     for kind in KINDS:
         ce = {name: loss[kind] for name, loss in losses.items() if kind in loss}
-        found |= {f"ce_{name}_{kind}": nats for name, nats in ce.items()} | _recovered(ce, f"_{kind}")
-    return found
+        measures |= {f"ce_{name}_{kind}": nats for name, nats in ce.items()} | _recovered(ce, f"_{kind}")
+    return measures
 
 
 def cross_entropy(held: HeldOut, edit: Edit | None) -> dict[str, float]:
@@ -144,8 +143,7 @@ def cross_entropy(held: HeldOut, edit: Edit | None) -> dict[str, float]:
 def _reconstruction(saved: Saved, held: HeldOut) -> dict[str, Any]:
     """L0, FVU, dead and dense."""
     error, active, fired = _encoded(saved, held.states)
-    _, _, fired_later = _encoded(saved, held.fresh)
-    often = fired + fired_later
+    fired += _encoded(saved, held.fresh)[2]
     counted = len(held.states) + len(held.fresh)
     n_task = int(held.task.sum())
     n_text = len(held.task) - n_task
@@ -156,8 +154,8 @@ def _reconstruction(saved: Saved, held: HeldOut) -> dict[str, Any]:
         "fvu": _unexplained(error, held.states, weight),
         "fvu_text": _unexplained(error, held.states, (~held.task).float()) if n_text else None,
         "fvu_task": _unexplained(error, held.states, held.task.float()) if n_task else None,
-        "dead_share": float((often == 0).float().mean()),
-        "dense_share": float((often > DENSE * counted).float().mean()),
+        "dead_share": float((fired == 0).float().mean()),
+        "dense_share": float((fired > DENSE * counted).float().mean()),
         "held_out_text": n_text,
         "held_out_task": n_task,
         "counted": counted,
@@ -181,9 +179,9 @@ def _unexplained(error: Float[Tensor, " n"], states: Float[Tensor, "n d"], weigh
 
 
 def _recovered(ce: dict[str, float], kind: str) -> dict[str, float | None]:
-    """The part of what an ablation costs that the SAE does not, None where it costs nothing."""
-    found: dict[str, float | None] = {}
+    """The share of an ablation's cost that the SAE recovers, None where the ablation costs nothing."""
+    recovered: dict[str, float | None] = {}
     for ablation, name in (("zero", f"ce_recovered{kind}"), ("mean", f"ce_recovered{kind}_of_mean")):
         cost = ce[ablation] - ce["clean"] if ce else 0.0
-        found[name] = (ce[ablation] - ce["sae"]) / cost if cost >= NOTHING_TO_LOSE else None
-    return found
+        recovered[name] = (ce[ablation] - ce["sae"]) / cost if cost >= NOTHING_TO_LOSE else None
+    return recovered

@@ -3,9 +3,9 @@
     f = encode(x)      x (n, d), a residual state as the model makes it      f (n, latents), f >= 0, most of it 0
     x' = decode(f)     f @ decoder + b_dec                                   decoder (latents, d)
 
-A place is a folder in SAELens' format (cfg.json, sae_weights.safetensors), or `<release>/<id>` of its registry, such
-as `qwen-scope-3-1.7b-base-w32k-l50/layer13`. Which output of which block it was trained on is read from the hook's
-name in its configuration (TransformerLens' names, which SAELens uses for models of every library):
+An SAE is given as a folder in SAELens' format (cfg.json, sae_weights.safetensors), or as `<release>/<id>` of its
+registry, such as `qwen-scope-3-1.7b-base-w32k-l50/layer13`. Which output of which block it was trained on is read from
+the hook's name in its configuration (TransformerLens' names, which SAELens uses for models of every library):
 
     blocks.3.hook_resid_post    layer 3, resid_post
     blocks.3.hook_resid_pre     layer 2, resid_post: what block 3 reads is what block 2 wrote
@@ -20,7 +20,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -44,9 +44,10 @@ class Saved:
     name: str
     """The folder or the `<release>/<id>` it came from."""
     layer: int
+    """Block whose output it reads, counted from 0."""
     site: Site
     weights_fingerprint: str | None
-    """Of the model it was trained on (`llm_probe.models.loading.weights_fingerprint`); None for SAEs made elsewhere."""
+    """Fingerprint of the model it was trained on (`llm_probe.models.loading`); None for SAEs made elsewhere."""
 
     @property
     def d_in(self) -> int:
@@ -55,7 +56,7 @@ class Saved:
 
     @property
     def latents(self) -> int:
-        """How many latents it has."""
+        """The width of the dictionary."""
         return self.sae.cfg.d_sae
 
     @property
@@ -85,17 +86,23 @@ def load_sae(where: str, *, device: str = "cpu") -> Saved:
     Raises:
         InputError: there is none, it cannot be reached or read, or its hook is no output of a block.
     """
-    folder = Path(where).expanduser()
+    folder, fingerprint = Path(where).expanduser(), None
     if folder.is_dir():
-        sae, fingerprint = _from_folder(folder, device), _fingerprint(folder)
+        sae = _from_folder(folder, device)
+        try:
+            fingerprint = record["weights_fingerprint"] if (record := record_of(folder)) else None
+        except (ValueError, KeyError) as error:
+            raise InputError(
+                f"{folder / RECORD} is not what train_sae.py wrote: train or copy the SAE again"
+            ) from error
     else:
-        sae, fingerprint = _from_registry(where, device), None
-    layer, site = _place(sae.cfg.metadata.hook_name, where)
+        sae = _from_registry(where, device)
+    layer, site = _hook_place(sae.cfg.metadata.hook_name, where)
     return Saved(sae.requires_grad_(False).eval(), where, layer, site, fingerprint)
 
 
 def check_fits(saved: Saved, loaded: LoadedModel) -> None:
-    """Whether an SAE can be read on a model.
+    """Check that an SAE can be read on a model.
 
     Raises:
         InputError: width, layer, site or weights differ.
@@ -150,29 +157,19 @@ def _from_registry(where: str, device: str) -> Any:
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:
-    """The training.json of an SAE that was made here; None where there is none."""
+    """The training.json of an SAE that was trained by this package; None where there is none."""
     path = folder / RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _fingerprint(folder: Path) -> str | None:
-    record = folder / RECORD
-    try:
-        found = record_of(folder)
-        return found["weights_fingerprint"] if found else None
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{record} is not what train_sae.py wrote: train or copy the SAE again") from error
-
-
-def _place(hook: str | None, where: str) -> tuple[int, Site]:
+def _hook_place(hook: str | None, where: str) -> tuple[int, Site]:
     """(layer, site) of a hook's name."""
-    found = HOOK.fullmatch(hook or "")
-    if not found:
+    match = HOOK.fullmatch(hook or "")
+    if not match:
         raise InputError(f"the SAE {where} reads {hook!r}: give one of {', '.join(get_args(Site))} of a block")
-    layer, name = int(found[1]), found[2]
-    if name == "resid_pre":
-        if layer == 0:
-            raise InputError(f"the SAE {where} reads the embedding, before every block: give one of a block's output")
-        return layer - 1, "resid_post"
-    site: Site = next(site for site in get_args(Site) if site == name)
-    return layer, site
+    layer, site = int(match[1]), match[2]
+    if site != "resid_pre":
+        return layer, cast(Site, site)
+    if layer == 0:
+        raise InputError(f"the SAE {where} reads the embedding, before every block: give one of a block's output")
+    return layer - 1, "resid_post"

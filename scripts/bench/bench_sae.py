@@ -8,8 +8,8 @@
     collecting    `Stream`: forwards, hooks, shuffling
     L layers      one SAE in each of the last L blocks, states made as it goes
 
-Tokens are random: what is computed does not depend on them. The six are timed in turn, and ratios are medians of the
-ratios of runs that followed each other.
+Tokens are random: the cost does not depend on them. The six are timed in turn, and ratios are medians of the ratios of
+runs that followed each other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 
 if TYPE_CHECKING:
     from llm_probe.models.loading import LoadedModel
@@ -39,18 +39,18 @@ class Bench:
     """What is timed."""
 
     full: bool = False
-    """The shape of Qwen3-0.6B, random weights, instead of the reference model."""
+    """Time a model of Qwen3-0.6B's shape with random weights instead of the reference model."""
     layers: int = 3
-    """L."""
+    """Number of layers L."""
     width: int = 1024
     k: int = 16
     batch: int = 1024
     steps: int = 32
-    """Steps of one timing: one block of the stream."""
+    """Steps of one timing, which are one block of the stream."""
     context: int = 64
     repeats: int = 5
     out: Path | None = None
-    """CSV file to write."""
+    """CSV file of the table; none given: it is only printed."""
 
 
 def main() -> int:
@@ -93,19 +93,17 @@ def measure(bench: Bench) -> list[tuple]:
     first = stream(1)
     held = [first(step)[places[-1]] for step in range(bench.steps)]
     runs: dict[str, Callable[[], object]] = {
-        "SAELens": theirs(config, loaded, held),
-        "ours": ours(config, loaded, lambda: lambda step: {places[-1]: held[step]}, places[-1:]),
+        "SAELens": saelens_loop(config, loaded, held),
+        "ours": own_loop(config, loaded, lambda: lambda step: {places[-1]: held[step]}, places[-1:]),
         "collecting, 1 layer": lambda: stream(1)(0),
         f"collecting, {bench.layers} layers": lambda: stream(bench.layers)(0),
-        "1 layer": ours(config, loaded, lambda: stream(1), places[-1:]),
-        f"{bench.layers} layers": ours(config, loaded, lambda: stream(bench.layers), places),
+        "1 layer": own_loop(config, loaded, lambda: stream(1), places[-1:]),
+        f"{bench.layers} layers": own_loop(config, loaded, lambda: stream(bench.layers), places),
     }
     for run in runs.values():
         run()
-    samples: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(bench.repeats):
-        for name, run in runs.items():
-            samples[name].append(timed(run, device))
+    rounds = [{name: timed(run, device) for name, run in runs.items()} for _ in range(bench.repeats)]
+    samples = {name: [times[name] for times in rounds] for name in runs}
     forwards = [passes(loaded, lambda count=count: stream(count)(0)) for count in (1, bench.layers)]
     return lines(bench, samples, *forwards)
 
@@ -144,12 +142,12 @@ def random_source(vocabulary: int, bench: Bench) -> Source:
     return Source(None, [pool], [], 1.0, bench.context, 0)
 
 
-def theirs(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable[[], object]:
+def saelens_loop(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable[[], object]:
     """SAELens' own loop; its progress bar goes nowhere."""
     from contextlib import redirect_stderr
     from io import StringIO
 
-    from sae.training.trainers import new_run
+    from sae.training.train import new_run
 
     def run() -> None:
         trainer = new_run(config, (0, "resid_post"), 0, loaded.d_model, loaded.device).trainer
@@ -161,10 +159,10 @@ def theirs(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable[[], o
     return run
 
 
-def ours(config: SaeConfig, loaded: LoadedModel, stream: Callable[[], Any], places: list) -> Callable[[], object]:
-    """This package's loop, one SAE at each place, on a stream that is made anew."""
+def own_loop(config: SaeConfig, loaded: LoadedModel, stream: Callable[[], Any], places: list) -> Callable[[], object]:
+    """This package's loop, one SAE at each place, on a stream that is made anew each time."""
     from sae.training.train import fit
-    from sae.training.trainers import new_run
+    from sae.training.train import new_run
 
     def run() -> None:
         runs = [new_run(config, place, 0, loaded.d_model, loaded.device) for place in places]
@@ -175,11 +173,11 @@ def ours(config: SaeConfig, loaded: LoadedModel, stream: Callable[[], Any], plac
 
 def passes(loaded: LoadedModel, run: Callable[[], object]) -> int:
     """How often the first block runs."""
-    count = []
-    handle = loaded.layers[0].register_forward_hook(lambda *_: count.append(1))
+    calls = []
+    handle = loaded.layers[0].register_forward_hook(lambda *_: calls.append(1))
     run()
     handle.remove()
-    return len(count)
+    return len(calls)
 
 
 def timed(run: Callable[[], object], device: str) -> float:

@@ -1,4 +1,4 @@
-"""What a sweep costs beside its cells: workers side by side, a task's way through Slurm, merging a million rows.
+"""What a sweep costs beside its cells: several workers, the way of a task through Slurm, merging a million rows.
 
 python scripts/bench/bench_sweep.py                               everything; Slurm where one answers
 python scripts/bench/bench_sweep.py --parts workers merge
@@ -20,32 +20,32 @@ from pathlib import Path
 
 import tyro
 
-from llm_probe.sweep.executors import SlurmOptions, run_local, submit
+from llm_probe.sweep.workers import SlurmOptions, run_local, submit
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, Kind
 from llm_probe.sweep.workers import chosen, work
 from toy.run.errors import InputError
 
 ROWS = 1000
-"""Of a cell of the merge."""
+"""Rows of one cell that is merged."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure."""
+    """What is measured."""
 
     parts: tuple[str, ...] = ("workers", "slurm", "merge")
-    """Any of workers, slurm, merge."""
+    """Parts that are measured: any of workers, slurm, merge."""
     workers: int = 2
-    """Processes side by side; no more than there are cores."""
+    """Number of processes; no more than there are cores."""
     cells: int = 40
-    """Cells of the workers' sweep."""
+    """Number of cells of the workers' sweep."""
     steps: int = 10_000_000
-    """Of a cell's loop, about half a second."""
+    """Steps of a cell's loop, about half a second."""
     rows: int = 1_000_000
-    """Rows that are merged."""
+    """Number of rows that are merged."""
     out: Path = Path("results/bench/sweep.csv")
-    """The table."""
+    """CSV file of the table."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SpinConfig:
 
 
 def spin(config: SpinConfig, folder: Path) -> None:
-    """Spend the steps."""
+    """Add up the steps."""
     total = 0
     for step in range(config.steps):
         total += step
@@ -102,7 +102,7 @@ def _measure(options: Options) -> None:
     print(table.to_string(index=False))
 
 
-def planned(folder: Path, cells: int, steps: int) -> Sweep:
+def planned_sweep(folder: Path, cells: int, steps: int) -> Sweep:
     grid = Grid("spin", {"steps": steps}, {"number": list(range(cells))})
     return plan(folder, "spin", KINDS["spin"], grid.cells(KINDS["spin"], cells), "scripts/bench/bench_sweep.py")
 
@@ -111,7 +111,7 @@ def bench_workers(options: Options, folder: Path) -> list[tuple]:
     """One worker, then several, on the same cells; and bare processes on the same loop for comparison."""
     seconds = {}
     for count in (1, options.workers):
-        sweep, started = planned(folder / str(count), options.cells, options.steps), time.perf_counter()
+        sweep, started = planned_sweep(folder / str(count), options.cells, options.steps), time.perf_counter()
         run_local(sweep, [*THIS, "work", str(sweep.folder)], count)
         seconds[count] = time.perf_counter() - started
         assert not sweep.missing()
@@ -141,11 +141,11 @@ def bench_slurm(options: Options, folder: Path) -> list[tuple]:
         print("slurm: no Slurm answers, not measured", file=sys.stderr)
         return []
     tasks = 8
-    sweep, started = planned(folder / "direct", tasks, 0), time.perf_counter()
+    sweep, started = planned_sweep(folder / "direct", tasks, 0), time.perf_counter()
     for cell in sweep.cells:
         subprocess.run([*THIS, "work", str(sweep.folder), "--keys", cell.key], check=True)
     direct = time.perf_counter() - started
-    sweep, started = planned(folder / "slurm", tasks, 0), time.perf_counter()
+    sweep, started = planned_sweep(folder / "slurm", tasks, 0), time.perf_counter()
     number, _, _ = submit(sweep, [*THIS, "work", str(sweep.folder)], ["true"], SlurmOptions(at_once=1))
     submitted = time.perf_counter() - started
     while subprocess.run(["squeue", "-h", "-j", number], capture_output=True, check=False).stdout.strip():
@@ -166,7 +166,7 @@ def bench_merge(options: Options, folder: Path) -> list[tuple]:
 
     table = pd.read_csv(ROOT / "results" / "reference" / "r2_table.csv", nrows=ROWS, dtype=str)
     text = table.to_csv(index=False)
-    sweep = planned(folder, options.rows // ROWS, 0)
+    sweep = planned_sweep(folder, options.rows // ROWS, 0)
     for cell in sweep.cells:
         sweep.run_folder(cell).mkdir(parents=True)
         (sweep.run_folder(cell) / "r2_table.csv").write_text(text)

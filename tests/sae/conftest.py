@@ -9,7 +9,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from llm_probe.models.loading import LoadedModel, load
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 
 CHARACTERS = [chr(code) for code in range(32, 127)] + ["\n"]
 D_MODEL = 16

@@ -52,15 +52,17 @@ def cross() -> Saved:
     return saved(both, both)
 
 
-def asked(period: int = 7, frequency: int = 1, size: float = 1.0, seed: int = 0, renamings: int = 199) -> Encoded:
-    """Sums mod a period whose states lie on a circle of this size in the plane of the first two directions."""
-    claim = Claim(modular("add", period), "sum")
+def encoded_sums(
+    period: int = 7, frequency: int = 1, size: float = 1.0, seed: int = 0, renamings: int = 199
+) -> Encoded:
+    """Sums mod 7 whose states lie on a circle of this size in the plane of the first two directions."""
+    claim = Claim(modular("add", 7), "sum")
     parts = [question_set(claim.domain, "discovery", 400), question_set(claim.domain, "confirmation", 200)]
     labels = [Labels.of(claim, part) for part in parts]
-    generator, turn = torch.Generator().manual_seed(seed), basis()
+    generator, turn = torch.Generator().manual_seed(0), basis()
     states = []
     for own in labels:
-        angle = 2 * torch.pi * frequency * own.label / period
+        angle = 2 * torch.pi * own.label / 7
         noise = torch.randn(len(angle), D, generator=generator)
         noise[:, :2] *= 0.2
         states.append(

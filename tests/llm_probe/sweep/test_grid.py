@@ -18,27 +18,27 @@ def cells(trivial: ModuleType, fixed: dict[str, Any] | None = None, most: int = 
 
 
 def test_cells_are_all_combinations_the_last_axis_fastest(trivial: ModuleType) -> None:
-    found = cells(trivial, {"seconds": "1e-2"}, number=[1, 2], words=["a", ["b", "c"]])
-    assert [(cell.config.number, cell.config.words) for cell in found] == [
+    points = cells(trivial, {"seconds": "1e-2"}, number=[1, 2], words=["a", ["b", "c"]])
+    assert [(cell.config.number, cell.config.words) for cell in points] == [
         (1, ("a",)),
         (1, ("b", "c")),
         (2, ("a",)),
         (2, ("b", "c")),
     ]
-    assert {cell.config.seconds for cell in found} == {0.01}
-    assert found[1].name == "number=1 words=b+c"
-    assert len({cell.key for cell in found}) == 4
+    assert {cell.config.seconds for cell in points} == {0.01}
+    assert points[1].name == "number=1 words=b+c"
+    assert len({cell.key for cell in points}) == 4
 
 
 def test_cells_of_the_same_weights_stand_together(trivial: ModuleType) -> None:
-    found = cells(trivial, number=[1, 2], model=["x", "y"])
-    assert [(cell.config.model, cell.config.number) for cell in found] == [("x", 1), ("x", 2), ("y", 1), ("y", 2)]
+    points = cells(trivial, number=[1, 2], model=["x", "y"])
+    assert [(cell.config.model, cell.config.number) for cell in points] == [("x", 1), ("x", 2), ("y", 1), ("y", 2)]
 
 
 def test_a_mapping_sets_several_fields_together(trivial: ModuleType) -> None:
-    found = cells(trivial, run=[{"number": 1, "seconds": 0.5}, {"number": 2, "seconds": 0.25}])
-    assert [(cell.config.number, cell.config.seconds) for cell in found] == [(1, 0.5), (2, 0.25)]
-    assert found[0].name == "number=1 seconds=0.5"
+    points = cells(trivial, run=[{"number": 1, "seconds": 0.5}, {"number": 2, "seconds": 0.25}])
+    assert [(cell.config.number, cell.config.seconds) for cell in points] == [(1, 0.5), (2, 0.25)]
+    assert points[0].name == "number=1 seconds=0.5"
 
 
 def test_a_key_is_the_configuration_and_not_how_it_was_asked_for(trivial: ModuleType) -> None:

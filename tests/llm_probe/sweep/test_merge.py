@@ -18,15 +18,15 @@ def test_rows_stand_in_the_plans_order_with_what_was_swept(planned: Callable[...
     work(sweep, sweep.cells[::-1])
     result = merge(sweep)
     assert result.rows == {"rows": 6} and result.gaps == ()
-    found = pd.read_parquet(result.folder / "rows.parquet")
-    assert list(found) == ["cell", "swept_number", "words", "number", "square", "half", "note"]
-    assert found["swept_number"].tolist() == found["number"].tolist() == [3, 3, 1, 1, 2, 2]
-    assert found["words"].tolist() == ["a", "b+c"] * 3
-    assert found["square"].dtype == "int64" and found["half"].tolist() == [1.5, 1.5, 0.5, 0.5, 1.0, 1.0]
-    assert found["note"].isna().tolist() == [True, True, True, True, False, False]
-    assert found["note"].iloc[-1] == '"odd, isn\'t it"\n2'
+    table = pd.read_parquet(result.folder / "rows.parquet")
+    assert list(table) == ["cell", "swept_number", "words", "number", "square", "half", "note"]
+    assert table["swept_number"].tolist() == table["number"].tolist() == [3, 3, 1, 1, 2, 2]
+    assert table["words"].tolist() == ["a", "b+c"] * 3
+    assert table["square"].dtype == "int64" and table["half"].tolist() == [1.5, 1.5, 0.5, 0.5, 1.0, 1.0]
+    assert table["note"].isna().tolist() == [True, True, True, True, False, False]
+    assert table["note"].iloc[-1] == '"odd, isn\'t it"\n2'
     text = pd.read_csv(result.folder / "rows.csv")
-    pd.testing.assert_frame_equal(text, found, check_dtype=False)
+    pd.testing.assert_frame_equal(text, table, check_dtype=False)
 
 
 def test_cells_that_are_not_there_are_named(planned: Callable[..., Sweep]) -> None:

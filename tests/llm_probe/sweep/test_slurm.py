@@ -107,7 +107,7 @@ def test_a_partition_that_does_not_exist(slurm: None, tmp_path: Path) -> None:
 
 
 def test_a_stop_marker_ends_the_chain_of_an_array(slurm: None, tmp_path: Path) -> None:
-    from llm_probe.sweep.executors import Task
+    from llm_probe.sweep.workers import Task
 
     task = Task(["true"], tmp_path / "STOP")
     assert task.checkpoint() is not None

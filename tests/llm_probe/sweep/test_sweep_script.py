@@ -52,15 +52,15 @@ def test_sparse_features_are_swept_too(tmp_path: Path, monkeypatch: pytest.Monke
 
     def dictionary(name: str) -> Any:
         """40 random directions of the reference model's last block."""
-        drawn = torch.randn(40, 128, generator=torch.Generator().manual_seed(int(name[-1])))
-        rows = torch.nn.functional.normalize(drawn, dim=1)
+        directions = torch.randn(40, 128, generator=torch.Generator().manual_seed(int(name[-1])))
+        rows = torch.nn.functional.normalize(directions, dim=1)
         return saved(rows, rows, name=name, layer=2)
 
     monkeypatch.setattr(probe, "load_sae", dictionary)
     monkeypatch.setattr(probe, "places_of", list)
     monkeypatch.setattr(probe, "check_fits", lambda saved, loaded: None)
     kind = _kinds.KINDS["sae"]
-    fixed = {"domains": ["seasons"], "prompts": 60, "renamings": 19}
+    fixed = {"domains": ["seasons"], "prompts": 40, "renamings": 9}
     cells = Grid("sae", fixed, {"saes": ["a/seed0", ["a/seed1", "a/seed2"]]}).cells(kind, 10)
     sweep = plan(tmp_path, "sae", kind, cells, "a test")
     assert work(sweep, cells[1:]) == 1 and sweep.failure(cells[1]) is None
@@ -70,7 +70,7 @@ def test_sparse_features_are_swept_too(tmp_path: Path, monkeypatch: pytest.Monke
         ("a/seed1+a/seed2", "a/seed2"),
     }
     command = sweep.record(cells[1])["run"]["command"]  # type: ignore[index]
-    assert command.startswith("python scripts/probe_sae.py a/seed1 a/seed2 --domains seasons --prompts 60")
+    assert command.startswith("python scripts/probe_sae.py a/seed1 a/seed2 --domains seasons --prompts 40")
     again = open_sweep(tmp_path, _kinds.KINDS)
     assert [cell.key for cell in again.cells] == [cell.key for cell in cells]
 
@@ -134,6 +134,6 @@ def test_a_plan_for_batch_files_and_the_stop_marker(
     ("text", "minutes"), [("4:00:00", 240), ("90", 90), ("0:30", 1), ("1-0", 1440), ("2-3:30", 3090), ("10:30", 11)]
 )
 def test_slurms_times(text: str, minutes: int) -> None:
-    from llm_probe.sweep.executors import minutes as read
+    from llm_probe.sweep.workers import minutes as read
 
     assert read(text) == minutes

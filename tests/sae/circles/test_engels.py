@@ -17,16 +17,16 @@ def cloud(kind: str, n: int = 500) -> torch.Tensor:
 
 
 def test_a_circle_is_one_thing() -> None:
-    found = irreducibility(cloud("circle"), 0, draws=40)
-    assert found.separability.value == pytest.approx(1.5, abs=0.1)
-    assert found.separability.low > 5 * found.separability.null
-    assert found.p_separability == pytest.approx(1 / 41)
-    assert found.mixture.low <= found.mixture.value <= found.mixture.high
+    indices = irreducibility(cloud("circle"), 0, draws=40)
+    assert indices.separability.value == pytest.approx(1.5, abs=0.1)
+    assert indices.separability.low > 5 * indices.separability.null
+    assert indices.p_separability == pytest.approx(1 / 41)
+    assert indices.mixture.low <= indices.mixture.value <= indices.mixture.high
 
 
 def test_independent_coordinates_are_separable_at_any_angle() -> None:
-    found = irreducibility(cloud("normal"), 0, draws=40)
-    assert found.p_separability > 0.05
+    indices = irreducibility(cloud("normal"), 0, draws=40)
+    assert indices.p_separability > 0.05
     ramp = torch.rand(4000, 2, generator=torch.Generator().manual_seed(0))
     turned = ramp @ torch.tensor([[math.cos(0.7), -math.sin(0.7)], [math.sin(0.7), math.cos(0.7)]])
     assert separability(turned.double()) < 0.03

@@ -10,9 +10,9 @@ import torch
 
 from llm_probe.run.table import Weights, frame
 from sae.circles import figures, probe, section
-from sae.circles.request import FeatureProbe
+from sae.circles.ladder import verdicts
 from sae.circles.table import TABLES, FeatureVerdict, LadderRow
-from sae.circles.verdicts import verdicts
+from sae.config import FeatureProbe
 from sae.training.saved import Saved
 from tests.sae.planted_dictionary import saved
 from toy.run.errors import InputError
@@ -26,7 +26,7 @@ def dictionary(name: str, seed: int) -> Saved:
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, Saved]:
-    """What the probe finds where SAEs would lie."""
+    """Planted dictionaries in place of saved SAEs."""
     known = {name: dictionary(name, seed) for seed, name in enumerate(("t/seed0", "t/seed1", "r/seed0"))}
     monkeypatch.setattr(probe, "load_sae", known.__getitem__)
     monkeypatch.setattr(probe, "places_of", lambda given: [name for name in known if name[0] in given])
@@ -37,8 +37,8 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, Saved]:
 def test_a_run_writes_every_table_and_goes_on_where_it_was(
     places: dict[str, Saved], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = {"domains": ("seasons",), "prompts": 60, "renamings": 19, "out": tmp_path}
-    request = FeatureProbe(("t",), ("r",), **asked)
+    settings = {"domains": ("seasons",), "prompts": 40, "renamings": 9, "out": tmp_path}
+    request = FeatureProbe(("t",), ("r",), **settings)
     first = probe.run(request)
     assert {name: list(table) for name, table in first.frames.items()} == {
         name: [field.name for field in dataclasses.fields(row)] for name, row in TABLES.items()
@@ -87,7 +87,7 @@ def row(
     )  # fmt: skip
 
 
-def judged(*rows: LadderRow) -> FeatureVerdict:
+def verdict_of(*rows: LadderRow) -> FeatureVerdict:
     return next(verdicts(rows))
 
 
@@ -105,19 +105,21 @@ def judged(*rows: LadderRow) -> FeatureVerdict:
 )
 def test_the_verdict_follows_its_rules(group: LadderRow, random: LadderRow | None, answer: str) -> None:
     rows = [group, row("trained", "plane", 0.8, (0.0, 0.0)), *([random] if random else [])]
-    assert judged(*rows).verdict == answer
+    assert verdict_of(*rows).verdict == answer
 
 
 def test_without_any_circle_nothing_is_said_of_features() -> None:
-    found = judged(row("trained", "group", 0.0, (-0.3, -0.1), p=0.9), row("trained", "plane", 0.1, (0.0, 0.0), p=0.5))
-    assert found.verdict == "undetermined"
-    assert "no circle" in found.reason
+    verdict = verdict_of(
+        row("trained", "group", 0.0, (-0.3, -0.1), p=0.9), row("trained", "plane", 0.1, (0.0, 0.0), p=0.5)
+    )
+    assert verdict.verdict == "undetermined"
+    assert "no circle" in verdict.reason
 
 
 def test_one_seed_that_disagrees_leaves_it_open() -> None:
     rows = [row("trained", "plane", 0.8, (0.0, 0.0)), row("random", "group", 0.0, (0.0, 0.0))]
     rows += [row("trained", "group", 0.9, (0.05, 0.2)), row("trained", "group", 0.8, (-0.1, 0.1), seed=1)]
-    assert judged(*rows).verdict == "undetermined"
+    assert verdict_of(*rows).verdict == "undetermined"
 
 
 def test_the_section_begins_with_the_answer() -> None:

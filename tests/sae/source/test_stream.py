@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from llm_probe.models.loading import LoadedModel
+from sae.config import SaeConfig
 from sae.source.sources import UNSCORED, Passage, source_of, task_share
 from sae.source.stream import ordinary, read_states
-from sae.training.config import SaeConfig
 from sae.training.train import stream_of
 from toy.run.errors import InputError
 
@@ -78,17 +78,17 @@ def test_targets_are_the_next_token_of_text_and_the_answer_of_a_question(
     passages = source_of(config, loaded).passages(0, 1000)
     window = next(passage for passage in passages if not passage.task)
     assert len(window.ids) == 16 and window.targets[:-1] == window.ids[1:]
-    asked = next(passage for passage in passages if passage.task and set(passage.targets) != {UNSCORED})
-    answer = decode([target for target in asked.targets if target != UNSCORED]).replace(" ", "")
+    prompt = next(passage for passage in passages if passage.task and set(passage.targets) != {UNSCORED})
+    answer = decode([target for target in prompt.targets if target != UNSCORED]).replace(" ", "")
     assert answer.strip() in {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
-    assert len(asked.ids) == len(asked.targets)
+    assert len(prompt.ids) == len(prompt.targets)
 
 
 def test_what_is_held_out_is_never_drawn(config: SaeConfig, loaded: LoadedModel) -> None:
     source = source_of(config, loaded)
-    drawn: set[Passage] = {passage for block in range(40) for passage in source.passages(block, 400)}
+    passages: set[Passage] = {passage for block in range(40) for passage in source.passages(block, 400)}
     questions = {passage for passage in source.held_out if passage.task}
-    assert questions and drawn.isdisjoint(questions)
+    assert questions and passages.isdisjoint(questions)
     text = "".join(loaded.tokenizer.convert_ids_to_tokens([i for p in source.held_out if not p.task for i in p.ids]))
     assert "document 9 says" in text and "document 8 says" not in text
 
@@ -115,14 +115,14 @@ def test_a_toy_is_read_at_its_three_positions() -> None:
     from llm_probe.models.loading import _mapped
     from llm_probe.models.toy_model import BridgeConfig, ToyForCausalLM, number_tokenizer
     from llm_probe.questions.toy_domain import toy_domain
-    from sae.source.sources import _asked, _passages
+    from sae.source.sources import task_passages, trainable_questions
     from toy.config import ToyConfig
 
     toy = ToyConfig(modulus=13, d_model=8, n_heads=2, d_mlp=8)
     network = ToyForCausalLM(BridgeConfig(toy)).eval()
     loaded = _mapped(network, number_tokenizer(13), "toy", None, "trained", is_encoder=False)
-    prompts = _asked(toy_domain(toy))
-    passages = _passages(loaded, prompts)
+    prompts = trainable_questions(toy_domain(toy))
+    passages = task_passages(loaded, prompts)
     for prompt, passage in list(zip(prompts, passages, strict=True))[:20]:
         assert passage.ids == (prompt.first, prompt.offset, 13)
         assert passage.targets == (UNSCORED, UNSCORED, prompt.label)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel
+from sae.config import SaeConfig
 from sae.source.sources import UNSCORED
-from sae.training.config import SaeConfig
 from sae.training.evaluate import HeldOut, cross_entropy, held_out, measure
 from sae.training.saved import Saved
 from sae.training.train import stream_of
@@ -46,38 +46,38 @@ def saved(made: Made) -> Saved:
 
 
 def test_a_perfect_sae(held: HeldOut) -> None:
-    found = measure(saved(Made(16, 1.0)), held)
-    assert found["fvu"] == found["fvu_text"] == found["fvu_task"] == 0
-    assert found["l0"] == pytest.approx(17)
-    assert found["dead_share"] == pytest.approx(1 / 18)
-    assert found["dense_share"] == pytest.approx(17 / 18)
+    measures = measure(saved(Made(16, 1.0)), held)
+    assert measures["fvu"] == measures["fvu_text"] == measures["fvu_task"] == 0
+    assert measures["l0"] == pytest.approx(17)
+    assert measures["dead_share"] == pytest.approx(1 / 18)
+    assert measures["dense_share"] == pytest.approx(17 / 18)
     for kind in ("text", "task"):
-        assert found[f"ce_sae_{kind}"] == pytest.approx(found[f"ce_clean_{kind}"], abs=1e-5)
-    assert found["held_out_text"] >= 288 and found["held_out_task"] > 100
-    assert found["counted"] > found["held_out_text"] + found["held_out_task"]
+        assert measures[f"ce_sae_{kind}"] == pytest.approx(measures[f"ce_clean_{kind}"], abs=1e-5)
+    assert measures["held_out_text"] >= 288 and measures["held_out_task"] > 100
+    assert measures["counted"] > measures["held_out_text"] + measures["held_out_task"]
 
 
 def test_half_of_every_deviation_leaves_a_quarter_of_the_variance(held: HeldOut) -> None:
     text = held.states[~held.task]
-    found = measure(saved(Made(16, 0.5, text.mean(dim=0))), held)
-    assert found["fvu_text"] == pytest.approx(0.25, abs=1e-4)
+    measures = measure(saved(Made(16, 0.5, text.mean(dim=0))), held)
+    assert measures["fvu_text"] == pytest.approx(0.25, abs=1e-4)
 
 
 def test_the_mean_alone_recovers_nothing_of_itself(held: HeldOut) -> None:
-    found = measure(saved(Made(16, 0.0, held.states.mean(dim=0))), held)
-    assert found["fvu"] >= 0.99
+    measures = measure(saved(Made(16, 0.0, held.states.mean(dim=0))), held)
+    assert measures["fvu"] >= 0.99
     for kind in ("text", "task"):
-        assert found[f"ce_sae_{kind}"] == pytest.approx(found[f"ce_mean_{kind}"], abs=1e-4)
-        assert found[f"ce_recovered_{kind}_of_mean"] in (None, pytest.approx(0.0, abs=1e-3))
+        assert measures[f"ce_sae_{kind}"] == pytest.approx(measures[f"ce_mean_{kind}"], abs=1e-4)
+        assert measures[f"ce_recovered_{kind}_of_mean"] in (None, pytest.approx(0.0, abs=1e-3))
 
 
 def test_shares_weigh_text_and_prompts(held: HeldOut) -> None:
     """All weight on one kind gives that kind's own FVU."""
     made = saved(Made(16, 0.7))
     for share, kind in ((0.0, "text"), (1.0, "task")):
-        found = measure(made, replace(held, task_share=share))
-        assert found["fvu"] == pytest.approx(found[f"fvu_{kind}"], rel=1e-4)
-        assert found["ce_recovered"] == pytest.approx(found[f"ce_recovered_{kind}"])
+        measures = measure(made, replace(held, task_share=share))
+        assert measures["fvu"] == pytest.approx(measures[f"fvu_{kind}"], rel=1e-4)
+        assert measures["ce_recovered"] == pytest.approx(measures[f"ce_recovered_{kind}"])
 
 
 def test_cross_entropy_is_that_of_plain_forwards(held: HeldOut, loaded: LoadedModel) -> None:
@@ -90,8 +90,8 @@ def test_cross_entropy_is_that_of_plain_forwards(held: HeldOut, loaded: LoadedMo
                 losses += [
                     -float(log_p[place, target]) for place, target in enumerate(passage.targets) if target != UNSCORED
                 ]
-        found = cross_entropy(held, None)["task" if kind else "text"]
-        assert found == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+        nats = cross_entropy(held, None)["task" if kind else "text"]
+        assert nats == pytest.approx(sum(losses) / len(losses), rel=1e-4)
 
 
 def test_long_states_are_not_replaced(held: HeldOut) -> None:
@@ -100,11 +100,11 @@ def test_long_states_are_not_replaced(held: HeldOut) -> None:
 
 def test_an_encoder_has_no_cross_entropy(held: HeldOut) -> None:
     reader = replace(held, loaded=replace(held.loaded, is_encoder=True))
-    found = measure(saved(Made(16, 1.0)), reader)
-    assert found["fvu"] == 0 and not [name for name in found if name.startswith("ce_")]
+    measures = measure(saved(Made(16, 1.0)), reader)
+    assert measures["fvu"] == 0 and not [name for name in measures if name.startswith("ce_")]
 
 
 def test_nothing_to_lose_is_nothing_recovered(held: HeldOut) -> None:
     flat = replace(held, losses=dict.fromkeys(("clean", "zero", "mean"), held.losses["clean"]))
-    found = measure(saved(Made(16, 0.5)), flat)
-    assert found["ce_recovered_text"] is found["ce_recovered"] is None
+    measures = measure(saved(Made(16, 0.5)), flat)
+    assert measures["ce_recovered_text"] is measures["ce_recovered"] is None

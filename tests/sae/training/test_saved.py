@@ -9,7 +9,7 @@ from sae_lens import SAE, TopKSAE, TopKSAEConfig
 from sae_lens.saes.sae import SAEMetadata
 
 from llm_probe.models.loading import LoadedModel, load
-from sae.training.config import SaeConfig
+from sae.config import SaeConfig
 from sae.training.saved import check_fits, hook_name, load_sae
 from sae.training.train import train
 from toy.run.errors import InputError

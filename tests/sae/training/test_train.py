@@ -13,11 +13,9 @@ from sae_lens.config import SAETrainerConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
 from llm_probe.models.loading import LoadedModel, weights_fingerprint
+from sae.config import SaeConfig, check
 from sae.training import train as training
-from sae.training import trainers
-from sae.training.config import SaeConfig, check
-from sae.training.train import fit, stream_of, train
-from sae.training.trainers import new_run
+from sae.training.train import fit, new_run, stream_of, train
 from toy.run.errors import InputError
 
 PLACE = (0, "resid_post")
@@ -66,8 +64,8 @@ def test_an_interrupted_run_ends_as_one_that_was_not(config: SaeConfig, monkeypa
     records = train(broken, on_step=lambda done, steps: seen.append(done))
     assert seen == list(range(1, 13))
     for path, expected in whole.items():
-        found = weights(broken.folder / path)
-        assert all(torch.equal(found[name], weight) for name, weight in expected.items()), path
+        resumed = weights(broken.folder / path)
+        assert all(torch.equal(resumed[name], weight) for name, weight in expected.items()), path
     assert not list(broken.folder.glob("*/.*"))
     alone = json.loads((config.folder / "2.resid_post/seed0/training.json").read_text())
     again = next(record for record in records if record["layer"] == 2 and record["seed"] == 0)
@@ -78,17 +76,17 @@ def test_an_interrupted_run_ends_as_one_that_was_not(config: SaeConfig, monkeypa
 def test_checkpoints_of_other_settings_are_not_read(config: SaeConfig, loaded: LoadedModel) -> None:
     run = new_run(config, PLACE, 0, loaded.d_model, loaded.device, "one")
     run.trainer.n_training_steps = 5
-    trainers.checkpoint(run)
+    training.checkpoint(run)
     for key, step in (("one", 5), ("another", 0)):
         fresh = new_run(config, PLACE, 0, loaded.d_model, loaded.device, key)
-        trainers.resume(fresh)
+        training.resume(fresh)
         assert fresh.step == step
 
 
 def test_a_full_disk_loses_nothing(config: SaeConfig, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     run = new_run(config, PLACE, 0, loaded.d_model, loaded.device)
     run.trainer.n_training_steps = 2
-    trainers.checkpoint(run)
+    training.checkpoint(run)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -96,7 +94,7 @@ def test_a_full_disk_loses_nothing(config: SaeConfig, loaded: LoadedModel, monke
     run.trainer.n_training_steps = 4
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(InputError, match="No space left on device"):
-        trainers.checkpoint(run)
+        training.checkpoint(run)
     assert [path.name for path in run.checkpoints.iterdir()] == ["2"]
 
 
@@ -189,6 +187,6 @@ def test_the_bench() -> None:
     import bench_sae
 
     lines = bench_sae.measure(bench_sae.Bench(layers=2, width=32, k=4, batch=64, steps=2, repeats=1))
-    found = {quantity: (value, met) for _, quantity, value, _, _, met in lines}
-    assert found["forwards of a block, 2 layers"] == (1, "met")
-    assert found["ours"][0] > 0 and "ours against SAELens" in found
+    table = {quantity: (value, met) for _, quantity, value, _, _, met in lines}
+    assert table["forwards of a block, 2 layers"] == (1, "met")
+    assert table["ours"][0] > 0 and "ours against SAELens" in table

@@ -1,6 +1,7 @@
 """The searches of latents, groups and rungs on states whose circle is known."""
 
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -10,9 +11,8 @@ from llm_probe.questions.domains import DOMAINS
 from llm_probe.statistics import planes, renaming
 from sae.circles import subspaces
 from sae.circles.claims import Chosen, Features, Rows, choose, coverage, group_parts, rows
-from sae.circles.groups import Group
-from sae.circles.latents import Encoded
-from tests.sae.planted_dictionary import asked, cross
+from sae.circles.latents import Encoded, Group
+from tests.sae.planted_dictionary import cross, encoded_sums
 from toy.maths.regression import RidgeSmoother
 
 PLACE = {
@@ -25,13 +25,13 @@ GROUPS = (Group("decoder", (0, 1, 2, 3)), Group("coactivation", tuple(range(4, 1
 def analysed(at: Encoded) -> tuple[Chosen, Rows]:
     features = Features(torch.arange(20), cross().decoder, GROUPS, 4096)
     chosen = choose(at, features, [RidgeSmoother.of(part) for part in group_parts(at.latents, features)])
-    assert Chosen.of_content(chosen.content()) == chosen
+    assert Chosen.of_json(asdict(chosen)) == chosen
     return chosen, rows(at, features, chosen, (None, None), PLACE, 0)
 
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[Chosen, Rows]:
-    return analysed(asked())
+    return analysed(encoded_sums())
 
 
 def test_the_planted_group_and_its_latents_are_found(planted: tuple[Chosen, Rows]) -> None:
@@ -51,7 +51,7 @@ def test_the_planted_group_and_its_latents_are_found(planted: tuple[Chosen, Rows
 
 
 def test_the_ladder_has_every_rung_and_its_plane_is_the_main_probe_s(planted: tuple[Chosen, Rows]) -> None:
-    at = asked()
+    at = encoded_sums()
     ladder = {row.rung: row for row in planted[1].ladder}
     assert list(ladder) == ["latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents"]
     main = planes.search([RidgeSmoother.of(at.states.double())], at.labels, at.renamed, (1, 2, 3))
@@ -64,15 +64,15 @@ def test_the_ladder_has_every_rung_and_its_plane_is_the_main_probe_s(planted: tu
 
 
 def test_nothing_is_circular_where_nothing_is_planted() -> None:
-    _, found = analysed(asked(size=0.0))
-    assert not any(row.circular for row in found.features)
+    _, result = analysed(encoded_sums(size=0.0))
+    assert not any(row.circular for row in result.features)
 
 
 @pytest.mark.parametrize("kind", ["pairs", "repeated pairs", "items"])
 def test_the_quadratic_form_is_the_search_of_planes(kind: str) -> None:
     """Singleton units, units of several prompts, and items, where whole labels are left out."""
     if kind == "pairs":
-        at = asked(renamings=40)
+        at = encoded_sums(renamings=40)
         labels, renamed, k = at.labels, at.renamed, (1, 2, 3)
     else:
         claim = Claim(DOMAINS["days"], "item" if kind == "items" else "sum")
@@ -80,10 +80,10 @@ def test_the_quadratic_form_is_the_search_of_planes(kind: str) -> None:
         renamed, k = renaming.rename(claim, labels, [0] * 7, 40, 0), claim.tested_frequencies
     generator = torch.Generator().manual_seed(0)
     smoothers = [RidgeSmoother.of(torch.randn(len(labels.label), m, generator=generator)) for m in (3, 9)]
-    main, found = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)
-    torch.testing.assert_close(found.r2, main.r2)
-    assert torch.equal(found.penalty, main.penalty)
-    assert float(found.null.amax(dim=0).quantile(0.95)) == pytest.approx(main.null_r2, abs=1e-4)
+    main, own = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)
+    torch.testing.assert_close(own.r2, main.r2)
+    assert torch.equal(own.penalty, main.penalty)
+    assert float(own.null.amax(dim=0).quantile(0.95)) == pytest.approx(main.null_r2, abs=1e-4)
 
 
 def test_coverage_of_known_shapes() -> None:

@@ -1,4 +1,8 @@
-"""What is trained, on what: one frozen dataclass, importable without torch so that `--help` is instant."""
+"""What is trained, and what is probed: two frozen dataclasses, importable without torch so that `--help` is instant.
+
+SaeConfig      which sparse autoencoders are trained, on which states          scripts/train_sae.py
+FeatureProbe   which of them are searched for circles, by which questions      scripts/probe_sae.py
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from llm_probe.run.config import DEFAULT_DOMAINS, DEFAULT_MODULI
+import tyro
+
+from llm_probe.run.config import DEFAULT_DOMAINS, DEFAULT_MODULI, ProbeConfig
 from llm_probe.run.table import Site
 from toy.run.errors import InputError
 
@@ -26,25 +32,25 @@ class SaeConfig:
     model: str = "reference"
     """Hub id, local folder, `reference` (the small model in this repository), or the run directory of a toy."""
     revision: str | None = None
-    """Branch, tag or commit on the hub."""
+    """Branch, tag or commit of the model on the hub."""
     weights: Literal["trained", "random"] = "trained"
     """`random`: the same architecture with weights that were never trained, the baseline of every result."""
     weights_seed: int = 0
-    """Of the random weights."""
+    """Seed of the random weights."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the model; the SAE is float32."""
+    """Number format of the model's weights; the SAE is always float32."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where both run; auto takes CUDA, then MPS, then the CPU."""
+    """Where model and SAE run; auto takes CUDA, then MPS, then the CPU."""
     layers: tuple[int, ...] = ()
     """0-based blocks; none given: all of them, from one forward."""
     site: tuple[Site, ...] = ("resid_post",)
-    """Which output of a block."""
+    """Outputs of a block whose states are encoded."""
     seeds: tuple[int, ...] = (0,)
-    """One SAE each, a layer and site; they start differently and see the same states in the same order."""
+    """One SAE for each seed, layer and site; seeds differ in the first weights and see the same states in order."""
     architecture: Architecture = "topk"
-    """`topk` keeps k latents a state, `batchtopk` and `matryoshka` k on average; others are pushed by `sparsity`."""
+    """`topk` keeps k latents a state, `batchtopk` and `matryoshka` k on average; `sparsity` rules the others."""
     width: int = 1024
-    """Latents."""
+    """Number of latents."""
     k: int = 32
     """Latents that may be active at once (topk, batchtopk, matryoshka)."""
     sparsity: float = 1.0
@@ -54,33 +60,33 @@ class SaeConfig:
     undertrained: bool = False
     """Train although there are too few tokens for the width."""
     batch: int = 1024
-    """States a step."""
+    """States in one training step."""
     learning_rate: float = 3e-3
-    """Of Adam; it rises over the first twentieth and falls to 0 over the last fifth."""
+    """Learning rate of Adam; it rises over the first twentieth of the steps and falls to 0 over the last fifth."""
     text: Path | None = None
-    """A text file, its documents parted by empty lines; none given: the help topics of Python."""
+    """A text file whose documents are separated by empty lines; none given: the help topics of Python."""
     dataset: str | None = None
     """A data set of the hub (or a folder) with a `text` column, streamed, instead of a text file."""
     task_share: float | None = None
     """Share of the states that come from task prompts. None given: 0.05; for the reference model 0.75, about the share
     in its own training; for a toy, which knows nothing else, 1."""
     domains: tuple[str, ...] = DEFAULT_DOMAINS
-    """Whose prompts: what the probe asks."""
+    """Domains whose task prompts are trained on: those that the probe asks about."""
     moduli: tuple[int, ...] = DEFAULT_MODULI
     """Moduli of the `mod` domains."""
     context: int = 64
-    """Tokens of a window of text."""
+    """Tokens in a window of text."""
     buffer_tokens: int = 65_536
-    """States of a layer that are in memory at once, shuffled among themselves: 4 d_model bytes each."""
+    """States of a layer that are in memory and shuffled together: 4 d_model bytes each."""
     largest_norm: float = 10.0
     """States longer than this many times the median are left out and counted; 0 keeps all."""
     batch_tokens: int = 8192
-    """Tokens of one forward at most."""
+    """Most tokens in one forward pass."""
     held_out_tokens: int = 32_768
     """States of text, and as many of task prompts, that an SAE is measured by: of documents and operand pairs that it
     was not trained on; fewer where there are fewer."""
     data_seed: int = 0
-    """Which windows and prompts are drawn, and their order."""
+    """Seed of which windows and prompts are drawn, and in which order."""
     trust_remote_code: bool = False
     """Run code that comes with the model. Only for models whose code you have read."""
     out: Path | None = None
@@ -88,24 +94,28 @@ class SaeConfig:
 
     @property
     def folder(self) -> Path:
-        """Where the SAEs go, each in <layer>.<site>/seed<k>."""
+        """Where the SAEs are written, each in <layer>.<site>/seed<k>."""
         name = Path(self.model).name if Path(self.model).exists() else self.model.replace("/", "--")
         return self.out or Path("work/sae") / (name + ("-random" if self.weights == "random" else ""))
 
     @property
     def steps(self) -> int:
-        """Updates of each SAE."""
+        """Training steps of each SAE."""
         return self.tokens // self.batch
 
     def hash(self, **also: object) -> str:
-        """A short name for everything that can change an SAE; which layers and seeds are trained beside it cannot."""
+        """A short name for everything that can change an SAE; layers and seeds trained beside it cannot."""
         left_out = ("out", "batch_tokens", "layers", "site", "seeds", "undertrained", "device")
         content = {key: value for key, value in asdict(self).items() if key not in left_out} | also
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def check(config: SaeConfig) -> None:
-    """Raises InputError for numbers that cannot be, before anything is loaded."""
+    """Refuse impossible settings before anything is loaded.
+
+    Raises:
+        InputError: a setting is impossible, or too few tokens are given for the width.
+    """
     if config.width < 2:
         raise InputError(f"an SAE of width {config.width} has no features: give --width 2 or more")
     if config.architecture in ("topk", "batchtopk", "matryoshka") and not 1 <= config.k < config.width:
@@ -132,3 +142,47 @@ def check(config: SaeConfig) -> None:
         )
     if config.steps < 1:
         raise InputError(f"{config.tokens} tokens are less than one batch of {config.batch}: give a smaller --batch")
+
+
+@dataclass(frozen=True)
+class FeatureProbe:
+    """Find latents, and groups of latents, that lie on circles."""
+
+    saes: tyro.conf.Positional[tuple[str, ...]]
+    """Folders of sparse autoencoders (searched below them) or `<release>/<id>` of SAELens' registry."""
+    random: tuple[str, ...] = ()
+    """The same, trained on the model with random weights: what features of nothing look like."""
+    model: str = "reference"
+    """The model they were trained on: hub id, folder, `reference`, or a toy's run directory."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the model's weights."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the model runs."""
+    weights_seed: int = 0
+    """Seed of the random weights, as it was given to train_sae.py."""
+    domains: tuple[str, ...] = ("days", "mod")
+    """Domains as in probe_llm.py; a toy is asked about its own task."""
+    moduli: tuple[int, ...] = (7, 12, 23)
+    """Moduli of the `mod` domains."""
+    prompts: int = 1000
+    """Discovery questions of each hypothesis; confirmation takes half as many."""
+    renamings: int = 499
+    """Renamings in the null; the smallest p is 1 / (renamings + 1)."""
+    seed: int = 0
+    """Seed of prompts, renamings and bootstraps."""
+    out: Path = Path("results/reference/sae")
+    """Results folder."""
+
+    @property
+    def probe_config(self) -> ProbeConfig:
+        """The configuration of the main probe that asks the same questions."""
+        from llm_probe.models.hub import is_toy
+
+        own_questions = {} if is_toy(self.model) else {"domains": self.domains, "moduli": self.moduli}
+        shared = ("model", "dtype", "device", "prompts", "renamings", "seed")
+        return ProbeConfig(**own_questions, **{name: getattr(self, name) for name in shared})
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything that can change a number, for the names of cached results."""
+        left_out = ("saes", "random", "out", "device")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}

@@ -1,9 +1,19 @@
-"""Which latents are kept, which belong together, and what they span."""
+"""Which latents are kept, which belong together, what they span, and which recur in another dictionary."""
 
+import pytest
 import torch
 
-from sae.circles.groups import Group, coordinates, directions_of, groups_of
-from sae.circles.latents import RARE, encode, kept_latents
+from sae.circles.latents import (
+    RARE,
+    Group,
+    coordinates,
+    directions_of,
+    encode,
+    groups_of,
+    kept_latents,
+    matched_cosines,
+    recurrence,
+)
 from tests.sae.planted_dictionary import D, basis, cross, saved
 
 
@@ -32,11 +42,9 @@ def test_the_latents_of_a_plane_are_a_group_by_coactivation_and_by_direction() -
     where, turn = torch.arange(900) % 3, torch.rand(900, generator=generator) * 2 * torch.pi
     points = torch.stack([turn.cos(), turn.sin()], 1)
     states = torch.stack([points[i] @ rows[2 * w : 2 * w + 2] for i, w in enumerate(where.tolist())])
-    found = {group.by: set() for group in groups_of(known.encode(states), known.decoder)}
-    for group in groups_of(known.encode(states), known.decoder):
-        found[group.by].add(group.columns)
+    groups = groups_of(known.encode(states), known.decoder)
     planes = {tuple(range(6 * i, 6 * i + 6)) for i in range(3)}
-    assert planes <= found["decoder"] | found.get("coactivation", set())
+    assert planes <= {group.columns for group in groups}
     only = groups_of(known.encode(states), torch.nn.functional.normalize(torch.randn(18, D, generator=generator)))
     assert planes <= {group.columns for group in only if group.by == "coactivation"}
 
@@ -51,8 +59,28 @@ def test_coordinates_have_the_distances_of_the_part_they_stand_for() -> None:
 
 def test_directions_span_the_decoder_rows() -> None:
     known = saved(torch.randn(6, D), torch.randn(6, D))
-    found = directions_of(known, (1, 4))
-    torch.testing.assert_close(found.basis.T @ found.basis, torch.eye(2, dtype=torch.float64))
+    span = directions_of(known, (1, 4))
+    torch.testing.assert_close(span.basis.T @ span.basis, torch.eye(2, dtype=torch.float64))
     rows = known.decoder[[1, 4]].double()
-    torch.testing.assert_close(rows @ found.basis @ found.basis.T, rows)
-    assert (found.name, found.layer, found.site) == ("latents 1, 4", 0, "resid_post")
+    torch.testing.assert_close(rows @ span.basis @ span.basis.T, rows)
+    assert (span.name, span.layer, span.site) == ("latents 1, 4", 0, "resid_post")
+
+
+def test_a_permuted_half_recurs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randn(40, 64, generator=generator)
+    other = torch.cat([3 * one[20:].flip(0), torch.randn(20, 64, generator=generator)])
+    pair = recurrence(one, other, 0)
+    assert pair.share == pytest.approx(0.5)
+    assert pair.shuffled_share == 0
+    assert pair.mean_cosine > 0.5
+
+
+def test_an_opposite_is_no_match() -> None:
+    one = torch.eye(5)
+    assert float(matched_cosines(one, -one).max()) <= 0
+
+
+def test_each_latent_has_one_partner() -> None:
+    one = torch.eye(3)
+    assert matched_cosines(one, one[[0, 0, 0]]).tolist() == pytest.approx([1, 0, 0])
