@@ -190,6 +190,16 @@ def read_config(path: Path) -> ToyConfig:
     return from_mapping(values, ToyConfig(), str(path))
 
 
+def check_fields(config: Any) -> None:
+    """Raises InputError if a word is none of its field's choices, or a count (an int that is no seed) is below one."""
+    for name, kind in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise InputError(f"{name} is {value!r}: choose from {', '.join(get_args(kind))}")
+        if kind is int and "seed" not in name and value < 1:
+            raise InputError(f"{name} is {value}: give 1 or more")
+
+
 def check_counts(config: ToyConfig) -> None:
     """Raises InputError if a number of steps or rows is below one."""
     for name in ("steps", "log_every", "checkpoint_every", "decay_steps", "batch_size"):

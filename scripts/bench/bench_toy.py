@@ -80,7 +80,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
 
     config = ToyConfig(modulus=bench.modulus, device=bench.device)
     single, plain = Training(config, [0]), Training(replace(config, forward="plain"), [0])
-    left = torch.randn(2048, 2048, device=single.stack.flat.device)
+    left = torch.randn(2048, 2048, device=single.seed_batch.flat.device)
 
     def finished(work: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
@@ -118,7 +118,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
 
 
 def _train(training: Training, steps: int) -> None:
-    training.look()
+    training.evaluate()
     for _ in range(steps):
         training.update()
 

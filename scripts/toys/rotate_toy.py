@@ -59,7 +59,7 @@ def _rotate(request: Request) -> None:
     from causal.algorithms.toys import SiteAdder, networks
     from toy.run.cells import check_writable
     from toy.run.files import write_atomic
-    from toy.pictures.look import save
+    from toy.pictures.style import save
 
     if not request.runs or request.draws < 1 or request.questions < 1:
         raise InputError("nothing to turn: give a run directory, and 1 or more --draws and --questions")

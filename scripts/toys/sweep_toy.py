@@ -101,7 +101,7 @@ def _write(plan: Plan, cells: list[Cell], out: Path) -> None:
 
     if not (found := sweep.found(out, cells)):
         return
-    from toy.pictures.look import save
+    from toy.pictures.style import save
     from toy.pictures.sweeps import survival_figure
     from toy.training.survival import printed, write_tables
 

@@ -6,7 +6,7 @@ accuracy.csv   a row a group of pairs, with Wilson's 95 % interval:
          longest carry   pairs of the longest trained length by the most columns in a row that carry one on
          place           such pairs, one digit of the answer (1 = ones) after the true ones before it
          place, longer   the same of one digit more
-neurons.csv    see addition_neurons.py
+neurons.csv    see neurons.py
 
 `carries`: every column of the longer number carries. `zeros`: one of the numbers is 0. `small_exhaustive`: both below
 20. Kinds with few possible pairs have few held-out ones: `pairs` says how many.
@@ -18,7 +18,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -27,10 +26,9 @@ from toy.addition.config import AdditionConfig
 from toy.addition.network import Addition, Pairs, digits_of, draw, held_out
 from toy.addition.neurons import neuron_rows, published_r2
 from toy.addition.train import Training, right, right_characters
-from toy.run.tables import write_tables
+from toy.run.files import Row, write_tables
 from toy.training.survival import wilson
 
-Row = dict[str, Any]
 ASKED = 1000
 """Pairs of a group, where so many are held out; published 200."""
 DIGITS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (1, 3), (1, 5), (2, 4), (2, 5), (3, 5))

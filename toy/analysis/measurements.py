@@ -22,7 +22,6 @@ from toy.analysis import ablation, circuits, clock_pizza, spectra
 from toy.analysis import keys as key_rules
 from toy.analysis.readout import Readout, grid, read_out
 from toy.analysis.restricted import AnswerPlanes
-from toy.analysis.symmetry import mirror_accuracy
 from toy.config import ToyConfig
 from toy.networks.model import Toy, build_untrained
 from toy.networks.scores import TableScores, trained_on
@@ -56,7 +55,7 @@ def analyse(model: Toy, config: ToyConfig, *, seed: int = 0) -> dict[str, Any]:
         "key_thresholds": thresholds(readout),
         **whole.summary(),
         "accuracy_by_c": whole.accuracy_by_c(),
-        "mirror": mirror_accuracy(whole),
+        "mirror": whole.mirror_accuracy(),
         **logit_losses(readout, found, train_rows),
         **description(model, config, readout, shares, found, found[RULE], seed),
         **circuits.rank_neurons(readout),

@@ -36,7 +36,7 @@ from toy.config import ToyConfig
 from toy.maths import fourier, regression
 from toy.networks.model import Toy
 from toy.networks.tasks import circle_order, named
-from toy.pictures.look import BAND, CYCLE, GREY, INK, SIZE, TRAINED, Real, at_end, frame, log_steps, log_values
+from toy.pictures.style import BAND, GREY, INK, SIZE, TRAINED, Real, at_end, frame, log_steps, log_values, phase_dots
 from toy.run.errors import InputError
 from toy.run.files import replace_with
 from toy.training.runs import Run
@@ -222,9 +222,7 @@ class Canvas:
         n = len(scenes[-1].points)
         (self.joined,) = axes.plot([], [], "-", color=BAND, linewidth=1, zorder=1)
         turn = self.subject.frequency * np.arange(n) % n / n
-        self.dots = axes.scatter(
-            *scenes[-1].points.T, c=turn, cmap=CYCLE, vmin=0, vmax=1, s=26, edgecolors=INK, linewidths=0.4, zorder=2
-        )
+        self.dots = phase_dots(axes, scenes[-1].points, turn, 26, edge=0.4)
         reach = 1.08 * max(float(np.abs(each.points).max()) for each in scenes) or 1.0
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         self.plane_title = axes.set_title(" ", fontsize=SIZE, loc="left", color=INK)
@@ -233,10 +231,8 @@ class Canvas:
     def _draw_neuron(self, axes: Axes, scenes: Sequence[Scene]) -> None:
         n, k = len(scenes[-1].activation), self.subject.neuron_frequency
         self.phases = k * np.arange(n) % n / n
-        self.activation = axes.scatter(
-            self.phases, scenes[-1].activation, c=self.phases, cmap=CYCLE, vmin=0, vmax=1, s=26, edgecolors=INK,
-            linewidths=0.4,
-        )  # fmt: skip
+        activation = np.stack([self.phases, scenes[-1].activation], axis=1)
+        self.activation = phase_dots(axes, activation, self.phases, 26, edge=0.4)
         (self.wave,) = axes.plot([], [], "--", color=INK, linewidth=1.2)
         values = np.concatenate([each.activation for each in scenes])
         pad = 0.12 * float(np.ptp(values)) or 1.0

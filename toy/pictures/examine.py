@@ -18,8 +18,8 @@ from toy.analysis.measurements import analyse
 from toy.analysis.progress import Watch, progress, unwatched
 from toy.analysis.request import Request
 from toy.pictures import animate, families, page
-from toy.pictures.look import Real
 from toy.pictures.material import gather
+from toy.pictures.style import Real
 from toy.run.errors import InputError
 from toy.run.files import write_atomic
 from toy.training.layouts import load_checkpoint, stored_losses

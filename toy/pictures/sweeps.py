@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from toy.pictures.look import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
+from toy.pictures.style import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
 from toy.training.axes import Cell, Value
 from toy.training.survival import Found, Row, curve, summary_rows
 

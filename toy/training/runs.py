@@ -10,12 +10,10 @@ figures/, analysis.json   made by scripts/analyze_toy.py
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +21,7 @@ from torch import Tensor
 from toy.config import ToyConfig, from_mapping, read_config
 from toy.networks.model import Toy, build
 from toy.run.errors import InputError
-from toy.run.files import replace_with, write_atomic
+from toy.run.files import Row, read_lines, replace_with, write_lines
 
 LAYOUT = "toy"
 
@@ -59,14 +57,13 @@ class Run:
             )
         return read_checkpoint(found[step])[0]
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[Row]:
         """The lines of metrics.jsonl in order."""
-        path = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        return read_lines(self.folder / "metrics.jsonl")
 
-    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write_metrics(self, rows: Sequence[Row]) -> None:
         """All lines at once, whole or not at all."""
-        write_atomic(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_lines(self.folder / "metrics.jsonl", rows)
 
     def write_checkpoint(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Keep the weights of a step."""

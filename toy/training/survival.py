@@ -27,8 +27,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from toy.run.files import write_atomic
-from toy.run.tables import as_csv
+from toy.run.files import as_csv, write_atomic
 from toy.training.axes import Cell
 
 Found = Sequence[tuple[Cell, dict[str, Any]]]

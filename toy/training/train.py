@@ -24,21 +24,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toy.config import ToyConfig, check_counts, differing_fields, read_config
-from toy.networks.stack import Stack
 from toy.networks.tasks import split, table
 from toy.run.cells import check_writable
-from toy.run.device import chosen_device
+from toy.run.device import chosen_device, keep_freed_memory
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_atomic
-from toy.run.memory import keep_freed_memory
-from toy.training.optimiser import AdamW, rate
 from toy.training.runs import Run
-from toy.training.step import Stepper
+from toy.training.seed_batch import AdamW, SeedBatch, Stepper, rate
 
 THRESHOLD = 0.99
 """Accuracy at which rows count as memorised or grokked."""
-ROWS_LOOKED_AT = 50_000
-"""At most so many training and test rows are looked at: a random sample, as the split is."""
+ROWS_EVALUATED = 50_000
+"""Most training and test rows of an evaluation: a random sample, as the split is."""
 
 
 @dataclass
@@ -89,9 +86,9 @@ class Training:
         self.test = torch.stack([test for _, test in parts]).to(device)
         size = self.train.shape[1]
         self.batch_size = size if config.batch_size is None else min(config.batch_size, size)
-        self.stack = Stack(config, seeds, device)
-        self.stepper = Stepper(config, self.stack)
-        self.optimiser = AdamW(config, self.stack.flat)
+        self.seed_batch = SeedBatch(config, seeds, device)
+        self.stepper = Stepper(config, self.seed_batch)
+        self.optimiser = AdamW(config, self.seed_batch.flat)
         self.milestones = [Milestones() for _ in seeds]
         self.step = 0
         self.epoch, self.order = -1, self.train
@@ -107,18 +104,18 @@ class Training:
             self._choose(self._batch())
         rates = [rate(self.config, self.step, self._decay_from(each)) for each in self.milestones]
         self.rate.copy_(torch.tensor(rates)[:, None])
-        if self.stack.flat.is_cuda:
+        if self.seed_batch.flat.is_cuda:
             self._replay()
         else:
             self._move()
         self.step += 1
         return self.loss
 
-    def look(self) -> list[Line]:
+    def evaluate(self) -> list[Line]:
         """One line of metrics per seed, and its milestones."""
         lines = []
-        train_loss, train_accuracy = self._look(self.train)
-        test_loss, test_accuracy = self._look(self.test)
+        train_loss, train_accuracy = self._evaluate(self.train)
+        test_loss, test_accuracy = self._evaluate(self.test)
         for index in range(len(self.seeds)):
             line: Line = {
                 "step": self.step,
@@ -136,7 +133,7 @@ class Training:
         moments = {name: value.cpu() for name, value in self.optimiser.state().items()}
         return {
             "step": self.step,
-            "weights": self.stack.flat.cpu(),
+            "weights": self.seed_batch.flat.cpu(),
             "optimiser": moments,
             "milestones": [asdict(each) for each in self.milestones],
         }
@@ -144,7 +141,7 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.step = state["step"]
-        self.stack.flat.copy_(state["weights"])
+        self.seed_batch.flat.copy_(state["weights"])
         self.optimiser.restore(state["optimiser"])
         self.milestones = [Milestones(**each) for each in state["milestones"]]
 
@@ -155,13 +152,13 @@ class Training:
 
     def _move(self) -> None:
         self.loss.copy_(self.stepper.gradient(self.questions, self.targets))
-        self.optimiser.update(self.stack.gradient, self.rate)
+        self.optimiser.update(self.seed_batch.gradient, self.rate)
 
     def _replay(self) -> None:
         """The same step as one CUDA graph: a small network's kernels cost less than their launches."""
         if self.graph is None:
             kept = {name: value.clone() for name, value in self.optimiser.state().items()}
-            weights = self.stack.flat.clone()
+            weights = self.seed_batch.flat.clone()
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
@@ -172,7 +169,7 @@ class Training:
             with torch.cuda.graph(self.graph):
                 self._move()
             self.optimiser.restore(kept)
-            self.stack.flat.copy_(weights)
+            self.seed_batch.flat.copy_(weights)
         self.graph.replay()
 
     def _batch(self) -> Tensor:
@@ -187,9 +184,9 @@ class Training:
             self.epoch, self.order = epoch, self.train.gather(1, torch.stack(orders).to(self.train.device))
         return self.order[:, place * self.batch_size : (place + 1) * self.batch_size]
 
-    def _look(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        some = rows[:, :ROWS_LOOKED_AT]
-        return self.stepper.look(self.operands[some], self.answers[some])
+    def _evaluate(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        some = rows[:, :ROWS_EVALUATED]
+        return self.stepper.evaluate(self.operands[some], self.answers[some])
 
     def _decay_from(self, milestones: Milestones) -> int | None:
         grokked = milestones.grokked_at
@@ -233,7 +230,7 @@ def _until_done(
         done, reason = training.step >= config.steps, ""
         seen = bool(metrics[0]) and metrics[0][-1]["step"] == training.step
         if (done or training.step % config.log_every == 0) and not seen:
-            lines = training.look()
+            lines = training.evaluate()
             _refuse_nan(training, [line["train_loss"] + line["test_loss"] for line in lines])
             with _explained(folder):
                 for run, rows, line in zip(runs, metrics, lines, strict=True):
@@ -246,7 +243,7 @@ def _until_done(
             reason = "time is up" if time.monotonic() > deadline else reason
         reason = "all steps done" if done else reason
         if reason or training.step % config.checkpoint_every == 0:
-            _refuse_nan(training, training.stack.flat.sum(1).tolist())
+            _refuse_nan(training, training.seed_batch.flat.sum(1).tolist())
             _keep(folder, runs, training)
         if reason:
             if done:
@@ -292,7 +289,7 @@ def _keep(folder: Path, runs: Sequence[Run], training: Training) -> None:
     """Checkpoints, then the state: a kill between them repeats steps, and loses none."""
     with _explained(folder):
         for index, run in enumerate(runs):
-            run.write_checkpoint(training.step, training.stack.of(index))
+            run.write_checkpoint(training.step, training.seed_batch.of(index))
         state = training.state()
         replace_with(folder / "state.pt", lambda temporary: torch.save(state, temporary))
 

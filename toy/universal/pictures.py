@@ -16,8 +16,23 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toy.pictures.look import GREY, INK, SIZE, TRAINED, UNTRAINED, at_end, frame, new_figure, percent
-from toy.pictures.tables import LIMITS, Row, learnt_at, metrics, over_training, percent_span, percents, table
+from toy.pictures.style import (
+    GREY,
+    INK,
+    LIMITS,
+    SIZE,
+    TRAINED,
+    UNTRAINED,
+    at_end,
+    frame,
+    learnt_at,
+    new_figure,
+    over_training,
+    percent,
+    percent_span,
+    percents,
+)
+from toy.run.files import Row, read_lines, read_table
 
 ACCURACY = ("modulus", "part", "accuracy", "bound")
 CIRCLES = ("weights", "modulus", "sum_share", "residue_share", "logit_fve")
@@ -36,14 +51,14 @@ def draw(folder: Path) -> dict[str, Figure]:
     Raises:
         InputError: accuracy.csv is not there, or a table cannot be read.
     """
-    drawn = {"01_accuracy": accuracy(table(folder, "accuracy.csv", ACCURACY))}
-    if len(looks := metrics(folder)) > 1:
-        drawn["02_training"] = training(looks)
+    drawn = {"01_accuracy": accuracy(read_table(folder, "accuracy.csv", ACCURACY))}
+    if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
+        drawn["02_training"] = training(evaluations)
     # Without a modulus of their kind in its range, a run has no such table.
     if (folder / "circles.csv").exists():
-        drawn["03_circles"] = circles(table(folder, "circles.csv", CIRCLES))
+        drawn["03_circles"] = circles(read_table(folder, "circles.csv", CIRCLES))
     if (folder / "wraps.csv").exists():
-        drawn["04_wraps"] = wraps(table(folder, "wraps.csv", WRAPS))
+        drawn["04_wraps"] = wraps(read_table(folder, "wraps.csv", WRAPS))
     return drawn
 
 
@@ -78,10 +93,10 @@ def _dots(axes: Axes, rows: Sequence[Row], size: float = 2.5) -> None:
     """
     moduli, held = [row["modulus"] for row in rows], _of(rows, "held_out")
     few = 2 * len(held) < len(moduli)
-    looks = {"train": (SEEN, size if few else 2 * size), "held_out": (TRAINED, 2 * size if few else 1.2 * size)}
+    styles = {"train": (SEEN, size if few else 2 * size), "held_out": (TRAINED, 2 * size if few else 1.2 * size)}
     axes.plot(moduli, [100 * row["bound"] for row in rows], color=GREY, linewidth=1.2, label="bound")
     for part in ("train", "held_out", "beyond"):
-        colour, large = looks.get(part, (TRAINED, size))
+        colour, large = styles.get(part, (TRAINED, size))
         x, y = [row["modulus"] for row in _of(rows, part)], [100 * row["accuracy"] for row in _of(rows, part)]
         axes.plot(x, y, "o", color=colour, markersize=large, label=part, zorder=3)
     if _of(rows, "beyond"):
@@ -92,16 +107,16 @@ def _dots(axes: Axes, rows: Sequence[Row], size: float = 2.5) -> None:
 # --------------------------------------------------------------------------------------------------------- training
 
 
-def training(looks: Sequence[Row]) -> Figure:
+def training(evaluations: Sequence[Row]) -> Figure:
     """Accuracy on trained moduli, on held-out ones, and on the worst of these."""
     lines = {
         "train_accuracy": ("trained on", GREY, "--"),
         "held_out_accuracy": ("held out, mean", TRAINED, "-"),
         "held_out_lowest": ("held out, lowest", INK, ":"),
     }
-    when = {field: learnt_at(looks, field) for field in lines}
+    when = {field: learnt_at(evaluations, field) for field in lines}
     return over_training(
-        looks,
+        evaluations,
         lines,
         f"99 % right: trained moduli {when['train_accuracy']}, held-out ones {when['held_out_accuracy']} on average, "
         f"every one {when['held_out_lowest']}",

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -26,12 +25,11 @@ from torch import Tensor
 
 from toy.analysis import keys, spectra
 from toy.analysis.readout import Readout
-from toy.run.tables import write_tables
+from toy.run.files import Row, write_tables
 from toy.universal.config import LARGEST, Split
 from toy.universal.network import Universal, answers, pairs
 from toy.universal.train import QUESTIONS_AT_ONCE, Training, accuracies, answered, share
 
-Row = dict[str, Any]
 CIRCLES_AT = (15, 23, 35, 55, 64, 75, 95, 113, 115)
 """Held-out moduli, primes and a power of two."""
 WRAPS_AT = (10, 20, 30, 40, 50)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from toy.analysis.symmetry import mirror_accuracy
 from toy.networks.scores import Scores, TableScores
 from toy.networks.tasks import split, table
 
@@ -21,7 +20,7 @@ def test_memory_and_symmetry_alone() -> None:
     known = torch.zeros(13, 13, dtype=torch.bool)
     a, b = table("add", 13).operands[split(169, 0.3, 0)[0]].T
     known[a, b] = known[b, a] = True
-    found = mirror_accuracy(_scores("add", known.flatten()))
+    found = _scores("add", known.flatten()).mirror_accuracy()
     assert found is not None and (found["mirrored"], found["unmirrored"]) == (1, 0)
     whole = _scores("add", known.flatten())
     assert found["share_mirrored"] == pytest.approx(float(whole.scores.right[whole.test].double().mean()))
@@ -29,10 +28,10 @@ def test_memory_and_symmetry_alone() -> None:
 
 def test_the_diagonal_is_its_own_mirror() -> None:
     diagonal = torch.eye(13, dtype=torch.bool).flatten()
-    found = mirror_accuracy(_scores("multiply", diagonal))
+    found = _scores("multiply", diagonal).mirror_accuracy()
     assert found is not None and found["mirrored"] == 0 and found["unmirrored"] > 0
 
 
 @pytest.mark.parametrize("task", ["subtract", "divide", "add3"])
 def test_no_symmetry_to_gain_from(task: str) -> None:
-    assert mirror_accuracy(_scores(task)) is None
+    assert _scores(task).mirror_accuracy() is None

@@ -16,10 +16,10 @@ from toy.analysis.request import Request
 from toy.config import ToyConfig
 from toy.networks.closed_form import gromov
 from toy.networks.model import build
-from toy.pictures import animate, families, look, page
+from toy.pictures import animate, families, page, style
 from toy.pictures.examine import as_csv, examine
-from toy.pictures.look import new_figure
 from toy.pictures.material import Material, Picture, gather
+from toy.pictures.style import new_figure
 from toy.run.errors import InputError
 from toy.training.train import train
 
@@ -125,7 +125,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_directory_gets_everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(animate, "FRAMES_WANTED", 6)  # a shorter film and smaller pictures, of all that is drawn
     monkeypatch.setattr(animate, "HOLD", 2)
-    monkeypatch.setattr(look, "DPI", 30)
+    monkeypatch.setattr(style, "DPI", 30)
     seen = []
 
     def watch(what, steps):

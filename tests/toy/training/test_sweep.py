@@ -174,7 +174,7 @@ def spoilt(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(self: Training) -> torch.Tensor:
         loss = update(self)
         if self.step == 23 and 1 in self.seeds:
-            self.stack.flat[self.seeds.index(1), 5] = torch.nan
+            self.seed_batch.flat[self.seeds.index(1), 5] = torch.nan
         return loss
 
     monkeypatch.setattr(Training, "update", spoil)

@@ -157,7 +157,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatc
     def spoilt(self: Training) -> torch.Tensor:
         loss = update(self)
         if self.step == 23:
-            self.stack.flat[0, 5] = torch.nan
+            self.seed_batch.flat[0, 5] = torch.nan
         return loss
 
     monkeypatch.setattr(Training, "update", spoilt)
@@ -171,7 +171,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("kind", ["checkpoint", "metrics", "state"])
 def test_a_full_disk_loses_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train.train(replace(TINY, steps=20), tmp_path)
-    write, save, count = runs.write_atomic, torch.save, 0
+    write, save, count = runs.write_lines, torch.save, 0
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -187,10 +187,10 @@ def test_a_full_disk_loses_nothing(kind: str, tmp_path: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", saving)
         if kind == "metrics":
-            patch.setattr(runs, "write_atomic", full)
+            patch.setattr(runs, "write_lines", full)
         with pytest.raises(InputError, match=r"No space left on device\): free some space"):
             train.train(TINY, tmp_path)
-    assert runs.write_atomic is write and not list(tmp_path.rglob("*partial*"))
+    assert runs.write_lines is write and not list(tmp_path.rglob("*partial*"))
     train.train(TINY, tmp_path)
     train.train(TINY, tmp_path.with_name("whole"))
     assert _same(tmp_path, tmp_path.with_name("whole"))
@@ -211,7 +211,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint yet"):
         open_run(tmp_path).model()
     run = Run(tmp_path, TINY)
-    run.write_checkpoint(10, Training(TINY, [0]).stack.of(0))
+    run.write_checkpoint(10, Training(TINY, [0]).seed_batch.of(0))
     with pytest.raises(InputError, match="no checkpoint of step 20: choose from 10"):
         run.model(20)
 
