@@ -1,4 +1,8 @@
-"""What to train: one frozen record, the named presets, and two ways to change them, a YAML file and options."""
+"""What to train and what to examine, importable without torch.
+
+`ToyConfig` is one frozen record of a training, with named presets and two ways to change them, a YAML file and options
+of a command; `AnalysisRequest` says which network is examined and how.
+"""
 
 from __future__ import annotations
 
@@ -134,11 +138,7 @@ epochs, 002's rate and modulus, 003's modulus (59, 97 and 113 do not give its pa
 
 
 def preset(name: str) -> ToyConfig:
-    """The preset of this name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The preset of this name. Raises InputError if there is none."""
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
     return PRESETS[name]
@@ -147,8 +147,7 @@ def preset(name: str) -> ToyConfig:
 def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyConfig:
     """`base` with the fields of a mapping changed.
 
-    Raises:
-        InputError: a field that does not exist, or a value of the wrong kind.
+    Raises InputError for a field that does not exist, or a value of the wrong kind.
     """
     kinds = {field.name: type(getattr(ToyConfig(), field.name)) for field in fields(ToyConfig)}
     hints = get_type_hints(ToyConfig)
@@ -166,8 +165,7 @@ def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyCon
 def read_yaml(path: Path, base: ToyConfig) -> ToyConfig:
     """`base` with the fields of a YAML file changed; the file may name its own `preset`.
 
-    Raises:
-        InputError: the file is not there, is no YAML mapping, or names something that does not exist.
+    Raises InputError if the file is not there, is no YAML mapping, or names something that does not exist.
     """
     import yaml
 
@@ -212,3 +210,32 @@ def differing_fields(one: ToyConfig, other: ToyConfig) -> list[str]:
     first, second = asdict(one), asdict(other)
     ignored = NOT_IDENTITY - ({"steps"} if one.schedule == "cosine" else set())
     return [name for name in first if name not in ignored and first[name] != second[name]]
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """What scripts/analyze_toy.py examines, and how."""
+
+    path: Path
+    """A run directory, or a checkpoint: ours, or of a published layout."""
+    out: Path | None = None
+    """Where the results go; by default the run directory, or <stem>-analysis beside a checkpoint."""
+    task: str | None = None
+    """What a checkpoint that does not say it was trained on: add, subtract, multiply, …; add if nothing is given."""
+    split_seed: int | None = None
+    """Seed of the training rows, in place of the one in the file."""
+    train_frac: float | None = None
+    """Share of the rows that were trained on, in place of the one in the file."""
+    step: int | None = None
+    """Which checkpoint of a run directory to analyse; by default the last."""
+    steps: tuple[int, ...] = ()
+    """Which checkpoints of a run directory the progress table and the film show; by default all."""
+    film: bool = True
+    """Whether to make the film."""
+    seed: int = 0
+    """Of the controls and of the untrained network."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or (self.path if self.path.is_dir() else self.path.parent / f"{self.path.stem}-analysis")

@@ -120,10 +120,7 @@ def line_bases() -> Float[Tensor, "k g g 2"]:
 
 
 def shares(
-    waves: Float[Tensor, "g g m"],
-    total: Float[Tensor, " m"],
-    bases: Float[Tensor, "k g g 2"],
-    names: Int[Tensor, " g"],
+    waves: Float[Tensor, "g g m"], total: Float[Tensor, " m"], bases: Float[Tensor, "k g g 2"], names: Int[Tensor, " g"]
 ) -> Float[Tensor, "k m"]:
     """share_k of every neuron when number i is read as number names[i]."""
     renamed = bases[:, names][:, :, names].permute(0, 3, 1, 2).flatten(2).flatten(0, 1)

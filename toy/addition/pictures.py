@@ -40,17 +40,13 @@ LIGHTEST = 0.62
 def draw(folder: Path) -> dict[str, Figure]:
     """Every figure that the run's files have the numbers of.
 
-    Raises:
-        InputError: accuracy.csv or neurons.csv cannot be read.
+    Raises InputError if accuracy.csv or neurons.csv cannot be read.
     """
     accuracy = read_table(folder, "accuracy.csv", ACCURACY)
     drawn = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
     if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
         drawn["04_training"] = training(evaluations)
     return drawn | {"05_periodic": periodic(read_table(folder, "neurons.csv", NEURONS))}
-
-
-# --------------------------------------------------------------------------------------------------------- accuracy
 
 
 def categories(rows: Sequence[Row]) -> Figure:
@@ -125,9 +121,6 @@ def carries(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-# --------------------------------------------------------------------------------------------------------- training
-
-
 def training(evaluations: Sequence[Row]) -> Figure:
     """Accuracy on trained pairs, on held-out ones, and on ones of one digit more."""
     lines = {
@@ -142,9 +135,6 @@ def training(evaluations: Sequence[Row]) -> Figure:
         f"Held-out pairs are 99 % right {style.learnt_at(evaluations, 'held_out_accuracy')}; pairs one digit longer "
         f"{style.percent_span(late)} over the second half",
     )
-
-
-# --------------------------------------------------------------------------------------------------------- periodic
 
 
 def periodic(rows: Sequence[Row]) -> Figure:
@@ -186,9 +176,6 @@ def _spectrum(axes: Axes, rows: Sequence[Row], field: str) -> None:
     if field == "largest":
         axes.axhspan(0, trained[0]["null_95"], color=BAND, alpha=0.6, zorder=0, linewidth=0)
     axes.set(xlim=(0, 51), xticks=[1, *range(10, 51, 10)])
-
-
-# ------------------------------------------------------------------------------------------------------- comparison
 
 
 def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:

@@ -37,11 +37,7 @@ FRESH = 1_000_003
 
 
 def measure(training: Training, folder: Path) -> dict[str, float]:
-    """Write accuracy.csv, neurons.csv and summary.json; the summary.
-
-    Raises:
-        InputError: they cannot be written.
-    """
+    """Write accuracy.csv, neurons.csv and summary.json; the summary. Raises InputError if they cannot be written."""
     model = training.model.requires_grad_(False)
     accuracy = [*category_rows(model), *digit_rows(model), *carry_rows(model), *place_rows(model)]
     nets = {"trained": model, "untrained": untrained(model)}

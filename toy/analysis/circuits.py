@@ -64,10 +64,7 @@ def rank_neurons(readout: Readout, fixed: int = 0, count: int = RANKED) -> dict[
                 "purity": float(purity[neuron]),
             }
         )
-    return {
-        "neuron_ranking": ranking,
-        "neuron_purity_median": float(purity[live].median()) if live.any() else None,
-    }
+    return {"neuron_ranking": ranking, "neuron_purity_median": float(purity[live].median()) if live.any() else None}
 
 
 def attention_periodicity(readout: Readout) -> list[dict[str, Any]] | None:

@@ -39,19 +39,14 @@ PHASES = tuple(itertools.product((0.0, 2 * math.pi / 3, 4 * math.pi / 3), repeat
 
 
 def gromov(
-    modulus: int,
-    frequencies: Sequence[int] | None = None,
-    scale: float = 1.0,
-    task: str = "add",
-    one_hot: bool = False,
+    modulus: int, frequencies: Sequence[int] | None = None, scale: float = 1.0, task: str = "add", one_hot: bool = False
 ) -> tuple[MLP, ToyConfig]:
     """The network and the configuration that describes it; all frequencies unless some are given.
 
     For a task of another group (`subtract`, `multiply`, `divide`) the same weights lie along its circle; a token
     that is not on it (0 in multiplication) has no weights. The network is in float64.
 
-    Raises:
-        InputError: the task is no cyclic group of two operands, or a frequency is not between 1 and n/2.
+    Raises InputError if the task is no cyclic group of two operands, or a frequency is not between 1 and n/2.
     """
     tokens, rows = circle_order(task, modulus), named(task)
     n = len(tokens)

@@ -88,8 +88,7 @@ def film(
 
     `progress` are the rows of `analysis.progress.progress`, for the restricted loss; without them that line is missing.
 
-    Raises:
-        InputError: the run has fewer than two checkpoints.
+    Raises InputError if the run has fewer than two checkpoints.
     """
     steps = chosen_steps(sorted(steps) or list(run.checkpoints()))
     if len(steps) < 2:
@@ -167,9 +166,6 @@ def along_a(model: Toy, config: ToyConfig) -> Float[Tensor, "n m"]:
     b = tokens[:1].expand(len(tokens))
     third = torch.full((len(tokens), task.n_operands - 2), task.slice_at)
     return in_chunks(model.neurons, torch.cat([torch.stack([tokens, b], dim=1), third], dim=1)).double()
-
-
-# ------------------------------------------------------------------------------------------------------- one picture
 
 
 class Canvas:
@@ -268,9 +264,6 @@ def _mark(axes: Axes, first: int, last: int) -> Line2D:
     # Room for the mark at both ends; the first may stand for step 0.
     axes.set_xlim(0.93 * first, 1.03 * last)
     return axes.axvline(first, color=INK, linewidth=1.8)
-
-
-# ------------------------------------------------------------------------------------------------------------- files
 
 
 def write_mp4(path: Path, pictures: Sequence[Frame], repeats: Sequence[int]) -> None:

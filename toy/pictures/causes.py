@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from toy.pictures import style
@@ -32,7 +31,9 @@ def ablations(material: Material) -> Picture:
     groups = [group for group in neurons["groups"] if 2 * group["size"] <= material.analysis["n_neurons"]]
     cost = []
     if removed is not None:
-        cost.append(f"without its {len(removed['keys'])} keys: {_frequencies_lost(removed)}")
+        lost, control = _points(removed["embedding"]["all"]["drop"]), removed["embedding"]["control_all"]
+        beside = "" if control is None else f" (as many other frequencies: {control['mean_drop']:.0f})"
+        cost.append(f"without its {len(removed['keys'])} keys: {lost}{beside}")
     if groups:
         cost.append(f"without its {groups[-1]['size']} top neurons: {_points(groups[-1]['top'][HOW]['drop'])}")
     if not cost:
@@ -50,11 +51,6 @@ def ablations(material: Material) -> Picture:
         draw_group_ablation(panels[-1], groups, *names, HOW)
         said += _neurons_said(neurons, groups[-1])
     return Picture(figure, said.strip())
-
-
-def _frequencies_lost(removed: Mapping[str, Any]) -> str:
-    lost, control = _points(removed["embedding"]["all"]["drop"]), removed["embedding"]["control_all"]
-    return lost if control is None else f"{lost} (as many other frequencies: {control['mean_drop']:.0f})"
 
 
 def _points(drop: Real) -> str:
@@ -79,7 +75,7 @@ def draw_drops(
     axes: Axes, names: Sequence[str], losses: Sequence[Real], controls: Sequence[tuple[Real, Real] | None]
 ) -> None:
     """Points lost by each removal as bars; its control as a hollow dot at the mean with a line to the largest."""
-    places = np.arange(len(names))
+    places = range(len(names))
     axes.bar(places, losses, 0.62, color=TRAINED)
     for place, loss, control in zip(places, losses, controls, strict=True):
         above = 7 if control is not None and loss < max(losses) / 20 else 2
@@ -107,18 +103,15 @@ def draw_group_ablation(axes: Axes, groups: Sequence[Mapping[str, Any]], n_neuro
     labels = []
     axes.set_ylim(-3, 103)
     for name, (words, stroke, colour, face) in styles.items():
-        points = [(group["size"], _accuracy(group[name][how], full)) for group in groups if group.get(name)]
+        cells = [(group["size"], group[name][how]) for group in groups if group.get(name)]
+        # A control keeps the mean drop in points over its draws; a group its accuracy.
+        points = [(size, cell.get("accuracy", full - cell.get("mean_drop", 0.0) / 100)) for size, cell in cells]
         if points:
             axes.plot([0, *(size for size, _ in points)], [100 * full, *(100 * value for _, value in points)],
                       stroke, marker="o", color=colour, markerfacecolor=face, markersize=4, linewidth=1.4)  # fmt: skip
             labels.append((words, points[-1][0], 100 * points[-1][1], colour))
     style.at_end(axes, labels)
     frame(axes, f"neurons removed (of {n_neurons})", "accuracy (%)")
-
-
-def _accuracy(cell: Mapping[str, Any], full: Real) -> Real:
-    """A control keeps the mean drop in points over its draws; a group its accuracy."""
-    return cell["accuracy"] if "accuracy" in cell else full - cell["mean_drop"] / 100
 
 
 def _frequencies_said(removed: Mapping[str, Any]) -> str:
@@ -148,9 +141,6 @@ def _neurons_said(neurons: Mapping[str, Any], group: Mapping[str, Any]) -> str:
     if group.get("matched"):
         said += f", as many of the nearest variance {group['matched'][HOW]['drop']:.1f}"
     return said + "."
-
-
-# --------------------------------------------------------------------------------------------------- which algorithm
 
 
 def clock_or_pizza(material: Material) -> Picture:
@@ -196,7 +186,7 @@ def _draw_position(axes: Axes, trained: tuple[Real, Real] | None, untrained: tup
 
 def _draw_subgroups(axes: Axes, orders: Sequence[int], shares: Sequence[Real], flat: Sequence[Real]) -> None:
     """Share of the logit variance of each order; `flat` is the share that equal frequencies would give."""
-    places = np.arange(len(orders))
+    places = range(len(orders))
     axes.bar(places, [100 * share for share in shares], 0.62, color=TRAINED)
     axes.plot(places, [100 * share for share in flat], "_", color=GREY, markersize=22, markeredgewidth=2)
     axes.set_xticks(places, [str(order) for order in orders])
@@ -210,7 +200,7 @@ def _draw_measures(
     axes: Axes, names: Sequence[str], values: Sequence[Real | None], beside: Sequence[Real | None]
 ) -> None:
     """Numbers between 0 and 1, trained as bars and untrained as hollow dots."""
-    places = np.arange(len(names))
+    places = range(len(names))
     axes.barh(places, [0.0 if value is None else value for value in values], 0.55, color=TRAINED)
     axes.plot([math.nan if value is None else value for value in beside], places, "o", color=UNTRAINED,
               markerfacecolor="white", markersize=7, markeredgewidth=1.6)  # fmt: skip
@@ -236,7 +226,7 @@ def _position_said(material: Material, here: tuple[Real, Real] | None, orders: l
     else:
         (_, clock), (_, pizza) = CLOCK, PIZZA
         places = {"Clock": CLOCK, "Pizza": PIZZA, "the untrained network": _place(untrained)}
-        nearest = min(places, key=lambda name: _distance(here, places[name]))
+        nearest = min(places, key=lambda name: math.dist(here, places[name] or (math.inf, math.inf)))
         said = (
             f"Nearest is {nearest}, of Clock ({CLOCK[0]} and {clock}), Pizza ({PIZZA[0]} and {pizza}) "
             f"and an untrained network ({two(untrained['gradient_symmetricity'])} and "
@@ -254,9 +244,3 @@ def _position_said(material: Material, here: tuple[Real, Real] | None, orders: l
     elif material.n == material.config.modulus:
         said += f" {material.n} is prime: every frequency has the full order and there is no subgroup."
     return said
-
-
-def _distance(here: tuple[Real, Real], reference: tuple[Real, Real] | None) -> Real:
-    return (
-        math.inf if reference is None else sum((one - other) ** 2 for one, other in zip(here, reference, strict=True))
-    )

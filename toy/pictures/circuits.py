@@ -86,7 +86,10 @@ def logit_reconstruction(material: Material) -> Picture:
     )
     grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1])
     questions = (readout.answer >= 0).nonzero()
-    for place, (row, (a, b)) in enumerate(_two_questions(questions, material.n)):
+    n = material.n
+    for place, wanted in enumerate(((n // 4, 2 * n // 3), (3 * n // 4, n // 5))):  # well inside the grid
+        row = int((questions - torch.tensor(wanted)).abs().sum(dim=1).argmin())
+        a, b = questions[row].tolist()
         axes = figure.add_subplot(grid[place, 0])
         question = f"a at {a}, b at {b}" if material.task.group == "multiplicative" else f"a = {a}, b = {b}"
         draw_logit_line(axes, logits[row].numpy(), rebuilt[row].numpy(), int(readout.answer[a, b]),
@@ -102,13 +105,6 @@ def logit_reconstruction(material: Material) -> Picture:
         f"{material.analysis['restricted_loss']:.2g} (all of the logits: {material.analysis['full_loss']:.2g})."
     )
     return Picture(figure, said)
-
-
-def _two_questions(questions: Int[Tensor, "rows 2"], n: int) -> list[tuple[int, tuple[int, int]]]:
-    """The rows of two questions well inside the grid, or of their nearest neighbours, with their (a, b)."""
-    wanted = torch.tensor([[n // 4, 2 * n // 3], [3 * n // 4, n // 5]])
-    rows = (questions[:, None] - wanted).abs().sum(dim=2).argmin(dim=0).tolist()
-    return [(row, (int(questions[row, 0]), int(questions[row, 1]))) for row in rows]
 
 
 def draw_logit_line(
@@ -236,7 +232,8 @@ def neuron_traces(material: Material) -> Picture:
     if not chosen:
         return Picture(None, "No neuron varies along a, so there is no trace to draw.")
     traces = _traces(material, chosen)
-    r2 = [_r2(traces[:, i], row["frequency"]) for i, row in enumerate(chosen)]
+    every_r2 = regression.class_mean_r2(traces)
+    r2 = [float(every_r2[row["frequency"] - 1, i]) for i, row in enumerate(chosen)]
     figure = style.new_figure(4.6, f"One cosine explains {span(r2)} of the strongest neurons' variance along a")
     grid = figure.subplots(2, len(chosen), squeeze=False, sharey="col")
     for (above, below), row, share, values in zip(grid.T, chosen, r2, traces.T, strict=True):
@@ -244,7 +241,10 @@ def neuron_traces(material: Material) -> Picture:
         above.plot(values, "o-", color=TRAINED, markersize=2, linewidth=0.7)
         above.set_xlim(-0.5, len(values) - 0.5)
         frame(above, f"a ({material.place})", "activation", title)
-        draw_over_phase(below, values.numpy(), row["frequency"], _wave(values, row["frequency"]).numpy())
+        # Constant, cosine and sine of the wave that fits best; there is no sine at the Nyquist frequency.
+        design = fourier.design(torch.arange(material.n), row["frequency"], material.n)
+        wave = torch.cat([values.mean()[None], (design.T @ values) / design.square().sum(dim=0)])
+        draw_over_phase(below, values.numpy(), row["frequency"], wave.numpy())
     for axes in grid[:, 1:].ravel():
         axes.set_ylabel("")
     median = material.analysis["neuron_purity_median"]
@@ -259,16 +259,6 @@ def neuron_traces(material: Material) -> Picture:
 def _traces(material: Material, chosen: list[dict]) -> Float[Tensor, "n m"]:
     """Neurons along a, b at its first position, as they were ranked."""
     return material.readout.neurons[:, 0, [row["neuron"] for row in chosen]].double()
-
-
-def _wave(values: Float[Tensor, " n"], frequency: int) -> Float[Tensor, " c"]:
-    """Constant, cosine and sine of a frequency that fit best; no sine at the Nyquist frequency."""
-    design = fourier.design(torch.arange(len(values)), frequency, len(values))
-    return torch.cat([values.mean()[None], (design.T @ values) / design.square().sum(dim=0)])
-
-
-def _r2(values: Float[Tensor, " n"], frequency: int) -> float:
-    return float(regression.class_mean_r2(values[:, None])[frequency - 1, 0])
 
 
 def draw_over_phase(

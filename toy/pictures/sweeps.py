@@ -40,9 +40,14 @@ def survival_figure(found: Found) -> Figure:
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     last = max(curve(cell, content).steps[-1] for cell, content in found)
     first = min(last, *(cell.config.log_every for cell, _ in found))
-    colours = {value: _shade(index, len(lines)) for index, value in enumerate(lines)}
+    shades = [LIGHTEST * (1 - index / max(1, len(lines) - 1)) for index in range(len(lines))]
+    colours = {value: to_hex(colormaps[MAGNITUDE](shade)) for value, shade in zip(lines, shades, strict=True)}
+    colours = colours if len(lines) > 1 else dict.fromkeys(lines, TRAINED)
     for axes, (name, members) in zip(grid, frames.items(), strict=False):
-        _step_ticks(axes, first, last)
+        log_steps(axes, first, last)
+        # 1, 2 and 5 of each power of ten where they have room, else the powers.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 150 * first else (1,)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set(ylim=(-3, 103))
         frame(axes, title=name)
         _curves(axes, members, colours, max(first, 1))
@@ -100,31 +105,14 @@ def _curves(axes: Axes, members: Sequence[Member], colours: dict[Value, str], fi
         axes.plot(steps, shares, drawstyle="steps-post", color=colours[value], linewidth=width)
         if shares[-1] > 0:
             axes.plot(steps[-1], shares[-1], "|", color=colours[value], markersize=9, markeredgewidth=1.8)
+        outcomes = content["outcomes"]
+        grokked, diverged = (sum(one[name] is not None for one in outcomes) for name in ("grokked_at", "diverged_at"))
+        label = f"{grokked}/{len(outcomes)}" + (f", {diverged} diverged" if diverged else "")
+        label = f"{_short(value)}: {label}" if value != "" else label
         # Where lines end together, the one that grokked first stands lowest, as it does further left.
-        ends.append(
-            (shares[-1], estimate.mean, (_label(value, content), axes.get_xlim()[1], shares[-1], colours[value]))
-        )
+        ends.append((shares[-1], estimate.mean, (label, axes.get_xlim()[1], shares[-1], colours[value])))
     every = math.ceil(len(ends) / LINES_NAMED)
     at_end(axes, [label for _, _, label in sorted(ends[::every], key=lambda end: end[:2])])
-
-
-def _label(value: Value, content: Row) -> str:
-    """2: 7/8, 1 diverged"""
-    outcomes = content["outcomes"]
-    grokked, diverged = (sum(one[name] is not None for one in outcomes) for name in ("grokked_at", "diverged_at"))
-    said = f"{grokked}/{len(outcomes)}" + (f", {diverged} diverged" if diverged else "")
-    return f"{_short(value)}: {said}" if value != "" else said
-
-
-def _step_ticks(axes: Axes, first: int, last: int) -> None:
-    """1, 2 and 5 of each power of ten where they have room, else the powers."""
-    log_steps(axes, first, last)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 150 * first else (1,)))
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _shade(index: int, count: int) -> str:
-    return TRAINED if count == 1 else to_hex(colormaps[MAGNITUDE](LIGHTEST * (1 - index / (count - 1))))
 
 
 def _words(name: str) -> str:

@@ -77,9 +77,6 @@ def _step(step: int | None) -> str:
     return "no step" if step is None else f"{step:,}"
 
 
-# ----------------------------------------------------------------------------------------------------------- errors
-
-
 def error_maps(material: Material) -> Picture:
     """Right and wrong for every question, trained on or not; per third operand where there is one."""
     rows, right = material.table.rows, material.table.scores.right
@@ -165,9 +162,6 @@ def _grid(operands: Int[Tensor, "rows operands"], states: Int[Tensor, " rows"], 
     squares = torch.full((modulus, modulus), MISSING)
     squares[operands[:, 0], operands[:, 1]] = states
     return squares.numpy()
-
-
-# --------------------------------------------------------------------------------------------------------- progress
 
 
 def progress_measures(material: Material) -> Picture:

@@ -102,7 +102,9 @@ def draw_coefficients(
 
 def coefficient_map(material: Material) -> Picture:
     """Fourier components of the embedding by dimension, their lengths, and the logits' cosines."""
-    trained, untrained = (_components(readout.embedding) for readout in (material.readout, material.untrained))
+    # Along cos and sin of every frequency; the constant, which is no frequency, is left out.
+    basis = fourier.orthonormal_basis(material.n)[1:]
+    trained, untrained = (basis @ readout.embedding.double() for readout in (material.readout, material.untrained))
     lengths, plain = trained.norm(dim=1), untrained.norm(dim=1)
     few, many = _components_for(lengths), _components_for(plain)
     figure = style.new_figure(
@@ -132,11 +134,6 @@ def coefficient_map(material: Material) -> Picture:
         f"{max(map(abs, values)):.2g} (untrained {max(map(abs, beside)):.2g})."
     )
     return Picture(figure, said)
-
-
-def _components(rows: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
-    """Along cos and sin of every frequency; the constant, which is no frequency, is left out."""
-    return (fourier.orthonormal_basis(len(rows)) @ rows.double())[1:]
 
 
 def _components_for(lengths: Float[Tensor, " m"]) -> int:
@@ -231,12 +228,15 @@ def embedding_gallery(material: Material) -> Picture:
         turn = k * np.arange(material.n) % material.n / material.n
         names = (f"component {2 * i + 1}", f"component {2 * i + 2}")
         title = f"{percent(float(shares[2 * i : 2 * i + 2].sum()))} of the variance"
-        join = _round(material.n, k) if _waves(components[:, 2 * i : 2 * i + 2], k) else []
+        # Joined in the order of their phase, if that has one and most of both components' variance is of the wave.
+        is_wave = bool((regression.class_mean_r2(components[:, 2 * i : 2 * i + 2])[k - 1] > 0.5).all())
+        coprime = is_wave and math.gcd(material.n, k) == 1
+        join = [pow(k, -1, material.n) * place % material.n for place in range(material.n)] if coprime else []
         _draw_pair(grid[0, i], pair, turn, *names, title, join=join)
-        _draw_traces(grid[1, i], pair[:, 0], pair[:, 1], f"strongest frequency {k}")
-        grid[1, i].set_xlabel(material.place, fontsize=SIZE)
-        if i:
-            grid[1, i].set_ylabel("")
+        grid[1, i].plot(pair[:, 0], "-", color=TRAINED, linewidth=1.2)
+        grid[1, i].plot(pair[:, 1], "--", color=INK, linewidth=1.2)
+        grid[1, i].set_xlim(0, material.n - 1)
+        frame(grid[1, i], material.place, "" if i else "component", f"strongest frequency {k}")
     circularity, before = (each["circularity"] for each in (material.analysis, material.analysis["untrained"]))
     said = (
         f"Colour is the phase of the component's strongest frequency ({listed(best)}); neighbours in phase are "
@@ -245,18 +245,6 @@ def embedding_gallery(material: Material) -> Picture:
         f"circle in each gives 1)."
     )
     return Picture(figure, said)
-
-
-def _waves(pair: Float[Tensor, "n 2"], frequency: int) -> bool:
-    """Whether more than half of both columns' variance is of the frequency."""
-    return bool((regression.class_mean_r2(pair)[frequency - 1] > 0.5).all())
-
-
-def _round(n: int, frequency: int) -> list[int]:
-    """The positions in the order of their phase at a frequency; none where several share one phase."""
-    if math.gcd(n, frequency) > 1:
-        return []
-    return [pow(frequency, -1, n) * place % n for place in range(n)]
 
 
 def _draw_pair(
@@ -272,11 +260,3 @@ def _draw_pair(
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     frame(axes, x, y, title)
     axes.set(xticks=[0], yticks=[0], xticklabels=[], yticklabels=[])
-
-
-def _draw_traces(axes: Axes, first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"], title: str) -> None:
-    """Two principal components against the position on the circle."""
-    axes.plot(first, "-", color=TRAINED, linewidth=1.2)
-    axes.plot(second, "--", color=INK, linewidth=1.2)
-    axes.set_xlim(0, len(first) - 1)
-    frame(axes, "position on the circle", "component", title)

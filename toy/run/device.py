@@ -20,11 +20,7 @@ LARGEST_KEPT = 32 * 2**20
 
 
 def chosen_device(device: str) -> torch.device:
-    """auto means cuda, else mps, else cpu.
-
-    Raises:
-        InputError: the device is not there.
-    """
+    """auto means cuda, else mps, else cpu. Raises InputError if the device is not there."""
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return torch.device(next(kind for kind, there in has.items() if there))

@@ -67,8 +67,7 @@ class Plan:
     def changed(self, base: ToyConfig, axes: Axes, seeds: int) -> Plan:
         """This plan with another base and further axes, which replace those of the same name.
 
-        Raises:
-            InputError: a field of the base was changed that is swept.
+        Raises InputError if a field of the base was changed that is swept.
         """
         merged = {**self.axes, **axes}
         for name in merged:
@@ -85,8 +84,7 @@ class Plan:
 def read_plan(path: Path, plan: Plan) -> Plan:
     """A YAML file with any of `preset`, `fields` (field to value), `axes` (field to a list of values) and `seeds`.
 
-    Raises:
-        InputError: the file is not there or no such mapping, or it names what does not exist.
+    Raises InputError if the file is not there or no such mapping, or it names what does not exist.
     """
     import yaml
 
@@ -113,8 +111,8 @@ def read_plan(path: Path, plan: Plan) -> Plan:
 def parse_axes(words: Sequence[str]) -> Axes:
     """Axes from words such as `weight_decay=1,2,5`.
 
-    Raises:
-        InputError: a word of another form, an unknown field, a value that does not fit it, or an axis given twice.
+    Raises InputError for a word of another form, an unknown field, a value that does not fit it, or an axis given
+    twice.
     """
     axes: Axes = {}
     for word in words:
@@ -131,8 +129,7 @@ def parse_axes(words: Sequence[str]) -> Axes:
 def axis(name: str, values: object, source: str) -> tuple[Value, ...]:
     """The values of one axis, each of the field's type.
 
-    Raises:
-        InputError: an unknown field, no list or an empty one, a value that does not fit or stands there twice.
+    Raises InputError for an unknown field, no list or an empty one, a value that does not fit or stands there twice.
     """
     _known(name, source)
     if not isinstance(values, list) or not values:
@@ -146,8 +143,7 @@ def axis(name: str, values: object, source: str) -> tuple[Value, ...]:
 def parsed(name: str, value: object, source: str) -> Value:
     """A value of a field of ToyConfig, from text or from YAML (which reads 1e-2 as text).
 
-    Raises:
-        InputError: there is no such field, or the value does not fit it.
+    Raises InputError if there is no such field, or the value does not fit it.
     """
     kind, text = _known(name, source), str(value).strip()
     choices = get_args(kind)

@@ -28,6 +28,7 @@ from toy.run.cells import check_writable
 from toy.run.device import chosen_device, keep_freed_memory
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_lines
+from toy.training.runs import read_content
 
 Line = dict[str, int | float]
 Run = TypeVar("Run", bound="Training")
@@ -173,11 +174,8 @@ class Training:
 
     @classmethod
     def _read(cls, path: Path) -> dict[str, Any]:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds on a damaged or foreign file
-            raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__})") from error
-        if not isinstance(content, dict) or content.get("layout") != cls.layout:
+        content = read_content(path)
+        if content.get("layout") != cls.layout:
             raise InputError(f"{path} is no {cls.name} checkpoint: its key `layout` is not {cls.layout!r}")
         return content
 

@@ -38,9 +38,6 @@ EVENTS = ("memorised", "grokked", "diverged")
 HALF = Fraction(1, 2)
 
 
-# -------------------------------------------------------------------------------------------------------- estimates
-
-
 @dataclass(frozen=True)
 class Survival:
     """A step function from step 0 to the last step that was watched."""
@@ -95,9 +92,6 @@ def curve(cell: Cell, content: Row) -> Survival:
     return survival([one["grokked_at"] for one in outcomes], ends)
 
 
-# ------------------------------------------------------------------------------------------------------------ tables
-
-
 def seed_rows(found: Found) -> list[Row]:
     """The axes, then what came of one seed."""
     rows = []
@@ -149,8 +143,7 @@ def survival_rows(found: Found) -> list[Row]:
 def write_tables(out: Path, found: Found, about: Row) -> list[Path]:
     """`TABLES` as csv, where an empty field means "did not happen", and `about` as sweep.json.
 
-    Raises:
-        OSError: they cannot be written.
+    Raises OSError if they cannot be written.
     """
     texts = {"sweep.json": json.dumps(about, indent=1) + "\n"}
     for name, rows in zip(TABLES, (seed_rows(found), summary_rows(found), survival_rows(found)), strict=True):

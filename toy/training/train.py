@@ -202,8 +202,7 @@ def train(
     One seed's run directory is `folder`; several lie in it as seed0, seed1, …. If `folder` holds a part of the same
     run, it goes on from there; `steps` may have grown. After `minutes` it stops where it can be resumed.
 
-    Raises:
-        InputError: `folder` holds another run or cannot be written, or the loss became NaN.
+    Raises InputError if `folder` holds another run or cannot be written, or the loss became NaN.
     """
     started = time.monotonic()
     if seeds < 1:

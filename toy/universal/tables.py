@@ -38,11 +38,7 @@ FRESH = 1_000_003
 
 
 def measure(training: Training, folder: Path) -> dict[str, float]:
-    """Write the three tables and summary.json; the summary.
-
-    Raises:
-        InputError: they cannot be written.
-    """
+    """Write the three tables and summary.json; the summary. Raises InputError if they cannot be written."""
     model, split = training.model.requires_grad_(False), training.split
     accuracy = accuracy_rows(model, split)
     fresh = Universal(replace(training.config, seed=FRESH + training.config.seed)).to(model.W_U.device)
