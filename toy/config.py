@@ -70,7 +70,7 @@ class ToyConfig:
     forward: Literal["auto", "factored", "plain"] = "auto"
     """auto: factored where it is exact (a transformer of one layer), else plain."""
     log_every: int = 25
-    """Updates between two lines of metrics.jsonl, and between two looks at the test rows."""
+    """Updates between two lines of metrics.jsonl, and between two evaluations on the test rows."""
     checkpoint_every: int = 100
     """Updates between two checkpoints."""
     device: str = "auto"

@@ -6,7 +6,7 @@ python scripts/toys/train_addition.py --shape encoder-decoder --n-blocks 3 --ord
 
 The same command goes on with an interrupted run. accuracy.csv has the sweep over lengths and kinds of sums, digit
 places and carries, neurons.csv which neurons are periodic in a + b, figures/ pictures of both, of the neurons, of where
-the heads look and of the digits' embedding. docs/addition.md says what was found.
+the heads attend and of the digits' embedding. docs/addition.md says what was found.
 """
 
 import _root

@@ -29,7 +29,7 @@ from toy.addition.train import Training, right, right_characters
 from toy.run.files import Row, write_tables
 from toy.training.survival import wilson
 
-ASKED = 1000
+PAIRS_OF_A_GROUP = 1000
 """Pairs of a group, where so many are held out; published 200."""
 DIGITS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (1, 3), (1, 5), (2, 4), (2, 5), (3, 5))
 FRESH = 1_000_003
@@ -42,7 +42,7 @@ def measure(training: Training, folder: Path) -> dict[str, float]:
     accuracy = [*category_rows(model), *digit_rows(model), *carry_rows(model), *place_rows(model)]
     nets = {"trained": model, "untrained": untrained(model)}
     neurons = [{"weights": name, **row} for name, net in nets.items() for row in neuron_rows(net)]
-    summary = summarised(accuracy)
+    summary = summarise(accuracy)
     for name, net in nets.items():
         summary |= {f"{name}_{key}": value for key, value in published_r2(net).items()}
     write_tables(folder, {"accuracy": accuracy, "neurons": neurons}, summary)
@@ -55,7 +55,7 @@ def untrained(model: Addition) -> Addition:
     return Addition(config).to(model.W_U.device).requires_grad_(False)
 
 
-def summarised(rows: list[Row]) -> dict[str, float]:
+def summarise(rows: list[Row]) -> dict[str, float]:
     """Mean and least accuracy of the sweep's categories in the range that was trained on, and what is beyond it."""
     inside = [row["accuracy"] for row in rows if row["by"] == "category" and not row["beyond"]]
     beyond = {row["value"]: row["accuracy"] for row in rows if row["by"] == "digits" and row["beyond"]}
@@ -71,7 +71,7 @@ def category_rows(model: Addition) -> Iterator[Row]:
 
 def categories(config: AdditionConfig) -> dict[str, Pairs]:
     """Held-out pairs of each category."""
-    found = {f"{a}d+{b}d": sample(config, lengths(a, b)) for a, b in DIGITS}
+    by_lengths = {f"{a}d+{b}d": sample(config, lengths(a, b)) for a, b in DIGITS}
 
     def zeros(count: int, generator: torch.Generator) -> Pairs:
         side = torch.randint(2, (count, 1), generator=generator)
@@ -84,7 +84,7 @@ def categories(config: AdditionConfig) -> dict[str, Pairs]:
     numbers = torch.arange(20)
     small = torch.cartesian_prod(numbers, numbers)
     kinds = {"carries": carrying, "zeros": zeros, "small_exhaustive": lambda count, generator: small}
-    return found | {name: sample(config, kind) for name, kind in kinds.items()}
+    return by_lengths | {name: sample(config, kind) for name, kind in kinds.items()}
 
 
 def digit_rows(model: Addition) -> Iterator[Row]:
@@ -97,7 +97,7 @@ def digit_rows(model: Addition) -> Iterator[Row]:
 def carry_rows(model: Addition) -> Iterator[Row]:
     """Pairs of the longest trained length, by how far a carry travels."""
     digits = model.config.max_digits
-    pairs = sample(model.config, lengths(digits, digits), 10 * ASKED)
+    pairs = sample(model.config, lengths(digits, digits), 10 * PAIRS_OF_A_GROUP)
     chain, good = longest_run(carries(pairs)), right(model, pairs)
     for length in chain.unique().tolist():
         mine = chain == length
@@ -129,7 +129,9 @@ def lengths(a: int, b: int, *, mixed: bool = False) -> Callable[[int, torch.Gene
     return kind
 
 
-def sample(config: AdditionConfig, kind: Callable[[int, torch.Generator], Pairs], count: int = ASKED) -> Pairs:
+def sample(
+    config: AdditionConfig, kind: Callable[[int, torch.Generator], Pairs], count: int = PAIRS_OF_A_GROUP
+) -> Pairs:
     """At most `count` different held-out pairs of a kind, the same for every network with the same split."""
     generator = torch.Generator().manual_seed(config.split_seed)
     pairs = kind(math.ceil(3 * count / config.held_out), generator)

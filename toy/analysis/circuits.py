@@ -87,11 +87,11 @@ def subgroups(n: int, logit_shares: Float[Tensor, " k"], key_frequencies: list[i
     return [
         {
             "order": order,
-            "frequencies": found,
-            "logit_share": float(logit_shares[torch.tensor(found) - 1].sum()),
-            "keys": [k for k in key_frequencies if k in found],
+            "frequencies": frequencies,
+            "logit_share": float(logit_shares[torch.tensor(frequencies) - 1].sum()),
+            "keys": [k for k in key_frequencies if k in frequencies],
         }
-        for order, found in sorted(by_order.items())
+        for order, frequencies in sorted(by_order.items())
     ]
 
 

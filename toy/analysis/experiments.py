@@ -32,7 +32,7 @@ throughout."""
 
 @dataclass(frozen=True)
 class Seen:
-    """One trained network: all that a bar may look at."""
+    """One trained network: all that a bar may be read off."""
 
     config: ToyConfig
     metrics: Sequence[dict[str, Any]]
@@ -41,7 +41,7 @@ class Seen:
     """One row per checkpoint, only where the experiment asks for it."""
 
     def first_step(self, part: str) -> float:
-        """The first look with 99 % of the `train` or `test` rows right; infinite if there is none."""
+        """The first evaluation with 99 % of the `train` or `test` rows right; infinite if there is none."""
         passed = [row["step"] for row in self.metrics if row[f"{part}_accuracy"] >= THRESHOLD]
         return float(min(passed, default=float("inf")))
 

@@ -92,8 +92,8 @@ def unwrap(output: Any, name: str) -> Tensor:
     """
     tensor = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(tensor, Tensor) or tensor.ndim != 3:
-        found = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise TypeError(f"{name} puts out {found}: hooks read (batch, position, d_model) tensors only")
+        given = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name} puts out {given}: hooks read (batch, position, d_model) tensors only")
     return tensor
 
 

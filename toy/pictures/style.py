@@ -1,4 +1,4 @@
-"""How the figures look: palette, sizes, frames, heat maps, labels at lines.
+"""The style of every figure: palette, sizes, frames, heat maps, curves over training, labels, numbers in words.
 
 Trained weights are blue, filled and solid; untrained ones orange, hollow and dashed; what was expected or is flat is
 grey. Magnitudes are viridis; angles on a circle are `twilight`, whose ends meet. Text is 9 points: 12 px where a
@@ -86,8 +86,8 @@ def heat(
 
 def colour_bar(image: AxesImage | QuadMesh, beside: Axes | Sequence[Axes], label: str) -> None:
     """What the colours of a heat map mean."""
-    figure = image.axes.figure
-    bar = figure.colorbar(image, ax=beside, shrink=0.9, pad=0.02, aspect=25)
+    assert image.axes is not None
+    bar = image.axes.figure.colorbar(image, ax=beside, shrink=0.9, pad=0.02, aspect=25)
     bar.set_label(label, fontsize=SIZE, color=INK)
     bar.ax.tick_params(labelsize=SIZE, colors=INK)
     bar.outline.set_visible(False)  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from toy.pictures.style import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
 from toy.training.axes import Cell, Value
-from toy.training.survival import Found, Row, curve, summary_rows
+from toy.training.survival import CellResults, Row, curve, summary_rows
 
 LINES_NAMED = 8
 """Of more lines in a frame every second, third, … is named."""
@@ -31,15 +31,15 @@ Member = tuple[Value, Cell, Row]
 """A line: its value of the last axis, its cell, and what is kept of that."""
 
 
-def survival_figure(found: Found) -> Figure:
+def survival_figure(results: CellResults) -> Figure:
     """All cells that are there, at least one."""
-    lines, frames = _arranged(found)
+    lines, frames = _arranged(results)
     columns = min(COLUMNS, len(frames))
     rows = math.ceil(len(frames) / columns)
-    figure = new_figure(1.1 + (3.4 if rows == 1 else 2.5 * rows), message(found))
+    figure = new_figure(1.1 + (3.4 if rows == 1 else 2.5 * rows), message(results))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    last = max(curve(cell, content).steps[-1] for cell, content in found)
-    first = min(last, *(cell.config.log_every for cell, _ in found))
+    last = max(curve(cell, content).steps[-1] for cell, content in results)
+    first = min(last, *(cell.config.log_every for cell, _ in results))
     shades = [LIGHTEST * (1 - index / max(1, len(lines) - 1)) for index in range(len(lines))]
     colours = {value: to_hex(colormaps[MAGNITUDE](shade)) for value, shade in zip(lines, shades, strict=True)}
     colours = colours if len(lines) > 1 else dict.fromkeys(lines, TRAINED)
@@ -55,23 +55,23 @@ def survival_figure(found: Found) -> Figure:
         axes.set_visible(False)
     for axes in grid[len(frames) - columns : len(frames)]:
         axes.tick_params(labelbottom=True)  # the lowest of its column, where the last row is not full
-    swept = list(found[0][0].values)
+    swept = list(results[0][0].values)
     named = f"; lines: {_words(swept[-1])}, with seeds grokked of seeds trained" if swept else ""
     figure.supxlabel(f"step (updates, logarithmic){named}", fontsize=SIZE, color=INK)
     figure.supylabel("seeds not yet grokked (%)", fontsize=SIZE, color=INK)
     return figure
 
 
-def message(found: Found) -> str:
+def message(results: CellResults) -> str:
     """Which cell is the first to have grokked on half of its seeds, and how many do on all."""
-    summaries = summary_rows(found)
+    summaries = summary_rows(results)
     order = [(row["median_grokked_at"], -row["share_grokked"], index) for index, row in enumerate(summaries)]
     half = [entry for entry in order if entry[0] is not None]
     if not half:
         best = max(row["grokked"] for row in summaries)
         return f"Nowhere do half of the seeds grok: at most {best} of {summaries[0]['seeds']} in a cell"
     row = summaries[min(half)[2]]
-    who = ", ".join(f"{_words(axis)} {_short(value)}" for axis, value in found[min(half)[2]][0].values.items())
+    who = ", ".join(f"{_words(axis)} {_short(value)}" for axis, value in results[min(half)[2]][0].values.items())
     first = f"half of {row['seeds']} seeds by step {row['median_grokked_at']:,}"
     said = f"First to grok: {who} ({first})" if who else first.capitalize()
     every = sum(each["grokked"] == each["seeds"] for each in summaries)
@@ -80,11 +80,11 @@ def message(found: Found) -> str:
     return f"{said}; every seed groks in {every} of {len(summaries)} cells"
 
 
-def _arranged(found: Found) -> tuple[Sequence[Value], dict[str, list[Member]]]:
+def _arranged(results: CellResults) -> tuple[Sequence[Value], dict[str, list[Member]]]:
     """The values of the last axis, numbers ascending, and per frame its cells."""
     lines: list[Value] = []
     frames: dict[str, list[Member]] = {}
-    for cell, content in found:
+    for cell, content in results:
         *others, (_, value) = cell.values.items() or [("", "")]
         if value not in lines:
             lines.append(value)

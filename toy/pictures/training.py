@@ -22,7 +22,7 @@ from toy.pictures.material import Material, Picture
 from toy.pictures.style import GREY, INK, SIZE, TRAINED, UNTRAINED, Line, Real, frame, listed, percent, two
 from toy.training.train import Milestones
 
-NO_HISTORY = "There is no history to draw: it takes a run directory with two looks or checkpoints at least."
+NO_HISTORY = "There is no history to draw: it takes a run directory with two evaluations or checkpoints at least."
 LINES = 8
 """At most so many keys get a line of their own."""
 MISSING, RIGHT_TEST, RIGHT_TRAIN, WRONG_TEST, WRONG_TRAIN = range(5)
@@ -33,7 +33,7 @@ MAPS = 7
 
 
 def grokking_curve(material: Material) -> Picture:
-    """Accuracy and loss over log steps, with the looks at which it memorised and grokked."""
+    """Accuracy and loss over log steps, with the evaluations at which it memorised and grokked."""
     rows = material.metrics
     if len(rows) < 2:
         return Picture(None, NO_HISTORY)
@@ -45,10 +45,10 @@ def grokking_curve(material: Material) -> Picture:
     message = f"{', '.join(reached)}; test accuracy at the end {percent(last['test_accuracy'])}"
     figure = style.new_figure(5.6, message[0].upper() + message[1:])
     above, below = figure.subplots(2, 1, sharex=True)
-    looks = (("train", GREY, "--"), ("test", TRAINED, "-"))
-    accuracy = [(name, [100 * row[f"{name}_accuracy"] for row in rows], colour, style) for name, colour, style in looks]
+    parts = (("train", GREY, "--"), ("test", TRAINED, "-"))
+    accuracy = [(name, [100 * row[f"{name}_accuracy"] for row in rows], colour, style) for name, colour, style in parts]
     accuracy.append(("guessing", [100 / material.config.modulus] * len(rows), GREY, ":"))
-    loss = [(name, [row[f"{name}_loss"] for row in rows], colour, style) for name, colour, style in looks]
+    loss = [(name, [row[f"{name}_loss"] for row in rows], colour, style) for name, colour, style in parts]
     above.set_ylim(-3, 103)
     style.over_steps(above, steps, accuracy, "accuracy (%)", marks, log=False)
     style.over_steps(below, steps, loss, "cross-entropy (nats)", dict.fromkeys(marks), log=True)
@@ -66,11 +66,11 @@ def grokking_curve(material: Material) -> Picture:
 
 
 def milestones(rows: Sequence[dict[str, Any]]) -> dict[str, int | None]:
-    """The first looks with 99 % of the training rows and of the test rows right."""
-    found = Milestones()
+    """The first evaluations with 99 % of the training rows and of the test rows right."""
+    passed = Milestones()
     for row in rows:
-        found.see(row["step"], row["train_accuracy"], row["test_accuracy"])
-    return {"memorised": found.memorised_at, "grokked": found.grokked_at}
+        passed.see(row["step"], row["train_accuracy"], row["test_accuracy"])
+    return {"memorised": passed.memorised_at, "grokked": passed.grokked_at}
 
 
 def _step(step: int | None) -> str:
@@ -169,9 +169,9 @@ def progress_measures(material: Material) -> Picture:
     rows = list(material.progress)
     if len(rows) < 2:
         return Picture(None, NO_HISTORY)
-    found = phases(rows)
+    ends_of = phases(rows)
     names = {"memorisation_ends": "memorised", "circuit_formation_ends": "circuit formed", "cleanup_ends": "cleaned up"}
-    ends = {words: found[name] for name, words in names.items() if found[name] is not None}
+    ends = {words: ends_of[name] for name, words in names.items() if ends_of[name] is not None}
     reached = [f"{words} by step {step:,}" for words, step in ends.items()]
     shown = _panels(rows)
     message = f"Progress: {', '.join(reached)}" if reached else "Progress: no phase has ended"

@@ -56,10 +56,10 @@ def embedding_and_unembedding(material: Material) -> Picture:
             axes.set_xlabel("")
     figure.axes[0].set_title("blue: keys · dashed: untrained · dotted: flat", fontsize=SIZE, loc="right")
     rules = {"neurons": "the neuron rule", "embedding": "W_E", "w_l": "W_L", "logits": "the logits"}
-    found = [f"by {words} {listed(material.analysis[f'key_frequencies_{rule}'])}" for rule, words in rules.items()]
+    key_lists = [f"by {words} {listed(material.analysis[f'key_frequencies_{rule}'])}" for rule, words in rules.items()]
     count = len(trained["embedding"])
     said = (
-        f"Keys {'; '.join(found)}. A flat spectrum has {percent(1 / count)} at each of {count} frequencies; the "
+        f"Keys {'; '.join(key_lists)}. A flat spectrum has {percent(1 / count)} at each of {count} frequencies; the "
         f"largest share of a single one in an untrained embedding is {percent(max(untrained['embedding']))}."
     )
     return Picture(figure, said)
@@ -160,8 +160,8 @@ def circles(material: Material) -> Picture:
     figure = style.new_figure(4.9, message, width=max(6.4, 1.95 * len(shown)))
     grid = figure.subplots(2, len(shown), squeeze=False)
     rows = ((grid[0], trained, True, ""), (grid[1], untrained, False, "untrained, "))
-    for row, found, is_trained, word in rows:
-        for axes, k, (points, agreement) in zip(row, shown, found, strict=True):
+    for row, on_planes, is_trained, word in rows:
+        for axes, k, (points, agreement) in zip(row, shown, on_planes, strict=True):
             draw_plane(axes, points, k, f"{word}k = {k}\nr = {agreement:.3f}", trained=is_trained, reach=reach)
     said = (
         f"Each {material.place} on the plane of frequency k, tied to its ideal place on the grey circle. Correlation "
@@ -175,12 +175,12 @@ def circles(material: Material) -> Picture:
 
 def _on_planes(readout: Readout, frequencies: Sequence[int]) -> list[tuple[np.ndarray, float]]:
     """Points of mean square radius 1 and their correlation with the ideal circle, for each frequency."""
-    found = []
+    pairs = []
     for k in frequencies:
         points = planes.points(readout.embedding, planes.basis(readout.embedding, k))
         scale = points.square().sum(dim=1).mean().sqrt().clamp_min(1e-300)
-        found.append(((points / scale).numpy(), planes.correlation(points, k)))
-    return found
+        pairs.append(((points / scale).numpy(), planes.correlation(points, k)))
+    return pairs
 
 
 def draw_plane(

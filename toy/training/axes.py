@@ -134,10 +134,10 @@ def axis(name: str, values: object, source: str) -> tuple[Value, ...]:
     _known(name, source)
     if not isinstance(values, list) or not values:
         raise InputError(f"{source} gives {name} no list of values: write at least one, such as {name}=1,2")
-    found = tuple(parsed(name, value, source) for value in values)
-    if twice := [value for index, value in enumerate(found) if value in found[:index]]:
+    items = tuple(parsed(name, value, source) for value in values)
+    if twice := [value for index, value in enumerate(items) if value in items[:index]]:
         raise InputError(f"{source} gives {name} the value {twice[0]} twice: give each once")
-    return found
+    return items
 
 
 def parsed(name: str, value: object, source: str) -> Value:
@@ -159,12 +159,12 @@ def parsed(name: str, value: object, source: str) -> Value:
     else:
         wanted, read = kind.__name__, kind
     try:
-        found = read(text)
+        result = read(text)
     except (KeyError, ValueError):
-        found = math.nan
-    if text == "" or (isinstance(found, float) and not math.isfinite(found)):
+        result = math.nan
+    if text == "" or (isinstance(result, float) and not math.isfinite(result)):
         raise InputError(f"{source} sets {name} to {text!r}: give {wanted}")
-    return found
+    return result
 
 
 def _known(name: str, source: str) -> Any:

@@ -153,14 +153,14 @@ def stored_losses(path: Path) -> dict[str, float]:
 
     Raises InputError for no such file, or an unknown layout.
     """
-    content, found = read_content(path), {}
+    content, losses = read_content(path), {}
     for part in ("train", "test"):
         values: Any = content
         for key in _layout(content, path).losses:
             values = values.get(key.format(part=part)) if isinstance(values, Mapping) else None
         if isinstance(values, list) and values:
-            found[f"{part}_loss"] = float(values[-1])
-    return found
+            losses[f"{part}_loss"] = float(values[-1])
+    return losses
 
 
 def _layout(content: Mapping[str, Any], path: Path) -> Layout:
@@ -238,29 +238,29 @@ def _without_masks(stored: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {name: weight for name, weight in stored.items() if not name.endswith("attn.mask")}
 
 
-def _task(told: Mapping[str, Any], path: Path, asked: str | None) -> str:
+def _task(told: Mapping[str, Any], path: Path, requested: str | None) -> str:
     """The task of another project's file: what it says, else what was asked for, else addition."""
     name = told.get("fn_name")
     if name is None:
-        task = asked or "add"
+        task = requested or "add"
         named(task)
         return task
     if name not in STORED_TASKS:
         raise InputError(f"{path} was trained on {name!r}, which is none of the tasks {', '.join(TASKS)}")
     task = STORED_TASKS[name]
-    if asked not in (None, task):
-        raise _other_task(path, task, asked)
+    if requested not in (None, task):
+        raise _other_task(path, task, requested)
     return task
 
 
-def _other_task(path: Path, task: str, asked: str | None) -> InputError:
-    return InputError(f"{path} was trained on the task {task!r}, not on {asked!r}: ask for {task!r} or for none")
+def _other_task(path: Path, task: str, requested: str | None) -> InputError:
+    return InputError(f"{path} was trained on the task {task!r}, not on {requested!r}: ask for {task!r} or for none")
 
 
 def _training(told: Mapping[str, Any]) -> dict[str, Any]:
     """What a stored configuration says of the training, in our names."""
-    found = {ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if theirs in told}
-    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+    fields = {ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if theirs in told}
+    return {name: value for name, value in fields.items() if isinstance(value, (int, float))}
 
 
 def _check_told(told: Mapping[str, Any], config: ToyConfig, path: Path) -> None:

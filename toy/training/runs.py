@@ -1,7 +1,7 @@
 """A run directory: what one training run leaves behind, and reading it again.
 
 config.json            the resolved configuration
-metrics.jsonl          step, train_loss, test_loss, train_accuracy, test_accuracy: one line a look
+metrics.jsonl          step, train_loss, test_loss, train_accuracy, test_accuracy: one line an evaluation
 checkpoints/           step-000100.pt, …: {"layout": "toy", "step", "config", "model": state dict}
 state.pt               weights, optimiser and counters of the last checkpoint: what a resumed run starts from
 STOP                   once it is there the run is over: a chained series of jobs ends

@@ -71,7 +71,7 @@ def stored(out: Path) -> Cells:
     return Cells(out if out.is_dir() else None, VERSION)
 
 
-def found(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
+def stored_results(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
     """The cells that are there, with what they hold."""
     kept = stored(out)
     paths = [(cell, kept.path(cell.key)) for cell in cells]
@@ -80,7 +80,7 @@ def found(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
 
 def preview(cells: Sequence[Cell], out: Path) -> str:
     """The runs of these cells, each with its state and the command that would train it alone."""
-    there = {cell.key for cell, _ in found(out, cells)}
+    there = {cell.key for cell, _ in stored_results(out, cells)}
     lines = []
     for cell in cells:
         begun = (out / "runs" / cell.key / STATE).exists()

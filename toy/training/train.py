@@ -1,11 +1,11 @@
 """Training: many seeds at once, any number of interruptions, one result.
 
-    for step in …:  look (loss and accuracy on training and test rows), keep a checkpoint, update
+    for step in …:  evaluate (loss and accuracy on training and test rows), keep a checkpoint, update
 
 Everything random is a function of (seed, step), and the state that is kept holds all the rest, so a run that was
-killed goes on to the weights it would have had. A network has *memorised* at the first look with 99 % of the training
-rows right and *grokked* at the first with 99 % of the test rows. With `after_grokking` its rate falls from the later
-of that step and `decay_start` on: lowered before, it would stay where it is.
+killed goes on to the weights it would have had. A network has *memorised* at the first evaluation with 99 % of the
+training rows right and *grokked* at the first with 99 % of the test rows. With `after_grokking` its rate falls from the
+later of that step and `decay_start` on: lowered before, it would stay where it is.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Milestones:
     grokked_at: int | None = None
 
     def see(self, step: int, train_accuracy: float, test_accuracy: float) -> None:
-        """Note the first look at which a threshold was passed."""
+        """Note the first evaluation at which a threshold was passed."""
         if self.memorised_at is None and train_accuracy >= THRESHOLD:
             self.memorised_at = step
         if self.grokked_at is None and test_accuracy >= THRESHOLD:
@@ -68,7 +68,7 @@ class Finished:
 
 Line = dict[str, int | float]
 Report = Callable[[int, Sequence[Line]], object]
-"""Told after each look: the step and one line of metrics per seed."""
+"""Called after each evaluation: the step and one line of metrics per seed."""
 
 
 class Training:
@@ -237,7 +237,7 @@ def _until_done(
                     run.write_metrics(rows)
             if report:
                 report(training.step, lines)
-            # A look is rare enough to ask the disk and the clock.
+            # An evaluation is rare enough to read the disk and the clock.
             reason = "stop marker" if (folder / "STOP").exists() else reason
             reason = "time is up" if time.monotonic() > deadline else reason
         reason = "all steps done" if done else reason
@@ -257,10 +257,10 @@ def _resume(folder: Path, runs: Sequence[Run], training: Training) -> list[list[
     check_writable(folder)
     for run in runs:
         path = run.folder / "config.json"
-        if path.exists() and (fields := differing_fields(run.config, found := read_config(path))):
+        if path.exists() and (fields := differing_fields(run.config, stored := read_config(path))):
             name = fields[0]
             raise InputError(
-                f"{run.folder} holds a run with another {', '.join(fields)} ({name} {getattr(found, name)}, asked for "
+                f"{run.folder} holds a run with another {', '.join(fields)} ({name} {getattr(stored, name)}, asked for "
                 f"{getattr(run.config, name)}): give another --out, or the same configuration to go on with it"
             )
     state_path = folder / "state.pt"

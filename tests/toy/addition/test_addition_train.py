@@ -93,7 +93,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 
 def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(addition_tables, "ASKED", 20)
+    monkeypatch.setattr(addition_tables, "PAIRS_OF_A_GROUP", 20)
     row = dict.fromkeys(addition.NEURONS[2:], 0.5) | {"place": "decoder 0 at =", "k": 1, "period": 100.0}
     monkeypatch.setattr(addition_tables, "neuron_rows", lambda model: [row])
     written: dict[str, list[str]] = {}
