@@ -114,8 +114,10 @@ def read_checkpoint(path: Path) -> tuple[Toy, ToyConfig, int]:
 def own_network(content: Mapping[str, Any], path: Path) -> tuple[Toy, ToyConfig]:
     """The network of a checkpoint of ours. Raises InputError if it is none, or is damaged."""
     if content.get("layout") != LAYOUT:
-        given = f"{content['layout']!r}, not {LAYOUT!r}" if "layout" in content else "missing"
-        raise InputError(f"{path} is no checkpoint of this project: its key `layout` is {given}")
+        given = (
+            f"`layout` is {content['layout']!r}, not {LAYOUT!r}" if "layout" in content else "key `layout` is missing"
+        )
+        raise InputError(f"{path} is no checkpoint of this project: its {given}")
     for key in ("config", "model"):
         if not isinstance(content.get(key), Mapping):
             raise InputError(f"{path} is a damaged checkpoint: its key `{key}` is missing")
