@@ -71,7 +71,9 @@ def gromov(
     model = MLP(config).double().requires_grad_(False)
     model.W_E.zero_()[tokens] = embedding
     model.W_in.copy_(into)
-    model.W_out.zero_()[:, tokens] = scale * _outputs(n, chosen)
+    phases = itertools.product(chosen, PHASES)  # cos(w_k c + φ + ψ), one row a neuron
+    rows_out = [(fourier.angles(torch.arange(n), k, n) + first + second).cos() for k, (first, second) in phases]
+    model.W_out.zero_()[:, tokens] = scale * torch.stack(rows_out)
     return model.eval(), config
 
 
@@ -88,14 +90,3 @@ def _circles(
             turn = torch.tensor([math.cos(phase), -signs[operand] * math.sin(phase)], dtype=torch.float64)
             into[operand, 2 * index : 2 * index + 2, 9 * index + neuron] = turn / amplitude
     return torch.cat(columns, dim=1), into
-
-
-def _outputs(n: int, frequencies: Sequence[int]) -> Float[Tensor, "m n"]:
-    """cos(w_k c + φ + ψ), one row a neuron."""
-    return torch.stack(
-        [
-            (fourier.angles(torch.arange(n), k, n) + first + second).cos()
-            for k in frequencies
-            for first, second in PHASES
-        ]
-    )

@@ -199,7 +199,7 @@ def _foreign(content: Mapping[str, Any], layout: Layout, path: Path, task: str |
         n_heads=sizes["heads"],
         d_mlp=sizes["d_mlp"],
         equals_logit=layout.equals_logit,
-        **_training(told),
+        **{ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if isinstance(told.get(theirs), (int, float))},
     )
     _check_told(told, config, path)
     model = build(config)
@@ -255,12 +255,6 @@ def _task(told: Mapping[str, Any], path: Path, requested: str | None) -> str:
 
 def _other_task(path: Path, task: str, requested: str | None) -> InputError:
     return InputError(f"{path} was trained on the task {task!r}, not on {requested!r}: ask for {task!r} or for none")
-
-
-def _training(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stored configuration says of the training, in our names."""
-    fields = {ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if theirs in told}
-    return {name: value for name, value in fields.items() if isinstance(value, (int, float))}
 
 
 def _check_told(told: Mapping[str, Any], config: ToyConfig, path: Path) -> None:

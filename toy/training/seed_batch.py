@@ -174,7 +174,7 @@ def rate(config: ToyConfig, step: int, decay_from: int | None) -> float:
     if config.schedule == "cosine":
         done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
         return config.learning_rate * (1 + math.cos(math.pi * min(1.0, done))) / 2
-    if config.schedule == "after_grokking" and decay_from is not None:
+    if config.schedule == "after_grokking" and decay_from is not None and step >= decay_from:
         done = min(1.0, (step - decay_from) / config.decay_steps)
         return config.learning_rate * (1 - (1 - config.decay_to) * done)
     return config.learning_rate

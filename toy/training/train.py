@@ -101,8 +101,13 @@ class Training:
     def update(self) -> Float[Tensor, " S"]:
         """One optimiser step; the losses it started from."""
         if self.batch_size < self.train.shape[1]:
-            self._choose(self._batch())
-        rates = [rate(self.config, self.step, self._decay_from(each)) for each in self.milestones]
+            # Copied into memory that stays where a CUDA graph knows it.
+            rows = self._batch()
+            self.questions.copy_(self.operands[rows])
+            self.targets.copy_(self.answers[rows])
+        grokked = [each.grokked_at for each in self.milestones]
+        starts = [None if step is None else max(step, self.config.decay_start) for step in grokked]
+        rates = [rate(self.config, self.step, start) for start in starts]
         self.rate.copy_(torch.tensor(rates)[:, None])
         if self.seed_batch.flat.is_cuda:
             self._replay()
@@ -145,11 +150,6 @@ class Training:
         self.optimiser.restore(state["optimiser"])
         self.milestones = [Milestones(**each) for each in state["milestones"]]
 
-    def _choose(self, rows: Tensor) -> None:
-        """The next update's questions, copied into memory that stays where a CUDA graph knows it."""
-        self.questions.copy_(self.operands[rows])
-        self.targets.copy_(self.answers[rows])
-
     def _move(self) -> None:
         self.loss.copy_(self.stepper.gradient(self.questions, self.targets))
         self.optimiser.update(self.seed_batch.gradient, self.rate)
@@ -187,11 +187,6 @@ class Training:
     def _evaluate(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         some = rows[:, :ROWS_EVALUATED]
         return self.stepper.evaluate(self.operands[some], self.answers[some])
-
-    def _decay_from(self, milestones: Milestones) -> int | None:
-        grokked = milestones.grokked_at
-        start = None if grokked is None else max(grokked, self.config.decay_start)
-        return start if start is not None and self.step >= start else None
 
 
 def train(
@@ -272,16 +267,14 @@ def _resume(folder: Path, runs: Sequence[Run], training: Training) -> list[list[
                 "same number"
             )
         training.restore(state)
-        if training.step < training.config.steps and _is_ours(folder / "STOP"):
-            (folder / "STOP").unlink()
+        marker = folder / "STOP"
+        # A marker that says that an earlier, shorter run was done; one that a user made stays.
+        is_ours = marker.exists() and "all steps done" in marker.read_text(encoding="utf-8", errors="replace")
+        if training.step < training.config.steps and is_ours:
+            marker.unlink()
     for run in runs:
         write_atomic(run.folder / "config.json", json.dumps(asdict(run.config), indent=1) + "\n")
     return [[row for row in run.metrics() if row["step"] <= training.step] if training.step else [] for run in runs]
-
-
-def _is_ours(marker: Path) -> bool:
-    """Whether the marker says that an earlier, shorter run was done; one that a user made stays."""
-    return marker.exists() and "all steps done" in marker.read_text(encoding="utf-8", errors="replace")
 
 
 def _keep(folder: Path, runs: Sequence[Run], training: Training) -> None:
