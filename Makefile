@@ -6,11 +6,11 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe causal features toy toy-bars minilm random-qwen3 test lint same-tables bench lock clean
+.PHONY: help env probe causal features toy toy-bars minilm random-qwen3 test test-rounding lint same-tables bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
-	@echo 'PYTHON=python3.12 names the interpreter for .venv; ARGS="..." is passed on by probe and bench.'
+	@echo 'PYTHON=python3.12 names the interpreter for .venv; ARGS="..." is passed on by probe, bench and test-rounding.'
 
 env: .venv/.installed ## make .venv with the versions of requirements.lock
 
@@ -34,6 +34,17 @@ toy-bars: .venv/.installed ## train every experiment of the toy and print every 
 
 test: lint ## lint, then run the tests
 	$(PY) -m pytest -n 2 --dist loadfile
+
+# Each setting chooses other instructions or another order of addition, and hence other roundings in the last digit.
+ROUNDING := "ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1" "ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1" \
+	"MKL_ENABLE_INSTRUCTIONS=AVX2 OMP_NUM_THREADS=1" "TEST_THREADS=2 OMP_NUM_THREADS=2"
+
+test-rounding: .venv/.installed-test ## run the tests under three instruction sets with one thread, then with two threads
+	@failed=; for setting in $(ROUNDING); do \
+		echo "== $$setting"; \
+		env $$setting $(PY) -m pytest $(ARGS) || failed="$$failed [$$setting]"; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed under:$$failed" >&2; exit 1; }
 
 lint: .venv/.installed-test ## ruff and pyright
 	$(PY) -m ruff check .

@@ -12,17 +12,20 @@ import sys
 
 import tyro
 
-from toy.analysis.request import Request
+from toy.config import AnalysisRequest
 
 
 def main() -> int:
     request = tyro.cli(
-        Request, description=__doc__, prog="python scripts/analyze_toy.py", config=(tyro.conf.PositionalRequiredArgs,)
+        AnalysisRequest,
+        description=__doc__,
+        prog="python scripts/analyze_toy.py",
+        config=(tyro.conf.PositionalRequiredArgs,),
     )
     return ended(lambda: _analyze(request), "files that are there are whole, the same command makes all of them")
 
 
-def _analyze(request: Request) -> None:
+def _analyze(request: AnalysisRequest) -> None:
     from tqdm import tqdm
 
     from toy.pictures.examine import examine

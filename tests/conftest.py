@@ -1,4 +1,5 @@
-"""What every test runs under: shapes and types checked at each call, no network, one thread, a fixed seed.
+"""What every test runs under: shapes and types checked at each call, no network, a fixed seed, and one thread or as
+many as the environment variable TEST_THREADS says.
 
 The import hook rewrites the four packages while they are imported, so it stands before anything that imports them.
 Tests import by path (`--import-mode=importlib` in pyproject.toml): `tests/toy` is not the package `toy`.
@@ -15,7 +16,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook(["toy", "llm_probe", "sae", "causal"], "beartype.beartype")
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("TEST_THREADS", "1")))
 # No deadlines: the first example pays for imports, and shared machines stall.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")

@@ -52,8 +52,8 @@ DECLARATIONS = {"llm_probe.run.table"}
 KNOWN_ROOM_ARROWS: set[tuple[str, str]] = set()
 """(importing module, imported module) that point from a lower room upwards."""
 KNOWN_REPLICATION_ARROWS: set[tuple[str, str]] = {
-    ("llm_probe.calibration.known_circles", "llm_probe.replication.audit.null_laws"),
-    ("llm_probe.calibration.trials", "llm_probe.replication.audit.null_laws"),
+    ("llm_probe.calibration.known_circles", "llm_probe.statistics.class_mean_null"),
+    ("llm_probe.calibration.trials", "llm_probe.statistics.class_mean_null"),
     ("llm_probe.compare.comparison", "llm_probe.replication.published_run"),
 }
 """(importing module, imported module) from elsewhere into `llm_probe.replication`."""

@@ -1,4 +1,8 @@
-"""What to train: one frozen record, the named presets, and two ways to change them, a YAML file and options."""
+"""What to train and what to examine, importable without torch.
+
+`ToyConfig` is one frozen record of a training, with named presets and two ways to change them, a YAML file and options
+of a command; `AnalysisRequest` says which network is examined and how.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ class ToyConfig:
     forward: Literal["auto", "factored", "plain"] = "auto"
     """auto: factored where it is exact (a transformer of one layer), else plain."""
     log_every: int = 25
-    """Updates between two lines of metrics.jsonl, and between two looks at the test rows."""
+    """Updates between two lines of metrics.jsonl, and between two evaluations on the test rows."""
     checkpoint_every: int = 100
     """Updates between two checkpoints."""
     device: str = "auto"
@@ -134,11 +138,7 @@ epochs, 002's rate and modulus, 003's modulus (59, 97 and 113 do not give its pa
 
 
 def preset(name: str) -> ToyConfig:
-    """The preset of this name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The preset of this name. Raises InputError if there is none."""
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
     return PRESETS[name]
@@ -147,8 +147,7 @@ def preset(name: str) -> ToyConfig:
 def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyConfig:
     """`base` with the fields of a mapping changed.
 
-    Raises:
-        InputError: a field that does not exist, or a value of the wrong kind.
+    Raises InputError for a field that does not exist, or a value of the wrong kind.
     """
     kinds = {field.name: type(getattr(ToyConfig(), field.name)) for field in fields(ToyConfig)}
     hints = get_type_hints(ToyConfig)
@@ -166,8 +165,7 @@ def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyCon
 def read_yaml(path: Path, base: ToyConfig) -> ToyConfig:
     """`base` with the fields of a YAML file changed; the file may name its own `preset`.
 
-    Raises:
-        InputError: the file is not there, is no YAML mapping, or names something that does not exist.
+    Raises InputError if the file is not there, is no YAML mapping, or names something that does not exist.
     """
     import yaml
 
@@ -190,6 +188,16 @@ def read_config(path: Path) -> ToyConfig:
     return from_mapping(values, ToyConfig(), str(path))
 
 
+def check_fields(config: Any) -> None:
+    """Raises InputError if a word is none of its field's choices, or a count (an int that is no seed) is below one."""
+    for name, kind in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise InputError(f"{name} is {value!r}: choose from {', '.join(get_args(kind))}")
+        if kind is int and "seed" not in name and value < 1:
+            raise InputError(f"{name} is {value}: give 1 or more")
+
+
 def check_counts(config: ToyConfig) -> None:
     """Raises InputError if a number of steps or rows is below one."""
     for name in ("steps", "log_every", "checkpoint_every", "decay_steps", "batch_size"):
@@ -202,3 +210,32 @@ def differing_fields(one: ToyConfig, other: ToyConfig) -> list[str]:
     first, second = asdict(one), asdict(other)
     ignored = NOT_IDENTITY - ({"steps"} if one.schedule == "cosine" else set())
     return [name for name in first if name not in ignored and first[name] != second[name]]
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """What scripts/analyze_toy.py examines, and how."""
+
+    path: Path
+    """A run directory, or a checkpoint: ours, or of a published layout."""
+    out: Path | None = None
+    """Where the results go; by default the run directory, or <stem>-analysis beside a checkpoint."""
+    task: str | None = None
+    """What a checkpoint that does not say it was trained on: add, subtract, multiply, …; add if nothing is given."""
+    split_seed: int | None = None
+    """Seed of the training rows, in place of the one in the file."""
+    train_frac: float | None = None
+    """Share of the rows that were trained on, in place of the one in the file."""
+    step: int | None = None
+    """Which checkpoint of a run directory to analyse; by default the last."""
+    steps: tuple[int, ...] = ()
+    """Which checkpoints of a run directory the progress table and the film show; by default all."""
+    film: bool = True
+    """Whether to make the film."""
+    seed: int = 0
+    """Of the controls and of the untrained network."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or (self.path if self.path.is_dir() else self.path.parent / f"{self.path.stem}-analysis")

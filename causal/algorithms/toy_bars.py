@@ -39,7 +39,7 @@ from causal.interventions.patterns import pattern
 from toy.analysis.readout import grid
 from toy.maths import fourier
 from toy.networks.scores import trained_on
-from toy.pictures.look import colour_bar, heat, new_figure
+from toy.pictures.style import colour_bar, heat, new_figure
 from toy.run.errors import InputError
 
 REMOVALS = ("keys", "random", "random, equal norm", "random, equal variance", "other frequencies", "shuffled labels")

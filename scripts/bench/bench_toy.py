@@ -68,7 +68,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
 
     config = ToyConfig(modulus=bench.modulus, device=bench.device)
     single, plain = Training(config, [0]), Training(replace(config, forward="plain"), [0])
-    left = torch.randn(2048, 2048, device=single.stack.flat.device)
+    left = torch.randn(2048, 2048, device=single.seed_batch.flat.device)
 
     device = left.device.type
     works = {"single": single.update, "plain": plain.update, "product": lambda: left @ left}
@@ -101,7 +101,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
 
 
 def _train(training: Training, steps: int) -> None:
-    training.look()
+    training.evaluate()
     for _ in range(steps):
         training.update()
 

@@ -1,20 +1,46 @@
-"""Training of the toys that go on from one checkpoint: a line a look, and what is said when the time is up."""
+"""The command of the toys that go on from one checkpoint: options, a line an evaluation, then tables and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _command import ended
 
-def finished(train: Callable[..., Any], config: Any, folder: Path, minutes: float) -> Any:
-    """The run when all its steps are done, None if `minutes` ended it before."""
 
-    def show(line: dict[str, int | float]) -> None:
-        print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), flush=True)
+@dataclass(frozen=True)
+class Options:
+    """How to run it."""
 
-    training = train(config, folder, minutes=minutes, report=show)
-    if training.step < config.steps:
-        print(f"time is up at step {training.step}: the same command goes on   {folder}")
-        return None
-    return training
+    out: Path | None = None
+    """The run directory; by default the one named above."""
+    minutes: float = float("inf")
+    """Stop training after so long: the same command goes on."""
+    measure: bool = True
+    """Write the tables and the figures when all steps are done."""
+
+
+def main(options: Any, folder: Path, training_class: Callable[[], Any], results: Callable[..., Any]) -> int:
+    """Train and, when all steps are done, write the results: (training, folder) to a summary and figures by name."""
+
+    def work() -> None:
+        training = training_class().train(options.run, folder, minutes=options.minutes, report=_show)
+        if training.step < options.run.steps:
+            print(f"time is up at step {training.step}: the same command goes on   {folder}")
+            return
+        if options.measure:
+            from toy.pictures import style
+
+            summary, figures = results(training, folder)
+            for name, value in summary.items():
+                print(f"{name:34s} {value:.4f}")
+            style.write(folder / "figures", figures)
+        print(folder)
+
+    return ended(work, f"{folder} has the last checkpoint: the same command goes on")
+
+
+def _show(line: Mapping[str, float]) -> None:
+    print("  ".join(f"{name} {value:.4g}" for name, value in line.items()), flush=True)

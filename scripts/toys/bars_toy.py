@@ -62,7 +62,7 @@ def _seen(name: str, folder: Path):
         finished = train(
             experiment.config, folder, seeds=experiment.seeds, report=lambda step, _: bar.update(step - bar.n)
         )
-    found = []
+    networks = []
     for run in finished.runs:
         path, rows_path = run.folder / "analysis.json", run.folder / "progress.json"
         trained = max(run.checkpoints().values()).stat().st_mtime
@@ -71,8 +71,8 @@ def _seen(name: str, folder: Path):
         if experiment.progress and (not rows_path.exists() or rows_path.stat().st_mtime < trained):
             write_atomic(rows_path, json.dumps(progress(run)) + "\n")
         rows = json.loads(rows_path.read_text(encoding="utf-8")) if experiment.progress else []
-        found.append(Seen(run.config, run.metrics(), json.loads(path.read_text(encoding="utf-8")), rows))
-    return found
+        networks.append(Seen(run.config, run.metrics(), json.loads(path.read_text(encoding="utf-8")), rows))
+    return networks
 
 
 def _speed():

@@ -39,19 +39,20 @@ def main() -> int:
 def _draw(options: Options) -> None:
     from toy.addition import pictures as addition
     from toy.universal import pictures as universal
-    from toy.pictures import tables
+    from toy.pictures import style
+    from toy.run.files import read_table
 
     folders = [path.parent for path in sorted(options.folder.glob("*/accuracy.csv"))]
     if not folders:
         raise InputError(f"{options.folder} holds no run with accuracy.csv: give the folder of run folders")
-    runs = {folder.name: tables.table(folder, "accuracy.csv", ()) for folder in folders}
+    runs = {folder.name: read_table(folder, "accuracy.csv", ()) for folder in folders}
     toys = [toy for toy in (universal, addition) if all(set(toy.ACCURACY) <= set(rows[0]) for rows in runs.values())]
     if not toys:
         raise InputError(f"{', '.join(runs)} in {options.folder} are not of one toy: give a folder for each toy")
     for folder in folders if options.each else []:
-        tables.write(folder / "figures", toys[0].draw(folder))
+        style.write(folder / "figures", toys[0].draw(folder))
         print(folder / "figures")
-    for path in tables.write(options.folder / "figures", {"comparison": toys[0].compare(runs)}):
+    for path in style.write(options.folder / "figures", {"comparison": toys[0].compare(runs)}):
         print(path)
 
 

@@ -1,4 +1,4 @@
-"""Turn the circles of a toy and watch its answers turn: removal and phase rotation with controls.
+"""Rotate the circles of a toy and measure how its answers move: removal and phase rotation with controls.
 
 python scripts/toys/rotate_toy.py work/toy/nanda                    a run directory of scripts/train_toy.py
 python scripts/toys/rotate_toy.py work/toy/nanda work/toy/fast/seed0 --out results/causal/toy
@@ -59,7 +59,7 @@ def _rotate(request: Request) -> None:
     from causal.algorithms.toys import SiteAdder, networks
     from toy.run.cells import check_writable
     from toy.run.files import write_atomic
-    from toy.pictures.look import save
+    from toy.pictures.style import save
 
     if not request.runs or request.draws < 1 or request.questions < 1:
         raise InputError("nothing to turn: give a run directory, and 1 or more --draws and --questions")
@@ -69,9 +69,9 @@ def _rotate(request: Request) -> None:
     algorithms: list[dict[str, Any]] = []
     panels: dict[tuple[str, str], list[tuple[str, Any]]] = {}
 
-    def which(name: str, adder: Adder, count: int) -> None:
-        _, found = judged(adder, questions=2 * request.questions, count=count, seed=request.seed)
-        algorithms.extend({"network": name, "n_pairs": found.n_pairs, **row} for row in table_rows(found))
+    def identify(name: str, adder: Adder, count: int) -> None:
+        _, evidence = judged(adder, questions=2 * request.questions, count=count, seed=request.seed)
+        algorithms.extend({"network": name, "n_pairs": evidence.n_pairs, **row} for row in table_rows(evidence))
 
     for network in tqdm(networks(request.runs, request.seed), "networks", disable=None):
         for bench in Bench.all_of(network, questions=request.questions, seed=request.seed):
@@ -81,24 +81,27 @@ def _rotate(request: Request) -> None:
                 turns += turning_rows(bench, what, shares)
                 panels.setdefault((bench.network, bench.site.name), []).append((what, shares))
             if bench.site.is_last:
-                which(network.name, SiteAdder(bench.site), len(network.frequencies))
+                identify(network.name, SiteAdder(bench.site), len(network.frequencies))
     for known in (Clock(23, 100, (1, 5, 9)), DigitAdder(23, 100), LookUp(23, 100)):
-        which(f"{type(known).__name__} mod 23", known, 3)
+        identify(f"{type(known).__name__} mod 23", known, 3)
     tables = {
         "ablation": pd.DataFrame(removals),
         "rotation": pd.DataFrame(turns),
         "algorithm": pd.DataFrame(algorithms),
     }
-    found = summary(tables["ablation"], tables["rotation"])
-    drawn = found.loc[[panel for panel in panels if panel[0] == removals[0]["network"]]]["mean over j"].idxmax()
-    share, wrong = found.loc[drawn, "mean over j"], found.loc[drawn, "worst control"]
-    title = f"{drawn[0]}, {drawn[1]}: key planes turned by j move {share:.1%} of the answers by j, controls {wrong:.1%}"
+    summaries = summary(tables["ablation"], tables["rotation"])
+    best_panel = summaries.loc[[panel for panel in panels if panel[0] == removals[0]["network"]]][
+        "mean over j"
+    ].idxmax()
+    share, wrong = summaries.loc[best_panel, "mean over j"], summaries.loc[best_panel, "worst control"]
+    network, site = best_panel
+    title = f"{network}, {site}: key planes turned by j move {share:.1%} of the answers by j, controls {wrong:.1%}"
     for name, table in tables.items():
         write_atomic(request.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     command = shlex.join(["python", "scripts/toys/rotate_toy.py", *sys.argv[1:]])
     write_atomic(request.out / "run.json", json.dumps({"command": command}, indent=1) + "\n")
-    save(draw(title, panels[drawn]), request.out, "turning")
-    print(found.to_string(float_format=lambda value: f"{value:.3f}"))
+    save(draw(title, panels[best_panel]), request.out, "turning")
+    print(summaries.to_string(float_format=lambda value: f"{value:.3f}"))
     print(tables["algorithm"].groupby("network", sort=False).verdict.first().to_string())
 
 

@@ -99,9 +99,9 @@ def _write(plan: Plan, cells: list[Cell], out: Path) -> None:
     """Tables and the picture, from every cell that is there."""
     from toy.training import sweep
 
-    if not (found := sweep.found(out, cells)):
+    if not (results := sweep.stored_results(out, cells)):
         return
-    from toy.pictures.look import save
+    from toy.pictures.style import save
     from toy.pictures.sweeps import survival_figure
     from toy.training.survival import printed, write_tables
 
@@ -109,12 +109,12 @@ def _write(plan: Plan, cells: list[Cell], out: Path) -> None:
         "command": f"{PROGRAM} {shlex.join(sys.argv[1:])}",
         **asdict(plan),
         "cells": len(cells),
-        "cells_there": len(found),
+        "cells_there": len(results),
     }
-    write_tables(out, found, about)
-    save(survival_figure(found), out, "survival")
-    print(printed(found))
-    print(f"{len(found)} of {len(cells)} cells are there   {out}")
+    write_tables(out, results, about)
+    save(survival_figure(results), out, "survival")
+    print(printed(results))
+    print(f"{len(results)} of {len(cells)} cells are there   {out}")
 
 
 if __name__ == "__main__":

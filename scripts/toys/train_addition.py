@@ -6,62 +6,47 @@ python scripts/toys/train_addition.py --shape encoder-decoder --n-blocks 3 --ord
 
 The same command goes on with an interrupted run. accuracy.csv has the sweep over lengths and kinds of sums, digit
 places and carries, neurons.csv which neurons are periodic in a + b, figures/ pictures of both, of the neurons, of where
-the heads look and of the digits' embedding. docs/addition.md says what was found.
+the heads attend and of the digits' embedding. docs/addition.md says what was found.
 """
 
 import _root
-from _command import ended
+import _training
 
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
-from _training import finished
 
 from toy.addition.config import AdditionConfig
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(_training.Options):
     """How to run it."""
 
     run: tyro.conf.OmitArgPrefixes[AdditionConfig] = field(default_factory=AdditionConfig)
-    out: Path | None = None
-    """The run directory; by default work/addition/<shape>-<order>-<positions>."""
-    minutes: float = float("inf")
-    """Stop training after so long: the same command goes on."""
-    measure: bool = True
-    """Write the tables and the figures when all steps are done."""
 
 
 def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/train_addition.py")
     run = options.run
     folder = options.out or Path("work/addition") / f"{run.shape}-{run.order}-{run.positions}"
-    return ended(lambda: _train(options, folder), f"{folder} has the last checkpoint: the same command goes on")
+    return _training.main(options, folder, _training_class, _results)
 
 
-def _train(options: Options, folder: Path) -> None:
-    from toy.addition.train import train
+def _training_class():
+    from toy.addition.train import Training
 
-    training = finished(train, options.run, folder, options.minutes)
-    if training is None:
-        return
-    if options.measure:
-        from toy.addition.tables import measure, untrained
-        from toy.addition import pictures as addition
-        from toy.pictures import tables
-        from toy.addition.pictures_attention import attention
-        from toy.addition.pictures_digits import digits
-        from toy.addition.pictures_neurons import neurons
+    return Training
 
-        for name, value in measure(training, folder).items():
-            print(f"{name:34s} {value:.4f}")
-        nets = training.model, untrained(training.model)
-        drawn = {"06_neurons": neurons(*nets), "07_attention": attention(*nets), "08_digits": digits(*nets)}
-        tables.write(folder / "figures", addition.draw(folder) | drawn)
-    print(folder)
+
+def _results(training, folder: Path):
+    from toy.addition import pictures, pictures_network
+    from toy.addition.tables import measure, untrained
+
+    summary = measure(training, folder)
+    return summary, pictures.draw(folder) | pictures_network.draw(training.model, untrained(training.model))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from toy.config import check_fields
 from toy.run.errors import InputError
-from toy.run.fields import check_fields
 
 CURRICULUM = ((0.05, 3), (0.15, 4), (0.3, 5))
 """Until this share of the updates, answers of at most so many digits."""
@@ -58,26 +58,25 @@ class AdditionConfig:
     weight_decay: float = 0.1
     """Of AdamW, on matrices alone."""
     log_every: int = 1000
-    """Updates between two looks at held-out pairs, each with a checkpoint."""
+    """Updates between two evaluations on held-out pairs, each with a checkpoint."""
     seed: int = 0
     """Of the initial weights, the pairs drawn and the batches."""
     device: str = "auto"
     """auto (cuda, else mps, else cpu) or a torch device."""
+
+    def check(self) -> None:
+        """Raises InputError if a field cannot be used."""
+        check_fields(self)
+        if not 0 < self.held_out < 1:
+            raise InputError(f"held_out is {self.held_out}: give a share between 0 and 1")
+        # Sums of five digits more than trained on are tested, and must fit into 64 bits and the table of places.
+        if not 2 <= self.max_digits <= 12 or self.starts > 40:
+            raise InputError(f"max_digits {self.max_digits}, starts {self.starts}: give 2 to 12, and 1 to 40")
+        if self.d_model % self.n_heads:
+            raise InputError(f"{self.n_heads} heads do not divide d_model {self.d_model}")
 
 
 def longest_answer(config: AdditionConfig, step: int) -> int:
     """Digits of the longest answer that the update after `step` may show."""
     limits = [digits for share, digits in CURRICULUM if step < share * config.steps]
     return min([*limits, config.max_digits + 1]) if config.curriculum else config.max_digits + 1
-
-
-def check(config: AdditionConfig) -> None:
-    """Raises InputError if a field cannot be used."""
-    check_fields(config)
-    if not 0 < config.held_out < 1:
-        raise InputError(f"held_out is {config.held_out}: give a share between 0 and 1")
-    # Sums of five digits more than trained on are asked for, and must fit into 64 bits and into the table of places.
-    if not 2 <= config.max_digits <= 12 or config.starts > 40:
-        raise InputError(f"max_digits {config.max_digits}, starts {config.starts}: give 2 to 12, and 1 to 40")
-    if config.d_model % config.n_heads:
-        raise InputError(f"{config.n_heads} heads do not divide d_model {config.d_model}")

@@ -83,7 +83,7 @@ def draw(count: int, digits: tuple[Int[Tensor, " n"], Int[Tensor, " n"]], genera
 
 
 class Attention(nn.Module):
-    """Heads that look at `memory`, or at the stream itself."""
+    """Heads that attend to `memory`, or to the stream itself."""
 
     def __init__(self, config: AdditionConfig, generator: torch.Generator) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Attention(nn.Module):
     def weights(
         self, x: Float[Tensor, "n t d"], seen: Bool[Tensor, "n 1 t s"], memory: Float[Tensor, "n s d"] | None = None
     ) -> Float[Tensor, "n h t s"]:
-        """How much each head of `forward` looks at each place; rows sum to 1."""
+        """How much each head of `forward` attends to each place; rows sum to 1."""
         q, k, _ = self._heads(x, memory)
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
         return scores.masked_fill(~seen, -math.inf).softmax(3)
@@ -119,7 +119,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, cross-attention if there is an encoder to look at, neurons."""
+    """Attention, cross-attention if there is an encoder to attend to, neurons."""
 
     def __init__(self, config: AdditionConfig, generator: torch.Generator, *, crosses: bool) -> None:
         super().__init__()

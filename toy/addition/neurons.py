@@ -1,4 +1,4 @@
-"""Which neurons of a network that adds are periodic in a + b, beside what finds period in an untrained network.
+"""Which neurons of a network that adds are periodic in a + b, beside what an untrained network shows.
 
 Published: the mean of a neuron over all pairs of equal a + b, and the best R² of a sinusoid over fifty frequencies,
 the lowest about half a cycle over the range. Half a cycle fits a ramp; means hide all that is no function of a + b.
@@ -66,8 +66,8 @@ def neuron_rows(model: Addition, renamings: int = RENAMINGS) -> Iterator[dict[st
 
 def published_r2(model: Addition) -> dict[str, float]:
     """The published statistic over the neurons that vary, median and largest."""
-    found = torch.cat([fits(grid[:, :, grid.std((0, 1)) > 0], CYCLES).amax(0) for grid in activations(model).values()])
-    return {"published_r2_median": float(found.median()), "published_r2_largest": float(found.max())}
+    r2 = torch.cat([fits(grid[:, :, grid.std((0, 1)) > 0], CYCLES).amax(0) for grid in activations(model).values()])
+    return {"published_r2_median": float(r2.median()), "published_r2_largest": float(r2.max())}
 
 
 def fits(grid: Float[Tensor, "g g m"], cycles: Sequence[float]) -> Float[Tensor, "c m"]:
@@ -120,10 +120,7 @@ def line_bases() -> Float[Tensor, "k g g 2"]:
 
 
 def shares(
-    waves: Float[Tensor, "g g m"],
-    total: Float[Tensor, " m"],
-    bases: Float[Tensor, "k g g 2"],
-    names: Int[Tensor, " g"],
+    waves: Float[Tensor, "g g m"], total: Float[Tensor, " m"], bases: Float[Tensor, "k g g 2"], names: Int[Tensor, " g"]
 ) -> Float[Tensor, "k m"]:
     """share_k of every neuron when number i is read as number names[i]."""
     renamed = bases[:, names][:, :, names].permute(0, 3, 1, 2).flatten(2).flatten(0, 1)

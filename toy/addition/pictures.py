@@ -7,7 +7,7 @@
 05_periodic    which waves of a + b the neurons carry, beside an untrained network and the null
 comparison     n + n digits, a line a run
 
-Bars are Wilson's 95 % intervals. 06 … 08 are drawn from the network itself: addition_neurons.py and its neighbours.
+Bars are Wilson's 95 % intervals. 06 … 08 are drawn from the network itself (pictures_network.py).
 """
 
 from __future__ import annotations
@@ -20,22 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from toy.pictures.look import (
-    BAND,
-    GREY,
-    INK,
-    MAGNITUDE,
-    SIZE,
-    TRAINED,
-    UNTRAINED,
-    Real,
-    at_end,
-    frame,
-    new_figure,
-    percent,
-    two,
-)
-from toy.pictures.tables import Row, learnt_at, metrics, over_training, percent_span, percents, table
+from toy.pictures import style
+from toy.pictures.style import BAND, GREY, INK, MAGNITUDE, SIZE, TRAINED, UNTRAINED, Real, frame, percent, two
+from toy.run.files import Row, read_lines, read_table
 
 ACCURACY = ("by", "value", "beyond", "pairs", "accuracy", "low", "high")
 NEURONS = ("weights", "place", "k", "period", "share", "largest", "p_fwer", "null_95", "neurons_above", "neurons")
@@ -53,17 +40,13 @@ LIGHTEST = 0.62
 def draw(folder: Path) -> dict[str, Figure]:
     """Every figure that the run's files have the numbers of.
 
-    Raises:
-        InputError: accuracy.csv or neurons.csv cannot be read.
+    Raises InputError if accuracy.csv or neurons.csv cannot be read.
     """
-    accuracy = table(folder, "accuracy.csv", ACCURACY)
+    accuracy = read_table(folder, "accuracy.csv", ACCURACY)
     drawn = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
-    if len(looks := metrics(folder)) > 1:
-        drawn["04_training"] = training(looks)
-    return drawn | {"05_periodic": periodic(table(folder, "neurons.csv", NEURONS))}
-
-
-# --------------------------------------------------------------------------------------------------------- accuracy
+    if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
+        drawn["04_training"] = training(evaluations)
+    return drawn | {"05_periodic": periodic(read_table(folder, "neurons.csv", NEURONS))}
 
 
 def categories(rows: Sequence[Row]) -> Figure:
@@ -71,7 +54,7 @@ def categories(rows: Sequence[Row]) -> Figure:
     own = sorted(by(rows, "category"), key=beyond)
     inside = [row["accuracy"] for row in own if not beyond(row)]
     longer = "".join(f"; {row['value']} {percent(row['accuracy'])}" for row in own if beyond(row))
-    figure = new_figure(
+    figure = style.new_figure(
         4.9,
         f"{len(inside)} kinds of sums in range: {percent(sum(inside) / len(inside))} right on average, "
         f"{percent(min(inside))} at worst{longer}",
@@ -80,8 +63,8 @@ def categories(rows: Sequence[Row]) -> Figure:
     places = range(len(own))
     axes.hlines(places, [100 * row["low"] for row in own], [100 * row["high"] for row in own], color=TRAINED)
     for place, row in zip(places, own, strict=True):
-        found = f"  {100 * row['accuracy']:.1f} % of {row['pairs']:,.0f}"
-        axes.annotate(found, (103, place), fontsize=SIZE, color=INK, va="center", annotation_clip=False)
+        text = f"  {100 * row['accuracy']:.1f} % of {row['pairs']:,.0f}"
+        axes.annotate(text, (103, place), fontsize=SIZE, color=INK, va="center", annotation_clip=False)
     axes.plot([100 * row["accuracy"] for row in own], places, "o", color=TRAINED, markersize=5, label="accuracy")
     known = [100 * PUBLISHED.get(row["value"], 1.0) for row in own]
     axes.plot(known, places, "D", color=INK, markerfacecolor="none", markersize=8, label="published")
@@ -98,11 +81,13 @@ def digits(rows: Sequence[Row]) -> Figure:
     trained = sum(not beyond(row) for row in own)
     least = percent(min(row["accuracy"] for row in own[:trained]))
     ends = [f"{n} + {n}: {percent(own[n - 1]['accuracy'])}" for n in dict.fromkeys((trained + 1, len(own)))]
-    figure = new_figure(4.0, f"Up to {trained} + {trained} digits at least {least} right, {', '.join(ends)}", width=7.6)
+    figure = style.new_figure(
+        4.0, f"Up to {trained} + {trained} digits at least {least} right, {', '.join(ends)}", width=7.6
+    )
     axes = figure.subplots()
     _range(axes, trained, len(own))
     intervals(axes, range(1, len(own) + 1), own, TRAINED)
-    percents(axes, DIGITS, "whole answers right (%), held-out pairs")
+    style.percents(axes, DIGITS, "whole answers right (%), held-out pairs")
     return figure
 
 
@@ -116,7 +101,7 @@ def carries(rows: Sequence[Row]) -> Figure:
     """By how far a carry travels, and by the digit of the answer."""
     chain = by(rows, "longest carry")
     first, last = chain[0], chain[-1]
-    figure = new_figure(
+    figure = style.new_figure(
         3.8,
         f"Where no carry travels {percent(first['accuracy'])} are right, where one runs through {last['value']:.0f} "
         f"columns {percent(last['accuracy'])}",
@@ -136,26 +121,20 @@ def carries(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-# --------------------------------------------------------------------------------------------------------- training
-
-
-def training(looks: Sequence[Row]) -> Figure:
+def training(evaluations: Sequence[Row]) -> Figure:
     """Accuracy on trained pairs, on held-out ones, and on ones of one digit more."""
     lines = {
         "train_accuracy": ("trained on", GREY, "--"),
         "held_out_accuracy": ("held out", TRAINED, "-"),
         "longer_accuracy": ("one digit longer", INK, ":"),
     }
-    late = [row["longer_accuracy"] for row in looks if 2 * row["step"] >= looks[-1]["step"]]
-    return over_training(
-        looks,
+    late = [row["longer_accuracy"] for row in evaluations if 2 * row["step"] >= evaluations[-1]["step"]]
+    return style.over_training(
+        evaluations,
         lines,
-        f"Held-out pairs are 99 % right {learnt_at(looks, 'held_out_accuracy')}; pairs one digit longer "
-        f"{percent_span(late)} over the second half",
+        f"Held-out pairs are 99 % right {style.learnt_at(evaluations, 'held_out_accuracy')}; pairs one digit longer "
+        f"{style.percent_span(late)} over the second half",
     )
-
-
-# --------------------------------------------------------------------------------------------------------- periodic
 
 
 def periodic(rows: Sequence[Row]) -> Figure:
@@ -164,7 +143,7 @@ def periodic(rows: Sequence[Row]) -> Figure:
     best = max(trained, key=lambda row: row["largest"])
     plain = max((row for row in rows if row["weights"] == "untrained"), key=lambda row: row["largest"])
     places = list(dict.fromkeys(row["place"] for row in trained))
-    figure = new_figure(
+    figure = style.new_figure(
         1.3 + 1.6 * len(places),
         f"The most periodic neuron: {two(best['largest'])} of its variance at period {best['period']:.3g} of a + b, "
         f"p = {best['p_fwer']:.2g} (untrained {two(plain['largest'])}, p = {plain['p_fwer']:.2g})",
@@ -174,8 +153,8 @@ def periodic(rows: Sequence[Row]) -> Figure:
         for axes, field in zip(pair, ("largest", "share"), strict=True):
             _spectrum(axes, [row for row in rows if row["place"] == place], field)
         above = max((row for row in trained if row["place"] == place), key=lambda row: row["neurons_above"])
-        found = f"{above['neurons_above']:.0f} of {above['neurons']:.0f} above at one k"
-        frame(pair[0], "", "share of variance", f"{place}: largest neuron ({found})")
+        count = f"{above['neurons_above']:.0f} of {above['neurons']:.0f} above at one k"
+        frame(pair[0], "", "share of variance", f"{place}: largest neuron ({count})")
         frame(pair[1], "", "", f"{place}: all neurons together")
     grid[0, 0].set_ylim(0, 1.06 * max(*(row["largest"] for row in rows), trained[0]["null_95"]))
     grid[0, 1].set_ylim(0, 1.06 * max(row["share"] for row in rows))
@@ -199,29 +178,26 @@ def _spectrum(axes: Axes, rows: Sequence[Row], field: str) -> None:
     axes.set(xlim=(0, 51), xticks=[1, *range(10, 51, 10)])
 
 
-# ------------------------------------------------------------------------------------------------------- comparison
-
-
 def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
     """Accuracy against the number of digits, a line a run; `runs` has the rows of each accuracy.csv."""
-    found = {name: by(rows, "digits") for name, rows in runs.items()}
-    trained = min(sum(not beyond(row) for row in own) for own in found.values())
-    longer = {name: sum(row["accuracy"] for row in own if beyond(row)) for name, own in found.items()}
+    by_digits = {name: by(rows, "digits") for name, rows in runs.items()}
+    trained = min(sum(not beyond(row) for row in own) for own in by_digits.values())
+    longer = {name: sum(row["accuracy"] for row in own if beyond(row)) for name, own in by_digits.items()}
     said = [
-        f"{n} + {n}: {percent_span([own[n - 1]['accuracy'] for own in found.values()])}"
-        for n in dict.fromkeys((trained + 1, min(map(len, found.values()))))
+        f"{n} + {n}: {style.percent_span([own[n - 1]['accuracy'] for own in by_digits.values()])}"
+        for n in dict.fromkeys((trained + 1, min(map(len, by_digits.values()))))
     ]
-    figure = new_figure(4.6, f"{len(runs)} networks that add, right answers of {', '.join(said)}")
+    figure = style.new_figure(4.6, f"{len(runs)} networks that add, right answers of {', '.join(said)}")
     axes = figure.subplots()
-    _range(axes, trained, max(map(len, found.values())))
-    percents(axes, DIGITS, "whole answers right (%), held-out pairs")
+    _range(axes, trained, max(map(len, by_digits.values())))
+    style.percents(axes, DIGITS, "whole answers right (%), held-out pairs")
     ends = []
-    for index, (name, own) in enumerate(sorted(found.items(), key=lambda run: -longer[run[0]])):
-        colour = to_hex(colormaps[MAGNITUDE](LIGHTEST * index / max(1, len(found) - 1)))
+    for index, (name, own) in enumerate(sorted(by_digits.items(), key=lambda run: -longer[run[0]])):
+        colour = to_hex(colormaps[MAGNITUDE](LIGHTEST * index / max(1, len(by_digits) - 1)))
         mark = list(MARKS)[index % len(MARKS)]
         intervals(axes, range(1, len(own) + 1), own, colour, mark)
         ends.append((f"{MARKS[mark]} {name}", len(own), 100 * own[-1]["accuracy"], colour))
-    at_end(axes, ends[::-1])
+    style.at_end(axes, ends[::-1])
     return figure
 
 
@@ -236,9 +212,9 @@ def beyond(row: Row) -> bool:
 
 
 def intervals(
-    axes: Axes, x: Sequence[Real], rows: Sequence[Row], colour: str, marker: str = "o", style: str = "-"
+    axes: Axes, x: Sequence[Real], rows: Sequence[Row], colour: str, marker: str = "o", stroke: str = "-"
 ) -> None:
     """Accuracies joined by a line, with the bars of their 95 % intervals."""
     low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
     axes.vlines(x, low, high, color=colour, linewidth=1.2)
-    axes.plot(x, [100 * row["accuracy"] for row in rows], style, color=colour, marker=marker, markersize=5)
+    axes.plot(x, [100 * row["accuracy"] for row in rows], stroke, color=colour, marker=marker, markersize=5)

@@ -6,7 +6,7 @@ accuracy.csv   a row a group of pairs, with Wilson's 95 % interval:
          longest carry   pairs of the longest trained length by the most columns in a row that carry one on
          place           such pairs, one digit of the answer (1 = ones) after the true ones before it
          place, longer   the same of one digit more
-neurons.csv    see addition_neurons.py
+neurons.csv    see neurons.py
 
 `carries`: every column of the longer number carries. `zeros`: one of the numbers is 0. `small_exhaustive`: both below
 20. Kinds with few possible pairs have few held-out ones: `pairs` says how many.
@@ -18,7 +18,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -28,10 +27,9 @@ from toy.addition.network import Addition, Pairs, digits_of, draw, held_out
 from toy.addition.neurons import neuron_rows, published_r2
 from toy.addition.train import Training, right, right_characters
 from toy.maths.intervals import wilson
-from toy.run.tables import write_tables
+from toy.run.files import Row, write_tables
 
-Row = dict[str, Any]
-ASKED = 1000
+PAIRS_OF_A_GROUP = 1000
 """Pairs of a group, where so many are held out; published 200."""
 DIGITS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (1, 3), (1, 5), (2, 4), (2, 5), (3, 5))
 FRESH = 1_000_003
@@ -39,16 +37,12 @@ FRESH = 1_000_003
 
 
 def measure(training: Training, folder: Path) -> dict[str, float]:
-    """Write accuracy.csv, neurons.csv and summary.json; the summary.
-
-    Raises:
-        InputError: they cannot be written.
-    """
+    """Write accuracy.csv, neurons.csv and summary.json; the summary. Raises InputError if they cannot be written."""
     model = training.model.requires_grad_(False)
     accuracy = [*category_rows(model), *digit_rows(model), *carry_rows(model), *place_rows(model)]
     nets = {"trained": model, "untrained": untrained(model)}
     neurons = [{"weights": name, **row} for name, net in nets.items() for row in neuron_rows(net)]
-    summary = summarised(accuracy)
+    summary = summarise(accuracy)
     for name, net in nets.items():
         summary |= {f"{name}_{key}": value for key, value in published_r2(net).items()}
     write_tables(folder, {"accuracy": accuracy, "neurons": neurons}, summary)
@@ -61,7 +55,7 @@ def untrained(model: Addition) -> Addition:
     return Addition(config).to(model.W_U.device).requires_grad_(False)
 
 
-def summarised(rows: list[Row]) -> dict[str, float]:
+def summarise(rows: list[Row]) -> dict[str, float]:
     """Mean and least accuracy of the sweep's categories in the range that was trained on, and what is beyond it."""
     inside = [row["accuracy"] for row in rows if row["by"] == "category" and not row["beyond"]]
     beyond = {row["value"]: row["accuracy"] for row in rows if row["by"] == "digits" and row["beyond"]}
@@ -77,7 +71,7 @@ def category_rows(model: Addition) -> Iterator[Row]:
 
 def categories(config: AdditionConfig) -> dict[str, Pairs]:
     """Held-out pairs of each category."""
-    found = {f"{a}d+{b}d": sample(config, lengths(a, b)) for a, b in DIGITS}
+    by_lengths = {f"{a}d+{b}d": sample(config, lengths(a, b)) for a, b in DIGITS}
 
     def zeros(count: int, generator: torch.Generator) -> Pairs:
         side = torch.randint(2, (count, 1), generator=generator)
@@ -90,7 +84,7 @@ def categories(config: AdditionConfig) -> dict[str, Pairs]:
     numbers = torch.arange(20)
     small = torch.cartesian_prod(numbers, numbers)
     kinds = {"carries": carrying, "zeros": zeros, "small_exhaustive": lambda count, generator: small}
-    return found | {name: sample(config, kind) for name, kind in kinds.items()}
+    return by_lengths | {name: sample(config, kind) for name, kind in kinds.items()}
 
 
 def digit_rows(model: Addition) -> Iterator[Row]:
@@ -103,7 +97,7 @@ def digit_rows(model: Addition) -> Iterator[Row]:
 def carry_rows(model: Addition) -> Iterator[Row]:
     """Pairs of the longest trained length, by how far a carry travels."""
     digits = model.config.max_digits
-    pairs = sample(model.config, lengths(digits, digits), 10 * ASKED)
+    pairs = sample(model.config, lengths(digits, digits), 10 * PAIRS_OF_A_GROUP)
     chain, good = longest_run(carries(pairs)), right(model, pairs)
     for length in chain.unique().tolist():
         mine = chain == length
@@ -135,7 +129,9 @@ def lengths(a: int, b: int, *, mixed: bool = False) -> Callable[[int, torch.Gene
     return kind
 
 
-def sample(config: AdditionConfig, kind: Callable[[int, torch.Generator], Pairs], count: int = ASKED) -> Pairs:
+def sample(
+    config: AdditionConfig, kind: Callable[[int, torch.Generator], Pairs], count: int = PAIRS_OF_A_GROUP
+) -> Pairs:
     """At most `count` different held-out pairs of a kind, the same for every network with the same split."""
     generator = torch.Generator().manual_seed(config.split_seed)
     pairs = kind(math.ceil(3 * count / config.held_out), generator)

@@ -139,15 +139,15 @@ class NeuronCut:
     def nearest_in_variance(self, group: Sequence[int]) -> list[int]:
         """For each neuron of the group another one, outside it, of nearest variance; none is taken twice."""
         left = set(range(len(self.variance))) - set(group)
-        found = []
+        partners = []
         for neuron in group:
             if not left:
                 break
             rest = sorted(left)
             nearest = rest[int((self.variance[rest] - self.variance[neuron]).abs().argmin())]
             left.remove(nearest)
-            found.append(nearest)
-        return found
+            partners.append(nearest)
+        return partners
 
     def _replaced(self, group: Sequence[int], of_mean: float) -> dict[str, float]:
         index = torch.as_tensor(list(group))
@@ -164,9 +164,9 @@ def _group(cut: NeuronCut, group: Sequence[int], generator: torch.Generator) -> 
     m = len(cut.variance)
     rest = torch.tensor(sorted(set(range(m)) - set(group)))
     # A group of more than half of the neurons has no control of its own size.
-    drawn = DRAWS if len(rest) >= len(group) else 0
+    n_draws = DRAWS if len(rest) >= len(group) else 0
     draws = [
-        cut.both(rest[torch.randperm(len(rest), generator=generator)[: len(group)]].tolist()) for _ in range(drawn)
+        cut.both(rest[torch.randperm(len(rest), generator=generator)[: len(group)]].tolist()) for _ in range(n_draws)
     ]
     matched = cut.nearest_in_variance(group)
     return {

@@ -64,10 +64,7 @@ def rank_neurons(readout: Readout, fixed: int = 0, count: int = RANKED) -> dict[
                 "purity": float(purity[neuron]),
             }
         )
-    return {
-        "neuron_ranking": ranking,
-        "neuron_purity_median": float(purity[live].median()) if live.any() else None,
-    }
+    return {"neuron_ranking": ranking, "neuron_purity_median": float(purity[live].median()) if live.any() else None}
 
 
 def attention_periodicity(readout: Readout) -> list[dict[str, Any]] | None:
@@ -90,11 +87,11 @@ def subgroups(n: int, logit_shares: Float[Tensor, " k"], key_frequencies: list[i
     return [
         {
             "order": order,
-            "frequencies": found,
-            "logit_share": float(logit_shares[torch.tensor(found) - 1].sum()),
-            "keys": [k for k in key_frequencies if k in found],
+            "frequencies": frequencies,
+            "logit_share": float(logit_shares[torch.tensor(frequencies) - 1].sum()),
+            "keys": [k for k in key_frequencies if k in frequencies],
         }
-        for order, found in sorted(by_order.items())
+        for order, frequencies in sorted(by_order.items())
     ]
 
 

@@ -33,9 +33,9 @@ def gradient_symmetricity(model: Toy, config: ToyConfig, *, seed: int, triples: 
     """Mean cosine between the gradients in the two operands' embeddings, over triples of tokens of the circle."""
     generator = torch.Generator().manual_seed(seed)
     circle, task = circle_order(config.task, config.modulus), named(config.task)
-    drawn = circle[torch.randint(len(circle), (triples, 3), generator=generator)]
+    triple_tokens = circle[torch.randint(len(circle), (triples, 3), generator=generator)]
     third = torch.full((triples, task.n_operands - 2), task.slice_at)
-    return float(gradient_cosines(model, torch.cat([drawn[:, :2], third], dim=1), drawn[:, 2]).mean())
+    return float(gradient_cosines(model, torch.cat([triple_tokens[:, :2], third], dim=1), triple_tokens[:, 2]).mean())
 
 
 def gradient_cosines(

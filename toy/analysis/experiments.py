@@ -32,7 +32,7 @@ throughout."""
 
 @dataclass(frozen=True)
 class Seen:
-    """One trained network: all that a bar may look at."""
+    """One trained network: all that a bar may be read off."""
 
     config: ToyConfig
     metrics: Sequence[dict[str, Any]]
@@ -41,7 +41,7 @@ class Seen:
     """One row per checkpoint, only where the experiment asks for it."""
 
     def first_step(self, part: str) -> float:
-        """The first look with 99 % of the `train` or `test` rows right; infinite if there is none."""
+        """The first evaluation with 99 % of the `train` or `test` rows right; infinite if there is none."""
         passed = [row["step"] for row in self.metrics if row[f"{part}_accuracy"] >= THRESHOLD]
         return float(min(passed, default=float("inf")))
 
@@ -101,20 +101,16 @@ def _loss_ratio(seen: Sequence[Seen]) -> float:
     return max(each.analysis["restricted_loss"] / each.analysis["full_loss"] for each in seen)
 
 
-def _worst_power(seen: Sequence[Seen]) -> float:
-    return min(min(each.analysis["accuracy_by_c"].values()) for each in seen)
+def _embedding_drop(
+    removal: str, key: str, of: Callable[[Sequence[float]], float], absent: float
+) -> Callable[[Sequence[Seen]], float]:
+    """Points lost by a removal from the embedding; `absent` where a network has no keys or the removal no control."""
 
+    def measure(seen: Sequence[Seen]) -> float:
+        removals = [(each.analysis["frequency_ablation"] or {}).get("embedding", {}).get(removal) for each in seen]
+        return of([each[key] if each else absent for each in removals])
 
-def _top_key_drop(seen: Sequence[Seen]) -> float:
-    return min(
-        (each.analysis["frequency_ablation"] or {}).get("embedding", {}).get("top", {}).get("drop", 0.0)
-        for each in seen
-    )
-
-
-def _control_drop(seen: Sequence[Seen]) -> float:
-    found = [(each.analysis["frequency_ablation"] or {}).get("embedding", {}).get("control_top") for each in seen]
-    return max(each["max_drop"] if each else float("nan") for each in found)
+    return measure
 
 
 def _phase(name: str) -> Callable[[Sequence[Seen]], float]:
@@ -191,7 +187,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             checkpoint_every=2000,
         ),
         (
-            Bar("accuracy for each c, the least", _worst_power, at_least=1.0),
+            Bar(
+                "accuracy for each c, the least",
+                lambda seen: min(min(each.analysis["accuracy_by_c"].values()) for each in seen),
+                at_least=1.0,
+            ),
             Bar("test accuracy", worst("test_accuracy")),
         ),
     ),
@@ -201,8 +201,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         (
             Bar("step with 99 % of the training rows right", lambda seen: seen[0].first_step("train"), at_most=250.0),
             Bar("test accuracy", worst("test_accuracy"), at_least=0.95),
-            Bar("points lost without the top keys of the embedding", _top_key_drop, at_least=30.0),
-            Bar("points lost without as many other frequencies, most of all draws", _control_drop),
+            Bar(
+                "points lost without the top keys of the embedding",
+                _embedding_drop("top", "drop", min, 0.0),
+                at_least=30.0,
+            ),
+            Bar(
+                "points lost without as many other frequencies, most of all draws",
+                _embedding_drop("control_top", "max_drop", max, float("nan")),
+            ),
         ),
     ),
     "nanda": Experiment(
@@ -242,13 +249,13 @@ def network_row(name: str, seen: Seen) -> dict[str, Any]:
         "excluded_loss", "logit_fve", "neurons_explained", "gini", "gini_w_l", "sum_squared_weights",
         "gradient_symmetricity", "distance_irrelevance", "circularity",
     )  # fmt: skip
-    config, found = seen.config, seen.analysis
+    config, analysis = seen.config, seen.analysis
     row = {name: getattr(config, name) for name in ("task", "modulus", "train_fraction", "seed")}
     return {
         "experiment": name,
         **row,
         "memorised_at": seen.first_step("train"),
         "grokked_at": seen.first_step("test"),
-        **{key: found[key] for key in kept},
-        "keys": " ".join(map(str, found["key_frequencies_neurons"])),
+        **{key: analysis[key] for key in kept},
+        "keys": " ".join(map(str, analysis["key_frequencies_neurons"])),
     }

@@ -89,8 +89,8 @@ def neurons_by_frequency(shares: Float[Tensor, "k m"]) -> dict[int, int]:
     """How many neurons have most, and more than half, of their variance at each frequency."""
     best = shares.max(dim=0)
     chosen = best.indices[best.values > NEURON_SHARE] + 1
-    found, counts = chosen.unique(return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+    frequencies, counts = chosen.unique(return_counts=True)
+    return dict(zip(frequencies.tolist(), counts.tolist(), strict=True))
 
 
 def neurons_needed(m: int, n: int) -> int:

@@ -36,10 +36,10 @@ def points(rows: Float[Tensor, "n d"], plane: Float[Tensor, "d 2"]) -> Float[Ten
     return centred(rows) @ plane
 
 
-def correlation(found: Float[Tensor, "n 2"], frequency: int) -> float:
+def correlation(points_on_plane: Float[Tensor, "n 2"], frequency: int) -> float:
     """How well points agree with the ideal circle in place and order, whatever its radius; 1 is exact."""
-    ideal = fourier.circle(torch.arange(len(found)), frequency, len(found))
-    return float((found * ideal).sum() / (found.norm() * ideal.norm()).clamp_min(1e-300))
+    ideal = fourier.circle(torch.arange(len(points_on_plane)), frequency, len(points_on_plane))
+    return float((points_on_plane * ideal).sum() / (points_on_plane.norm() * ideal.norm()).clamp_min(1e-300))
 
 
 def principal(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n r"], Float[Tensor, " r"]]:

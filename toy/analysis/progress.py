@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from toy.analysis import circuits, clock_pizza, keys, spectra
-from toy.analysis.measurements import RULE, finite, weights_summary
+from toy.analysis.measurements import finite, weights_summary
 from toy.analysis.readout import grid, read_out
 from toy.analysis.restricted import AnswerPlanes
 from toy.config import ToyConfig
@@ -63,19 +63,13 @@ def unwatched(_what: str, steps: Sequence[int]) -> Iterable[int]:
 def progress(run: Run, steps: Sequence[int] = (), watch: Watch = unwatched) -> list[dict[str, Any]]:
     """One row per checkpoint, ascending in step, of these steps or of all; keys are those of the last.
 
-    Raises:
-        InputError: the run holds no checkpoint, or none of a step.
+    Raises InputError if the run holds no checkpoint, or none of a step.
     """
-    final = final_keys(run.model(max(steps, default=None)), run.config)
+    readout = read_out(run.model(max(steps, default=None)), run.config)
+    final = keys.of_neurons(spectra.grid_shares(readout.neurons), readout.size)
     logged = {row["step"]: row for row in run.metrics()}
     watched = watch("progress", sorted(steps) or list(run.checkpoints()))
     return [measure(run.model(step), run.config, final, step, logged.get(step)) for step in watched]
-
-
-def final_keys(model: Toy, config: ToyConfig) -> list[int]:
-    """Key frequencies of a network by the neuron rule."""
-    readout = read_out(model, config)
-    return keys.of_neurons(spectra.grid_shares(readout.neurons), readout.size)
 
 
 def measure(
@@ -86,10 +80,12 @@ def measure(
     planes, coefficients = AnswerPlanes.of(readout), spectra.logit_coefficients(readout)
     train_rows = trained_on(config, grid(config.task, config.modulus))[readout.answer.flatten() >= 0]
     shares = spectra.grid_shares(readout.neurons)
-    found = {"embedding": keys.of_matrix(readout.embedding), RULE: keys.of_neurons(shares, readout.size)}
+    # In float64 where the table is short enough to run again.
+    is_long = len(table(config.task, config.modulus).answers) > ROWS_SCORED
+    losses = logged if logged is not None and is_long else TableScores.of(model, config).summary()
     row = {
         "step": step,
-        **_losses(model, config, logged),
+        **{name: losses[name] for name in LOSSES},
         "full_loss": planes.full_loss(),
         "restricted_loss": planes.restricted_loss(key_frequencies),
         "excluded_loss": planes.excluded_loss(key_frequencies, train_rows),
@@ -99,19 +95,11 @@ def measure(
         "logit_fve_planes": planes.share(key_frequencies),
         **weights_summary(model, readout),
         "neurons_explained": circuits.neurons(readout, shares)["neurons_explained"],
-        "n_keys": len(found[RULE]),
-        "n_keys_embedding": len(found["embedding"]),
+        "n_keys": len(keys.of_neurons(shares, readout.size)),
+        "n_keys_embedding": len(keys.of_matrix(readout.embedding)),
         "circularity": clock_pizza.circularity(readout.embedding),
     }
     return finite(row)
-
-
-def _losses(model: Toy, config: ToyConfig, logged: Mapping[str, Any] | None) -> dict[str, float]:
-    """Loss and accuracy of the training and test rows, in float64 where the table is short enough to run again."""
-    if logged is not None and len(table(config.task, config.modulus).answers) > ROWS_SCORED:
-        return {name: logged[name] for name in LOSSES}
-    summary = TableScores.of(model, config).summary()
-    return {name: summary[name] for name in LOSSES}
 
 
 def phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -128,7 +116,10 @@ def phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "circuit_formation_ends": formed,
         "cleanup_ends": grokked,
     }
-    restricted, test = _halved(seen, "restricted_loss"), _halved(seen, "test_loss")
+    after = {name: _last_high(seen, name) for name in ("restricted_loss", "test_loss")}
+    restricted, test = (
+        None if last is None else next(row["step"] for row in seen if row["step"] > last) for last in after.values()
+    )
     return {
         **boundaries,
         "restricted_halved": restricted,
@@ -154,12 +145,6 @@ def _last_high(rows: Sequence[Mapping[str, Any]], name: str) -> int | None:
     line = max((row[name] for row in rows), default=0) / 2
     high = [row["step"] for row in rows if row[name] >= line]
     return high[-1] if high and high[-1] < rows[-1]["step"] else None
-
-
-def _halved(rows: Sequence[Mapping[str, Any]], name: str) -> int | None:
-    """The step after the last high one."""
-    last = _last_high(rows, name)
-    return None if last is None else next(row["step"] for row in rows if row["step"] > last)
 
 
 def _changes(rows: Sequence[Mapping[str, Any]], boundaries: Mapping[str, int | None]) -> dict[str, Any]:

@@ -66,8 +66,7 @@ class Readout:
 def read_out(model: Toy, config: ToyConfig) -> Readout:
     """Run the network on every pair of tokens of the circle; all tensors come back on the CPU.
 
-    Raises:
-        InputError: the network has another modulus than the configuration, or puts out NaN.
+    Raises InputError if the network has another modulus than the configuration, or puts out NaN.
     """
     check_same_modulus(model, config)
     tokens = circle_order(config.task, config.modulus)
@@ -93,9 +92,9 @@ def read_out(model: Toy, config: ToyConfig) -> Readout:
 
 def grid(task: str, modulus: int) -> Int[Tensor, "rows operands"]:
     """Every pair of tokens of the circle, the first operand slowest, the third (if any) at the task's slice."""
-    tokens, found = circle_order(task, modulus), named(task)
+    tokens, operation = circle_order(task, modulus), named(task)
     pairs = torch.cartesian_prod(tokens, tokens)
-    third = torch.full((len(pairs), found.n_operands - 2), found.slice_at)
+    third = torch.full((len(pairs), operation.n_operands - 2), operation.slice_at)
     return torch.cat([pairs, third], dim=1)
 
 
@@ -111,7 +110,9 @@ def in_chunks(
     function: Callable[[Int[Tensor, "rows operands"]], Tensor], operands: Int[Tensor, "all operands"]
 ) -> Tensor:
     """`function` on some thousand rows at a time, joined on the CPU: a deep network's stream is never held whole."""
-    device = _device_of(function)
+    model = getattr(function, "__self__", function)
+    assert isinstance(model, torch.nn.Module)
+    device = next(model.parameters()).device
     return torch.cat([function(rows.to(device)).detach().cpu() for rows in operands.split(ROWS_AT_ONCE)])
 
 
@@ -122,10 +123,3 @@ def check_same_modulus(model: Toy, config: ToyConfig) -> None:
             f"the network counts modulo {model.modulus}, the configuration modulo {config.modulus}: "
             "give the configuration that the network was trained with"
         )
-
-
-def _device_of(function: object) -> torch.device:
-    """Where the network lives whose forward or method this is."""
-    model = getattr(function, "__self__", function)
-    assert isinstance(model, torch.nn.Module)
-    return next(model.parameters()).device

@@ -102,10 +102,3 @@ class AnswerPlanes:
         if not rows.any():
             return None
         return float(cross_entropy(self.excluded(keys)[rows], self.answer[rows]).mean())
-
-
-def restricted_logits(readout: Readout, keys: Sequence[int]) -> Float[Tensor, "n n n"]:
-    """The restricted logits on the grid; NaN where the answer is not on the circle."""
-    by_class = AnswerPlanes.of(readout).restricted(keys)
-    undefined = torch.full((1, readout.size), torch.nan, dtype=by_class.dtype)
-    return torch.cat([by_class, undefined])[readout.answer]

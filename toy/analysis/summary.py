@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from toy.config import ToyConfig
 from toy.networks.tasks import named
-from toy.pictures.look import Real, listed, percent
+from toy.pictures.style import Real, listed, percent
 
 DASH = "–"
 KEY_RULES = {

@@ -39,19 +39,14 @@ PHASES = tuple(itertools.product((0.0, 2 * math.pi / 3, 4 * math.pi / 3), repeat
 
 
 def gromov(
-    modulus: int,
-    frequencies: Sequence[int] | None = None,
-    scale: float = 1.0,
-    task: str = "add",
-    one_hot: bool = False,
+    modulus: int, frequencies: Sequence[int] | None = None, scale: float = 1.0, task: str = "add", one_hot: bool = False
 ) -> tuple[MLP, ToyConfig]:
     """The network and the configuration that describes it; all frequencies unless some are given.
 
     For a task of another group (`subtract`, `multiply`, `divide`) the same weights lie along its circle; a token
     that is not on it (0 in multiplication) has no weights. The network is in float64.
 
-    Raises:
-        InputError: the task is no cyclic group of two operands, or a frequency is not between 1 and n/2.
+    Raises InputError if the task is no cyclic group of two operands, or a frequency is not between 1 and n/2.
     """
     tokens, rows = circle_order(task, modulus), named(task)
     n = len(tokens)
@@ -76,7 +71,9 @@ def gromov(
     model = MLP(config).double().requires_grad_(False)
     model.W_E.zero_()[tokens] = embedding
     model.W_in.copy_(into)
-    model.W_out.zero_()[:, tokens] = scale * _outputs(n, chosen)
+    phases = itertools.product(chosen, PHASES)  # cos(w_k c + φ + ψ), one row a neuron
+    rows_out = [(fourier.angles(torch.arange(n), k, n) + first + second).cos() for k, (first, second) in phases]
+    model.W_out.zero_()[:, tokens] = scale * torch.stack(rows_out)
     return model.eval(), config
 
 
@@ -93,14 +90,3 @@ def _circles(
             turn = torch.tensor([math.cos(phase), -signs[operand] * math.sin(phase)], dtype=torch.float64)
             into[operand, 2 * index : 2 * index + 2, 9 * index + neuron] = turn / amplitude
     return torch.cat(columns, dim=1), into
-
-
-def _outputs(n: int, frequencies: Sequence[int]) -> Float[Tensor, "m n"]:
-    """cos(w_k c + φ + ψ), one row a neuron."""
-    return torch.stack(
-        [
-            (fourier.angles(torch.arange(n), k, n) + first + second).cos()
-            for k in frequencies
-            for first, second in PHASES
-        ]
-    )

@@ -24,8 +24,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from toy.networks.stack import Weights
-
+Weights = dict[str, Float[Tensor, "seeds ..."]]
+"""Parameters of several networks of one shape, by the names of the module's parameters."""
 ROWS_AT_ONCE = 2048
 """Questions per pass: their neurons (4 MB) stay near the processor, and long tables fit in memory."""
 

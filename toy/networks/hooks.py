@@ -88,13 +88,12 @@ def stop_after(module: nn.Module) -> Iterator[None]:
 def unwrap(output: Any, name: str) -> Tensor:
     """The (batch, position, d_model) tensor of a module's output.
 
-    Raises:
-        TypeError: the output is neither a 3-D tensor nor a tuple that begins with one.
+    Raises TypeError if the output is neither a 3-D tensor nor a tuple that begins with one.
     """
     tensor = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(tensor, Tensor) or tensor.ndim != 3:
-        found = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise TypeError(f"{name} puts out {found}: hooks read (batch, position, d_model) tensors only")
+        given = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name} puts out {given}: hooks read (batch, position, d_model) tensors only")
     return tensor
 
 

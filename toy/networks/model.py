@@ -196,8 +196,7 @@ Toy = Transformer | MLP
 def build(config: ToyConfig) -> Toy:
     """A network with freshly drawn weights, a function of the configuration's seed.
 
-    Raises:
-        InputError: an unknown task, a modulus below 3, or sizes that do not fit together.
+    Raises InputError for an unknown task, a modulus below 3, or sizes that do not fit together.
     """
     return Transformer(config) if config.architecture == "transformer" else MLP(config)
 

@@ -102,6 +102,34 @@ class TableScores:
         third, right = self.rows.operands[:, 2], self.scores.right.double()
         return {str(c): float(right[third == c].mean()) for c in third.unique().tolist()}
 
+    def mirror_accuracy(self) -> dict[str, float] | None:
+        """What a network that only memorised gains from a + b = b + a: the floor under every test accuracy.
+
+        Where (a, b) and (b, a) have one answer and the network's sum over positions makes it treat them alike, a test
+        question whose mirror image was trained on is answered from memory: with a share f trained, that alone is right
+        on a share f of the test, which reads like partial generalisation. So the test is told apart into `mirrored`
+        questions (a, b) with (b, a) among the training questions, and `unmirrored` ones, the diagonal a = b included:
+        only these need the rule. None where the operation is not symmetric or not one of two operands, or where one
+        of the kinds is empty.
+        """
+        rows, p = self.rows, self.rows.modulus
+        if rows.operands.shape[1] != 2 or len(rows.answers) != p * p:
+            return None
+        answers = rows.answers.view(p, p)
+        if not torch.equal(answers, answers.T):
+            return None
+        trained = torch.zeros(p * p, dtype=torch.bool)
+        trained[self.train] = True
+        mirrored = trained.view(p, p).T.flatten()[self.test]
+        if mirrored.all() or not mirrored.any():
+            return None
+        right = self.scores.right[self.test].double()
+        return {
+            "share_mirrored": float(mirrored.double().mean()),
+            "mirrored": float(right[mirrored].mean()),
+            "unmirrored": float(right[~mirrored].mean()),
+        }
+
 
 def trained_on(config: ToyConfig, operands: Int[Tensor, "some operands"]) -> Bool[Tensor, " some"]:
     """Which of these questions are training rows."""

@@ -69,16 +69,6 @@ def _divide(operands: Int[Tensor, "n 2"], modulus: int) -> Int[Tensor, " n"]:
     return operands[:, 0] * inverse[operands[:, 1]] % modulus
 
 
-def _quadratic(operands: Int[Tensor, "n 2"], modulus: int) -> Int[Tensor, " n"]:
-    a, b = operands.T
-    return (a * a + a * b + b * b) % modulus
-
-
-def _cubic(operands: Int[Tensor, "n 2"], modulus: int) -> Int[Tensor, " n"]:
-    a, b = operands.T
-    return (a**3 + a * a * b + a * b * b + b**3) % modulus
-
-
 def _sextic(operands: Int[Tensor, "n 2"], modulus: int) -> Int[Tensor, " n"]:
     a, b = operands.T
     cube = (a * b) ** 3 % modulus
@@ -92,8 +82,8 @@ TASKS: dict[str, Task] = {
     "divide": Task("a / b", _divide, group="multiplicative", signs=(1, -1)),
     "addpow": Task("(a + b)^c", _power, n_operands=3, slice_at=1, last_operands=33),
     "add3": Task("a + b + c", lambda x, p: x.sum(1) % p, n_operands=3, signs=(1, 1, 1)),
-    "quadratic": Task("a² + ab + b²", _quadratic, group=None),
-    "cubic": Task("a³ + a²b + ab² + b³", _cubic, group=None),
+    "quadratic": Task("a² + ab + b²", lambda x, p: (x[:, 0] ** 2 + x.prod(1) + x[:, 1] ** 2) % p, group=None),
+    "cubic": Task("a³ + a²b + ab² + b³", lambda x, p: x.sum(1) * (x**2).sum(1) % p, group=None),
     "sextic": Task("a⁵b + ab⁵ + a³b³ + a²b + ab²", _sextic, group=None),
 }
 """`addpow` is addition where c = 1, the slice that is drawn; `cubic` (p = 97) and `sextic` (p = 127) are the two on
@@ -101,27 +91,19 @@ which published runs ended at 30 % and 40 % test accuracy."""
 
 
 def table(task: str, modulus: int) -> Table:
-    """All rows of a task.
-
-    Raises:
-        InputError: an unknown task, or a modulus that is not an integer of 3 or more.
-    """
-    found, size = named(task), checked_modulus(modulus)
-    ranges = [torch.arange(size)] * found.n_operands
-    if found.last_operands:
-        ranges[-1] = torch.arange(min(found.last_operands, size))
-    if found.answer is _divide:
+    """All rows of a task. Raises InputError for an unknown task, or a modulus that is not an integer of 3 or more."""
+    operation, size = named(task), checked_modulus(modulus)
+    ranges = [torch.arange(size)] * operation.n_operands
+    if operation.last_operands:
+        ranges[-1] = torch.arange(min(operation.last_operands, size))
+    if operation.answer is _divide:
         ranges[-1] = torch.tensor([b for b in range(size) if math.gcd(b, size) == 1])
     operands = torch.cartesian_prod(*ranges)
-    return Table(task, size, operands, found.answer(operands, size))
+    return Table(task, size, operands, operation.answer(operands, size))
 
 
 def named(task: str) -> Task:
-    """The task of this name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The task of this name. Raises InputError if there is none."""
     if task not in TASKS:
         raise InputError(f"unknown task {task!r}: choose from {', '.join(TASKS)}")
     return TASKS[task]
@@ -140,8 +122,7 @@ def split(n_rows: int, fraction: float, seed: int, rule: SplitRule = "torch") ->
     `torch` takes a random permutation of a CPU generator, whatever device trains; `nanda` is the shuffle of Python's
     `random` that the code of Nanda et al. uses. The first int(fraction · n_rows) are trained on.
 
-    Raises:
-        InputError: the fraction leaves no rows to train on or none to test on.
+    Raises InputError if the fraction leaves no rows to train on or none to test on.
     """
     count = int(fraction * n_rows)
     if not 0 < count < n_rows:

@@ -1,7 +1,7 @@
-"""The pictures of a toy network: one file a group of families, all drawn with the functions of `pictures/figures.py`.
+"""The pictures of a toy network, all in the style of `style.py`, which is the style of the whole project.
 
 material   what pictures are drawn from, and what a family gives back
-families   every family in order
-training, weights, circuits, causes, sweeps   the families; gallery: their larger drawing functions
-tables     what the other toys' pictures read: universal, addition, addition_neurons
+families   every family in order: training, weights, circuits and causes hold them
+sweeps     the picture of a sweep; animate: the film
+examine    from a path to everything that is known of the network there; page: the page of it
 """

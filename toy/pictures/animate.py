@@ -36,7 +36,7 @@ from toy.config import ToyConfig
 from toy.maths import fourier, regression
 from toy.networks.model import Toy
 from toy.networks.tasks import circle_order, named
-from toy.pictures.look import BAND, CYCLE, GREY, INK, SIZE, TRAINED, Real, at_end, frame, log_steps, log_values
+from toy.pictures.style import BAND, GREY, INK, SIZE, TRAINED, Real, at_end, frame, log_steps, log_values, phase_dots
 from toy.run.errors import InputError
 from toy.run.files import replace_with
 from toy.training.runs import Run
@@ -88,8 +88,7 @@ def film(
 
     `progress` are the rows of `analysis.progress.progress`, for the restricted loss; without them that line is missing.
 
-    Raises:
-        InputError: the run has fewer than two checkpoints.
+    Raises InputError if the run has fewer than two checkpoints.
     """
     steps = chosen_steps(sorted(steps) or list(run.checkpoints()))
     if len(steps) < 2:
@@ -169,9 +168,6 @@ def along_a(model: Toy, config: ToyConfig) -> Float[Tensor, "n m"]:
     return in_chunks(model.neurons, torch.cat([torch.stack([tokens, b], dim=1), third], dim=1)).double()
 
 
-# ------------------------------------------------------------------------------------------------------- one picture
-
-
 class Canvas:
     """The figure, drawn once; for each picture its lines are moved."""
 
@@ -222,9 +218,7 @@ class Canvas:
         n = len(scenes[-1].points)
         (self.joined,) = axes.plot([], [], "-", color=BAND, linewidth=1, zorder=1)
         turn = self.subject.frequency * np.arange(n) % n / n
-        self.dots = axes.scatter(
-            *scenes[-1].points.T, c=turn, cmap=CYCLE, vmin=0, vmax=1, s=26, edgecolors=INK, linewidths=0.4, zorder=2
-        )
+        self.dots = phase_dots(axes, scenes[-1].points, turn, 26, edge=0.4)
         reach = 1.08 * max(float(np.abs(each.points).max()) for each in scenes) or 1.0
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         self.plane_title = axes.set_title(" ", fontsize=SIZE, loc="left", color=INK)
@@ -233,10 +227,8 @@ class Canvas:
     def _draw_neuron(self, axes: Axes, scenes: Sequence[Scene]) -> None:
         n, k = len(scenes[-1].activation), self.subject.neuron_frequency
         self.phases = k * np.arange(n) % n / n
-        self.activation = axes.scatter(
-            self.phases, scenes[-1].activation, c=self.phases, cmap=CYCLE, vmin=0, vmax=1, s=26, edgecolors=INK,
-            linewidths=0.4,
-        )  # fmt: skip
+        activation = np.stack([self.phases, scenes[-1].activation], axis=1)
+        self.activation = phase_dots(axes, activation, self.phases, 26, edge=0.4)
         (self.wave,) = axes.plot([], [], "--", color=INK, linewidth=1.2)
         values = np.concatenate([each.activation for each in scenes])
         pad = 0.12 * float(np.ptp(values)) or 1.0
@@ -272,9 +264,6 @@ def _mark(axes: Axes, first: int, last: int) -> Line2D:
     # Room for the mark at both ends; the first may stand for step 0.
     axes.set_xlim(0.93 * first, 1.03 * last)
     return axes.axvline(first, color=INK, linewidth=1.8)
-
-
-# ------------------------------------------------------------------------------------------------------------- files
 
 
 def write_mp4(path: Path, pictures: Sequence[Frame], repeats: Sequence[int]) -> None:

@@ -7,17 +7,19 @@ that were not chosen: orange and hollow, the mean over draws and a line to the l
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from toy.pictures import gallery
-from toy.pictures.look import GREY, SIZE, Real, listed, new_figure, percent, two
+from toy.pictures import style
 from toy.pictures.material import Material, Picture
+from toy.pictures.style import BAND, GREY, INK, SIZE, TRAINED, UNTRAINED, Real, frame, listed, note, percent, two
 
 SYMMETRIC = 0.9
 """Gradient symmetricity from which on a network would be taken for a Pizza."""
+PIZZA, CLOCK = (0.99, 0.17), (0.33, 0.85)
+"""(gradient symmetricity, distance irrelevance) of the two reference networks of Zhong et al. 2023."""
 HOW = "mean"
 """What ablated neurons are set to: their mean, which takes away what they say and not that they speak."""
 
@@ -29,12 +31,14 @@ def ablations(material: Material) -> Picture:
     groups = [group for group in neurons["groups"] if 2 * group["size"] <= material.analysis["n_neurons"]]
     cost = []
     if removed is not None:
-        cost.append(f"without its {len(removed['keys'])} keys: {_frequencies_lost(removed)}")
+        lost, control = _points(removed["embedding"]["all"]["drop"]), removed["embedding"]["control_all"]
+        beside = "" if control is None else f" (as many other frequencies: {control['mean_drop']:.0f})"
+        cost.append(f"without its {len(removed['keys'])} keys: {lost}{beside}")
     if groups:
         cost.append(f"without its {groups[-1]['size']} top neurons: {_points(groups[-1]['top'][HOW]['drop'])}")
     if not cost:
         return Picture(None, "No frequency is key and too few neurons vary along a: there is nothing to take away.")
-    figure = new_figure(4.0, f"Accuracy lost {', '.join(cost)}")
+    figure = style.new_figure(4.0, f"Accuracy lost {', '.join(cost)}")
     panels = figure.subplots(1, len(cost), squeeze=False)[0]
     said = ""
     if removed is not None:
@@ -44,14 +48,9 @@ def ablations(material: Material) -> Picture:
         said += "No frequency is key, so none was taken away. "
     if groups:
         names = material.analysis["n_neurons"], neurons["accuracy"]
-        gallery.group_ablation(panels[-1], groups, *names, HOW)
+        draw_group_ablation(panels[-1], groups, *names, HOW)
         said += _neurons_said(neurons, groups[-1])
     return Picture(figure, said.strip())
-
-
-def _frequencies_lost(removed: Mapping[str, Any]) -> str:
-    lost, control = _points(removed["embedding"]["all"]["drop"]), removed["embedding"]["control_all"]
-    return lost if control is None else f"{lost} (as many other frequencies: {control['mean_drop']:.0f})"
 
 
 def _points(drop: Real) -> str:
@@ -67,9 +66,52 @@ def _draw_frequencies(axes: Axes, removed: Mapping[str, Any]) -> None:
     spans: list[tuple[Real, Real] | None] = [top] * len(cells)
     if len(cells) > 1:
         names, losses, spans = [*names, "all"], [*losses, controls["all"]["drop"]], [*spans, every]
-    gallery.drops(axes, names, losses, spans)
+    draw_drops(axes, names, losses, spans)
     axes.set_xlabel("key frequency removed from the embedding", fontsize=SIZE)
     axes.set_title("bars: keys · hollow: other frequencies", fontsize=SIZE, loc="right", color=GREY)
+
+
+def draw_drops(
+    axes: Axes, names: Sequence[str], losses: Sequence[Real], controls: Sequence[tuple[Real, Real] | None]
+) -> None:
+    """Points lost by each removal as bars; its control as a hollow dot at the mean with a line to the largest."""
+    places = range(len(names))
+    axes.bar(places, losses, 0.62, color=TRAINED)
+    for place, loss, control in zip(places, losses, controls, strict=True):
+        above = 7 if control is not None and loss < max(losses) / 20 else 2
+        note(axes, f"{loss:.0f}", (place, max(loss, 0)), above, TRAINED)
+        if control is not None:
+            mean, largest = control
+            axes.plot([place, place], [mean, largest], color=UNTRAINED, linewidth=2, zorder=3)
+            axes.plot(place, mean, "o", color=UNTRAINED, markerfacecolor="white", markersize=6, zorder=4)
+    axes.set_xticks(places, names)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.margins(y=0.12)
+    frame(axes, "", "accuracy lost (points)")
+
+
+def draw_group_ablation(axes: Axes, groups: Sequence[Mapping[str, Any]], n_neurons: int, full: Real, how: str) -> None:
+    """Accuracy after removing the highest-ranked neurons, as many random ones, and as many of matched power.
+
+    `full` is the accuracy with every neuron; `how` is "zero" or "mean", what the neurons are set to.
+    """
+    styles = {
+        "top": ("highest ranked", "-", TRAINED, TRAINED),
+        "random": ("random", "--", UNTRAINED, "white"),
+        "matched": ("same variance", ":", GREY, "white"),
+    }
+    labels = []
+    axes.set_ylim(-3, 103)
+    for name, (words, stroke, colour, face) in styles.items():
+        cells = [(group["size"], group[name][how]) for group in groups if group.get(name)]
+        # A control keeps the mean drop in points over its draws; a group its accuracy.
+        points = [(size, cell.get("accuracy", full - cell.get("mean_drop", 0.0) / 100)) for size, cell in cells]
+        if points:
+            axes.plot([0, *(size for size, _ in points)], [100 * full, *(100 * value for _, value in points)],
+                      stroke, marker="o", color=colour, markerfacecolor=face, markersize=4, linewidth=1.4)  # fmt: skip
+            labels.append((words, points[-1][0], 100 * points[-1][1], colour))
+    style.at_end(axes, labels)
+    frame(axes, f"neurons removed (of {n_neurons})", "accuracy (%)")
 
 
 def _frequencies_said(removed: Mapping[str, Any]) -> str:
@@ -101,9 +143,6 @@ def _neurons_said(neurons: Mapping[str, Any], group: Mapping[str, Any]) -> str:
     return said + "."
 
 
-# --------------------------------------------------------------------------------------------------- which algorithm
-
-
 def clock_or_pizza(material: Material) -> Picture:
     """Where the network lies between the two published algorithms; subgroups where the circle has any."""
     trained, untrained = material.analysis, material.analysis["untrained"]
@@ -114,17 +153,61 @@ def clock_or_pizza(material: Material) -> Picture:
     measured = [name for name in names if trained[name] is not None]
     words = [f"{name.replace('_', ' ')} {two(trained[name])} (untrained {two(untrained[name])})" for name in measured]
     message = ", ".join(words[:2]).capitalize()
-    figure = new_figure(3.9, message, width=max(6.6, 3.6 * panels))
+    figure = style.new_figure(3.9, message, width=max(6.6, 3.6 * panels))
     axes = iter(figure.subplots(1, panels, squeeze=False)[0])
     if here is not None:
-        gallery.position(next(axes), here, before)
-    gallery.bars(next(axes), [name.replace("_", "\n") for name in measured], [trained[name] for name in measured],
+        _draw_position(next(axes), here, before)
+    _draw_measures(next(axes), [name.replace("_", "\n") for name in measured], [trained[name] for name in measured],
                  [untrained[name] for name in measured])  # fmt: skip
     if len(orders) > 1:
         every = sum(len(row["frequencies"]) for row in orders)
-        gallery.subgroup_shares(next(axes), [row["order"] for row in orders], [row["logit_share"] for row in orders],
+        _draw_subgroups(next(axes), [row["order"] for row in orders], [row["logit_share"] for row in orders],
                                 [len(row["frequencies"]) / every for row in orders])  # fmt: skip
     return Picture(figure, _position_said(material, here, orders))
+
+
+def _draw_position(axes: Axes, trained: tuple[Real, Real] | None, untrained: tuple[Real, Real] | None) -> None:
+    """The network and its untrained copy between the two published references."""
+    for name, (x, y) in (("Pizza", PIZZA), ("Clock", CLOCK)):
+        axes.plot(x, y, "x", color=GREY, markersize=8, markeredgewidth=2)
+        note(axes, name, (x, y), -9, GREY)
+    for point, colour, face, name, up in (
+        (untrained, UNTRAINED, "white", "untrained", False),
+        (trained, TRAINED, TRAINED, "this network", True),
+    ):
+        if point is not None:
+            axes.plot(*point, "o", color=colour, markerfacecolor=face, markersize=9, markeredgewidth=1.6)
+            side = "right" if point[0] > 0.8 else "left" if point[0] < 0.2 else "center"
+            note(axes, name, point, 8 if up else -8, colour, ha=side)
+    known = [value for point in (trained, untrained) if point for value in point]
+    axes.set(xlim=(min(-0.05, *known, 0) - 0.03, 1.06), ylim=(min(0.0, *known, 0) - 0.05, 1.1))
+    frame(axes, "gradient symmetricity", "distance irrelevance")
+
+
+def _draw_subgroups(axes: Axes, orders: Sequence[int], shares: Sequence[Real], flat: Sequence[Real]) -> None:
+    """Share of the logit variance of each order; `flat` is the share that equal frequencies would give."""
+    places = range(len(orders))
+    axes.bar(places, [100 * share for share in shares], 0.62, color=TRAINED)
+    axes.plot(places, [100 * share for share in flat], "_", color=GREY, markersize=22, markeredgewidth=2)
+    axes.set_xticks(places, [str(order) for order in orders])
+    axes.set_ylim(0, 108)
+    for place, share in zip(places, shares, strict=True):
+        note(axes, f"{100 * share:.0f}", (place, 100 * share), 2, TRAINED, va="baseline")
+    frame(axes, "order of the frequency: n / gcd(k, n)", "share of logit variance (%)")
+
+
+def _draw_measures(
+    axes: Axes, names: Sequence[str], values: Sequence[Real | None], beside: Sequence[Real | None]
+) -> None:
+    """Numbers between 0 and 1, trained as bars and untrained as hollow dots."""
+    places = range(len(names))
+    axes.barh(places, [0.0 if value is None else value for value in values], 0.55, color=TRAINED)
+    axes.plot([math.nan if value is None else value for value in beside], places, "o", color=UNTRAINED,
+              markerfacecolor="white", markersize=7, markeredgewidth=1.6)  # fmt: skip
+    axes.set_yticks(places, names)
+    axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.4, -0.6))
+    axes.axvline(1, color=BAND, linewidth=0.8, zorder=0)
+    frame(axes)
 
 
 def _place(measured: Mapping[str, Any]) -> tuple[Real, Real] | None:
@@ -141,11 +224,11 @@ def _position_said(material: Material, here: tuple[Real, Real] | None, orders: l
             f"untrained {two(untrained['gradient_symmetricity'])}. "
         )
     else:
-        (_, clock), (_, pizza) = gallery.CLOCK, gallery.PIZZA
-        places = {"Clock": gallery.CLOCK, "Pizza": gallery.PIZZA, "the untrained network": _place(untrained)}
-        nearest = min(places, key=lambda name: _distance(here, places[name]))
+        (_, clock), (_, pizza) = CLOCK, PIZZA
+        places = {"Clock": CLOCK, "Pizza": PIZZA, "the untrained network": _place(untrained)}
+        nearest = min(places, key=lambda name: math.dist(here, places[name] or (math.inf, math.inf)))
         said = (
-            f"Nearest is {nearest}, of Clock ({gallery.CLOCK[0]} and {clock}), Pizza ({gallery.PIZZA[0]} and {pizza}) "
+            f"Nearest is {nearest}, of Clock ({CLOCK[0]} and {clock}), Pizza ({PIZZA[0]} and {pizza}) "
             f"and an untrained network ({two(untrained['gradient_symmetricity'])} and "
             f"{two(untrained['distance_irrelevance'])}). "
         )
@@ -161,9 +244,3 @@ def _position_said(material: Material, here: tuple[Real, Real] | None, orders: l
     elif material.n == material.config.modulus:
         said += f" {material.n} is prime: every frequency has the full order and there is no subgroup."
     return said
-
-
-def _distance(here: tuple[Real, Real], reference: tuple[Real, Real] | None) -> Real:
-    return (
-        math.inf if reference is None else sum((one - other) ** 2 for one, other in zip(here, reference, strict=True))
-    )

@@ -9,16 +9,15 @@ Nothing is read back: the same path gives the same files.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from toy.analysis.measurements import analyse
 from toy.analysis.progress import Watch, progress, unwatched
-from toy.analysis.request import Request
+from toy.config import AnalysisRequest
 from toy.pictures import animate, families, page
-from toy.pictures.look import Real
 from toy.pictures.material import gather
 from toy.run.errors import InputError
 from toy.run.files import write_atomic
@@ -39,17 +38,23 @@ class Examined:
     """Families that do not apply, each with its reason."""
 
 
-def examine(request: Request, command: str, watch: Watch = unwatched) -> Examined:
+def examine(request: AnalysisRequest, command: str, watch: Watch = unwatched) -> Examined:
     """Analyse, draw and write.
 
-    Raises:
-        InputError: the path holds no checkpoint that can be read, the step is not there, or the disk is full.
+    Raises InputError if the path holds no checkpoint that can be read, the step is not there, or the disk is full.
     """
     path, run = _locate(request)
     model, config, step = load_checkpoint(path, request.task, request.split_seed, request.train_frac)
     folder = request.folder
     analysis = analyse(model, config, seed=request.seed)
-    source = {"checkpoint": path.name, "step": step, "config": asdict(config), **_stored(path, run)}
+    # The losses that another project's file keeps of itself, to compare with.
+    losses = {} if run is not None else stored_losses(path)
+    source = {
+        "checkpoint": path.name,
+        "step": step,
+        "config": asdict(config),
+        **({"stored_losses": losses} if losses else {}),
+    }
     history = [] if run is None else progress(run, request.steps, watch)
     material = gather(model, config, analysis, step, run.metrics() if run else (), history)
     pictures = families.draw_all(material)
@@ -69,7 +74,7 @@ def examine(request: Request, command: str, watch: Watch = unwatched) -> Examine
     return Examined(analysis, folder, len(pictures) - len(absent), absent)
 
 
-def _locate(request: Request) -> tuple[Path, Run | None]:
+def _locate(request: AnalysisRequest) -> tuple[Path, Run | None]:
     """The checkpoint to analyse, and the run it belongs to where a run directory was given."""
     path = request.path
     if not path.is_dir():
@@ -79,20 +84,12 @@ def _locate(request: Request) -> tuple[Path, Run | None]:
     if not is_run(path) and (seeds := sorted(each for each in path.glob("seed*") if is_run(each))):
         raise InputError(f"{path} holds the runs of {len(seeds)} seeds: give one of them, such as {seeds[0]}")
     run = open_run(path)
-    found = run.checkpoints()
-    for step in (*request.steps, *([] if request.step is None else [request.step])):
-        if step not in found:
-            raise InputError(f"{path} has no checkpoint of step {step}: choose from {', '.join(map(str, found))}")
-    return (path if request.step is None else found[request.step]), run
+    for step in request.steps:
+        run.checkpoint(step)
+    return run.checkpoint(request.step) if request.step is not None else path, run
 
 
-def _stored(path: Path, run: Run | None) -> dict[str, Any]:
-    """The losses that another project's file keeps of itself, to compare with."""
-    losses = {} if run is not None else stored_losses(path)
-    return {"stored_losses": losses} if losses else {}
-
-
-def _film(request: Request, run: Run | None, folder: Path, history: Sequence[dict[str, Any]]) -> str | None:
+def _film(request: AnalysisRequest, run: Run | None, folder: Path, history: Sequence[dict[str, Any]]) -> str | None:
     """Make the film; what the page says of it, or None where none was wanted."""
     if not request.film:
         return None
@@ -106,15 +103,11 @@ def _film(request: Request, run: Run | None, folder: Path, history: Sequence[dic
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of equal fields as CSV, a field with a value for each key as columns name_key; None is an empty cell."""
-    flat = [dict(_columns(row)) for row in rows]
+    flat = [
+        {f"{name}_{key}" if key else name: cell for name, value in row.items()
+         for key, cell in (value.items() if isinstance(value, dict) else [("", value)])}
+        for row in rows
+    ]  # fmt: skip
     lines = [",".join(flat[0])]
     lines += [",".join("" if value is None else f"{value:.9g}" for value in row.values()) for row in flat]
     return "\n".join(lines) + "\n"
-
-
-def _columns(row: dict[str, Any]) -> Iterator[tuple[str, Real | None]]:
-    for name, value in row.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}_{key}", inner) for key, inner in value.items())
-        else:
-            yield name, value

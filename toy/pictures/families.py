@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toy.pictures import causes, circuits, training, weights
-from toy.pictures.look import KINDS, save
 from toy.pictures.material import Material, Picture
+from toy.pictures.style import KINDS, save
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from toy.analysis import summary
 from toy.config import ToyConfig
 from toy.networks.tasks import named
 from toy.pictures.families import FAMILIES
-from toy.pictures.look import PIXELS_AN_INCH
 from toy.pictures.material import Material, Picture
+from toy.pictures.style import PIXELS_AN_INCH
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 PAGE_LIMIT = 5_000_000

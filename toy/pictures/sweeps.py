@@ -15,9 +15,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from toy.pictures.look import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
+from toy.pictures.style import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
 from toy.training.axes import Cell, Value
-from toy.training.survival import Found, Row, curve, summary_rows
+from toy.training.survival import CellResults, Row, curve, summary_rows
 
 LINES_NAMED = 8
 """Of more lines in a frame every second, third, … is named."""
@@ -31,18 +31,23 @@ Member = tuple[Value, Cell, Row]
 """A line: its value of the last axis, its cell, and what is kept of that."""
 
 
-def survival_figure(found: Found) -> Figure:
+def survival_figure(results: CellResults) -> Figure:
     """All cells that are there, at least one."""
-    lines, frames = _arranged(found)
+    lines, frames = _arranged(results)
     columns = min(COLUMNS, len(frames))
     rows = math.ceil(len(frames) / columns)
-    figure = new_figure(1.1 + (3.4 if rows == 1 else 2.5 * rows), message(found))
+    figure = new_figure(1.1 + (3.4 if rows == 1 else 2.5 * rows), message(results))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    last = max(curve(cell, content).steps[-1] for cell, content in found)
-    first = min(last, *(cell.config.log_every for cell, _ in found))
-    colours = {value: _shade(index, len(lines)) for index, value in enumerate(lines)}
+    last = max(curve(cell, content).steps[-1] for cell, content in results)
+    first = min(last, *(cell.config.log_every for cell, _ in results))
+    shades = [LIGHTEST * (1 - index / max(1, len(lines) - 1)) for index in range(len(lines))]
+    colours = {value: to_hex(colormaps[MAGNITUDE](shade)) for value, shade in zip(lines, shades, strict=True)}
+    colours = colours if len(lines) > 1 else dict.fromkeys(lines, TRAINED)
     for axes, (name, members) in zip(grid, frames.items(), strict=False):
-        _step_ticks(axes, first, last)
+        log_steps(axes, first, last)
+        # 1, 2 and 5 of each power of ten where they have room, else the powers.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 150 * first else (1,)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set(ylim=(-3, 103))
         frame(axes, title=name)
         _curves(axes, members, colours, max(first, 1))
@@ -50,23 +55,23 @@ def survival_figure(found: Found) -> Figure:
         axes.set_visible(False)
     for axes in grid[len(frames) - columns : len(frames)]:
         axes.tick_params(labelbottom=True)  # the lowest of its column, where the last row is not full
-    swept = list(found[0][0].values)
+    swept = list(results[0][0].values)
     named = f"; lines: {_words(swept[-1])}, with seeds grokked of seeds trained" if swept else ""
     figure.supxlabel(f"step (updates, logarithmic){named}", fontsize=SIZE, color=INK)
     figure.supylabel("seeds not yet grokked (%)", fontsize=SIZE, color=INK)
     return figure
 
 
-def message(found: Found) -> str:
+def message(results: CellResults) -> str:
     """Which cell is the first to have grokked on half of its seeds, and how many do on all."""
-    summaries = summary_rows(found)
+    summaries = summary_rows(results)
     order = [(row["median_grokked_at"], -row["share_grokked"], index) for index, row in enumerate(summaries)]
     half = [entry for entry in order if entry[0] is not None]
     if not half:
         best = max(row["grokked"] for row in summaries)
         return f"Nowhere do half of the seeds grok: at most {best} of {summaries[0]['seeds']} in a cell"
     row = summaries[min(half)[2]]
-    who = ", ".join(f"{_words(axis)} {_short(value)}" for axis, value in found[min(half)[2]][0].values.items())
+    who = ", ".join(f"{_words(axis)} {_short(value)}" for axis, value in results[min(half)[2]][0].values.items())
     first = f"half of {row['seeds']} seeds by step {row['median_grokked_at']:,}"
     said = f"First to grok: {who} ({first})" if who else first.capitalize()
     every = sum(each["grokked"] == each["seeds"] for each in summaries)
@@ -75,11 +80,11 @@ def message(found: Found) -> str:
     return f"{said}; every seed groks in {every} of {len(summaries)} cells"
 
 
-def _arranged(found: Found) -> tuple[Sequence[Value], dict[str, list[Member]]]:
+def _arranged(results: CellResults) -> tuple[Sequence[Value], dict[str, list[Member]]]:
     """The values of the last axis, numbers ascending, and per frame its cells."""
     lines: list[Value] = []
     frames: dict[str, list[Member]] = {}
-    for cell, content in found:
+    for cell, content in results:
         *others, (_, value) = cell.values.items() or [("", "")]
         if value not in lines:
             lines.append(value)
@@ -100,31 +105,14 @@ def _curves(axes: Axes, members: Sequence[Member], colours: dict[Value, str], fi
         axes.plot(steps, shares, drawstyle="steps-post", color=colours[value], linewidth=width)
         if shares[-1] > 0:
             axes.plot(steps[-1], shares[-1], "|", color=colours[value], markersize=9, markeredgewidth=1.8)
+        outcomes = content["outcomes"]
+        grokked, diverged = (sum(one[name] is not None for one in outcomes) for name in ("grokked_at", "diverged_at"))
+        label = f"{grokked}/{len(outcomes)}" + (f", {diverged} diverged" if diverged else "")
+        label = f"{_short(value)}: {label}" if value != "" else label
         # Where lines end together, the one that grokked first stands lowest, as it does further left.
-        ends.append(
-            (shares[-1], estimate.mean, (_label(value, content), axes.get_xlim()[1], shares[-1], colours[value]))
-        )
+        ends.append((shares[-1], estimate.mean, (label, axes.get_xlim()[1], shares[-1], colours[value])))
     every = math.ceil(len(ends) / LINES_NAMED)
     at_end(axes, [label for _, _, label in sorted(ends[::every], key=lambda end: end[:2])])
-
-
-def _label(value: Value, content: Row) -> str:
-    """2: 7/8, 1 diverged"""
-    outcomes = content["outcomes"]
-    grokked, diverged = (sum(one[name] is not None for one in outcomes) for name in ("grokked_at", "diverged_at"))
-    said = f"{grokked}/{len(outcomes)}" + (f", {diverged} diverged" if diverged else "")
-    return f"{_short(value)}: {said}" if value != "" else said
-
-
-def _step_ticks(axes: Axes, first: int, last: int) -> None:
-    """1, 2 and 5 of each power of ten where they have room, else the powers."""
-    log_steps(axes, first, last)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 150 * first else (1,)))
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _shade(index: int, count: int) -> str:
-    return TRAINED if count == 1 else to_hex(colormaps[MAGNITUDE](LIGHTEST * (1 - index / (count - 1))))
 
 
 def _words(name: str) -> str:

@@ -31,11 +31,7 @@ class Cells:
             check_writable(folder)
 
     def get(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The cell of this key, computed if it is not there.
-
-        Raises:
-            InputError: it cannot be written.
-        """
+        """The cell of this key, computed if it is not there. Raises InputError if it cannot be written."""
         path = self.path(key)
         if path is not None and path.exists():
             return json.loads(path.read_text(encoding="utf-8"))
@@ -56,8 +52,7 @@ class Cells:
 def writing_results(folder: Path) -> Iterator[None]:
     """What is written inside comes from finished cells: a full disk or a folder that cannot be written is one sentence.
 
-    Raises:
-        InputError: it cannot be written.
+    Raises InputError if it cannot be written.
     """
     try:
         yield
@@ -76,8 +71,7 @@ def key_of(description: dict[str, Any]) -> str:
 def check_writable(folder: Path) -> None:
     """Fail now rather than after the run.
 
-    Raises:
-        InputError: the folder cannot be made or written, or its disk has less than 50 MB left.
+    Raises InputError if the folder cannot be made or written, or its disk has less than 50 MB left.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

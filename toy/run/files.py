@@ -1,12 +1,22 @@
-"""Files that appear whole or not at all: a reader never meets half a table, and a full disk loses nothing."""
+"""Files that appear whole or not at all: a reader never meets half a table, and a full disk loses nothing.
+
+Tables are lists of rows, a row a dictionary, on disk csv files with a header; lines of metrics are JSON.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from toy.run.errors import InputError
+
+Row = dict[str, Any]
 PARTIAL = ".partial"
 """In the name of a file that is being written."""
 
@@ -33,3 +43,64 @@ def clear_partial(folder: Path, stem: str = "*") -> None:
     """Remove what killed writers of `stem` left in a folder. Only for who knows that nobody else is writing there."""
     for left in folder.glob(f".{stem}.*{PARTIAL}*"):
         left.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn an error of the disk inside the block into an InputError of one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): free some space and run again") from error
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Rows of equal fields, words among them; of no rows an empty line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_tables(folder: Path, tables: Mapping[str, Sequence[Row]], summary: Mapping[str, float]) -> None:
+    """`name`.csv of every table that has rows, and summary.json. Raises InputError if they cannot be written."""
+    texts = {f"{name}.csv": as_csv(rows) for name, rows in tables.items() if rows}
+    with writing_to(folder):
+        for name, text in (texts | {"summary.json": json.dumps(summary, indent=1) + "\n"}).items():
+            write_atomic(folder / name, text)
+
+
+def read_table(folder: Path, name: str, columns: Collection[str]) -> list[Row]:
+    """The rows of a csv file, numbers as floats.
+
+    Raises InputError if the file cannot be read, is empty or lacks one of `columns`.
+    """
+    path = folder / name
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}): give the folder of a run that is measured") from error
+    missing = [column for column in columns if rows and column not in rows[0]]
+    if missing or not rows:
+        lacks = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing) or "rows"
+        raise InputError(f"{path} has no {lacks}: measure the run again with the script that trained it")
+    return rows
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return text
+
+
+def read_lines(path: Path) -> list[Row]:
+    """Lines of JSON, such as metrics.jsonl; none where the file is not kept, as in committed results."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All lines at once, whole or not at all."""
+    write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))

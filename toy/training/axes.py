@@ -67,8 +67,7 @@ class Plan:
     def changed(self, base: ToyConfig, axes: Axes, seeds: int) -> Plan:
         """This plan with another base and further axes, which replace those of the same name.
 
-        Raises:
-            InputError: a field of the base was changed that is swept.
+        Raises InputError if a field of the base was changed that is swept.
         """
         merged = {**self.axes, **axes}
         for name in merged:
@@ -85,8 +84,7 @@ class Plan:
 def read_plan(path: Path, plan: Plan) -> Plan:
     """A YAML file with any of `preset`, `fields` (field to value), `axes` (field to a list of values) and `seeds`.
 
-    Raises:
-        InputError: the file is not there or no such mapping, or it names what does not exist.
+    Raises InputError if the file is not there or no such mapping, or it names what does not exist.
     """
     import yaml
 
@@ -113,8 +111,8 @@ def read_plan(path: Path, plan: Plan) -> Plan:
 def parse_axes(words: Sequence[str]) -> Axes:
     """Axes from words such as `weight_decay=1,2,5`.
 
-    Raises:
-        InputError: a word of another form, an unknown field, a value that does not fit it, or an axis given twice.
+    Raises InputError for a word of another form, an unknown field, a value that does not fit it, or an axis given
+    twice.
     """
     axes: Axes = {}
     for word in words:
@@ -131,23 +129,21 @@ def parse_axes(words: Sequence[str]) -> Axes:
 def axis(name: str, values: object, source: str) -> tuple[Value, ...]:
     """The values of one axis, each of the field's type.
 
-    Raises:
-        InputError: an unknown field, no list or an empty one, a value that does not fit or stands there twice.
+    Raises InputError for an unknown field, no list or an empty one, a value that does not fit or stands there twice.
     """
     _known(name, source)
     if not isinstance(values, list) or not values:
         raise InputError(f"{source} gives {name} no list of values: write at least one, such as {name}=1,2")
-    found = tuple(parsed(name, value, source) for value in values)
-    if twice := [value for index, value in enumerate(found) if value in found[:index]]:
+    items = tuple(parsed(name, value, source) for value in values)
+    if twice := [value for index, value in enumerate(items) if value in items[:index]]:
         raise InputError(f"{source} gives {name} the value {twice[0]} twice: give each once")
-    return found
+    return items
 
 
 def parsed(name: str, value: object, source: str) -> Value:
     """A value of a field of ToyConfig, from text or from YAML (which reads 1e-2 as text).
 
-    Raises:
-        InputError: there is no such field, or the value does not fit it.
+    Raises InputError if there is no such field, or the value does not fit it.
     """
     kind, text = _known(name, source), str(value).strip()
     choices = get_args(kind)
@@ -163,12 +159,12 @@ def parsed(name: str, value: object, source: str) -> Value:
     else:
         wanted, read = kind.__name__, kind
     try:
-        found = read(text)
+        result = read(text)
     except (KeyError, ValueError):
-        found = math.nan
-    if text == "" or (isinstance(found, float) and not math.isfinite(found)):
+        result = math.nan
+    if text == "" or (isinstance(result, float) and not math.isfinite(result)):
         raise InputError(f"{source} sets {name} to {text!r}: give {wanted}")
-    return found
+    return result
 
 
 def _known(name: str, source: str) -> Any:

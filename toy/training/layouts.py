@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toy.config import ToyConfig, from_mapping, preset
+from toy.config import ToyConfig, preset
 from toy.networks.model import Toy, build
 from toy.networks.tasks import TASKS, named
 from toy.run.errors import InputError
-from toy.training.runs import LAYOUT, open_run
+from toy.training.runs import check_names, check_tensor, open_run, own_network, read_content
 
 OUR_AXES: dict[str, str] = {
     "W_E": "tokens d_model",
@@ -127,15 +127,14 @@ def load_checkpoint(
     file that says it, the same task has to be asked for. `split_seed` and `train_frac` replace what the file says
     of its training rows, or what the published code takes where it says nothing.
 
-    Raises:
-        InputError: no such file, an unknown layout (the missing key is named), a tensor of a wrong shape, or a
-            checkpoint of another task.
+    Raises InputError for no such file, an unknown layout (the missing key is named), a tensor of a wrong shape, or a
+    checkpoint of another task.
     """
     if path.is_dir():
-        path = _last(path)
-    content = _content(path)
+        path = open_run(path).checkpoint()
+    content = read_content(path)
     if "layout" in content:
-        model, config = _own(content, path)
+        model, config = own_network(content, path)
         if task not in (None, config.task):
             raise _other_task(path, config.task, task)
     else:
@@ -152,38 +151,16 @@ def stored_losses(path: Path) -> dict[str, float]:
     Nanda et al. note both before an update; unixsysdev the training loss before and the test loss after it, and not
     at every step: they may lag behind the weights of the same file.
 
-    Raises:
-        InputError: no such file, or an unknown layout.
+    Raises InputError for no such file, or an unknown layout.
     """
-    content, found = _content(path), {}
+    content, losses = read_content(path), {}
     for part in ("train", "test"):
         values: Any = content
         for key in _layout(content, path).losses:
             values = values.get(key.format(part=part)) if isinstance(values, Mapping) else None
         if isinstance(values, list) and values:
-            found[f"{part}_loss"] = float(values[-1])
-    return found
-
-
-def _last(folder: Path) -> Path:
-    run = open_run(folder)
-    if not (found := run.checkpoints()):
-        raise InputError(f"{folder} holds no checkpoint yet: train it with scripts/train_toy.py")
-    return found[max(found)]
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no checkpoint {path}: give a .pt or .pth file, or a run directory") from error
-    except Exception as error:  # torch raises many kinds on a damaged file, or on one that holds more than tensors
-        raise InputError(
-            f"{path} cannot be read as a checkpoint of plain tensors ({type(error).__name__}): give a .pt or .pth file"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__} and no checkpoint: give one with a state dict")
-    return content
+            losses[f"{part}_loss"] = float(values[-1])
+    return losses
 
 
 def _layout(content: Mapping[str, Any], path: Path) -> Layout:
@@ -197,23 +174,6 @@ def _layout(content: Mapping[str, Any], path: Path) -> Layout:
     )
 
 
-def _own(content: Mapping[str, Any], path: Path) -> tuple[Toy, ToyConfig]:
-    """The network of a checkpoint of ours."""
-    if content["layout"] != LAYOUT:
-        raise InputError(f"{path} is no checkpoint of this project: its `layout` is {content['layout']!r}, not 'toy'")
-    for key in ("config", "model"):
-        if not isinstance(content.get(key), Mapping):
-            raise InputError(f"{path} is a damaged checkpoint: its key `{key}` is missing")
-    config = from_mapping(dict(content["config"]), ToyConfig(), str(path))
-    model = build(config)
-    expected = {name: list(weight.shape) for name, weight in model.state_dict().items()}
-    _check_names(content["model"], list(expected), path)
-    for name, shape in expected.items():
-        _check_shape(content["model"][name], name, shape, path)
-    model.load_state_dict(content["model"])
-    return model, config
-
-
 def _foreign(content: Mapping[str, Any], layout: Layout, path: Path, task: str | None) -> tuple[Toy, ToyConfig]:
     """The network of another project's checkpoint."""
     told = content.get("config")
@@ -225,7 +185,7 @@ def _foreign(content: Mapping[str, Any], layout: Layout, path: Path, task: str |
         for block in range(n_layers)
         for ours, (theirs, axes) in layout.tensors.items()
     }
-    _check_names(_without_masks(stored, path), [theirs for theirs, _, _ in names.values()], path)
+    check_names(_without_masks(stored, path), [theirs for theirs, _, _ in names.values()], path)
     task = _task(told, path, task)
     sizes = {"positions": named(task).n_operands + 1}
     weights = {ours: _ours(stored[theirs], theirs, axes, wanted, sizes, layout, path)
@@ -239,7 +199,7 @@ def _foreign(content: Mapping[str, Any], layout: Layout, path: Path, task: str |
         n_heads=sizes["heads"],
         d_mlp=sizes["d_mlp"],
         equals_logit=layout.equals_logit,
-        **_training(told),
+        **{ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if isinstance(told.get(theirs), (int, float))},
     )
     _check_told(told, config, path)
     model = build(config)
@@ -262,7 +222,7 @@ def _ours(weight: Any, name: str, axes: str, wanted: str, sizes: dict[str, int],
         math.prod(sizes[part] for part in axis.split("*")) if there else axis
         for axis, there in zip(axes.split(), known, strict=True)
     ]
-    _check_shape(weight, name, expected, path, f", which is ({axes.replace(' ', ', ')})")
+    check_tensor(weight, name, expected, path, f", which is ({axes.replace(' ', ', ')})")
     flat = axes.replace("*", " ").split()
     parts = weight.float().reshape([sizes[axis] for axis in flat])
     return parts.permute([flat.index(axis) for axis in wanted.split()]).contiguous()
@@ -278,49 +238,23 @@ def _without_masks(stored: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {name: weight for name, weight in stored.items() if not name.endswith("attn.mask")}
 
 
-def _check_names(stored: Mapping[str, Any], expected: Sequence[str], path: Path) -> None:
-    for name in expected:
-        if name not in stored:
-            raise InputError(f"{path} is no checkpoint of this network: its key `{name}` is missing")
-    for name in stored:
-        if name not in expected:
-            raise InputError(f"{path} is no checkpoint of this network, which has nothing like its key `{name}`")
-
-
-def _check_shape(weight: Any, name: str, expected: Sequence[int | str], path: Path, axes: str = "") -> None:
-    shape = list(weight.shape) if isinstance(weight, Tensor) else None
-    if shape != list(expected):
-        found = f"is a {type(weight).__name__}" if shape is None else f"has the shape {_shown(shape)}"
-        raise InputError(f"{path}: `{name}` {found}, expected {_shown(expected)}{axes}")
-
-
-def _shown(shape: Sequence[int | str]) -> str:
-    return f"({', '.join(map(str, shape))})"
-
-
-def _task(told: Mapping[str, Any], path: Path, asked: str | None) -> str:
+def _task(told: Mapping[str, Any], path: Path, requested: str | None) -> str:
     """The task of another project's file: what it says, else what was asked for, else addition."""
     name = told.get("fn_name")
     if name is None:
-        task = asked or "add"
+        task = requested or "add"
         named(task)
         return task
     if name not in STORED_TASKS:
         raise InputError(f"{path} was trained on {name!r}, which is none of the tasks {', '.join(TASKS)}")
     task = STORED_TASKS[name]
-    if asked not in (None, task):
-        raise _other_task(path, task, asked)
+    if requested not in (None, task):
+        raise _other_task(path, task, requested)
     return task
 
 
-def _other_task(path: Path, task: str, asked: str | None) -> InputError:
-    return InputError(f"{path} was trained on the task {task!r}, not on {asked!r}: ask for {task!r} or for none")
-
-
-def _training(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stored configuration says of the training, in our names."""
-    found = {ours: told[theirs] for theirs, ours in STORED_FIELDS.items() if theirs in told}
-    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+def _other_task(path: Path, task: str, requested: str | None) -> InputError:
+    return InputError(f"{path} was trained on the task {task!r}, not on {requested!r}: ask for {task!r} or for none")
 
 
 def _check_told(told: Mapping[str, Any], config: ToyConfig, path: Path) -> None:

@@ -1,7 +1,7 @@
 """A run directory: what one training run leaves behind, and reading it again.
 
 config.json            the resolved configuration
-metrics.jsonl          step, train_loss, test_loss, train_accuracy, test_accuracy: one line a look
+metrics.jsonl          step, train_loss, test_loss, train_accuracy, test_accuracy: one line an evaluation
 checkpoints/           step-000100.pt, …: {"layout": "toy", "step", "config", "model": state dict}
 state.pt               weights, optimiser and counters of the last checkpoint: what a resumed run starts from
 STOP                   once it is there the run is over: a chained series of jobs ends
@@ -10,7 +10,6 @@ figures/, analysis.json   made by scripts/analyze_toy.py
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from torch import Tensor
 from toy.config import ToyConfig, from_mapping, read_config
 from toy.networks.model import Toy, build
 from toy.run.errors import InputError
-from toy.run.files import replace_with, write_atomic
+from toy.run.files import Row, read_lines, replace_with, write_lines
 
 LAYOUT = "toy"
 
@@ -37,36 +36,30 @@ class Run:
 
     def checkpoints(self) -> dict[int, Path]:
         """Step to file, ascending."""
-        found = {}
-        for path in (self.folder / "checkpoints").glob("step-*.pt"):
-            if match := re.fullmatch(r"step-(\d+)\.pt", path.name):
-                found[int(match[1])] = path
-        return dict(sorted(found.items()))
+        paths = (self.folder / "checkpoints").glob("step-*.pt")
+        steps = {int(match[1]): path for path in paths if (match := re.fullmatch(r"step-(\d+)\.pt", path.name))}
+        return dict(sorted(steps.items()))
+
+    def checkpoint(self, step: int | None = None) -> Path:
+        """The file of a step, by default the last one that was kept. Raises InputError if there is none."""
+        kept = self.checkpoints()
+        if not kept:
+            raise InputError(f"{self.folder} holds no checkpoint yet: train it with scripts/train_toy.py")
+        if step is not None and step not in kept:
+            raise InputError(f"{self.folder} has no checkpoint of step {step}: choose from {', '.join(map(str, kept))}")
+        return kept[max(kept) if step is None else step]
 
     def model(self, step: int | None = None) -> Toy:
-        """The network at a step, by default the last one that was kept.
+        """The network at a step, by default the last one. Raises InputError if there is no such checkpoint."""
+        return read_checkpoint(self.checkpoint(step))[0]
 
-        Raises:
-            InputError: there is no such checkpoint.
-        """
-        found = self.checkpoints()
-        if not found:
-            raise InputError(f"{self.folder} holds no checkpoint yet: train it with scripts/train_toy.py")
-        step = max(found) if step is None else step
-        if step not in found:
-            raise InputError(
-                f"{self.folder} has no checkpoint of step {step}: choose from {', '.join(map(str, found))}"
-            )
-        return read_checkpoint(found[step])[0]
-
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[Row]:
         """The lines of metrics.jsonl in order."""
-        path = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        return read_lines(self.folder / "metrics.jsonl")
 
-    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write_metrics(self, rows: Sequence[Row]) -> None:
         """All lines at once, whole or not at all."""
-        write_atomic(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_lines(self.folder / "metrics.jsonl", rows)
 
     def write_checkpoint(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Keep the weights of a step."""
@@ -86,11 +79,7 @@ def is_run(folder: Path) -> bool:
 
 
 def open_run(folder: Path) -> Run:
-    """The run that lies in a folder.
-
-    Raises:
-        InputError: none does.
-    """
+    """The run that lies in a folder. Raises InputError if none does."""
     if not is_run(folder):
         raise InputError(
             f"{folder} is no run directory (config.json and checkpoints/): make one with scripts/train_toy.py"
@@ -98,19 +87,64 @@ def open_run(folder: Path) -> Run:
     return Run(folder, read_config(folder / "config.json"))
 
 
-def read_checkpoint(path: Path) -> tuple[Toy, ToyConfig, int]:
-    """The network, its configuration and its step from a checkpoint of this project.
+def read_content(path: Path) -> dict[str, Any]:
+    """What a checkpoint file holds: plain containers and tensors, nothing in it is executed.
 
-    Raises:
-        InputError: the file cannot be read or is not one.
+    Raises InputError if there is no such file, or if it cannot be read so.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds on a damaged or foreign file
-        raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__}): give a .pt file") from error
-    if not isinstance(content, dict) or content.get("layout") != LAYOUT:
-        raise InputError(f"{path} is no checkpoint of this project: its key `layout` is missing or not {LAYOUT!r}")
-    config = from_mapping(content["config"], ToyConfig(), str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no checkpoint {path}: give a .pt or .pth file, or a run directory") from error
+    except Exception as error:  # torch raises many kinds on a damaged file, or on one that holds more than tensors
+        raise InputError(
+            f"{path} cannot be read as a checkpoint of plain tensors ({type(error).__name__}): give a .pt or .pth file"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__} and no checkpoint: give one with a state dict")
+    return content
+
+
+def read_checkpoint(path: Path) -> tuple[Toy, ToyConfig, int]:
+    """The network, its configuration and its step. Raises InputError if the file is no checkpoint of this project."""
+    content = read_content(path)
+    return *own_network(content, path), content["step"]
+
+
+def own_network(content: Mapping[str, Any], path: Path) -> tuple[Toy, ToyConfig]:
+    """The network of a checkpoint of ours. Raises InputError if it is none, or is damaged."""
+    if content.get("layout") != LAYOUT:
+        given = (
+            f"`layout` is {content['layout']!r}, not {LAYOUT!r}" if "layout" in content else "key `layout` is missing"
+        )
+        raise InputError(f"{path} is no checkpoint of this project: its {given}")
+    for key in ("config", "model"):
+        if not isinstance(content.get(key), Mapping):
+            raise InputError(f"{path} is a damaged checkpoint: its key `{key}` is missing")
+    config = from_mapping(dict(content["config"]), ToyConfig(), str(path))
     model = build(config)
+    expected = {name: list(weight.shape) for name, weight in model.state_dict().items()}
+    check_names(content["model"], list(expected), path)
+    for name, shape in expected.items():
+        check_tensor(content["model"][name], name, shape, path)
     model.load_state_dict(content["model"])
-    return model.requires_grad_(False).eval(), config, content["step"]
+    return model.requires_grad_(False).eval(), config
+
+
+def check_names(stored: Mapping[str, Any], expected: Sequence[str], path: Path) -> None:
+    """Raises InputError if a tensor is missing or stands there without a place in the network."""
+    for name in expected:
+        if name not in stored:
+            raise InputError(f"{path} is no checkpoint of this network: its key `{name}` is missing")
+    for name in stored:
+        if name not in expected:
+            raise InputError(f"{path} is no checkpoint of this network, which has nothing like its key `{name}`")
+
+
+def check_tensor(weight: Any, name: str, expected: Sequence[int | str], path: Path, axes: str = "") -> None:
+    """Raises InputError if a tensor has not the expected shape, in which a word is a size that is not known."""
+    shape = list(weight.shape) if isinstance(weight, Tensor) else None
+    if shape != list(expected):
+        given, wanted = (f"({', '.join(map(str, sizes))})" for sizes in (shape or (), expected))
+        stored = f"is a {type(weight).__name__}" if shape is None else f"has the shape {given}"
+        raise InputError(f"{path}: `{name}` {stored}, expected {wanted}{axes}")

@@ -1,4 +1,4 @@
-"""What a sweep found: when the seeds of each cell grokked, as curves and as tables.
+"""The results of a sweep: when the seeds of each cell grokked, as survival curves and as tables.
 
 The share of seeds not yet grokked at step t is the Kaplan-Meier estimate (Kaplan & Meier 1958, eq. 2)
 
@@ -8,8 +8,8 @@ over the steps t_i at which d_i seeds were first seen grokked, of n_i that were 
 ended without grokking was watched to its last step. One that diverged will never grok: it counts as watched, and not
 grokked, to the last step of its cell, so that its leaving does not raise the share of the others.
 
-    sweep.csv      one row a seed: `run_seed`, the looks at which it memorised and grokked (99 % of the training, of the
-                   test rows) or was no longer a number, the last step it was trained to and what it reached there
+    sweep.csv      one row a seed: `run_seed`, the evaluations at which it memorised and grokked (99 % of the training,
+                   of the test rows) or was no longer a number, its last step and what it reached there
     summary.csv    one row a cell: how many did, the share that grokked with its 95 % Wilson interval, the Kaplan-Meier
                    median, first and last step of those that grokked, and the area under the curve in steps, which
                    counts the others up to `watched_to`
@@ -28,19 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from toy.maths.intervals import wilson
-from toy.run.files import write_atomic
-from toy.run.tables import as_csv
+from toy.run.files import as_csv, write_atomic
 from toy.training.axes import Cell
 
-Found = Sequence[tuple[Cell, dict[str, Any]]]
+CellResults = Sequence[tuple[Cell, dict[str, Any]]]
 """Cells and what `toy.training.sweep.compute` kept of them."""
 Row = dict[str, Any]
 TABLES = ("sweep", "summary", "survival")
 EVENTS = ("memorised", "grokked", "diverged")
 HALF = Fraction(1, 2)
-
-
-# -------------------------------------------------------------------------------------------------------- estimates
 
 
 @dataclass(frozen=True)
@@ -89,22 +85,19 @@ def curve(cell: Cell, content: Row) -> Survival:
     return survival([one["grokked_at"] for one in outcomes], ends)
 
 
-# ------------------------------------------------------------------------------------------------------------ tables
-
-
-def seed_rows(found: Found) -> list[Row]:
+def seed_rows(results: CellResults) -> list[Row]:
     """The axes, then what came of one seed."""
     rows = []
-    for cell, content in found:
+    for cell, content in results:
         for one in content["outcomes"]:
             outcome = {"run_seed" if name == "seed" else name: value for name, value in one.items()}
             rows.append({**cell.values, **outcome, "device": content["device"], "cell": cell.key})
     return rows
 
 
-def summary_rows(found: Found) -> list[Row]:
+def summary_rows(results: CellResults) -> list[Row]:
     """The axes, then how many seeds of the cell grokked, and when."""
-    return [{**cell.values, **_summary(cell, content), "cell": cell.key} for cell, content in found]
+    return [{**cell.values, **_summary(cell, content), "cell": cell.key} for cell, content in results]
 
 
 def _summary(cell: Cell, content: Row) -> Row:
@@ -130,35 +123,34 @@ def _summary(cell: Cell, content: Row) -> Row:
     }
 
 
-def survival_rows(found: Found) -> list[Row]:
+def survival_rows(results: CellResults) -> list[Row]:
     """The axes, then one step of the cell's curve."""
     rows = []
-    for cell, content in found:
+    for cell, content in results:
         estimate = curve(cell, content)
         for step, share, at_risk in zip(estimate.steps, estimate.shares, estimate.at_risk, strict=True):
             rows.append({**cell.values, "step": step, "share_not_grokked": float(share), "at_risk": at_risk})
     return rows
 
 
-def write_tables(out: Path, found: Found, about: Row) -> list[Path]:
+def write_tables(out: Path, results: CellResults, about: Row) -> list[Path]:
     """`TABLES` as csv, where an empty field means "did not happen", and `about` as sweep.json.
 
-    Raises:
-        OSError: they cannot be written.
+    Raises OSError if they cannot be written.
     """
     texts = {"sweep.json": json.dumps(about, indent=1) + "\n"}
-    for name, rows in zip(TABLES, (seed_rows(found), summary_rows(found), survival_rows(found)), strict=True):
+    for name, rows in zip(TABLES, (seed_rows(results), summary_rows(results), survival_rows(results)), strict=True):
         texts[f"{name}.csv"] = as_csv(rows)
     for name, text in texts.items():
         write_atomic(out / name, text)
     return [out / name for name in texts]
 
 
-def printed(found: Found) -> str:
+def printed(results: CellResults) -> str:
     """The summary as it stands on a terminal: a line a cell."""
     columns = ("grokked", "share (95 %)", "median step", "range", "diverged", "s/seed")
-    lines: list[tuple[str, ...]] = [(*(found[0][0].values if found else ()), *columns)]
-    for (cell, _), row in zip(found, summary_rows(found), strict=True):
+    lines: list[tuple[str, ...]] = [(*(results[0][0].values if results else ()), *columns)]
+    for (cell, _), row in zip(results, summary_rows(results), strict=True):
         share, low, high = (row[f"share_grokked{end}"] for end in ("", "_low", "_high"))
         span = f"{row['first_grokked_at']:,}-{row['last_grokked_at']:,}" if row["grokked"] else "-"
         median, seconds = row["median_grokked_at"], row["seconds_per_seed"]

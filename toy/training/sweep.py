@@ -42,8 +42,7 @@ Record = dict[str, Any]
 def checked(plan: Plan) -> list[Cell]:
     """The cells of a plan, none of which fails for what it was given.
 
-    Raises:
-        InputError: one of them would; nothing has been written.
+    Raises InputError if one of them would; nothing has been written.
     """
     from toy.training.train import Training
 
@@ -60,18 +59,11 @@ def checked(plan: Plan) -> list[Cell]:
 
 
 def shard(cells: Sequence[Cell], part: str) -> list[Cell]:
-    """Every n-th cell from the i-th on, for `part` = "i/n", i = 1 … n.
-
-    Raises:
-        InputError: it is not that.
-    """
+    """Every n-th cell from the i-th on, for `part` = "i/n", i = 1 … n. Raises InputError if it is not that."""
     match = re.fullmatch(r"(\d+)/(\d+)", part)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise InputError(f"shard {part!r} does not exist: give i/n with i from 1 to n, such as 1/4 to 4/4")
     return list(cells[int(match[1]) - 1 :: int(match[2])])
-
-
-# ---------------------------------------------------------------------------------------------------------- training
 
 
 def stored(out: Path) -> Cells:
@@ -79,7 +71,7 @@ def stored(out: Path) -> Cells:
     return Cells(out if out.is_dir() else None, VERSION)
 
 
-def found(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
+def stored_results(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
     """The cells that are there, with what they hold."""
     kept = stored(out)
     paths = [(cell, kept.path(cell.key)) for cell in cells]
@@ -88,7 +80,7 @@ def found(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
 
 def preview(cells: Sequence[Cell], out: Path) -> str:
     """The runs of these cells, each with its state and the command that would train it alone."""
-    there = {cell.key for cell, _ in found(out, cells)}
+    there = {cell.key for cell, _ in stored_results(out, cells)}
     lines = []
     for cell in cells:
         begun = (out / "runs" / cell.key / STATE).exists()
@@ -117,8 +109,7 @@ def compute(cell: Cell, out: Path, *, keep_checkpoints: bool = False, report: Re
 
     Its run directories keep configuration and metrics; checkpoints only if they were asked for when it was trained.
 
-    Raises:
-        InputError: the folder cannot be written.
+    Raises InputError if the folder cannot be written.
     """
     import torch
 

@@ -1,11 +1,11 @@
 """Training: many seeds at once, any number of interruptions, one result.
 
-    for step in …:  look (loss and accuracy on training and test rows), keep a checkpoint, update
+    for step in …:  evaluate (loss and accuracy on training and test rows), keep a checkpoint, update
 
 Everything random is a function of (seed, step), and the state that is kept holds all the rest, so a run that was
-killed goes on to the weights it would have had. A network has *memorised* at the first look with 99 % of the training
-rows right and *grokked* at the first with 99 % of the test rows. With `after_grokking` its rate falls from the later
-of that step and `decay_start` on: lowered before, it would stay where it is.
+killed goes on to the weights it would have had. A network has *memorised* at the first evaluation with 99 % of the
+training rows right and *grokked* at the first with 99 % of the test rows. With `after_grokking` its rate falls from the
+later of that step and `decay_start` on: lowered before, it would stay where it is.
 """
 
 from __future__ import annotations
@@ -24,21 +24,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toy.config import ToyConfig, check_counts, differing_fields, read_config
-from toy.networks.stack import Stack
 from toy.networks.tasks import split, table
 from toy.run.cells import check_writable
-from toy.run.device import chosen_device
+from toy.run.device import chosen_device, keep_freed_memory
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_atomic
-from toy.run.memory import keep_freed_memory
-from toy.training.optimiser import AdamW, rate
 from toy.training.runs import Run
-from toy.training.step import Stepper
+from toy.training.seed_batch import AdamW, SeedBatch, Stepper, rate
 
 THRESHOLD = 0.99
 """Accuracy at which rows count as memorised or grokked."""
-ROWS_LOOKED_AT = 50_000
-"""At most so many training and test rows are looked at: a random sample, as the split is."""
+ROWS_EVALUATED = 50_000
+"""Most training and test rows of an evaluation: a random sample, as the split is."""
 
 
 @dataclass
@@ -49,7 +46,7 @@ class Milestones:
     grokked_at: int | None = None
 
     def see(self, step: int, train_accuracy: float, test_accuracy: float) -> None:
-        """Note the first look at which a threshold was passed."""
+        """Note the first evaluation at which a threshold was passed."""
         if self.memorised_at is None and train_accuracy >= THRESHOLD:
             self.memorised_at = step
         if self.grokked_at is None and test_accuracy >= THRESHOLD:
@@ -71,7 +68,7 @@ class Finished:
 
 Line = dict[str, int | float]
 Report = Callable[[int, Sequence[Line]], object]
-"""Told after each look: the step and one line of metrics per seed."""
+"""Called after each evaluation: the step and one line of metrics per seed."""
 
 
 class Training:
@@ -89,9 +86,9 @@ class Training:
         self.test = torch.stack([test for _, test in parts]).to(device)
         size = self.train.shape[1]
         self.batch_size = size if config.batch_size is None else min(config.batch_size, size)
-        self.stack = Stack(config, seeds, device)
-        self.stepper = Stepper(config, self.stack)
-        self.optimiser = AdamW(config, self.stack.flat)
+        self.seed_batch = SeedBatch(config, seeds, device)
+        self.stepper = Stepper(config, self.seed_batch)
+        self.optimiser = AdamW(config, self.seed_batch.flat)
         self.milestones = [Milestones() for _ in seeds]
         self.step = 0
         self.epoch, self.order = -1, self.train
@@ -104,21 +101,26 @@ class Training:
     def update(self) -> Float[Tensor, " S"]:
         """One optimiser step; the losses it started from."""
         if self.batch_size < self.train.shape[1]:
-            self._choose(self._batch())
-        rates = [rate(self.config, self.step, self._decay_from(each)) for each in self.milestones]
+            # Copied into memory that stays where a CUDA graph knows it.
+            rows = self._batch()
+            self.questions.copy_(self.operands[rows])
+            self.targets.copy_(self.answers[rows])
+        grokked = [each.grokked_at for each in self.milestones]
+        starts = [None if step is None else max(step, self.config.decay_start) for step in grokked]
+        rates = [rate(self.config, self.step, start) for start in starts]
         self.rate.copy_(torch.tensor(rates)[:, None])
-        if self.stack.flat.is_cuda:
+        if self.seed_batch.flat.is_cuda:
             self._replay()
         else:
             self._move()
         self.step += 1
         return self.loss
 
-    def look(self) -> list[Line]:
+    def evaluate(self) -> list[Line]:
         """One line of metrics per seed, and its milestones."""
         lines = []
-        train_loss, train_accuracy = self._look(self.train)
-        test_loss, test_accuracy = self._look(self.test)
+        train_loss, train_accuracy = self._evaluate(self.train)
+        test_loss, test_accuracy = self._evaluate(self.test)
         for index in range(len(self.seeds)):
             line: Line = {
                 "step": self.step,
@@ -136,7 +138,7 @@ class Training:
         moments = {name: value.cpu() for name, value in self.optimiser.state().items()}
         return {
             "step": self.step,
-            "weights": self.stack.flat.cpu(),
+            "weights": self.seed_batch.flat.cpu(),
             "optimiser": moments,
             "milestones": [asdict(each) for each in self.milestones],
         }
@@ -144,24 +146,19 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.step = state["step"]
-        self.stack.flat.copy_(state["weights"])
+        self.seed_batch.flat.copy_(state["weights"])
         self.optimiser.restore(state["optimiser"])
         self.milestones = [Milestones(**each) for each in state["milestones"]]
 
-    def _choose(self, rows: Tensor) -> None:
-        """The next update's questions, copied into memory that stays where a CUDA graph knows it."""
-        self.questions.copy_(self.operands[rows])
-        self.targets.copy_(self.answers[rows])
-
     def _move(self) -> None:
         self.loss.copy_(self.stepper.gradient(self.questions, self.targets))
-        self.optimiser.update(self.stack.gradient, self.rate)
+        self.optimiser.update(self.seed_batch.gradient, self.rate)
 
     def _replay(self) -> None:
         """The same step as one CUDA graph: a small network's kernels cost less than their launches."""
         if self.graph is None:
             kept = {name: value.clone() for name, value in self.optimiser.state().items()}
-            weights = self.stack.flat.clone()
+            weights = self.seed_batch.flat.clone()
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
@@ -172,7 +169,7 @@ class Training:
             with torch.cuda.graph(self.graph):
                 self._move()
             self.optimiser.restore(kept)
-            self.stack.flat.copy_(weights)
+            self.seed_batch.flat.copy_(weights)
         self.graph.replay()
 
     def _batch(self) -> Tensor:
@@ -187,14 +184,9 @@ class Training:
             self.epoch, self.order = epoch, self.train.gather(1, torch.stack(orders).to(self.train.device))
         return self.order[:, place * self.batch_size : (place + 1) * self.batch_size]
 
-    def _look(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        some = rows[:, :ROWS_LOOKED_AT]
-        return self.stepper.look(self.operands[some], self.answers[some])
-
-    def _decay_from(self, milestones: Milestones) -> int | None:
-        grokked = milestones.grokked_at
-        start = None if grokked is None else max(grokked, self.config.decay_start)
-        return start if start is not None and self.step >= start else None
+    def _evaluate(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        some = rows[:, :ROWS_EVALUATED]
+        return self.stepper.evaluate(self.operands[some], self.answers[some])
 
 
 def train(
@@ -205,8 +197,7 @@ def train(
     One seed's run directory is `folder`; several lie in it as seed0, seed1, …. If `folder` holds a part of the same
     run, it goes on from there; `steps` may have grown. After `minutes` it stops where it can be resumed.
 
-    Raises:
-        InputError: `folder` holds another run or cannot be written, or the loss became NaN.
+    Raises InputError if `folder` holds another run or cannot be written, or the loss became NaN.
     """
     started = time.monotonic()
     if seeds < 1:
@@ -233,7 +224,7 @@ def _until_done(
         done, reason = training.step >= config.steps, ""
         seen = bool(metrics[0]) and metrics[0][-1]["step"] == training.step
         if (done or training.step % config.log_every == 0) and not seen:
-            lines = training.look()
+            lines = training.evaluate()
             _refuse_nan(training, [line["train_loss"] + line["test_loss"] for line in lines])
             with _explained(folder):
                 for run, rows, line in zip(runs, metrics, lines, strict=True):
@@ -241,12 +232,12 @@ def _until_done(
                     run.write_metrics(rows)
             if report:
                 report(training.step, lines)
-            # A look is rare enough to ask the disk and the clock.
+            # An evaluation is rare enough to read the disk and the clock.
             reason = "stop marker" if (folder / "STOP").exists() else reason
             reason = "time is up" if time.monotonic() > deadline else reason
         reason = "all steps done" if done else reason
         if reason or training.step % config.checkpoint_every == 0:
-            _refuse_nan(training, training.stack.flat.sum(1).tolist())
+            _refuse_nan(training, training.seed_batch.flat.sum(1).tolist())
             _keep(folder, runs, training)
         if reason:
             if done:
@@ -261,10 +252,10 @@ def _resume(folder: Path, runs: Sequence[Run], training: Training) -> list[list[
     check_writable(folder)
     for run in runs:
         path = run.folder / "config.json"
-        if path.exists() and (fields := differing_fields(run.config, found := read_config(path))):
+        if path.exists() and (fields := differing_fields(run.config, stored := read_config(path))):
             name = fields[0]
             raise InputError(
-                f"{run.folder} holds a run with another {', '.join(fields)} ({name} {getattr(found, name)}, asked for "
+                f"{run.folder} holds a run with another {', '.join(fields)} ({name} {getattr(stored, name)}, asked for "
                 f"{getattr(run.config, name)}): give another --out, or the same configuration to go on with it"
             )
     state_path = folder / "state.pt"
@@ -276,23 +267,21 @@ def _resume(folder: Path, runs: Sequence[Run], training: Training) -> list[list[
                 "same number"
             )
         training.restore(state)
-        if training.step < training.config.steps and _is_ours(folder / "STOP"):
-            (folder / "STOP").unlink()
+        marker = folder / "STOP"
+        # A marker that says that an earlier, shorter run was done; one that a user made stays.
+        is_ours = marker.exists() and "all steps done" in marker.read_text(encoding="utf-8", errors="replace")
+        if training.step < training.config.steps and is_ours:
+            marker.unlink()
     for run in runs:
         write_atomic(run.folder / "config.json", json.dumps(asdict(run.config), indent=1) + "\n")
     return [[row for row in run.metrics() if row["step"] <= training.step] if training.step else [] for run in runs]
-
-
-def _is_ours(marker: Path) -> bool:
-    """Whether the marker says that an earlier, shorter run was done; one that a user made stays."""
-    return marker.exists() and "all steps done" in marker.read_text(encoding="utf-8", errors="replace")
 
 
 def _keep(folder: Path, runs: Sequence[Run], training: Training) -> None:
     """Checkpoints, then the state: a kill between them repeats steps, and loses none."""
     with _explained(folder):
         for index, run in enumerate(runs):
-            run.write_checkpoint(training.step, training.stack.of(index))
+            run.write_checkpoint(training.step, training.seed_batch.of(index))
         state = training.state()
         replace_with(folder / "state.pt", lambda temporary: torch.save(state, temporary))
 

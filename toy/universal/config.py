@@ -11,8 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from toy.config import check_fields
 from toy.run.errors import InputError
-from toy.run.fields import check_fields
 
 LARGEST = 199
 """The largest modulus that is asked for, hence numbers 0 … 198."""
@@ -63,9 +63,15 @@ class UniversalConfig:
     weight_decay: float = 0.3
     """Of AdamW, on matrices alone."""
     log_every: int = 100
-    """Updates between two looks at the held-out moduli, each with a checkpoint."""
+    """Updates between two evaluations on the held-out moduli, each with a checkpoint."""
     device: str = "auto"
     """auto (cuda, else mps, else cpu) or a torch device."""
+
+    def check(self) -> None:
+        """Raises InputError if a field cannot be used."""
+        check_fields(self)
+        if self.frequencies < 3 or self.longest_turn <= 2:
+            raise InputError("an encoding needs three frequencies or more and a longest turn above 2")
 
 
 @dataclass(frozen=True)
@@ -91,10 +97,3 @@ def draw_split(config: UniversalConfig) -> Split:
     everything, published = range(2, DENSE_LARGEST + 1), range(15, 116, 10)
     held_out = set(published if config.held_out == "published" else generator.sample(everything, len(published)))
     return Split(tuple(m for m in everything if m not in held_out), tuple(sorted(held_out)))
-
-
-def check(config: UniversalConfig) -> None:
-    """Raises InputError if a field cannot be used."""
-    check_fields(config)
-    if config.frequencies < 3 or config.longest_turn <= 2:
-        raise InputError("an encoding needs three frequencies or more and a longest turn above 2")

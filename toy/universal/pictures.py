@@ -16,8 +16,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toy.pictures.look import GREY, INK, SIZE, TRAINED, UNTRAINED, at_end, frame, new_figure, percent
-from toy.pictures.tables import LIMITS, Row, learnt_at, metrics, over_training, percent_span, percents, table
+from toy.pictures import style
+from toy.pictures.style import GREY, INK, SIZE, TRAINED, UNTRAINED, at_end, frame, percent, percent_span, percents
+from toy.run.files import Row, read_lines, read_table
 
 ACCURACY = ("modulus", "part", "accuracy", "bound")
 CIRCLES = ("weights", "modulus", "sum_share", "residue_share", "logit_fve")
@@ -33,34 +34,30 @@ COLUMNS = 3
 def draw(folder: Path) -> dict[str, Figure]:
     """Every figure that the run's files have the numbers of.
 
-    Raises:
-        InputError: accuracy.csv is not there, or a table cannot be read.
+    Raises InputError if accuracy.csv is not there, or a table cannot be read.
     """
-    drawn = {"01_accuracy": accuracy(table(folder, "accuracy.csv", ACCURACY))}
-    if len(looks := metrics(folder)) > 1:
-        drawn["02_training"] = training(looks)
+    drawn = {"01_accuracy": accuracy(read_table(folder, "accuracy.csv", ACCURACY))}
+    if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
+        drawn["02_training"] = training(evaluations)
     # Without a modulus of their kind in its range, a run has no such table.
     if (folder / "circles.csv").exists():
-        drawn["03_circles"] = circles(table(folder, "circles.csv", CIRCLES))
+        drawn["03_circles"] = circles(read_table(folder, "circles.csv", CIRCLES))
     if (folder / "wraps.csv").exists():
-        drawn["04_wraps"] = wraps(table(folder, "wraps.csv", WRAPS))
+        drawn["04_wraps"] = wraps(read_table(folder, "wraps.csv", WRAPS))
     return drawn
-
-
-# --------------------------------------------------------------------------------------------------------- accuracy
 
 
 def accuracy(rows: Sequence[Row]) -> Figure:
     """Over all moduli 2 … 199."""
     held, beyond = (_of(rows, part) for part in ("held_out", "beyond"))
-    said = f"{len(held)} held-out moduli {_mean(held)} right, the worst {percent(_least(held))}"
+    said = f"{len(held)} held-out moduli {_mean(held)} right, the worst {percent(min(row['accuracy'] for row in held))}"
     key = (
         f"blue: held out · grey-blue: trained on ({len(_of(rows, 'train'))}) · line: the most a row a number can reach"
     )
     if beyond:
         said += f"; beyond {_largest(rows)} {_mean(beyond)}, a row a number at most {_mean(beyond, 'bound')}"
         key += f"\nshaded: beyond {_largest(rows)}, with numbers that training never shows · diamonds: published"
-    figure = new_figure(4.6, said)
+    figure = style.new_figure(4.6, said)
     axes = figure.subplots()
     _dots(axes, rows)
     if beyond:
@@ -78,10 +75,10 @@ def _dots(axes: Axes, rows: Sequence[Row], size: float = 2.5) -> None:
     """
     moduli, held = [row["modulus"] for row in rows], _of(rows, "held_out")
     few = 2 * len(held) < len(moduli)
-    looks = {"train": (SEEN, size if few else 2 * size), "held_out": (TRAINED, 2 * size if few else 1.2 * size)}
+    styles = {"train": (SEEN, size if few else 2 * size), "held_out": (TRAINED, 2 * size if few else 1.2 * size)}
     axes.plot(moduli, [100 * row["bound"] for row in rows], color=GREY, linewidth=1.2, label="bound")
     for part in ("train", "held_out", "beyond"):
-        colour, large = looks.get(part, (TRAINED, size))
+        colour, large = styles.get(part, (TRAINED, size))
         x, y = [row["modulus"] for row in _of(rows, part)], [100 * row["accuracy"] for row in _of(rows, part)]
         axes.plot(x, y, "o", color=colour, markersize=large, label=part, zorder=3)
     if _of(rows, "beyond"):
@@ -89,26 +86,20 @@ def _dots(axes: Axes, rows: Sequence[Row], size: float = 2.5) -> None:
     axes.set_xlim(0, max(moduli) + 2)
 
 
-# --------------------------------------------------------------------------------------------------------- training
-
-
-def training(looks: Sequence[Row]) -> Figure:
+def training(evaluations: Sequence[Row]) -> Figure:
     """Accuracy on trained moduli, on held-out ones, and on the worst of these."""
     lines = {
         "train_accuracy": ("trained on", GREY, "--"),
         "held_out_accuracy": ("held out, mean", TRAINED, "-"),
         "held_out_lowest": ("held out, lowest", INK, ":"),
     }
-    when = {field: learnt_at(looks, field) for field in lines}
-    return over_training(
-        looks,
+    when = {field: style.learnt_at(evaluations, field) for field in lines}
+    return style.over_training(
+        evaluations,
         lines,
         f"99 % right: trained moduli {when['train_accuracy']}, held-out ones {when['held_out_accuracy']} on average, "
         f"every one {when['held_out_lowest']}",
     )
-
-
-# ---------------------------------------------------------------------------------------------------------- circles
 
 
 def circles(rows: Sequence[Row]) -> Figure:
@@ -120,7 +111,7 @@ def circles(rows: Sequence[Row]) -> Figure:
     }
     nets = {name: [row for row in rows if row["weights"] == name] for name in ("trained", "untrained")}
     said = {field: [_mean(net, field) for net in nets.values()] for field in panels}
-    figure = new_figure(
+    figure = style.new_figure(
         3.6,
         f"Of the last neurons' variance a + b explains {said['sum_share'][0]}, the residue {said['residue_share'][0]} "
         f"(untrained {said['sum_share'][1]} and {said['residue_share'][1]})",
@@ -139,14 +130,11 @@ def circles(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-# ------------------------------------------------------------------------------------------------------------ wraps
-
-
 def wraps(rows: Sequence[Row]) -> Figure:
     """What is answered to a + b ≥ 2p with operands beyond p, which training never asks."""
     lines = {"subtracted_once": ("a + b − p", TRAINED, "o"), "residue": ("the residue", INK, "D")}
     spans = {field: percent_span([row[field] for row in rows]) for field in lines}
-    figure = new_figure(
+    figure = style.new_figure(
         3.6,
         f"Asked a + b ≥ 2p, it answers a + b − p in {spans['subtracted_once']} of the cases, the residue in "
         f"{spans['residue']}",
@@ -166,9 +154,6 @@ def wraps(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-# ------------------------------------------------------------------------------------------------------- comparison
-
-
 def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
     """Accuracy against the modulus, a panel a run; `runs` has the rows of each accuracy.csv."""
     means = {
@@ -178,14 +163,14 @@ def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
     said += f", beyond training {percent_span(means['beyond'])}" if means["beyond"] else ""
     columns = min(COLUMNS, len(runs))
     lines = math.ceil(len(runs) / columns)
-    figure = new_figure(0.9 + 2.3 * lines, said)
+    figure = style.new_figure(0.9 + 2.3 * lines, said)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (name, rows) in zip(grid, runs.items(), strict=False):
         _dots(axes, rows, size=1.8)
         # Thousands of dots: as an image they are small.
         for dots in axes.lines[1:]:
             dots.set_rasterized(True)
-        axes.set_ylim(*LIMITS)
+        axes.set_ylim(*style.LIMITS)
         shown = {part: _of(rows, part) for part in ("held_out", "beyond")}
         said = f"held out {_mean(shown['held_out'])}"
         if shown["beyond"]:
@@ -217,7 +202,3 @@ def _average(rows: Sequence[Row], field: str = "accuracy") -> float:
 
 def _mean(rows: Sequence[Row], field: str = "accuracy") -> str:
     return percent(_average(rows, field))
-
-
-def _least(rows: Sequence[Row]) -> float:
-    return min(row["accuracy"] for row in rows)

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -26,12 +25,11 @@ from torch import Tensor
 
 from toy.analysis import keys, spectra
 from toy.analysis.readout import Readout
-from toy.run.tables import write_tables
+from toy.run.files import Row, write_tables
 from toy.universal.config import LARGEST, Split
 from toy.universal.network import Universal, answers, pairs
 from toy.universal.train import QUESTIONS_AT_ONCE, Training, accuracies, answered, share
 
-Row = dict[str, Any]
 CIRCLES_AT = (15, 23, 35, 55, 64, 75, 95, 113, 115)
 """Held-out moduli, primes and a power of two."""
 WRAPS_AT = (10, 20, 30, 40, 50)
@@ -40,11 +38,7 @@ FRESH = 1_000_003
 
 
 def measure(training: Training, folder: Path) -> dict[str, float]:
-    """Write the three tables and summary.json; the summary.
-
-    Raises:
-        InputError: they cannot be written.
-    """
+    """Write the three tables and summary.json; the summary. Raises InputError if they cannot be written."""
     model, split = training.model.requires_grad_(False), training.split
     accuracy = accuracy_rows(model, split)
     fresh = Universal(replace(training.config, seed=FRESH + training.config.seed)).to(model.W_U.device)
@@ -52,18 +46,18 @@ def measure(training: Training, folder: Path) -> dict[str, float]:
     chosen = [modulus for modulus in CIRCLES_AT if modulus <= split.largest]
     circles = [{"weights": name, **circle_row(net, modulus)} for name, net in nets.items() for modulus in chosen]
     wraps = [wrap_row(model, modulus, split.largest) for modulus in WRAPS_AT if 2 * modulus <= split.largest]
-    summary = summarised(accuracy)
+    summary = summarise(accuracy)
     write_tables(folder, {"accuracy": accuracy, "circles": circles, "wraps": wraps}, summary)
     return summary
 
 
 def accuracy_rows(model: Universal, split: Split) -> list[Row]:
     """A row a modulus 2 … 199."""
-    found = accuracies(model, range(2, LARGEST + 1))
+    by_modulus = accuracies(model, range(2, LARGEST + 1))
     parts = dict.fromkeys(split.train, "train") | dict.fromkeys(split.held_out, "held_out")
     return [
         {"modulus": modulus, "part": parts.get(modulus, "beyond"), "accuracy": value, "bound": bound(modulus, split)}
-        for modulus, value in found.items()
+        for modulus, value in by_modulus.items()
     ]
 
 
@@ -74,7 +68,7 @@ def bound(modulus: int, split: Split) -> float:
     return share(questions, seen)
 
 
-def summarised(rows: Sequence[Row]) -> dict[str, float]:
+def summarise(rows: Sequence[Row]) -> dict[str, float]:
     """Mean and least accuracy of each part, and the mean bound."""
     summary = {}
     for part in dict.fromkeys(row["part"] for row in rows):
@@ -93,7 +87,7 @@ def circle_row(model: Universal, modulus: int) -> Row:
     by_sum, by_residue = (between(readout.neurons, labels) for labels in (n, n % modulus))
     return {
         "modulus": modulus,
-        **{f"keys_{name}": " ".join(map(str, found)) for name, found in rules.items()},
+        **{f"keys_{name}": " ".join(map(str, frequencies)) for name, frequencies in rules.items()},
         "logit_fve": float(spectra.logit_shares(readout).sum()),
         "sum_share": by_sum,
         "residue_share": by_residue,
@@ -134,8 +128,8 @@ def wrap_row(model: Universal, modulus: int, largest: int) -> Row:
     """Answers to a + b ≥ 2p, operands up to `largest`, which training never asks: the residue, or a + b - p?"""
     questions = pairs(modulus, largest)
     n = questions[:, 1] + questions[:, 2]
-    asked = (n >= 2 * modulus) & (n - modulus < largest)
-    chosen, n = answered(model, questions[asked]), n[asked]
+    unseen = (n >= 2 * modulus) & (n - modulus < largest)
+    chosen, n = answered(model, questions[unseen]), n[unseen]
     shares = {"residue": n % modulus, "subtracted_once": n - modulus}
     return {"modulus": modulus, "questions": len(n)} | {
         name: float((chosen == wanted).double().mean()) for name, wanted in shares.items()

@@ -1,20 +1,17 @@
-"""Training a universal modulus: any number of interruptions, one result.
+"""Training a universal modulus, by its answers or by reward, and the accuracy on whole tables.
 
 A batch is a function of (seed, step): moduli with probability proportional to p (so that the question counts of p²
 do not drown the small ones), then a, b uniform below p. Cross-entropy, or REINFORCE (Williams 1992): some answers are
 sampled to each question, their reward r is 1 if right, the loss -(r - mean r) log π(answer) - bonus · entropy.
 
-One file, `checkpoint.pt`, holds configuration, split, weights, optimiser and metrics, and is replaced as a whole:
-kill -9 or a full disk lose the updates since the last look. All numbers 0 … 198 compete as answers, in training and in
-every accuracy: where only those below 120 do, larger ones win later, because nothing ever taught them not to.
+All numbers 0 … 198 compete as answers, in training and in every accuracy: where only those below 120 do, larger ones
+win later, because nothing ever taught them not to.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -22,85 +19,54 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from toy.run import checkpoint
-from toy.run.checkpoint import Line
-from toy.run.device import chosen_device
-from toy.run.memory import keep_freed_memory
-from toy.training.descent import adamw, descend, rate
-from toy.universal.config import Split, UniversalConfig, check, draw_split
+from toy.training import resumable
+from toy.training.resumable import Line
+from toy.universal.config import Split, UniversalConfig, draw_split
 from toy.universal.network import Questions, Universal, answers, pairs
 
-LAYOUT = "universal"
-WARMUP = 50
 QUESTIONS_AT_ONCE = 8192
 
 
-@dataclass
-class Training:
-    """A network on its way."""
+class Training(resumable.Training):
+    """The training of one network for every modulus."""
 
-    config: UniversalConfig
-    split: Split
-    model: Universal
-    optimiser: torch.optim.AdamW
-    metrics: list[Line]
-    step: int = 0
+    layout = "universal"
+    name = "universal-modulus"
+    warmup = 50
+    config_class = UniversalConfig
+    network = Universal
 
-    @staticmethod
-    def begin(config: UniversalConfig) -> Training:
-        """A fresh network, and the draw of its moduli."""
-        keep_freed_memory()
-        model = Universal(config).to(chosen_device(config.device))
-        return Training(config, draw_split(config), model, adamw(model, config.weight_decay), [])
+    def __init__(self, config: UniversalConfig) -> None:
+        """A fresh network, and the draw of its moduli, which a checkpoint keeps and which is never made again."""
+        super().__init__(config)
+        self.split = draw_split(config)
 
-    def update(self) -> float:
-        """One optimiser step; the loss it started from."""
+    def stored(self) -> dict[str, Any]:
+        return {"split": asdict(self.split)}
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        super().restore(content)
+        self.split = Split(*(tuple(content["split"][part]) for part in ("train", "held_out")))
+
+    def loss(self) -> Tensor:
+        """Cross-entropy or REINFORCE on the questions of this step."""
         generator = torch.Generator().manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
         questions = batch(self.split.train, self.config.batch_size, generator).to(self.model.W_U.device)
         logits = self.model(questions)
         if self.config.objective == "cross_entropy":
-            loss = cross_entropy(logits, answers(questions))
-        else:
-            loss = policy_loss(logits, answers(questions), self.config, generator)
-        value = descend(self.model, self.optimiser, loss, rate(self.config, self.step, WARMUP))
-        self.step += 1
-        return value
+            return cross_entropy(logits, answers(questions))
+        return policy_loss(logits, answers(questions), self.config, generator)
 
-    def look(self, loss: float) -> Line:
+    def evaluate(self) -> Line:
         """Accuracy over whole tables of the held-out moduli and of as many training ones."""
         some = self.split.train[:: max(1, len(self.split.train) // 11)]
         seen = accuracies(self.model, some)
         held = accuracies(self.model, self.split.held_out)
         return {
-            "step": self.step,
-            "loss": loss,
             "train_accuracy": sum(seen.values()) / len(seen),
             "held_out_accuracy": sum(held.values()) / len(held),
             "held_out_lowest": min(held.values()),
         }
-
-
-def train(
-    config: UniversalConfig,
-    folder: Path,
-    *,
-    minutes: float = math.inf,
-    report: Callable[[Line], object] | None = None,
-) -> Training:
-    """Train in `folder`, or go on with what lies there; after `minutes` stop where it can be resumed.
-
-    Raises:
-        InputError: `folder` holds another run or cannot be written, a field cannot be used, or the loss became NaN.
-    """
-    check(config)
-    return checkpoint.train(
-        folder,
-        lambda: Training.begin(config),
-        lambda path: resume(path, config),
-        save,
-        minutes=minutes,
-        report=report,
-    )
 
 
 def batch(moduli: Sequence[int], size: int, generator: torch.Generator) -> Questions:
@@ -120,8 +86,8 @@ def policy_loss(
     """
     log_policy = logits.log_softmax(1)
     policy = log_policy.exp()
-    drawn = torch.multinomial(policy.detach().cpu(), config.samples, replacement=True, generator=generator)
-    sampled = drawn.to(right.device)
+    sampled = torch.multinomial(policy.detach().cpu(), config.samples, replacement=True, generator=generator)
+    sampled = sampled.to(right.device)
     reward = (sampled == right[:, None]).float()
     gained = (reward - reward.mean()) * log_policy.gather(1, sampled)
     return -gained.mean() + config.entropy_bonus * (policy * log_policy).sum(1).mean()
@@ -129,8 +95,8 @@ def policy_loss(
 
 def accuracies(model: Universal, moduli: Sequence[int]) -> dict[int, float]:
     """Share of right answers over all p² pairs of each modulus."""
-    asked = {modulus: pairs(modulus) for modulus in moduli}
-    return {modulus: share(some, answered(model, some) == answers(some)) for modulus, some in asked.items()}
+    questions = {modulus: pairs(modulus) for modulus in moduli}
+    return {modulus: share(some, answered(model, some) == answers(some)) for modulus, some in questions.items()}
 
 
 @torch.no_grad()
@@ -144,42 +110,3 @@ def share(questions: Questions, holds: Bool[Tensor, " n"]) -> float:
     """Share of ordered pairs for which something holds, given it for `pairs`, where each mirror image counts once."""
     twice = torch.where(questions[:, 1] < questions[:, 2], 2, 1)
     return int((holds * twice).sum()) / int(twice.sum())
-
-
-def save(path: Path, training: Training) -> None:
-    """The checkpoint as a whole, then its metrics as lines to read.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    checkpoint.save(path, LAYOUT, training, split=asdict(training.split))
-
-
-def resume(path: Path, config: UniversalConfig) -> Training:
-    """The run of a checkpoint, which must be of this configuration, with the moduli it was begun with.
-
-    Raises:
-        InputError: it cannot be read or is another run.
-    """
-    content = read(path)
-    training = checkpoint.restore(path, content, config, lambda: Training.begin(config))
-    training.split = Split(*(tuple(content["split"][part]) for part in ("train", "held_out")))
-    return training
-
-
-def load(path: Path) -> Training:
-    """The run of a checkpoint, on the CPU.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    return resume(path, replace(UniversalConfig(**read(path)["config"]), device="cpu"))
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds.
-
-    Raises:
-        InputError: the file is not there, is damaged, or is not one of these.
-    """
-    return checkpoint.read(path, LAYOUT, "universal-modulus")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.toy.planted import planted
 from toy.analysis.readout import Readout
-from toy.analysis.restricted import AnswerPlanes, restricted_logits
+from toy.analysis.restricted import AnswerPlanes
 from toy.maths import fourier
 
 
@@ -36,7 +36,7 @@ def test_projection_is_the_regression_on_all_rows(task_modulus: tuple[str, int],
     keys = data.draw(st.lists(st.integers(1, n // 2), unique=True))
     fitted, logits = by_regression(readout, keys), readout.logits.view(-1, n)
     planes = AnswerPlanes.of(readout)
-    torch.testing.assert_close(restricted_logits(readout, keys).view(-1, n), fitted, atol=1e-9, rtol=0)
+    torch.testing.assert_close(planes.restricted(keys)[answer], fitted, atol=1e-9, rtol=0)
     assert planes.restricted_loss(keys) == pytest.approx(cross_entropy(fitted, answer))
     excluded = logits - (fitted - logits.mean(dim=0))
     torch.testing.assert_close(planes.excluded(keys), excluded, atol=1e-9, rtol=0)

@@ -11,11 +11,9 @@ from torch.nn.functional import cross_entropy
 
 from toy.config import ToyConfig
 from toy.networks import factored
-from toy.networks.stack import Stack
 from toy.networks.tasks import table
 from toy.run.errors import InputError
-from toy.training.optimiser import AdamW, rate
-from toy.training.step import Stepper
+from toy.training.seed_batch import AdamW, SeedBatch, Stepper, rate
 
 SMALL = ToyConfig(modulus=11, d_model=24, n_heads=3, d_mlp=20)
 CPU = torch.device("cpu")
@@ -29,29 +27,29 @@ KINDS = {
 }
 
 
-def _stack(kind: str) -> tuple[Stack, torch.Tensor, torch.Tensor, ToyConfig]:
+def _seed_batch(kind: str) -> tuple[SeedBatch, torch.Tensor, torch.Tensor, ToyConfig]:
     config = KINDS[kind]
-    stack = Stack(config, [3, 4], CPU)
+    networks = SeedBatch(config, [3, 4], CPU)
     if kind == "sharp attention":
-        stack.views()["blocks.0.attn.W_Q"].mul_(30)
+        networks.views()["blocks.0.attn.W_Q"].mul_(30)
     rows = table(config.task, config.modulus)
     chosen = torch.stack([torch.randperm(len(rows.answers))[:90] for _ in range(2)])
-    return stack, rows.operands[chosen], rows.answers[chosen], config
+    return networks, rows.operands[chosen], rows.answers[chosen], config
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_to_the_plain_forward(kind: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factored, "ROWS_AT_ONCE", 40)  # three passes, the last one shorter
-    stack, operands, answers, config = _stack(kind)
-    leaves = {name: view.detach().requires_grad_() for name, view in stack.views().items()}
+    networks, operands, answers, config = _seed_batch(kind)
+    leaves = {name: view.detach().requires_grad_() for name, view in networks.views().items()}
     parts = factored.tables(leaves)
     losses = factored.losses(parts, operands, answers, config.activation, dtype)
     gradients = torch.autograd.grad(losses.sum(), list(leaves.values()))
     out = factored.logits(parts, operands, config.activation)
     for index in range(2):
         own = {name: leaf.detach()[index].requires_grad_() for name, leaf in leaves.items()}
-        plain = functional_call(stack.template, own, (operands[index],))
+        plain = functional_call(networks.template, own, (operands[index],))
         loss = cross_entropy(plain.to(dtype), answers[index])
         torch.testing.assert_close(out[index], plain, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(losses[index], loss, atol=1e-5, rtol=1e-5)
@@ -73,29 +71,29 @@ def test_both_ways_to_add_up_a_numbers_rows() -> None:
 def test_a_seed_among_others_is_the_seed_alone(config: ToyConfig) -> None:
     rows = table(config.task, config.modulus)
     operands, answers = rows.operands.expand(3, -1, -1), rows.answers.expand(3, -1)
-    together, alone = Stack(config, [0, 1, 2], CPU), Stack(config, [1], CPU)
+    together, alone = SeedBatch(config, [0, 1, 2], CPU), SeedBatch(config, [1], CPU)
     losses = Stepper(config, together).gradient(operands, answers)
     loss = Stepper(config, alone).gradient(operands[:1], answers[:1])
     assert torch.equal(losses[1:2], loss) and torch.equal(together.gradient[1:2], alone.gradient)
-    seen, accuracy = Stepper(config, together).look(operands, answers)
+    seen, accuracy = Stepper(config, together).evaluate(operands, answers)
     assert torch.allclose(seen.float(), losses, atol=1e-5) and ((accuracy >= 0) & (accuracy <= 1)).all()
 
 
 @pytest.mark.parametrize("config", [replace(SMALL, architecture="mlp"), replace(SMALL, n_layers=2), SMALL])
 def test_networks_together_as_on_a_gpu(config: ToyConfig) -> None:
     """The path for all seeds in one call, which a CPU does not take."""
-    stack = Stack(config, [0, 1], CPU)
-    stepper = Stepper(replace(config, forward="plain"), stack)
+    networks = SeedBatch(config, [0, 1], CPU)
+    stepper = Stepper(replace(config, forward="plain"), networks)
     rows = table(config.task, config.modulus)
     operands, answers = rows.operands.expand(2, -1, -1), rows.answers.expand(2, -1)
-    together = stepper._losses(stack.views(), operands, answers)
+    together = stepper._losses(networks.views(), operands, answers)
     torch.testing.assert_close(together, stepper.gradient(operands, answers))
 
 
 def test_the_factored_forward_is_refused_where_it_is_not_exact() -> None:
     config = replace(SMALL, n_layers=2, forward="factored")
     with pytest.raises(InputError, match="exact for a transformer of one layer"):
-        Stepper(config, Stack(config, [0], CPU))
+        Stepper(config, SeedBatch(config, [0], CPU))
 
 
 def test_adamw_is_torchs() -> None:

@@ -12,14 +12,13 @@ import pytest
 
 from toy.analysis import summary
 from toy.analysis.measurements import analyse
-from toy.analysis.request import Request
-from toy.config import ToyConfig
+from toy.config import AnalysisRequest, ToyConfig
 from toy.networks.closed_form import gromov
 from toy.networks.model import build
-from toy.pictures import families, page
+from toy.pictures import animate, families, page, style
 from toy.pictures.examine import as_csv, examine
-from toy.pictures.look import new_figure
 from toy.pictures.material import Material, Picture, gather
+from toy.pictures.style import new_figure
 from toy.run.errors import InputError
 from toy.training.train import train
 
@@ -122,14 +121,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_directory_gets_everything(trained: Path) -> None:
+def test_a_run_directory_gets_everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(animate, "FRAMES_WANTED", 6)  # a shorter film and smaller pictures, of all that is drawn
+    monkeypatch.setattr(animate, "HOLD", 2)
+    monkeypatch.setattr(style, "DPI", 30)
     seen = []
 
     def watch(what, steps):
         seen.append((what, list(steps)))
         return steps
 
-    found = examine(Request(trained), "the command", watch)
+    found = examine(AnalysisRequest(trained), "the command", watch)
     assert seen == [("progress", [0, 2, 4])]
     assert found.folder == trained
     for name in ("analysis.json", "progress.csv", "film.mp4", "film.gif", "index.html"):
@@ -159,7 +161,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few")
 def test_a_checkpoint_gets_a_folder_beside_it_and_no_history(trained: Path) -> None:
     path = trained / "checkpoints" / "step-000002.pt"
-    found = examine(Request(path), "the command")
+    found = examine(AnalysisRequest(path), "the command")
     assert found.folder == path.parent / "step-000002-analysis"
     assert json.loads((found.folder / "analysis.json").read_text())["source"]["step"] == 2
     names = {path.name for path in found.folder.iterdir()}
@@ -172,7 +174,7 @@ def test_a_checkpoint_gets_a_folder_beside_it_and_no_history(trained: Path) -> N
 
 @pytest.mark.usefixtures("few")
 def test_steps_can_be_chosen_and_the_film_left_out(trained: Path, tmp_path: Path) -> None:
-    request = Request(trained, out=tmp_path / "out", step=2, steps=(4, 0), film=False)
+    request = AnalysisRequest(trained, out=tmp_path / "out", step=2, steps=(4, 0), film=False)
     found = examine(request, "the command")
     assert json.loads((found.folder / "analysis.json").read_text())["source"]["step"] == 2
     assert [line.split(",")[0] for line in (found.folder / "progress.csv").read_text().splitlines()] == [
@@ -194,21 +196,21 @@ def test_steps_can_be_chosen_and_the_film_left_out(trained: Path, tmp_path: Path
 )
 def test_what_is_not_there_is_said(trained: Path, tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        examine(replace(Request(trained, out=tmp_path / "out"), **changes), "the command")
+        examine(replace(AnalysisRequest(trained, out=tmp_path / "out"), **changes), "the command")
     assert not (tmp_path / "out").exists()
 
 
 def test_several_seeds_are_to_be_given_one_by_one(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "seed0").symlink_to(trained)
     with pytest.raises(InputError, match=r"runs of 1 seeds: give one of them, such as .*seed0"):
-        examine(Request(tmp_path), "the command")
+        examine(AnalysisRequest(tmp_path), "the command")
 
 
 @pytest.mark.usefixtures("few")
 def test_a_place_that_cannot_be_written_is_said(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot write"):
-        examine(Request(trained / "checkpoints" / "step-000002.pt", out=tmp_path / "file"), "the command")
+        examine(AnalysisRequest(trained / "checkpoints" / "step-000002.pt", out=tmp_path / "file"), "the command")
 
 
 def test_csv_gives_a_column_to_every_key() -> None:

@@ -138,7 +138,7 @@ def test_a_half_trained_cell_goes_on(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         sweep.compute(cell, tmp_path, report=interrupted)
-    assert sweep.found(tmp_path, [cell]) == [] and "begun: weight_decay=1.0" in sweep.preview([cell], tmp_path)
+    assert sweep.stored_results(tmp_path, [cell]) == [] and "begun: weight_decay=1.0" in sweep.preview([cell], tmp_path)
     steps.clear()
     content = sweep.compute(cell, tmp_path, report=lambda step, lines: steps.append(step))
     assert steps == [25, 30, 35, 40]
@@ -174,7 +174,7 @@ def spoilt(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(self: Training) -> torch.Tensor:
         loss = update(self)
         if self.step == 23 and 1 in self.seeds:
-            self.stack.flat[self.seeds.index(1), 5] = torch.nan
+            self.seed_batch.flat[self.seeds.index(1), 5] = torch.nan
         return loss
 
     monkeypatch.setattr(Training, "update", spoil)
@@ -384,7 +384,7 @@ def test_a_sweep_from_a_file(tmp_path: Path, script: Callable[..., tuple[int, st
     out = tmp_path / "out"
     code, printed, _ = script("--config", str(tmp_path / "two.yaml"), "--d-mlp", "16", "--out", str(out))
     assert code == 0 and "2 of 2 cells are there" in printed and len(table(out)) == 2
-    assert {content["config"]["d_mlp"] for _, content in sweep.found(out, _cells(out))} == {16}
+    assert {content["config"]["d_mlp"] for _, content in sweep.stored_results(out, _cells(out))} == {16}
 
 
 def _cells(out: Path) -> list[Any]:

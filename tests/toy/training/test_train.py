@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import train_toy
 
 from tests.root import ROOT
 from toy.config import ToyConfig
@@ -75,25 +74,19 @@ def test_a_run_in_pieces_is_the_run(batch_size: int | None, tmp_path: Path) -> N
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    options = [
-        "--modulus", "11", "--train-fraction", "0.7", "--d-model", "16", "--n-heads", "2", "--d-mlp", "32",
-        "--steps", "1200", "--log-every", "20", "--checkpoint-every", "20",
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def command(name: str) -> list[str]:
-        return [sys.executable, "scripts/train_toy.py", *options, "--out", str(tmp_path / name)]
-
-    process = subprocess.Popen(command("killed"), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("killed/checkpoints/step-*.pt"))) < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    stopped = max(open_run(tmp_path / "killed").checkpoints())
-    assert 0 < stopped < 1200
+    config = replace(TINY, steps=80, checkpoint_every=20)
+    program = (  # kill -9 after a look whose line is written and whose weights are not
+        "import os, signal, sys, torch; from pathlib import Path; from toy.config import ToyConfig\n"
+        f"from toy.training.train import train; torch.set_num_threads({torch.get_num_threads()})\n"
+        "kill = lambda step, _: step == 45 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"train({config!r}, Path(sys.argv[1]), report=kill)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "killed")], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    run = open_run(tmp_path / "killed")
+    assert max(run.checkpoints()) == 40 and run.metrics()[-1]["step"] == 45
     for name in ("killed", "whole"):
-        subprocess.run(command(name), cwd=ROOT, env=environment, check=True, capture_output=True)
+        train.train(config, tmp_path / name)
     assert _same(tmp_path / "whole", tmp_path / "killed")
 
 
@@ -164,7 +157,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatc
     def spoilt(self: Training) -> torch.Tensor:
         loss = update(self)
         if self.step == 23:
-            self.stack.flat[0, 5] = torch.nan
+            self.seed_batch.flat[0, 5] = torch.nan
         return loss
 
     monkeypatch.setattr(Training, "update", spoilt)
@@ -178,7 +171,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("kind", ["checkpoint", "metrics", "state"])
 def test_a_full_disk_loses_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train.train(replace(TINY, steps=20), tmp_path)
-    write, save, count = runs.write_atomic, torch.save, 0
+    write, save, count = runs.write_lines, torch.save, 0
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -194,10 +187,10 @@ def test_a_full_disk_loses_nothing(kind: str, tmp_path: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", saving)
         if kind == "metrics":
-            patch.setattr(runs, "write_atomic", full)
+            patch.setattr(runs, "write_lines", full)
         with pytest.raises(InputError, match=r"No space left on device\): free some space"):
             train.train(TINY, tmp_path)
-    assert runs.write_atomic is write and not list(tmp_path.rglob("*partial*"))
+    assert runs.write_lines is write and not list(tmp_path.rglob("*partial*"))
     train.train(TINY, tmp_path)
     train.train(TINY, tmp_path.with_name("whole"))
     assert _same(tmp_path, tmp_path.with_name("whole"))
@@ -218,7 +211,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint yet"):
         open_run(tmp_path).model()
     run = Run(tmp_path, TINY)
-    run.write_checkpoint(10, Training(TINY, [0]).stack.of(0))
+    run.write_checkpoint(10, Training(TINY, [0]).seed_batch.of(0))
     with pytest.raises(InputError, match="no checkpoint of step 20: choose from 10"):
         run.model(20)
 
@@ -237,8 +230,14 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         (["--batch-size", "0"], "batch_size is 0"),
     ],
 )
-def test_wrong_input_is_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "train_toy.py"), *arguments, "--out", str(tmp_path / "x")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert result.returncode == 2 and not (tmp_path / "x").exists()
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
+def test_wrong_input_is_one_sentence(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train_toy.py", *arguments, "--out", str(tmp_path / "x")])
+    assert train_toy.main() == 2 and not (tmp_path / "x").exists()
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1 and message in said

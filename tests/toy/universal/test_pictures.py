@@ -12,10 +12,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toy.pictures import tables
-from toy.pictures.tables import Row
+from toy.pictures import style
 from toy.run.errors import InputError
-from toy.run.tables import as_csv
+from toy.run.files import Row, as_csv
 from toy.universal import pictures as universal
 
 PARTS = {2: "train", 3: "train", 4: "held_out", 5: "train", 6: "held_out", 7: "train", 8: "beyond", 9: "beyond"}
@@ -57,8 +56,8 @@ def title(figure: Figure) -> str:
 
 def test_every_picture_is_written_with_the_same_bytes(run: Path, tmp_path: Path) -> None:
     names = ["01_accuracy", "02_training", "03_circles", "04_wraps"]
-    first = tables.write(tmp_path / "first", universal.draw(run))
-    again = tables.write(tmp_path / "again", universal.draw(run))
+    first = style.write(tmp_path / "first", universal.draw(run))
+    again = style.write(tmp_path / "again", universal.draw(run))
     assert [path.name for path in first] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
 

@@ -14,16 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
+from toy.addition import neurons as addition_neurons
 from toy.addition import pictures as addition
-from toy.addition import pictures_neurons as addition_neurons
 from toy.addition.config import AdditionConfig
 from toy.addition.network import Addition
 from toy.addition.neurons import NUMBERS, published_r2
-from toy.addition.pictures_neurons import SUMS, chosen, neurons, sum_means, wave
-from toy.pictures import tables
-from toy.pictures.tables import Row
+from toy.addition.pictures_network import SUMS, chosen, neurons, sum_means, wave
+from toy.pictures import style
 from toy.run.errors import InputError
-from toy.run.tables import as_csv
+from toy.run.files import Row, as_csv
 
 TINY = AdditionConfig(d_model=16, d_mlp=8, n_heads=2, n_blocks=1, device="cpu")
 
@@ -77,8 +76,8 @@ def title(figure: Figure) -> str:
 
 def test_every_picture_is_written_with_the_same_bytes(run: Path, tmp_path: Path) -> None:
     names = ["01_categories", "02_digits", "03_carries", "04_training", "05_periodic"]
-    first = tables.write(tmp_path / "first", addition.draw(run))
-    again = tables.write(tmp_path / "again", addition.draw(run))
+    first = style.write(tmp_path / "first", addition.draw(run))
+    again = style.write(tmp_path / "again", addition.draw(run))
     assert [path.name for path in first] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
 
@@ -191,5 +190,5 @@ def test_maps_and_means_are_those_of_the_neurons(tmp_path: Path) -> None:
     x, y = (torch.as_tensor(values) for values in figure.axes[4].lines[0].get_data())
     assert torch.allclose(sum_means(first.grid[:, :, None])[x.long() - SUMS[0], 0], y)
     again = {"one": figure, "two": neurons(model, fresh)}
-    one, two = (tables.write(tmp_path / name, {"06_neurons": drawn}) for name, drawn in again.items())
+    one, two = (style.write(tmp_path / name, {"06_neurons": drawn}) for name, drawn in again.items())
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

@@ -20,7 +20,7 @@ from toy.config import ToyConfig
 from toy.networks.closed_form import gromov
 from toy.networks.model import build
 from toy.networks.tasks import TASKS
-from toy.pictures import families, figures, gallery, look
+from toy.pictures import causes, circuits, families, style, training, weights
 from toy.pictures.material import Material, gather
 
 SMALL = ToyConfig(modulus=7, d_model=8, n_heads=2, d_mlp=24, train_fraction=0.5)
@@ -64,9 +64,9 @@ def dots(axes: Axes, colour: str) -> Line2D:
 
 
 def test_spectrum_bars_are_the_shares_and_keys_are_filled(axes: Axes) -> None:
-    figures.spectrum(axes, [0.1, 0.6, 0.05, 0.25], [2, 4], [0.3, 0.2, 0.3, 0.2], "embedding")
+    weights.draw_spectrum(axes, [0.1, 0.6, 0.05, 0.25], [2, 4], [0.3, 0.2, 0.3, 0.2], "embedding")
     assert heights(axes) == pytest.approx([10, 60, 5, 25])
-    filled = [bar.get_facecolor() == to_rgba(look.TRAINED) for bar in axes.patches[:4]]
+    filled = [bar.get_facecolor() == to_rgba(style.TRAINED) for bar in axes.patches[:4]]
     assert filled == [False, True, False, True]
     assert {text.get_text() for text in axes.texts} == {"2", "4"}
     stairs = axes.patches[4]
@@ -75,14 +75,14 @@ def test_spectrum_bars_are_the_shares_and_keys_are_filled(axes: Axes) -> None:
 
 
 def test_coefficients_may_be_negative(axes: Axes) -> None:
-    figures.coefficients(axes, [0.5, -2.0], [2], None, "")
+    weights.draw_coefficients(axes, [0.5, -2.0], [2], None, "")
     assert heights(axes) == [0.5, -2.0]
     assert axes.texts[0].get_verticalalignment() == "top"
 
 
 def test_gaps_stand_for_what_is_missing_and_for_no_logarithm(axes: Axes) -> None:
-    lines = [("loss", [None, 1.0, 0.0, 0.1], look.TRAINED, "-")]
-    figures.over_steps(axes, [1, 10, 100, 1000], lines, "loss", {"grokked": 100, "never": None}, log=True)
+    lines = [("loss", [None, 1.0, 0.0, 0.1], style.TRAINED, "-")]
+    style.over_steps(axes, [1, 10, 100, 1000], lines, "loss", {"grokked": 100, "never": None}, log=True)
     drawn = axes.lines[0].get_ydata()
     assert [math.isnan(value) for value in drawn] == [True, False, True, False]
     assert axes.get_xscale() == axes.get_yscale() == "log"
@@ -92,14 +92,14 @@ def test_gaps_stand_for_what_is_missing_and_for_no_logarithm(axes: Axes) -> None
 
 def test_neurons_are_sorted_by_frequency_then_share_and_dead_ones_left_out(axes: Axes) -> None:
     shares = np.array([[0.1, 0.9, 0.0, 0.7], [0.8, 0.0, 0.0, 0.2]])
-    figures.neuron_map(axes, shares, np.array([2, 1, 0, 1]), "")
+    circuits.draw_neuron_map(axes, shares, np.array([2, 1, 0, 1]), "")
     drawn = np.asarray(axes.images[0].get_array())
     assert drawn.tolist() == [[0.9, 0.0], [0.7, 0.2], [0.1, 0.8]]
 
 
 def test_points_of_a_plane_are_tied_to_the_ideal_circle(axes: Axes) -> None:
     points = np.random.default_rng(0).normal(size=(5, 2))
-    figures.plane(axes, points, 2, "", trained=False)
+    weights.draw_plane(axes, points, 2, "", trained=False)
     assert np.array_equal(np.asarray(axes.lines[0].get_xydata()), points)
     assert axes.lines[0].get_markerfacecolor() == "white"
     segments = axes.collections[0].get_segments()  # type: ignore[attr-defined]
@@ -109,14 +109,14 @@ def test_points_of_a_plane_are_tied_to_the_ideal_circle(axes: Axes) -> None:
 
 def test_logits_and_what_rebuilds_them(axes: Axes) -> None:
     logits, rebuilt = np.array([1.0, -2.0, 3.0]), np.array([1.5, -2.0, 2.5])
-    figures.logit_line(axes, logits, rebuilt, 2, "c", "")
-    assert dots(axes, look.TRAINED).get_ydata() == pytest.approx(logits)
+    circuits.draw_logit_line(axes, logits, rebuilt, 2, "c", "")
+    assert dots(axes, style.TRAINED).get_ydata() == pytest.approx(logits)
     assert axes.lines[1].get_ydata() == pytest.approx(rebuilt)
     assert (axes.lines[2].get_xdata(), axes.lines[2].get_ydata()) == ([2], [3.0])
 
 
 def test_all_logits_are_counted(axes: Axes) -> None:
-    figures.logit_density(axes, np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]))
+    circuits.draw_logit_density(axes, np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]))
     counts = axes.collections[0].get_array()
     assert np.ma.sum(counts) == 3
     assert np.ma.max(counts) == 2
@@ -125,7 +125,7 @@ def test_all_logits_are_counted(axes: Axes) -> None:
 def test_portraits_join_what_shares_its_frequency() -> None:
     grid = Figure().subplots(2, 2)
     traces = np.random.default_rng(0).normal(size=(7, 3))
-    gallery.portraits(grid.tolist(), traces, [4, 5, 6], [2, 2, 3])
+    circuits.draw_portraits(grid.tolist(), traces, [4, 5, 6], [2, 2, 3])
     assert [bool(grid[row, column].lines) for row, column in ((0, 0), (1, 0), (1, 1))] == [True, False, False]
     assert not grid[0, 1].get_visible()
     assert np.asarray(grid[1, 0].collections[0].get_offsets()) == pytest.approx(traces[:, [0, 2]])
@@ -139,14 +139,14 @@ def test_a_wave_over_its_phase_passes_through_its_points(axes: Axes) -> None:
     n, k = 11, 3
     angle = 2 * math.pi * k * np.arange(n) / n
     activation = 1 + 2 * np.cos(angle) - np.sin(angle)
-    gallery.over_phase(axes, activation, k, np.array([1.0, 2.0, -1.0]))
+    circuits.draw_over_phase(axes, activation, k, np.array([1.0, 2.0, -1.0]))
     phases, values = np.asarray(axes.collections[0].get_offsets()).T
     curve_x, curve_y = axes.lines[0].get_data()
     assert np.interp(phases, curve_x, curve_y) == pytest.approx(values, abs=1e-2)
 
 
 def test_removals_and_their_controls(axes: Axes) -> None:
-    gallery.drops(axes, ["3", "all"], [40.0, 90.0], [(1.0, 2.5), None])
+    causes.draw_drops(axes, ["3", "all"], [40.0, 90.0], [(1.0, 2.5), None])
     assert heights(axes) == [40, 90]
     assert axes.lines[0].get_ydata() == pytest.approx([1.0, 2.5])
     assert [text.get_text() for text in axes.texts] == ["40", "90"]
@@ -155,7 +155,7 @@ def test_removals_and_their_controls(axes: Axes) -> None:
 def test_groups_begin_with_the_whole_network(axes: Axes) -> None:
     cell = {"mean": {"accuracy": 0.4, "mean_drop": 0.0}}
     control = {"mean": {"draws": 5, "mean_drop": 10.0, "max_drop": 20.0, "mean_loss": 1.0}}
-    gallery.group_ablation(axes, [{"size": 5, "top": cell, "random": control, "matched": None}], 20, 0.9, "mean")
+    causes.draw_group_ablation(axes, [{"size": 5, "top": cell, "random": control, "matched": None}], 20, 0.9, "mean")
     assert axes.lines[0].get_ydata() == pytest.approx([90, 40])
     assert axes.lines[1].get_ydata() == pytest.approx([90, 80])
     assert [text.get_text() for text in axes.texts] == ["highest ranked", "random"]
@@ -193,7 +193,7 @@ def test_all_type_is_large_enough() -> None:
     for name, picture in families.draw_all(solved()).items():
         if picture.figure is not None:
             sizes = {text.get_text(): text.get_fontsize() for text in picture.figure.findobj(Text)}
-            assert not [text for text, size in sizes.items() if text.strip() and float(size) < look.SIZE], name
+            assert not [text for text, size in sizes.items() if text.strip() and float(size) < style.SIZE], name
 
 
 def test_the_closed_form_lies_on_its_circles() -> None:
@@ -263,7 +263,7 @@ def test_errors_are_told_apart_by_what_was_trained_on() -> None:
     for row, (a, b) in enumerate(material.table.rows.operands.tolist()):
         wanted = {(True, False): 1, (True, True): 2, (False, False): 3, (False, True): 4}
         assert squares[a, b] == wanted[bool(right[row]), row in train]
-    assert (squares[:, 0] == gallery.MISSING).all()  # nothing is divided by 0
+    assert (squares[:, 0] == training.MISSING).all()  # nothing is divided by 0
 
 
 def test_three_operands_have_an_accuracy_for_each() -> None:
@@ -291,7 +291,7 @@ def test_a_network_nearest_to_untrained_is_called_neither() -> None:
 
 
 def test_figures_of_an_earlier_network_do_not_stay(tmp_path) -> None:
-    figure = look.new_figure(1.0, "a message", width=2.0)
+    figure = style.new_figure(1.0, "a message", width=2.0)
     present, gone = families.Picture(figure, "."), families.Picture(None, ".")
     written = families.write(tmp_path, {"01_a": present})
     first = [path.read_bytes() for path in written]
@@ -326,12 +326,12 @@ def test_pictures_do_not_change_their_material() -> None:
     ],
 )
 def test_shares_are_never_rounded_to_none_or_all(share: float, shown: str) -> None:
-    assert look.percent(share) == shown
+    assert style.percent(share) == shown
 
 
 def test_labels_are_pushed_apart_and_stay_in_order(axes: Axes) -> None:
     axes.set_ylim(0, 1)
-    look.at_end(axes, [("high", 1, 0.95, "k"), ("low", 1, 0.94, "k"), ("middle", 1, 0.945, "k")], apart=0.1)
+    style.at_end(axes, [("high", 1, 0.95, "k"), ("low", 1, 0.94, "k"), ("middle", 1, 0.945, "k")], apart=0.1)
     places = {text.get_text(): text.xy[1] for text in axes.texts}  # type: ignore[attr-defined]
     assert places["high"] <= 1
     assert places["high"] - places["middle"] >= 0.1 - 1e-9
@@ -339,10 +339,10 @@ def test_labels_are_pushed_apart_and_stay_in_order(axes: Axes) -> None:
 
 
 def test_ticks_that_would_meet_are_joined() -> None:
-    assert look.ticks_apart([1.5, 3.5, 20.5], ["1", "2", "10"], 3.0) == ([2.5, 20.5], ["1, 2", "10"])
+    assert style.ticks_apart([1.5, 3.5, 20.5], ["1", "2", "10"], 3.0) == ([2.5, 20.5], ["1, 2", "10"])
 
 
 def test_words() -> None:
-    assert [look.listed(names) for names in ([], [1], [1, 2], [1, 2, 3])] == ["none", "1", "1 and 2", "1, 2 and 3"]
-    assert look.span([0.971, 0.994]) == "0.97 to 0.99"
-    assert look.span([-0.5]) == "−0.50"
+    assert [style.listed(names) for names in ([], [1], [1, 2], [1, 2, 3])] == ["none", "1", "1 and 2", "1, 2 and 3"]
+    assert style.span([0.971, 0.994]) == "0.97 to 0.99"
+    assert style.span([-0.5]) == "−0.50"

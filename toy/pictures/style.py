@@ -1,4 +1,4 @@
-"""How the figures look: palette, sizes, frames, heat maps, labels at lines.
+"""The style of every figure: palette, sizes, frames, heat maps, curves over training, labels, numbers in words.
 
 Trained weights are blue, filled and solid; untrained ones orange, hollow and dashed; what was expected or is flat is
 grey. Magnitudes are viridis; angles on a circle are `twilight`, whose ends meet. Text is 9 points: 12 px where a
@@ -9,7 +9,8 @@ Matplotlib's object interface only: nothing depends on a display or on global st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -18,11 +19,12 @@ import numpy as np
 from jaxtyping import Num
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from toy.run.files import replace_with
+from toy.run.files import replace_with, writing_to
 
 TRAINED, UNTRAINED, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
 MAGNITUDE, CYCLE = "viridis", "twilight"
@@ -37,6 +39,13 @@ PIXELS_AN_INCH = 96
 """At which a page shows a figure."""
 KINDS = ("png", "svg")
 
+LIMITS = (-4, 104)
+"""Of an axis of percents, with room for a mark at either end."""
+LEARNT = 0.99
+"""Accuracy from which on the title of a training curve calls something learnt."""
+
+Line = tuple[str, Sequence["Real | None"], str, str]
+"""Name, values over the steps, colour, line style."""
 Real = int | float
 """A number that is drawn or said; where numbers are drawn, a whole one is as good."""
 
@@ -63,11 +72,11 @@ def frame(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
 
 
 def heat(
-    axes: Axes, values: Num[np.ndarray, "rows columns"], x: str, y: str, title: str = "", **look: Any
+    axes: Axes, values: Num[np.ndarray, "rows columns"], x: str, y: str, title: str = "", **options: Any
 ) -> AxesImage:
-    """A matrix as an image, its first row at the bottom; `look` goes to imshow."""
-    look = {"cmap": MAGNITUDE, **look}
-    image = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest", **look)
+    """A matrix as an image, its first row at the bottom; `options` go to imshow."""
+    options = {"cmap": MAGNITUDE, **options}
+    image = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest", **options)
     frame(axes, x, y, title)
     axes.spines[["top", "right"]].set_visible(True)
     for axis in (axes.xaxis, axes.yaxis):
@@ -75,13 +84,28 @@ def heat(
     return image
 
 
-def colour_bar(image: AxesImage, beside: Axes | Sequence[Axes], label: str) -> None:
+def colour_bar(image: AxesImage | QuadMesh, beside: Axes | Sequence[Axes], label: str) -> None:
     """What the colours of a heat map mean."""
-    figure = image.axes.figure
-    bar = figure.colorbar(image, ax=beside, shrink=0.9, pad=0.02, aspect=25)
+    assert image.axes is not None
+    bar = image.axes.figure.colorbar(image, ax=beside, shrink=0.9, pad=0.02, aspect=25)
     bar.set_label(label, fontsize=SIZE, color=INK)
     bar.ax.tick_params(labelsize=SIZE, colors=INK)
     bar.outline.set_visible(False)  # type: ignore[union-attr]
+
+
+def note(axes: Axes, text: str, at: tuple[Real, Real], up: Real, colour: str, **options: Any) -> None:
+    """A label so many points above a place, or below it where `up` is negative."""
+    options = {"ha": "center", "va": "bottom" if up >= 0 else "top", **options}
+    axes.annotate(text, at, (0, up), textcoords="offset points", fontsize=SIZE, color=colour, **options)
+
+
+def phase_dots(
+    axes: Axes, points: Num[np.ndarray, "n 2"], turn: Num[np.ndarray, " n"], size: Real, *, edge: Real = 0.3
+) -> PathCollection:
+    """Points coloured by `turn` in [0, 1), a phase."""
+    return axes.scatter(
+        *points.T, c=turn, cmap=CYCLE, vmin=0, vmax=1, s=size, edgecolors=INK, linewidths=edge, zorder=2
+    )
 
 
 def at_end(axes: Axes, labels: Sequence[tuple[str, Real, Real, str]], apart: Real = 0.085) -> None:
@@ -126,6 +150,67 @@ def log_values(axes: Axes) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def over_steps(
+    axes: Axes, steps: Sequence[int], lines: Sequence[Line], y: str, marks: Mapping[str, int | None], *, log: bool
+) -> None:
+    """Lines over logarithmic steps with their names at their ends; `marks` are steps with a name, drawn as verticals.
+
+    Values that are None, and on a logarithmic axis those that are not positive, leave a gap.
+    """
+    for _, values, colour, style in lines:
+        axes.plot(steps, [_drawable(value, log) for value in values], style, color=colour, linewidth=1.6)
+    if log:
+        log_values(axes)
+    shown = [step for step in steps if step > 0] or [1]
+    log_steps(axes, shown[0], shown[-1])
+    frame(axes, "", y)
+    for name, step in marks.items():
+        if step is not None and step > 0:
+            axes.axvline(step, color=GREY, linewidth=1, linestyle=":", zorder=0)
+            note(
+                axes, f"{name}\n{step:,}", (step, 1), 3, GREY, xycoords=("data", "axes fraction"), annotation_clip=False
+            )
+    ends = []
+    for name, values, colour, _ in lines:
+        known = [value for value in (_drawable(each, log) for each in values) if not math.isnan(value)]
+        ends += [(name, max(shown[-1], 2), known[-1], colour)] if known else []
+    at_end(axes, ends)
+
+
+def _drawable(value: Real | None, log: bool) -> Real:
+    return math.nan if value is None or (log and value <= 0) else value
+
+
+def over_training(rows: Sequence[Mapping[str, Any]], lines: Mapping[str, tuple[str, str, str]], title: str) -> Figure:
+    """Accuracies over logarithmic steps; `lines` is field: (name, colour, style)."""
+    figure = new_figure(3.8, title)
+    axes = figure.subplots()
+    axes.set_ylim(*LIMITS)
+    drawn = [
+        (name, [100 * row[field] for row in rows], colour, style) for field, (name, colour, style) in lines.items()
+    ]
+    over_steps(axes, [row["step"] for row in rows], drawn, "accuracy (%)", {}, log=False)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("step (updates, logarithmic)", fontsize=SIZE)
+    return figure
+
+
+def learnt_at(rows: Sequence[Mapping[str, Any]], field: str) -> str:
+    """The evaluation from which on the accuracy stays at LEARNT: from step 900."""
+    good = [row[field] >= LEARNT for row in rows]
+    if not good[-1]:
+        return f"not by step {rows[-1]['step']:,}"
+    late = max((index for index, one in enumerate(good) if not one), default=-1)
+    return f"from step {rows[late + 1]['step']:,}"
+
+
+def percents(axes: Axes, x: str, y: str = "accuracy (%)", title: str = "") -> None:
+    """A frame whose y axis is percents of everything."""
+    axes.set_ylim(*LIMITS)
+    frame(axes, x, y, title)
+
+
 def ticks_apart(places: Sequence[Real], names: Sequence[str], apart: Real) -> tuple[list[Real], list[str]]:
     """Ticks for ascending places; names closer than `apart` are joined into one at their mean."""
     groups: list[list[int]] = []
@@ -162,6 +247,12 @@ def span(values: Sequence[Real]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def percent_span(shares: Sequence[float]) -> str:
+    """The least and the largest of some shares: 6.5 % to 34 %."""
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low} to {high}"
+
+
 def two(value: Real | None) -> str:
     """Two decimals, with a minus sign that is one."""
     return "not measured" if value is None else f"{value:.2f}".replace("-", "−")
@@ -172,11 +263,14 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.{kind}" for kind in KINDS]
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "toy"}):
         for path in paths:
-            replace_with(path, lambda temporary: figure.savefig(temporary, dpi=DPI, metadata=_metadata(temporary)))
+            metadata = {"Date": None} if path.suffix == ".svg" else {}
+            replace_with(path, lambda temporary, m=metadata: figure.savefig(temporary, dpi=DPI, metadata=m))
             # The layout of the first file is that of the second: finding it takes longer than drawing.
             figure.set_layout_engine("none")
     return paths
 
 
-def _metadata(path: Path) -> dict[str, None]:
-    return {"Date": None} if path.suffix == ".svg" else {}
+def write(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
+    """`name`.png and `name`.svg of every figure. Raises InputError if they cannot be written."""
+    with writing_to(folder):
+        return [path for name, figure in figures.items() for path in save(figure, folder, name)]

@@ -86,7 +86,7 @@ def test_a_fresh_network_has_a_stream_of_unit_size(numbers) -> None:
 
 def test_only_tokens_leave_rows_untrained() -> None:
     for numbers, rows, untrained in (("tokens", 199, 79), ("rotations", 20, 0), ("encoding", 20, 0)):
-        training = Training.begin(UniversalConfig(numbers=numbers, d_model=16, d_mlp=8, device="cpu"))
+        training = Training(UniversalConfig(numbers=numbers, d_model=16, d_mlp=8, device="cpu"))
         for _ in range(3):  # so that every operand below 120 is shown
             training.update()
         moments = training.optimiser.state[training.model.E]["exp_avg"]
@@ -117,7 +117,7 @@ def test_adding_and_turning_are_told_apart() -> None:
 
 
 def test_tables(tmp_path: Path) -> None:
-    training = Training.begin(SMALL)
+    training = Training(SMALL)
     training.split = Split((2, 3, 20), (5,))
     summary = tables.measure(training, tmp_path)
     rows = list(csv.DictReader((tmp_path / "accuracy.csv").open()))

@@ -12,11 +12,21 @@ from torch.nn.functional import linear, rms_norm
 
 from toy.addition.config import AdditionConfig
 from toy.addition.network import LONGEST, Addition, Attention, digits_of, held_out
-from toy.addition.pictures_attention import PAIRS, aligned, attention, characters, equal_pairs, heads, looks
-from toy.addition.pictures_digits import circle, digits, on_plane
+from toy.addition.pictures_network import (
+    PAIRS,
+    aligned,
+    attention,
+    characters,
+    circle,
+    digits,
+    equal_pairs,
+    heads,
+    mean_attention,
+    on_plane,
+)
 from toy.maths import fourier
-from toy.pictures import tables
-from toy.pictures.look import percent
+from toy.pictures import style
+from toy.pictures.style import percent
 
 TINY = AdditionConfig(d_model=16, d_mlp=8, n_heads=2, n_blocks=2, max_digits=3, device="cpu")
 SHAPES = [TINY, replace(TINY, shape="encoder-decoder", order="plain", positions="absolute")]
@@ -47,7 +57,7 @@ def test_weights_and_values_are_what_forward_puts_out(crosses: bool) -> None:
 @pytest.mark.parametrize("config", SHAPES)
 def test_looks_are_means_of_rows_that_see_what_came_before(config: AdditionConfig) -> None:
     model, pairs = Addition(config).requires_grad_(False), equal_pairs(config)
-    found, (prompt, answer) = looks(model, pairs), characters(config)
+    found, (prompt, answer) = mean_attention(model, pairs), characters(config)
     crosses = config.shape == "encoder-decoder"
     assert list(found) == (
         ["block 0 cross", "block 1 cross", "block 0 self", "block 1 self"] if crosses else ["block 0", "block 1"]
@@ -116,7 +126,7 @@ def test_maps_are_those_of_the_heads(config: AdditionConfig) -> None:
     maps = [axes for axes in figure.axes if axes.images and axes.get_title(loc="left")]
     assert len(maps) == len(found) == (8 if config.shape == "encoder-decoder" else 4)
     for axes, head in zip(maps, found, strict=True):
-        assert np.array_equal(np.asarray(axes.images[0].get_array()), head.look.numpy()) and axes.yaxis_inverted()
+        assert np.array_equal(np.asarray(axes.images[0].get_array()), head.attention.numpy()) and axes.yaxis_inverted()
         assert axes.get_title(loc="left").split("\n")[0] == head.name
     low = [tick.get_text() for tick in maps[-1].get_xticklabels()]
     assert low == (list("=4321") if config.shape == "encoder-decoder" else list("123+123=1234"))
@@ -167,6 +177,6 @@ def test_the_title_says_what_is_found_and_files_are_the_same_twice(tmp_path: Pat
         best = max((head.aligned or 0.0, head.name) for head in heads(model, equal_pairs(model.config)))
         title = " ".join(str(drawn["07_attention"].get_suptitle()).split())
         assert title.startswith(f"{best[1].capitalize()} gives {percent(best[0])} of its attention")
-        tables.write(tmp_path / name, drawn)
+        style.write(tmp_path / name, drawn)
     one, two = (sorted((tmp_path / name).iterdir()) for name in ("one", "two"))
     assert len(one) == 4 and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

@@ -12,10 +12,10 @@ import torch
 import train_universal
 
 from toy.run.errors import InputError
-from toy.training.descent import rate
+from toy.training.resumable import rate
 from toy.universal import train as universal_train
 from toy.universal.config import Split, UniversalConfig
-from toy.universal.train import Training, batch, load, policy_loss, train
+from toy.universal.train import Training, batch, policy_loss
 
 TINY = UniversalConfig(
     moduli="dense", d_model=16, d_mlp=8, n_blocks=1, frequencies=8, batch_size=32, steps=6, log_every=2, device="cpu"
@@ -38,7 +38,7 @@ def test_an_interrupted_run_ends_where_the_whole_one_does(
     objective, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(TINY, objective=objective)
-    whole = train(config, tmp_path / "whole")
+    whole = Training.train(config, tmp_path / "whole")
     update = Training.update
 
     def killed(self: Training) -> float:
@@ -49,23 +49,25 @@ def test_an_interrupted_run_ends_where_the_whole_one_does(
     with monkeypatch.context() as patch:
         patch.setattr(Training, "update", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "killed")
-    assert load(tmp_path / "killed" / "checkpoint.pt").step == 2
-    assert same(train(config, tmp_path / "killed"), whole) and same(train(config, tmp_path / "killed"), whole)
+            Training.train(config, tmp_path / "killed")
+    assert Training.load(tmp_path / "killed" / "checkpoint.pt").step == 2
+    assert same(Training.train(config, tmp_path / "killed"), whole) and same(
+        Training.train(config, tmp_path / "killed"), whole
+    )
     lines = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
     assert lines[0] == lines[1] and lines[0].count(b"\n") == 3
 
 
 def test_moduli_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(TINY, tmp_path / "whole")
-    assert train(TINY, tmp_path / "parts", minutes=0.0).step == 0
+    whole = Training.train(TINY, tmp_path / "whole")
+    assert Training.train(TINY, tmp_path / "parts", minutes=0.0).step == 0
     monkeypatch.setattr(universal_train, "draw_split", lambda config: Split((11,), (13,)))
-    resumed = train(TINY, tmp_path / "parts")
+    resumed = Training.train(TINY, tmp_path / "parts")
     assert resumed.split == Split((2, 5, 9), (3, 7)) and same(resumed, whole)
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(TINY, tmp_path / "whole")
+    whole = Training.train(TINY, tmp_path / "whole")
     save, saved = torch.save, 0
 
     def full(content: dict, path: Path) -> None:
@@ -79,29 +81,29 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
         with pytest.raises(InputError, match=r"No space left on device\): free some space"):
-            train(TINY, tmp_path / "full")
-    assert not list(tmp_path.rglob("*partial*")) and load(tmp_path / "full" / "checkpoint.pt").step == 2
-    assert same(train(TINY, tmp_path / "full"), whole)
+            Training.train(TINY, tmp_path / "full")
+    assert not list(tmp_path.rglob("*partial*")) and Training.load(tmp_path / "full" / "checkpoint.pt").step == 2
+    assert same(Training.train(TINY, tmp_path / "full"), whole)
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
-    train(TINY, tmp_path)
+    Training.train(TINY, tmp_path)
     with pytest.raises(InputError, match=r"another d_mlp \(d_mlp 8, asked for 9\)"):
-        train(replace(TINY, d_mlp=9), tmp_path)
+        Training.train(replace(TINY, d_mlp=9), tmp_path)
     with pytest.raises(InputError, match="batch_size is 0: give 1 or more"):
-        train(replace(TINY, batch_size=0), tmp_path / "other")
+        Training.train(replace(TINY, batch_size=0), tmp_path / "other")
     (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match="cannot be read as a checkpoint"):
-        train(TINY, tmp_path)
+        Training.train(TINY, tmp_path)
     torch.save({"layout": "toy"}, tmp_path / "checkpoint.pt")
     with pytest.raises(InputError, match="no universal-modulus checkpoint"):
-        train(TINY, tmp_path)
+        Training.train(TINY, tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Training, "update", lambda self: float("nan"))
     with pytest.raises(InputError, match="no longer a number"):
-        train(TINY, tmp_path)
+        Training.train(TINY, tmp_path)
 
 
 def test_batches() -> None:
@@ -138,13 +140,13 @@ def test_who_is_always_right_learns_nothing() -> None:
 def test_a_run_from_before_a_field_existed_goes_on(tmp_path: Path) -> None:
     """It did what the field's default does."""
     path = tmp_path / "checkpoint.pt"
-    train(replace(TINY, steps=2), tmp_path)
+    Training.train(replace(TINY, steps=2), tmp_path)
     content = torch.load(path, weights_only=True)
     del content["config"]["samples"]
     torch.save(content, path)
-    assert load(path).step == 2
+    assert Training.load(path).step == 2
     with pytest.raises(InputError, match=r"another samples \(samples 16, asked for 3\)"):
-        train(replace(TINY, steps=2, samples=3), tmp_path)
+        Training.train(replace(TINY, steps=2, samples=3), tmp_path)
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from toy.addition import pictures as addition
 from toy.addition import tables as addition_tables
 from toy.addition import train as addition_train
 from toy.addition.config import AdditionConfig
-from toy.addition.train import Training, load, train
-from toy.pictures import tables
+from toy.addition.train import Training
+from toy.pictures import style
 from toy.run.errors import Diverged, InputError
 
 TINY = AdditionConfig(
@@ -26,7 +26,7 @@ TINY = AdditionConfig(
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addition_train, "LOOKED_AT", 50)
+    monkeypatch.setattr(addition_train, "PAIRS_EVALUATED", 50)
 
 
 def same(one: Training, other: Training) -> bool:
@@ -39,7 +39,7 @@ def test_an_interrupted_run_ends_where_the_whole_one_does(
     shape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(TINY, shape=shape)
-    whole = train(config, tmp_path / "whole")
+    whole = Training.train(config, tmp_path / "whole")
     update = Training.update
 
     def killed(self: Training) -> float:
@@ -50,9 +50,11 @@ def test_an_interrupted_run_ends_where_the_whole_one_does(
     with monkeypatch.context() as patch:
         patch.setattr(Training, "update", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "killed")
-    assert load(tmp_path / "killed" / "checkpoint.pt").step == 2
-    assert same(train(config, tmp_path / "killed"), whole) and same(load(tmp_path / "killed" / "checkpoint.pt"), whole)
+            Training.train(config, tmp_path / "killed")
+    assert Training.load(tmp_path / "killed" / "checkpoint.pt").step == 2
+    assert same(Training.train(config, tmp_path / "killed"), whole) and same(
+        Training.load(tmp_path / "killed" / "checkpoint.pt"), whole
+    )
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,42 +62,42 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    train(replace(TINY, steps=6), tmp_path, minutes=0.0)
+    Training.train(replace(TINY, steps=6), tmp_path, minutes=0.0)
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
         with pytest.raises(InputError, match=r"No space left on device\): free some space"):
-            train(TINY, tmp_path)
-    assert load(tmp_path / "checkpoint.pt").step == 0
+            Training.train(TINY, tmp_path)
+    assert Training.load(tmp_path / "checkpoint.pt").step == 0
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
 def test_another_run_a_foreign_file_and_a_lost_loss_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(TINY, tmp_path, minutes=0.0)
+    Training.train(TINY, tmp_path, minutes=0.0)
     with pytest.raises(InputError, match=r"another seed \(seed 0, asked for 1\): give another --out"):
-        train(replace(TINY, seed=1), tmp_path)
+        Training.train(replace(TINY, seed=1), tmp_path)
     torch.save({"layout": "universal"}, tmp_path / "other.pt")
     with pytest.raises(InputError, match="no addition checkpoint"):
-        load(tmp_path / "other.pt")
+        Training.load(tmp_path / "other.pt")
     monkeypatch.setattr(Training, "update", lambda self: float("nan"))
     with pytest.raises(Diverged, match="lower --learning-rate"):
-        train(TINY, tmp_path)
+        Training.train(TINY, tmp_path)
 
 
 def test_it_learns(tmp_path: Path) -> None:
     """One-digit sums of small numbers, from a handful of pairs."""
     config = replace(TINY, d_model=32, d_mlp=64, max_digits=2, steps=300, batch_size=64, learning_rate=1e-2)
-    losses = train(replace(config, log_every=50), tmp_path).metrics
+    losses = Training.train(replace(config, log_every=50), tmp_path).metrics
     assert losses[-1]["loss"] < 0.75 * losses[0]["loss"]
 
 
 def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(addition_tables, "ASKED", 20)
+    monkeypatch.setattr(addition_tables, "PAIRS_OF_A_GROUP", 20)
     row = dict.fromkeys(addition.NEURONS[2:], 0.5) | {"place": "decoder 0 at =", "k": 1, "period": 100.0}
     monkeypatch.setattr(addition_tables, "neuron_rows", lambda model: [row])
     written: dict[str, list[str]] = {}
-    monkeypatch.setattr(tables, "write", lambda folder, drawn: written.update({folder.name: sorted(drawn)}))
+    monkeypatch.setattr(style, "write", lambda folder, drawn: written.update({folder.name: sorted(drawn)}))
     sizes = {"d-model": 16, "d-mlp": 8, "n-heads": 2, "n-blocks": 1, "train-pairs": 500, "batch-size": 8, "steps": 2}
     options = [f"--{name}={value}" for name, value in sizes.items()]
     monkeypatch.setattr(sys, "argv", ["train_addition.py", *options, "--device=cpu", f"--out={tmp_path}"])

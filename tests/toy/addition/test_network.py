@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from toy.addition import train as addition_train
-from toy.addition.config import AdditionConfig, check, longest_answer
+from toy.addition.config import AdditionConfig, longest_answer
 from toy.addition.network import END, EQUALS, PAD, Addition, Pairs, answer_of, digits_of, held_out, prompts, targets
 from toy.addition.tables import carries, categories, digit_rows, longest_run, place_rows
 from toy.addition.train import Training, random_pairs, right
@@ -58,7 +58,7 @@ def unordered(pairs: Pairs) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_pair_of_the_sweep_is_trained_on_nor_its_mirror_image(seed: int) -> None:
     config = replace(TINY, seed=seed, split_seed=seed, train_pairs=20_000)
-    trained = unordered(Training.begin(config).pairs)
+    trained = unordered(Training(config).pairs)
     sweep = categories(config)
     assert len(sweep) == 14 and all(len(pairs) > 5 for pairs in sweep.values())
     for pairs in [*sweep.values(), random_pairs(config, 2000, 7, unseen=True)]:
@@ -127,8 +127,8 @@ def test_the_curriculum_ends_with_everything_and_bad_fields_are_refused() -> Non
     config = replace(TINY, steps=100)
     assert [longest_answer(config, step) for step in (0, 5, 15, 30, 99)] == [3, 4, 5, 6, 6]
     assert longest_answer(replace(config, curriculum=False), 0) == 6
-    assert int(Training.begin(TINY).batch().sum(1).max()) < 1000
+    assert int(Training(TINY).batch().sum(1).max()) < 1000
     for name, value in {"batch_size": 0, "held_out": 1.0, "max_digits": 13, "n_heads": 3}.items():
         with pytest.raises(InputError, match=name if name != "n_heads" else "heads"):
-            check(replace(config, **{name: value}))
+            replace(config, **{name: value}).check()
     assert END in targets(torch.tensor([[1, 1]]), "plain")

@@ -1,0 +1,38 @@
+"""The buffers of a training step are not faulted in again at every step."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tests.root import ROOT
+
+PROGRAM = """
+import resource, torch
+from toy.training import train
+from toy.config import ToyConfig
+torch.set_num_threads(1)
+keep, train.keep_freed_memory = train.keep_freed_memory, lambda: False
+training = train.Training(ToyConfig(), [0])
+def faults():
+    for _ in range(5):
+        training.update()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        training.update()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), faults() if keep() else -1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(resource, "RUSAGE_SELF"), reason="no page faults to count")
+def test_freed_buffers_are_not_faulted_in_again() -> None:
+    command = [sys.executable, "-c", PROGRAM]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    as_it_is, kept = map(int, result.stdout.split())
+    if kept < 0:
+        pytest.skip("not glibc")
+    assert kept < 0.1 * as_it_is
