@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from _page import sections
+from _page import write_page
 
 from toy.run.errors import InputError
 
@@ -38,9 +38,7 @@ def make(options: Options, command: str) -> Path:
         InputError: a folder that cannot be read or written or lacks tables, no folder, or two models under one name.
     """
     from llm_probe.page import ladder_page
-    from llm_probe.page import report
     from llm_probe.run.schema import read_runs
-    from toy.run.files import write_atomic
 
     if not options.runs:
         raise InputError("no run to report: give one or more results folders of scripts/probe_llm.py")
@@ -54,13 +52,10 @@ def make(options: Options, command: str) -> Path:
             "they show; give --out to make another one"
         )
     out = options.out or (runs[0].folder / "report.html" if alone else Path("results") / "ladder.html")
-    try:
-        if alone:
-            report.write(out, runs[0].frames, runs[0].run, sections(runs[0].folder))
-        else:
-            write_atomic(out, ladder_page.render(runs, command, out.resolve().parent, embed=options.embed))
-    except OSError as error:
-        raise InputError(f"cannot write {out} ({error.strerror}): give another file with --out") from error
+    if alone:
+        write_page(runs[0], out)
+    else:
+        write(out, ladder_page.render(runs, command, out.resolve().parent, embed=options.embed))
     return out
 
 
@@ -74,16 +69,25 @@ def make_sweep(options: Options, command: str) -> Path:
 
     from llm_probe.sweep import page
     from llm_probe.sweep.folder import open_sweep
-    from toy.run.files import write_atomic
 
     folder = options.runs[0]
     out = options.out or folder / "report.html"
-    content = page.render(open_sweep(folder, KINDS), command, out.resolve().parent, embed=options.embed)
+    write(out, page.render(open_sweep(folder, KINDS), command, out.resolve().parent, embed=options.embed))
+    return out
+
+
+def write(out: Path, content: str) -> None:
+    """One file, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from toy.run.files import write_atomic
+
     try:
         write_atomic(out, content)
     except OSError as error:
         raise InputError(f"cannot write {out} ({error.strerror}): give another file with --out") from error
-    return out
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ from llm_probe.compare.compared import (
 from llm_probe.page.views import claim_name, number, r2_text, text
 from llm_probe.run.schema import VERSION, RunTables, check_one_model_a_name, named_apart, read_run
 from toy.run.errors import InputError
-from toy.run.files import replace_with, write_atomic
+from toy.run.files import write_atomic
 
 PUBLISHED = "published"
 PROVENANCE = ("baseline", "run", "key", "baseline_value", "value")
@@ -107,25 +107,17 @@ def write(found: Comparison, folder: Path) -> list[Path]:
     Raises:
         InputError: the folder cannot be written.
     """
-    from matplotlib import rc_context
-
     from llm_probe.compare.figure import figure
-    from llm_probe.page.figures import DPI, KINDS
+    from llm_probe.page.style import save_figures
 
     tables = {"compare": found.claims, "compare_layers": found.layers, "compare_provenance": found.provenance}
     try:
         for name, rows in tables.items():
             write_atomic(folder / f"{name}.csv", rows.to_csv(index=False, float_format="%.6g"))
-        drawn = figure(found)
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-            for kind in KINDS:
-                metadata = {"Date": None} if kind == "svg" else {}
-                replace_with(
-                    folder / f"compare.{kind}", lambda path, also=metadata: drawn.savefig(path, dpi=DPI, metadata=also)
-                )
+        pictures = save_figures(folder, {"compare": figure(found)}, "llm_probe")
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder with --out") from error
-    return [folder / f"{name}.csv" for name in tables] + [folder / f"compare.{kind}" for kind in KINDS]
+    return [folder / f"{name}.csv" for name in tables] + pictures
 
 
 # ---------------------------------------------------------------------------------------------------------- terminal

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from llm_probe.page.figures import GREY, INK, SIZE
+from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, RULE, SIZE, TRAINED, VIOLET, frame
 from llm_probe.page.views import FLOOR, claim_name, number, text
 
 if TYPE_CHECKING:
     from llm_probe.compare.comparison import Comparison
 
-LOOKS = (("o", "#0063A6"), ("D", "#8A3B9B"), ("s", "#00735C"), ("^", "#9A5B00"), ("P", "#A1223A"), ("X", "#4B5563"))
+LOOKS = (("o", TRAINED), ("D", VIOLET), ("s", GREEN), ("^", OCHRE), ("P", RED), ("X", GREY))
 """Shape and hue of each run, in order; after six they begin again."""
 MARK = 6
 NOT_ASKED = "–"
@@ -85,12 +85,12 @@ def _panel(axes: Axes, statistic: str, claims: list[tuple[str, str]], sides: dic
         "plane_r2": "held-out R² of the plane (triangle: below −0.2)",
         "class_mean_r2": "class-mean R² (published statistic)",
     }
-    axes.set_xlabel(named[statistic], fontsize=SIZE, color=INK)
+    frame(axes, named[statistic])
     axes.set(xlim=(FLOOR - 0.05, 1.03) if statistic == "plane_r2" else (-0.03, 1.03), xticks=[0, 0.25, 0.5, 0.75, 1])
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-    axes.hlines(range(len(claims)), *axes.get_xlim(), color="#E4E7EB", linewidth=0.8, zorder=0)
-    axes.tick_params(labelsize=SIZE, colors=INK, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.hlines(range(len(claims)), *axes.get_xlim(), color=RULE, linewidth=0.8, zorder=0)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
 
 
 def _mark(axes: Axes, value: float | None, y: int | float, shape: str, hue: str, *, hollow: bool) -> None:

@@ -29,6 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from llm_probe.page.style import BAND, GREY, INK, KINDS, RANDOM, SIZE, TRAINED, VERDICT_COLOURS, frame, save_figures
 from llm_probe.page.views import (
     ALPHA,
     FLOOR,
@@ -45,13 +46,7 @@ from llm_probe.page.views import (
 from llm_probe.run.table import Weights
 from toy.run.errors import InputError
 
-TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
-VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}
 VERDICT_MARKS = {"supported": "●", "undetermined": "◆", "refuted": "■"}
-SIZE = 9
-"""Points; 12 px at 96 dpi."""
-KINDS = ("svg", "png")
-DPI = 130
 NOTHING = 0.3
 """Points all as near to the centre as this are predictions of nothing: they are not worth a label each."""
 MOST_LABELS = 30
@@ -83,7 +78,7 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
     if controls:
         _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", "", "", "", ""), GREY)
-    _frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
+    frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
     axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -131,7 +126,7 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
                 layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5, zorder=4
             )
     where = "layer (output of the block); dot: where the verdict was read"
-    _frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
+    frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
     axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
     step = max(1, len(layers) // 16)
     axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
@@ -240,7 +235,7 @@ def period_scan(axes: Axes, scan: pd.DataFrame, period: int) -> None:
         f"own period {period}", (1 / period, 1), (4, -2), xycoords=("data", "axes fraction"),
         textcoords="offset points", ha="left", va="top", fontsize=SIZE, color=INK,
     )  # fmt: skip
-    _frame(axes, "period of the integer result", "share of variance (%)")
+    frame(axes, "period of the integer result", "share of variance (%)")
     ticks = [20, 10, 7, 5, 4, 3, 2]
     axes.set_xticks([1 / tick for tick in ticks], [str(tick) for tick in ticks])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
@@ -268,7 +263,7 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
             )  # fmt: skip
             for layer in found.loc[found["r2_heldout"] < FLOOR, "layer"]:
                 axes.plot(layer, FLOOR, "v", color=colour, markerfacecolor=face, markersize=size)
-        _frame(axes, "", "")
+        frame(axes, "", "")
         axes.set_title(
             f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False,
             style="normal" if claim["cyclic"] else "italic",
@@ -297,13 +292,6 @@ def _dot(
 
 def _face(weights: Weights) -> str:
     return TRAINED if weights == "trained" else "white"
-
-
-def _frame(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
@@ -388,13 +376,7 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["circles"] = _circles(supported, frames)
         if (periods := _periods(supported, frames["scan"])) is not None:
             figures["periods"] = periods
-    folder.mkdir(parents=True, exist_ok=True)
     for name in {"verdicts", "layer_map", "layers", "circles", "periods"} - figures.keys():
         for kind in KINDS:
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-        for path in written:
-            metadata = {"Date": None} if path.suffix == ".svg" else {}
-            figures[path.stem].savefig(path, dpi=DPI, metadata=metadata)
-    return written
+    return save_figures(folder, figures, "llm_probe")

@@ -132,7 +132,8 @@ class VerdictRow:
     p_holm: float
     """The same corrected over all claims of the run (Holm)."""
     p_selective: float | None
-    """Is it this period, not every period: `p_assignment` or `p_period`, weighted; empty where operands are words."""
+    """Whether it is this period rather than every period, by weighted Bonferroni: min(1, p_assignment / 0.75,
+    p_period / 0.25), or the one of the two that can be tested; empty where operands are words."""
     p_assignment: float | None
     """Are periods read best under their own moduli: all moduli together, corrected over planes and dimensions."""
     assignment_effect: float | None

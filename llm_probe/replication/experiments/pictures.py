@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from llm_probe.page.figures import BAND, DPI, GREY, INK, KINDS, RANDOM, SIZE, TRAINED
+from llm_probe.page.style import BAND, GREY, INK, RANDOM, SIZE, TRAINED, frame, save_figures
 from llm_probe.page.views import FLOOR
 from llm_probe.replication.experiments.calendars import strongest
 from llm_probe.replication.experiments.primes import agreement
@@ -188,23 +187,14 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
 
 def save_all(folder: Path, tables: dict[str, Frame]) -> list[Path]:
     """A figure for every experiment that was run, as svg and png."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-        for name, parts in FIGURES.items():
-            if any(part not in tables or tables[part].empty for part, _ in parts):
-                continue
-            drawn = figure(name, tables)
-            for kind in KINDS:
-                path = folder / f"{name}.{kind}"
-                drawn.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
-                written.append(path)
-    return written
+    figures = {
+        name: figure(name, tables)
+        for name, parts in FIGURES.items()
+        if all(part in tables and not tables[part].empty for part, _ in parts)
+    }
+    return save_figures(folder, figures, "llm_probe")
 
 
 def _frame(axes: Axes, x: str, y: str, limits: tuple[float, float]) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    frame(axes, x, y)
     axes.set_ylim(*limits)

@@ -18,8 +18,8 @@ from typing import Any, get_args
 
 import pytest
 
-from llm_probe.page import report, terminal
-from llm_probe.page.claim_views import CONTROL_NAMES
+from llm_probe.page import TEMPLATES, report, terminal
+from llm_probe.page.views import CONTROL_NAMES
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
@@ -86,7 +86,7 @@ def test_nothing_is_fetched(page: Page) -> None:
     assert all(value and (value.startswith("data:") or re.fullmatch(r"\w+\.csv", value)) for value in links)
     code = page.scripts[1]
     assert not re.search(r"fetch\(|XMLHttpRequest|import\s*\(|innerHTML|\beval\b", code)
-    assert "url(" not in (report.HERE / "page.css").read_text(encoding="utf-8")
+    assert "url(" not in (TEMPLATES / "page.css").read_text(encoding="utf-8")
 
 
 def test_the_policy_names_the_script_by_its_hash(page: Page) -> None:
@@ -260,7 +260,7 @@ def test_two_arrowheads_stand_apart_and_their_numbers_say_less_than_minus_one() 
 def test_an_empty_run_is_a_page_too(frames: dict[str, Any]) -> None:
     page = Page(report.render(frames, RUN))
     assert page.payload["rows"] == []
-    assert "No claim was judged." in page.text
+    assert "No claim was tested." in page.text
 
 
 def test_tables_read_back_from_csv_give_the_same_page(tmp_path: Path) -> None:
@@ -361,4 +361,4 @@ def test_missing_numbers_are_dashes() -> None:
 
 
 def test_no_verdicts_are_a_sentence() -> None:
-    assert "no claim was judged" in terminal.terminal_table(made_up([])["verdicts"], RUN)
+    assert "no claim was tested" in terminal.terminal_table(made_up([])["verdicts"], RUN)
