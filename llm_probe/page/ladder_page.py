@@ -66,12 +66,16 @@ def render(
         verdicts=VERDICTS,
         version=VERSION,
         claims=[
-            {"name": claim_name(*claim), "cyclic": cyclic, "cells": [_cell(rows.get(claim)) for rows in tables]}
+            {"name": claim_name(*claim), "cyclic": cyclic, "cells": [rows.get(claim) for rows in tables]}
             for claim, cyclic in claims.items()
         ],
         frames=_frames(runs, claims, tables),
         downloads=downloads,
         count=count,
+        facts=facts,
+        number=number,
+        r2_text=r2_text,
+        text=text,
     )
 
 
@@ -102,42 +106,19 @@ def _summary(runs: Sequence[RunTables], tables: Tables) -> str:
 
 
 def _run(run: RunTables, beside: Path, embed: bool) -> dict[str, Any]:
-    """A run as the template prints it: its facts, the counts of its verdicts, and where its own page is."""
+    """A run with the counts of its verdicts and where its own page is."""
     words, path, link, download = run.frames["verdicts"]["verdict"].tolist(), run.folder / "report.html", "", ""
     if path.is_file() and embed:
         link, download = _data("html", path.read_bytes()), f"{run.name.replace('/', '--')}.html"
     elif path.is_file():
         link = os.path.relpath(path, beside)
-    return {
-        "name": run.name,
-        "model": run.run["model"],
-        "about": " · ".join(facts(run.run, ("layers", "d_model", "parameters", "dtype", "date"))),
-        "size": ", ".join(facts(run.run, ("parameters",))),
-        "schema": run.schema,
-        "control": run.run.get("control"),
-        "counts": {word: words.count(word) for word in VERDICTS},
-        "link": link,
-        "download": download,
-        "command": run.run.get("command", ""),
-    }
+    counts = {word: words.count(word) for word in VERDICTS}
+    return {"tables": run, "run": run.run, "counts": counts, "link": link, "download": download}
 
 
 def _data(kind: str, content: bytes) -> str:
     """A file as an address inside the page."""
     return f"data:text/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _cell(row: Row | None) -> dict[str, str] | None:
-    if row is None:
-        return None
-    low, high, random = (number(row[key]) for key in ("plane_r2_low", "plane_r2_high", "random_r2"))
-    return {
-        "verdict": row["verdict"],
-        "plane": r2_text(row["plane_r2"]),
-        "interval": f"{r2_text(low)} to {r2_text(high)}" if None not in (low, high) and (high or 0) >= -1 else "",
-        "random": "no random weights" if random is None else f"○ {r2_text(random)}",
-        "reason": text(row["reason"]),
-    }
 
 
 def _download(runs: Sequence[RunTables]) -> tuple[str, int]:

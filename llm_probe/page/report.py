@@ -63,6 +63,18 @@ Run = Mapping[str, Any]
 Frames = Mapping[str, pd.DataFrame]
 
 
+def percent(value: int | float) -> str:
+    """Where a held-out R² lies on a line from `FLOOR` to 1, as CSS."""
+    return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
+
+
+FUNCTIONS = {
+    each.__name__: each
+    for each in (cannot_do, closure_text, control_name, magnitude, number, p_text, percent, r2_text, text, why)
+}
+"""What the templates call on the entries of a table."""
+
+
 def write(path: Path, frames: Frames, run: Run, sections: Sequence[Section] = ()) -> None:
     """The page as one file, whole or not at all."""
     write_atomic(path, render(frames, run, sections))
@@ -74,21 +86,20 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     claims = ordered(known["verdicts"]).to_dict("records")
     values: dict[str, Any] = {
-        "title": f"{short_name(run)}: what lies on a circle",
-        "model": run.get("model", "a model"),
+        "run": run,
+        "short_name": short_name(run),
         "about": [*facts(run), f"control: {run.get('control') or 'none'}"],
         "summary": summary(known["verdicts"], run),
-        "command": run.get("command", ""),
         "claims": [_verdict_row(claim, int(run.get("layers") or 0)) for claim in claims],
-        "percent": _percent,
+        "alpha": ALPHA,
+        "floor": FLOOR,
+        **FUNCTIONS,
         **_map(known["verdicts"], known["r2_table"]),
         "gradient": GRADIENT,
         "sections": sections,
         "calibration": calibration(),
-        "provenance": {key.replace("_", " "): _plain(value) for key, value in run.items()},
         "columns": column_meanings(),
         "tables": table.TABLES,
-        "cite": _citation(run),
         "script": Markup(script),
         "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "payload": Markup(_json(payload(known))),
@@ -154,81 +165,37 @@ def _count(number: int, name: str) -> str:
 
 
 def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> dict[str, Any]:
-    """A claim as verdicts.html prints it, in a model of `n_layers` blocks."""
-    best, held, (reason, published) = int(claim["layer"]), text(claim["layers_held"]), why(claim)
+    """A claim with its marks on the line of R² and its layers on the bar of a model of `n_layers` blocks."""
+    best, held = int(claim["layer"]), text(claim["layers_held"])
     marks = {name: value for name, key in MARKS.items() if (value := number(claim[f"{key}_r2"])) is not None}
     below = [name for name, value in marks.items() if value < FLOOR]
     ends = [part.strip().partition("-") for part in held.split(",") if part.strip()]
     spans = [("held", int(first), int(last or first)) for first, _, last in ends] + [("best", best, best)] * bool(held)
     width = 100 / max(n_layers, best + 1)
     return {
-        **{key: claim[key] for key in ("name", "period", "cyclic", "verdict")},
+        **claim,
         "place": json.dumps([*(claim[key] for key in PLACE), best]),
-        "accuracy": [number(claim[key]) for key in ("accuracy", "accuracy_low", "accuracy_high")],
-        "unable": cannot_do(claim),
-        "null": max(claim["null_r2"], 0),
-        "interval": (float(claim["plane_r2_low"]), float(claim["plane_r2_high"])),
         "marks": [
             (name, value, 100 * (below.index(name) + 0.5) / len(below) if name in below and len(below) > 1 else None)
             for name, value in marks.items()
         ],
-        "floor": FLOOR,
-        "r2": {name: r2_text(claim[f"{name}_r2"]) for name in ("plane", "random", "null", "control")},
-        "control": control_name(text(claim["control"])),
-        "held": held,
         "spans": [(kind, width * first, width * (last - first + 1)) for kind, first, last in spans],
-        "reason": reason,
-        "below": "; ".join(filter(None, [closure_text(claim), published and f"class-mean R², {published}"])),
     }
 
 
-def _percent(value: int | float) -> str:
-    """Where a held-out R² lies on a line from `FLOOR` to 1, as CSS."""
-    return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
-
-
 def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> dict[str, Any]:
-    """The map's `layers` and its rows, `places`, each with a cell a layer, which is a button that `page.js` opens."""
-    planes = best_planes(r2_table)
-    layers = sorted(planes["layer"].unique().tolist())
-    by_location = {tuple(cell[key] for key in (*PLACE, "layer")): cell for cell in planes.to_dict("records")}
-    claims = verdicts.to_dict("records")
-    read = {tuple(claim[key] for key in (*PLACE, "layer")) for claim in claims}
+    """The map's `layers` and its rows, `places`, each with the best plane of every layer."""
+    planes, claims = best_planes(r2_table), verdicts.to_dict("records")
+    by_location = {tuple(plane[key] for key in (*PLACE, "layer")): plane for plane in planes.to_dict("records")}
     by_claim = {(claim["domain"], claim["quantity"]): claim for claim in claims}
-
-    def cell(location: tuple[Any, ...], name: str) -> dict[str, Any] | None:
-        if location not in by_location:
-            return None
-        plane = by_location[location]
-        fails = number(plane["p_fwer"]) is None or plane["p_fwer"] > ALPHA
-        label = (
-            f"{name}, layer {plane['layer']}: held-out R² {r2_text(plane['r2_heldout'])}, p {p_text(plane['p_fwer'])}"
-        )
-        return {
-            "layer": plane["layer"],
-            "classes": " ".join(["fails"] * fails + ["read"] * (location in read)),
-            "colour": magnitude(plane["r2_heldout"]),
-            "label": label + ", no better than the null" * fails,
-        }
-
-    places = [
-        {
-            "name": place["name"],
-            **{key: by_claim[place["domain"], place["quantity"]][key] for key in ("cyclic", "verdict")},
-            "cells": [cell((*(place[key] for key in PLACE), layer), place["name"]) for layer in layers],
-        }
-        for place in map_places(verdicts, planes).to_dict("records")
-    ]
+    read = {tuple(claim[key] for key in (*PLACE, "layer")) for claim in claims}
+    layers = sorted(planes["layer"].unique().tolist())
+    places = []
+    for place in map_places(verdicts, planes).to_dict("records"):
+        locations = [(*(place[key] for key in PLACE), layer) for layer in layers]
+        cells = [(by_location.get(location), location in read) for location in locations]
+        places.append({**by_claim[place["domain"], place["quantity"]], "name": place["name"], "cells": cells})
     return {"layers": layers, "places": places}
-
-
-def _plain(value: Any) -> str:
-    """An entry of run.json in words."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {version}" for name, version in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return "none" if value is None else str(value)
 
 
 def _downloads(frames: Frames, room: int) -> list[dict[str, Any]]:
@@ -246,18 +213,6 @@ def _downloads(frames: Frames, room: int) -> list[dict[str, Any]]:
         room -= (size if inside else 0) + 300
         links[name] = {**link, "inside": inside} if inside else {**link, "inside": inside, "file": f"{name}.csv"}
     return [links[name] for name in frames]
-
-
-def _citation(run: Run) -> str:
-    year = str(run.get("date", ""))[:4]
-    return (
-        "@misc{circles,\n"
-        f"  title = {{Cyclic quantities in {short_name(run)}: a calibrated probing run}},\n"
-        f"  year  = {{{year}}},\n"
-        f"  note  = {{model {run.get('model')}, revision {run.get('revision')}; "
-        f"code at commit {run.get('commit')}; configuration {run.get('configuration_hash')}; seed {run.get('seed')}}}\n"
-        "}"
-    )
 
 
 def _json(value: object) -> str:

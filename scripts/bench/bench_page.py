@@ -96,12 +96,12 @@ def repeated(frame, claims, options: Options):
 def seconds(browser: str, page: Path) -> float:
     """The best of three loads."""
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    found = []
+    loads = []
     for _ in range(3):
         started = time.perf_counter()
         subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        found.append(time.perf_counter() - started)
-    return min(found)
+        loads.append(time.perf_counter() - started)
+    return min(loads)
 
 
 if __name__ == "__main__":

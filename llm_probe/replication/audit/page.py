@@ -1,9 +1,9 @@
 """The page, the table and the terminal summary of an audit.
 
-audit.html writes one file without script or network. An experiment is a section, a claim a row: the published value as a dot on a
-line from 0 to 1, the strongest null as a band from its median to its 95 % quantile, the best simple function as a
-hollow diamond, the verdict in a word, the reason in a sentence. The line is drawn for shares only (R², accuracy), never
-for perplexities.
+audit.html writes one file without script or network. An experiment is a section, a claim a row: the published value as
+a dot on a line from 0 to 1, the strongest null as a band from its median to its 95 % quantile, the best simple function
+as a hollow diamond, the verdict in a word, the reason in a sentence. The line is drawn for shares only (R², accuracy),
+never for perplexities.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 from llm_probe.page import TEMPLATES
 from llm_probe.page.views import VERDICTS
@@ -77,7 +76,7 @@ def experiments(judgements: Sequence[Judgement]) -> dict[str, list[Judgement]]:
 
 def sentence(judgements: Sequence[Judgement]) -> str:
     """The head: how many claims, and what became of them."""
-    return f"{len(judgements)} published number{'s' * (len(judgements) != 1)}: {_counted(judgements)}."
+    return f"{len(judgements)} published number{'s' * (len(judgements) != 1)}: {counted(judgements)}."
 
 
 def by_kind(judgements: Sequence[Judgement]) -> list[str]:
@@ -86,11 +85,12 @@ def by_kind(judgements: Sequence[Judgement]) -> list[str]:
     for kind in ORDER:
         members = [one for one in judgements if one.claim.kind == kind]
         if members:
-            lines.append(f"{len(members)} {PLURALS.get(kind, NAMES[kind])}: {_counted(members)}")
+            lines.append(f"{len(members)} {PLURALS.get(kind, NAMES[kind])}: {counted(members)}")
     return lines
 
 
-def _counted(judgements: Sequence[Judgement]) -> str:
+def counted(judgements: Sequence[Judgement]) -> str:
+    """How many are supported, undetermined and refuted."""
     counts = Counter(one.verdict for one in judgements)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
@@ -148,53 +148,38 @@ def value(one: Judgement) -> str:
 
 def render(judgements: Sequence[Judgement], refusals: Sequence[str], facts: Sequence[str], command: str) -> str:
     """The page as text; `facts` say what the nulls rest on."""
+    functions = (by_kind, confound, counted, headline, kind_of, null_band, searches, sentence, value, what)
     return render_template(
         TEMPLATES,
         "audit.html",
-        summary=sentence(judgements),
-        kinds=by_kind(judgements),
+        judgements=judgements,
+        experiments=experiments(judgements),
         verdicts=VERDICTS,
-        experiments=[_experiment(name, members) for name, members in experiments(judgements).items()],
         shown=SHOWN,
         facts=facts,
         command=command,
         refusals=refusals,
+        **{function.__name__: function for function in functions},
     )
 
 
-def _experiment(name: str, members: Sequence[Judgement]) -> dict[str, Any]:
-    known_for = headline(members)
-    return {
-        "name": name,
-        "title": name.replace("_", " "),
-        "counts": Counter(one.verdict for one in members),
-        "counted": _counted(members),
-        "largest": f"{what(known_for)}: {value(known_for)}",
-        "searches": "; or ".join(sorted({search_of(one.claim).how for one in members if one.claim.kind in FITS})),
-        "rows": [_row(one) for one in members],
-    }
+def searches(members: Sequence[Judgement]) -> str:
+    """How the fits of an experiment were searched for."""
+    return "; or ".join(sorted({search_of(one.claim).how for one in members if one.claim.kind in FITS}))
 
 
-def _row(one: Judgement) -> dict[str, Any]:
-    """A claim as the template prints it; the places on the line from 0 to 1 are percentages."""
-    claim = one.claim
-    # A perplexity and an accuracy of one ablation differ in nothing but the metric.
-    kind = NAMES[claim.kind] if claim.kind in FITS else claim.metric.replace("_", " ")
-    known = one.null_median is not None and one.null_95 is not None
-    return {
-        "what": what(one),
-        "about": f"{kind}, {_short(claim.domain)}",
-        "tip": f"{claim.metric}, {claim.model}, {claim.source}",
-        "value": value(one),
-        "share": claim.kind != "perplexity" and 0 <= claim.value <= 1,
-        "published": 100 * claim.value,
-        "band": [100 * end for end in sorted((one.null_median or 0.0, one.null_95 or 0.0))] if known else None,
-        "confound": 100 * max(each.r2 for each in one.confounds) if one.confounds else None,
-        "verdict": one.verdict,
-        "reason": one.reason,
-    }
+def kind_of(one: Judgement) -> str:
+    """The statistic and its domain; a perplexity and an accuracy of one ablation differ in nothing but the metric."""
+    kind = NAMES[one.claim.kind] if one.claim.kind in FITS else one.claim.metric.replace("_", " ")
+    domain = one.claim.domain.split(' "', maxsplit=1)[0].replace("_", " ")
+    return f"{kind}, {domain if len(domain) <= 44 else domain[:43] + '…'}"
 
 
-def _short(domain: str) -> str:
-    words = domain.split(' "', maxsplit=1)[0].replace("_", " ")
-    return words if len(words) <= 44 else words[:43] + "…"
+def null_band(one: Judgement) -> list[float] | None:
+    """The strongest null's median and 95 % quantile, the smaller first."""
+    return None if one.null_median is None or one.null_95 is None else sorted((one.null_median, one.null_95))
+
+
+def confound(one: Judgement) -> float | None:
+    """R² of the best simple function or published rival."""
+    return max((each.r2 for each in one.confounds), default=None)
