@@ -51,7 +51,7 @@ P_VALUES = {
 """Columns of `verdicts.csv` and their short names."""
 EXPLAINED = {
     "r2_table": ("r2_class_means", "r2_partial", "p_fwer"),
-    "verdicts": ("closure",),
+    "verdicts": ("closure", *P_VALUES),
     "scan": ("share",),
 }
 """Columns whose meaning `page.js` prints beside its pictures."""
@@ -230,11 +230,11 @@ def _invariants(trained: Row, random: Row | None) -> list[list[str]]:
 
 
 def _p_values(claim: Row) -> list[list[str]]:
-    """[name, p, meaning of its column] of every p that applies; the assignment's effect stands with its meaning."""
+    """[name, p, effect, column] of every p that applies; only the assignment test has an effect."""
     effect = number(claim["assignment_effect"])
     gain = "" if effect is None else f" This claim: {effect:+.2f} nats.".replace("-", "−")
     return [
-        [name, p_text(claim[column]), meaning("verdicts", column) + gain * (column == "p_assignment")]
+        [name, p_text(claim[column]), gain * (column == "p_assignment"), column]
         for column, name in P_VALUES.items()
         if number(claim[column]) is not None
     ]

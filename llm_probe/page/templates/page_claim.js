@@ -1,5 +1,5 @@
 "use strict";
-// Draws what a claim stands on, whichever of its cells is open: controls, the judged plane in numbers, p-values.
+// Draws what a claim rests on, whichever of its cells is open: controls, the confirmed plane in numbers, p-values.
 // One script with page.js, whose h, s, svg, line, say, r2, hollow, FLOOR and colours it uses.
 
 // What differs from the true search, and its mark: as in the table of verdicts, with a square for other prompts.
@@ -50,7 +50,7 @@ function measures(row) {
 
 function tests(row) {
   return h("div", {}, h("h3", {}, "p-values"), h("table", { class: "dims tests" },
-    h("tbody", {}, row.tests.map(([name, p, meaning]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, p), h("td", { class: "meaning" }, meaning))))));
+    h("tbody", {}, row.tests.map(([name, p, effect, column]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, p), h("td", { class: "meaning" }, data.meanings.verdicts[column] + effect))))));
 }
 
 function claimPanels(row) {

@@ -23,6 +23,7 @@ from llm_probe.page.views import CONTROL_NAMES
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
+from llm_probe.verdicts.joined import selective
 from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
 
 SCRIPT = "<script>alert(1)</script>"
@@ -199,6 +200,18 @@ def test_p_values_that_do_not_apply_are_left_out() -> None:
     names = ["corrected", "Holm", "selective", "assignment", "period"]
     assert [test[0] for test in rows["mod-add 7"]] == names
     assert "+0.70 nats" in rows["mod-add 7"][3][2]
+
+
+def test_a_p_value_is_explained_by_the_rule_that_computes_it(page: Page) -> None:
+    columns = {test[3] for row in page.payload["rows"] for test in row["tests"]}
+    explained = page.payload["meanings"]["verdicts"]
+    documented = {column: text.replace("`", "") for column, _, text in column_meanings()["verdicts"]}
+    assert columns and all(explained[column] == documented[column] for column in columns)
+    weights = re.search(r"min\(1, p_assignment / ([\d.]+), p_period / ([\d.]+)\)", explained["p_selective"])
+    assert weights is not None
+    assignment, period = map(float, weights.groups())
+    for p in ((0.003, 0.4), (0.5, 0.004), (0.9, 0.8)):
+        assert selective(*p) == pytest.approx(min(1.0, p[0] / assignment, p[1] / period))
 
 
 def test_the_foot_says_how_often_nothing_is_called_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
