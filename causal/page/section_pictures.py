@@ -137,7 +137,7 @@ def heads(table: pd.DataFrame) -> Markup:
     for row, column in np.ndindex(down, across) if across <= NARROW else ():
         x, y = left + size * (column + 0.5), top + size * (row + 0.5) + 4
         tag, attributes, words = svg_text(x, y, f"{round(float(shares[row, column]), 2) + 0:.2f}", "middle")
-        elements.append((tag, {**attributes, "class": None, "style": f"fill:{ink(shares[row, column])}"}, words))
+        elements.append((tag, {**attributes, "class": None, "style": f"fill:{ink(float(shares[row, column]))}"}, words))
     most = np.unravel_index(shares.argmax(), shares.shape)
     where = f"head {most[1]} of layer {table.index[most[0]]}"
     label = f"Share by layer and head; the largest is {shares.max():.2f}, {where}"

@@ -14,7 +14,7 @@ import pandas as pd
 from llm_probe.circuits.figures import Frames, all_figures
 from llm_probe.circuits.table import TABLES
 from llm_probe.page.sections import Part, Section, finished_run, written_tables
-from llm_probe.page.style import as_svg
+from llm_probe.page.style import as_svg, span
 from llm_probe.page.views import at, text
 from llm_probe.run.table import ALPHA
 
@@ -90,9 +90,9 @@ def _lens(rows: pd.DataFrame) -> Iterator[str]:
         else "Above guessing in no layer."
     )
     yield (
-        f"Right answers after the last block {_span(final['accuracy'])}, one block earlier {_span(early['accuracy'])}, "
-        f"with random weights {_span(null['accuracy'])}; the most frequent answer would be right in "
-        f"{_span(final['chance'])}."
+        f"Right answers after the last block {span(final['accuracy'])}, one block earlier {span(early['accuracy'])}, "
+        f"with random weights {span(null['accuracy'])}; the most frequent answer would be right in "
+        f"{span(final['chance'])}."
     )
 
 
@@ -132,8 +132,3 @@ def _helix(rows: pd.DataFrame) -> Iterator[str]:
             f"polynomial of as many columns {trained.loc['polynomial', 'r2']:.2f}, the digits' names "
             f"{trained.loc['digits', 'r2']:.2f}, both {trained.loc['digits + helix', 'r2']:.2f}."
         )
-
-
-def _span(values: Any) -> str:
-    low, high = values.min(), values.max()
-    return f"{low:.2f}" if round(low, 2) == round(high, 2) else f"{low:.2f} to {high:.2f}"

@@ -113,26 +113,28 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     cyclic = verdicts["cyclic"].astype(bool)
     claims, controls = (verdicts.loc[chosen, "verdict"].tolist() for chosen in (cyclic, ~cyclic))
     if not claims:
-        said = "No claim about a circle was tested."
+        sentences = "No claim about a circle was tested."
     else:
         words = {name: rows.tolist() for name, rows in verdicts.loc[cyclic].groupby("quantity", sort=False)["verdict"]}
         kinds = " and ".join(f"{own.count('supported')} of {_count(len(own), name)}" for name, own in words.items())
-        said = (
+        sentences = (
             f"{claims.count('supported')} of {len(claims)} cyclic claims are supported, carried on a circle: {kinds}. "
             f"{claims.count('refuted')} refuted, {claims.count('undetermined')} undetermined."
         )
     unable = [claim["verdict"] for claim in verdicts.to_dict("records") if cannot_do(claim)]
     if unable:
         fired = unable.count("supported")
-        said += f" {fired or 'None'} of {_count(len(unable), 'sum')} that it answers no better than by guessing "
-        said += f"{'is' if fired < 2 else 'are'} supported."
+        sentences += f" {fired or 'None'} of {_count(len(unable), 'sum')} that it answers no better than by guessing "
+        sentences += f"{'is' if fired < 2 else 'are'} supported."
     if controls:
         fired = controls.count("supported")
-        said += f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
-        said += "; none should: read the rest with care." if fired else ", as it should be."
+        sentences += (
+            f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
+        )
+        sentences += "; none should: read the rest with care." if fired else ", as it should be."
     if not run.get("control"):
-        said += " Without a random-weights control no claim is calibrated against an untrained model."
-    return said
+        sentences += " Without a random-weights control no claim is calibrated against an untrained model."
+    return sentences
 
 
 def calibration(path: Path | None = None) -> str:

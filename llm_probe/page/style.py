@@ -16,11 +16,11 @@ from matplotlib import colormaps, rc_context
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from toy.pictures.look import BAND, DPI, GREY, INK, MAGNITUDE, SIZE, TRAINED, frame
+from toy.pictures.look import BAND, DPI, GREY, INK, MAGNITUDE, SIZE, TRAINED, frame, listed, span
 from toy.pictures.look import UNTRAINED as RANDOM
 from toy.run.files import replace_with
 
-__all__ = ["BAND", "DPI", "GREY", "INK", "RANDOM", "SIZE", "TRAINED", "frame"]
+__all__ = ["BAND", "GREY", "INK", "RANDOM", "SIZE", "TRAINED", "frame", "listed", "span"]
 
 OCHRE, GREEN, VIOLET, RED, SKY, RULE = "#8A6100", "#00735C", "#8A3B9B", "#A1223A", "#56B4E9", "#E4E7EB"
 VERDICT_COLOURS = {"supported": TRAINED, "undetermined": OCHRE, "refuted": GREY}

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from llm_probe.page.sections import Part, Section, finished_run, written_tables
-from llm_probe.page.style import as_svg
+from llm_probe.page.style import as_svg, listed
 from llm_probe.page.views import text
 from sae.circles import figures
 from sae.circles.table import TABLES
@@ -68,13 +68,13 @@ def answer(verdicts: pd.DataFrame) -> str:
         return "No sparse autoencoder had a group of features to compare with a plane."
     beat = _names([row for row in rows if row["verdict"] == "features beat planes"])
     counts = {word: sum(row["verdict"] == word for row in rows) for word in ("no better", "undetermined")}
-    said = f"Groups of features carry {_listed(beat) or 'no circle'} better than the best plane"
-    said += "".join(f", {count} {word}" for word, count in counts.items() if count)
+    sentence = f"Groups of features carry {listed(beat) if beat else 'no circle'} better than the best plane"
+    sentence += "".join(f", {count} {word}" for word, count in counts.items() if count)
     compared = [row for row in rows if not pd.isna(row["better_than_random"])]
     better = _names([row for row in compared if row["better_than_random"]])
     if not compared:
-        return f"{said}; no random network was compared."
-    return f"{said}; better than in a random network: {_listed(better) or 'none'}, of {len(compared)} compared."
+        return f"{sentence}; no random network was compared."
+    return f"{sentence}; better than in a random network: {listed(better)}, of {len(compared)} compared."
 
 
 def null(table: pd.DataFrame) -> str:
@@ -91,11 +91,11 @@ def null(table: pd.DataFrame) -> str:
 
 def recurring(recurrence: pd.DataFrame) -> str:
     """Share of latents that recur between seeds, and by chance."""
-    said = []
+    shares = []
     for weights, rows in recurrence.groupby("weights", sort=False):
         share, chance = rows["share"].mean(), rows["shuffled_share"].mean()
-        said.append(f"{share:.0%} with {weights} weights ({chance:.0%} by chance)")
-    return f"Latents that recur in another seed (cosine above 0.7): {', '.join(said)}." if said else ""
+        shares.append(f"{share:.0%} with {weights} weights ({chance:.0%} by chance)")
+    return f"Latents that recur in another seed (cosine above 0.7): {', '.join(shares)}." if shares else ""
 
 
 def _number(value: float | None) -> str:
@@ -104,7 +104,3 @@ def _number(value: float | None) -> str:
 
 def _names(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
     return [f"{row['domain']} ({row['quantity']}, layer {row['layer']})" for row in rows]
-
-
-def _listed(names: list[str]) -> str:
-    return "".join(names) if len(names) < 2 else ", ".join(names[:-1]) + " and " + names[-1]
