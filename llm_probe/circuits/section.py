@@ -89,8 +89,8 @@ def _lens(rows: pd.DataFrame) -> Iterator[str]:
         else "Above guessing in no layer."
     )
     yield (
-        f"Right answers after the last block {span(final['accuracy'].tolist())}, one block earlier {span(early['accuracy'].tolist())}, "
-        f"with random weights {span(null['accuracy'].tolist())}; the most frequent answer would be right in "
+        f"Right answers after the last block {span(final['accuracy'].tolist())}, one block earlier "
+        f"{span(early['accuracy'].tolist())}, with random weights {span(null['accuracy'].tolist())}; the most frequent answer would be right in "
         f"{span(final['chance'].tolist())}."
     )
 
