@@ -90,8 +90,8 @@ def _lens(rows: pd.DataFrame) -> Iterator[str]:
     )
     yield (
         f"Right answers after the last block {span(final['accuracy'].tolist())}, one block earlier "
-        f"{span(early['accuracy'].tolist())}, with random weights {span(null['accuracy'].tolist())}; the most frequent answer would be right in "
-        f"{span(final['chance'].tolist())}."
+        f"{span(early['accuracy'].tolist())}, with random weights {span(null['accuracy'].tolist())}; the most frequent "
+        f"answer would be right in {span(final['chance'].tolist())}."
     )
 
 
