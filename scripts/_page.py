@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from toy.run.errors import InputError
 
 if TYPE_CHECKING:
-    from llm_probe.page.report import Section
+    from llm_probe.page.sections import Section
+    from llm_probe.run.schema import RunTables
 
 
 def sections(folder: Path) -> list[Section]:
@@ -23,6 +24,23 @@ def sections(folder: Path) -> list[Section]:
     return [section for make in (causal, features, circuits) if (section := make(folder))]
 
 
+def write_page(tables: RunTables, page: Path) -> None:
+    """Write the page of a probe run, with a section for everything that was run on its model.
+
+    Raises:
+        InputError: the page cannot be written.
+    """
+    from llm_probe.page import report
+
+    try:
+        report.write(page, tables.frames, tables.run, sections(tables.folder))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {page} ({error.strerror}): the tables are complete; "
+            f"python scripts/report.py {tables.folder} --out makes the page in another place"
+        ) from error
+
+
 def rewrite(folder: Path) -> None:
     """Write report.html again from the tables on disk, if there is one and anything to add to it.
 
@@ -31,16 +49,8 @@ def rewrite(folder: Path) -> None:
     Raises:
         InputError: the tables cannot be read, or the page cannot be written.
     """
-    from llm_probe.page import report
     from llm_probe.run.schema import read_run
 
     page = folder / "report.html"
-    if not page.is_file() or not (parts := sections(folder)):
-        return
-    tables = read_run(folder)
-    if tables.missing:
-        return
-    try:
-        report.write(page, tables.frames, tables.run, parts)
-    except OSError as error:
-        raise InputError(f"cannot write {page}: {error.strerror}; the tables are complete") from error
+    if page.is_file() and sections(folder) and not (tables := read_run(folder)).missing:
+        write_page(tables, page)

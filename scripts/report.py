@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from _page import sections
+from _page import write_page
 
 from toy.run.errors import InputError
 
@@ -32,42 +32,62 @@ class Options:
 
 
 def make(options: Options, command: str) -> Path:
-    """Read the tables and write the page.
+    """Read, render, write.
 
     Raises:
         InputError: a folder that cannot be read or written or lacks tables, no folder, or two models under one name.
     """
-    from llm_probe.page import ladder_page, report
+    from llm_probe.page import ladder_page
     from llm_probe.run.schema import read_runs
-    from toy.run.files import write_atomic
 
     if not options.runs:
         raise InputError("no run to report: give one or more results folders of scripts/probe_llm.py")
-    first, alone = options.runs[0], len(set(options.runs)) == 1
-    out = options.out or (first / "report.html" if alone else Path("results") / "ladder.html")
-    content, beside = "", out.resolve().parent
-    if is_sweep := len(options.runs) == 1 and (first / "sweep.json").is_file():
-        from _kinds import KINDS
-        from llm_probe.sweep import page
-        from llm_probe.sweep.folder import open_sweep
-
-        content = page.render(open_sweep(first, KINDS), command, beside, embed=options.embed)
-    runs = [] if is_sweep else read_runs(list(dict.fromkeys(options.runs)))
-    if len(runs) > 1:
-        content = ladder_page.render(runs, command, beside, embed=options.embed)
-    elif runs and runs[0].missing and not options.out:
+    if len(options.runs) == 1 and (options.runs[0] / "sweep.json").is_file():
+        return make_sweep(options, command)
+    runs = read_runs(list(dict.fromkeys(options.runs)))
+    alone = len(runs) == 1
+    if alone and runs[0].missing and not options.out:
         raise InputError(
-            f"{first} has no {', '.join(f'{name}.csv' for name in runs[0].missing)}: its page would lose what they "
-            "show; give --out to make another one"
+            f"{runs[0].folder} has no {', '.join(f'{name}.csv' for name in runs[0].missing)}: its page would lose what "
+            "they show; give --out to make another one"
         )
+    out = options.out or (runs[0].folder / "report.html" if alone else Path("results") / "ladder.html")
+    if alone:
+        write_page(runs[0], out)
+    else:
+        write(out, ladder_page.render(runs, command, out.resolve().parent, embed=options.embed))
+    return out
+
+
+def make_sweep(options: Options, command: str) -> Path:
+    """The page of a sweep's cells.
+
+    Raises:
+        InputError: as `llm_probe.sweep.page.render`, or the page cannot be written.
+    """
+    from _kinds import KINDS
+
+    from llm_probe.sweep import page
+    from llm_probe.sweep.folder import open_sweep
+
+    folder = options.runs[0]
+    out = options.out or folder / "report.html"
+    write(out, page.render(open_sweep(folder, KINDS), command, out.resolve().parent, embed=options.embed))
+    return out
+
+
+def write(out: Path, content: str) -> None:
+    """One file, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from toy.run.files import write_atomic
+
     try:
-        if content:
-            write_atomic(out, content)
-        else:
-            report.write(out, runs[0].frames, runs[0].run, sections(first))
+        write_atomic(out, content)
     except OSError as error:
         raise InputError(f"cannot write {out} ({error.strerror}): give another file with --out") from error
-    return out
 
 
 def main() -> int:

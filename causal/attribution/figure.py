@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from llm_probe.page.figures import GREY, INK, RANDOM, SIZE, TRAINED
+from llm_probe.page.style import GREY, INK, RANDOM, SIZE, TRAINED, frame
 
 SHOWN = 12
 
@@ -38,9 +38,7 @@ def strongest(axes: Axes, rows: pd.DataFrame) -> None:
     axes.plot(screen, places, "o", markersize=5, markerfacecolor="none",
               markeredgecolor=RANDOM, linestyle="none", label="screen")  # fmt: skip
     axes.set_yticks(places, [named(row) for row in table])
-    axes.set_xlabel("change of logit difference (donor − own)", fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    frame(axes, "change of logit difference (donor − own)")
 
 
 def named(row: Mapping[Any, Any]) -> str:

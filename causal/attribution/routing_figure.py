@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from causal.attribution.routing import POOLED, agreement
-from llm_probe.page.figures import INK, SIZE
+from llm_probe.page.style import INK, SIZE, frame
 from llm_probe.page.views import at
 
 
@@ -102,12 +102,10 @@ def routing_figure(rows: pd.DataFrame) -> Figure:
     for axes, (title, table) in zip(frames, tables.items(), strict=False):
         drawn = axes.pcolormesh(table.columns, table.index, table.to_numpy(), vmin=0, vmax=1, shading="nearest")
         axes.set_title(title, fontsize=SIZE, color=INK)
-        axes.set_xlabel("head", fontsize=SIZE, color=INK)
-        axes.set_ylabel("layer", fontsize=SIZE, color=INK)
+        frame(axes, "head", "layer")
         axes.set_xticks(table.columns[:: -(-len(table.columns) // 8)])
         axes.set_yticks(table.index[:: -(-len(table.index) // 8)])
         axes.invert_yaxis()
-        axes.tick_params(labelsize=SIZE, colors=INK)
     if drawn is not None:
         figure.colorbar(drawn, ax=list(frames), shrink=0.8).ax.tick_params(labelsize=SIZE)
     return figure

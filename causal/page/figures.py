@@ -1,8 +1,8 @@
 """Pictures of a causal run, as functions `(axes, tables)`.
 
     turning          rows j, columns (answer - s) mod p, colour = share: a circle that is followed is a diagonal
-    against_controls effect of the found directions against the distribution of every control's draws
-    layer_positions  where the donor's answer is found after an exchange of states, layer by layer
+    against_controls effect of the tested directions against the distribution of every control's draws
+    layer_positions  where the model gives the donor's answer after an exchange of states, layer by layer
 
 The object interface of matplotlib only, so that nothing depends on a display.
 """
@@ -18,32 +18,31 @@ from matplotlib.figure import Figure
 
 from causal.attribution.figure import attribution_figure
 from causal.attribution.routing_figure import routing_figure
-from llm_probe.page.figures import GREY, INK, RANDOM, SIZE, TRAINED
-from llm_probe.page.picture_files import save_figures
+from llm_probe.page.style import GREY, INK, OCHRE, RANDOM, SIZE, TRAINED, frame, save_figures
+from llm_probe.page.views import at
 
-DPI = 130
-SHADES = {"random": GREY, "matched": "#8A6100", "shuffled": RANDOM}
+SHADES = {"random": GREY, "matched": OCHRE, "shuffled": RANDOM}
 
 
 def turning(axes: Axes, rotation: pd.DataFrame) -> None:
     """The histogram of shifts for every j; `rotation`: of one direction, intervention and position."""
     table = rotation[rotation["shift"] >= 0].pivot_table(index="j", columns="shift", values="share")
     axes.imshow(table.to_numpy(), vmin=0, vmax=1, cmap="viridis", origin="lower", aspect="auto")
-    _label(axes, "(answer − s) mod p", "turned by j")
+    frame(axes, "(answer − s) mod p", "turned by j")
     axes.set_title(str(rotation["domain"].iloc[0]), fontsize=SIZE, color=INK)
 
 
 def against_controls(axes: Axes, own: float, draws: pd.DataFrame, effect: str) -> None:
-    """The effect of the found directions (line) and of each control's draws (histograms)."""
+    """The effect of the tested directions (line) and of each control's draws (histograms)."""
     for control, rows in draws.groupby("control", sort=False):
         axes.hist(
             rows["effect"], bins=40, range=(0, 1), density=False, histtype="step", linewidth=1.4,
             color=SHADES.get(str(control), INK), label=str(control),
         )  # fmt: skip
     axes.axvline(own, color=TRAINED, linewidth=2)
-    axes.annotate("found", (own, 1), xycoords=("data", "axes fraction"), fontsize=SIZE, color=TRAINED, va="bottom")
+    axes.annotate("tested", (own, 1), xycoords=("data", "axes fraction"), fontsize=SIZE, color=TRAINED, va="bottom")
     axes.set_xlim(-0.02, 1.02)
-    _label(axes, effect, "draws")
+    frame(axes, effect, "draws")
 
 
 def layer_positions(axes: Axes, rows: pd.DataFrame) -> None:
@@ -59,7 +58,7 @@ def layer_positions(axes: Axes, rows: pd.DataFrame) -> None:
         colour = INK if value > 0.6 else "white"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=SIZE, color=colour)
     axes.set_title(str(rows["domain"].iloc[0]), fontsize=SIZE, color=INK)
-    _label(axes, "layer", "")
+    frame(axes, "layer", "")
 
 
 def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
@@ -80,7 +79,7 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
     if not frames["causal_routing"].empty:
         figures["routing"] = routing_figure(frames["causal_routing"])
-    return save_figures(folder, figures, "causal", DPI)
+    return save_figures(folder, figures, "causal")
 
 
 def _shown(rotation: pd.DataFrame) -> list[pd.DataFrame]:
@@ -88,9 +87,9 @@ def _shown(rotation: pd.DataFrame) -> list[pd.DataFrame]:
     parts: dict[tuple, pd.DataFrame] = {}
     found = rotation.loc[[str(name).startswith("planes") for name in rotation["direction"]]]
     for position in ("last", "answer"):  # the second replaces the first
-        rows = _at(found, intervention="rotate", position=position)
+        rows = at(found, intervention="rotate", position=position)
         for key in dict.fromkeys(zip(rows["domain"], rows["layer"], strict=True)):
-            parts[key] = _at(rows, domain=key[0], layer=key[1])
+            parts[key] = at(rows, domain=key[0], layer=key[1])
     return list(parts.values())
 
 
@@ -101,19 +100,12 @@ def _controls(shown: list[pd.DataFrame], frames: Mapping[str, pd.DataFrame]) -> 
     for axes, rows in zip(figure.axes, shown, strict=False):
         first = rows.iloc[0]
         same = {key: first[key] for key in ("domain", "layer", "position")}
-        own = _at(table, **same, direction=first["direction"], intervention="rotate")["moved"]
-        against_controls(axes, float(own.iloc[0]), _at(draws, **same, intervention="rotate"), "P(answer = s + j)")
+        own = at(table, **same, direction=first["direction"], intervention="rotate")["moved"]
+        against_controls(axes, float(own.iloc[0]), at(draws, **same, intervention="rotate"), "P(answer = s + j)")
         axes.set_title(str(first["domain"]), fontsize=SIZE, color=INK)
     if figure.axes:
         figure.axes[0].legend(fontsize=SIZE - 2, frameon=False)
     return figure
-
-
-def _at(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
-    chosen = pd.Series(True, index=frame.index)
-    for key, value in values.items():
-        chosen &= frame[key] == value
-    return frame.loc[chosen]
 
 
 def _grid(count: int, height: float) -> Figure:
@@ -122,10 +114,3 @@ def _grid(count: int, height: float) -> Figure:
     for axes in figure.subplots(rows, min(count, 4), squeeze=False).ravel()[count:]:
         axes.remove()
     return figure
-
-
-def _label(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -20,8 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from llm_probe.calibration.harness import LEVEL, SHARES, FalsePositiveRow, PowerRow
-from llm_probe.page.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
-from llm_probe.page.picture_files import save_figures
+from llm_probe.page.style import BAND, GREEN, GREY, INK, OCHRE, RANDOM, SIZE, SKY, TRAINED, VIOLET, frame, save_figures
 
 COMPARED = ("renaming alone (not printed)", "class-mean R² against noise")
 """Statistics that no table of a run holds."""
@@ -35,14 +34,14 @@ NULL_NAMES = {
 LOOKS: dict[str, dict[str, Any]] = {
     "supported": {"color": INK, "marker": "o", "linewidth": 2},
     "p_fwer (planes)": {"color": TRAINED, "marker": "s"},
-    "p_fwer (dimensions)": {"color": "#56B4E9", "marker": "^"},
-    "p_selective": {"color": "#009E73", "marker": "D"},
-    "p_assignment": {"color": "#A24C84", "marker": "v"},
-    "p_period": {"color": "#8A6100", "marker": "P"},
+    "p_fwer (dimensions)": {"color": SKY, "marker": "^"},
+    "p_selective": {"color": GREEN, "marker": "D"},
+    "p_assignment": {"color": VIOLET, "marker": "v"},
+    "p_period": {"color": OCHRE, "marker": "P"},
     COMPARED[0]: {"color": RANDOM, "marker": "X", "linestyle": "--"},
     COMPARED[1]: {"color": GREY, "marker": "*", "linestyle": "--"},
 }
-"""Statistic to its line among the others (hues of Okabe & Ito, told apart by marks too)."""
+"""Statistic to its line among the others (told apart by marks too)."""
 WANTED = 0.8
 """The power that studies are planned for."""
 SHOWN = 0.1
@@ -144,7 +143,7 @@ def rates(axes: Axes, rows: Sequence[FalsePositiveRow]) -> None:
         )  # fmt: skip
     # Matplotlib asks below 0 too, for margins that are then cut off.
     axes.set_xscale("function", functions=(lambda rates: np.sqrt(np.clip(rates, 0, None)), np.square))
-    _frame(axes, f"share of null networks on which it fires (p ≤ {LEVEL}, or the verdict; square-root axis)", "")
+    frame(axes, f"share of null networks on which it fires (p ≤ {LEVEL}, or the verdict; square-root axis)", "")
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
@@ -175,7 +174,7 @@ def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Seque
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(amplitudes, [f"{size:g}" for size in amplitudes])
-    _frame(axes, "", "")
+    frame(axes, "", "")
     axes.set(ylim=(-0.02, 1.03), yticks=[0, 0.25, 0.5, 0.75, 1])
 
 
@@ -205,13 +204,6 @@ def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
     return figure
 
 
-def _frame(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def write(folder: Path, rows: Sequence[FalsePositiveRow], power_rows: Sequence[PowerRow]) -> list[Path]:
     """`false_positives` and, of signals planted at several amplitudes, `power`, each as svg and png.
 
@@ -224,4 +216,4 @@ def write(folder: Path, rows: Sequence[FalsePositiveRow], power_rows: Sequence[P
         rates(figures["false_positives"].subplots(), rows)
     if (power := _power_figure(power_rows)) is not None:
         figures["power"] = power
-    return save_figures(folder, figures, "llm_probe", DPI)
+    return save_figures(folder, figures, "llm_probe")

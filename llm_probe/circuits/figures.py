@@ -20,9 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from llm_probe.page import picture_files
-from llm_probe.page.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
-from llm_probe.page.picture_files import save_figures
+from llm_probe.page.style import BAND, GREEN, GREY, INK, OCHRE, RANDOM, SIZE, TRAINED, VIOLET, frame, save_figures
 from llm_probe.page.views import at
 
 Frames = Mapping[str, pd.DataFrame]
@@ -30,7 +28,7 @@ WEIGHTS = (("random", RANDOM, "--", "white"), ("trained", TRAINED, "-", TRAINED)
 """Weights, colour, line, face of a mark; the one drawn last lies on top."""
 METHODS = {"rotation": "o", "parallelogram": "s"}
 FAMILIES = {
-    "digits + helix": "#1F2328", "digits": "#8A6100", "helix": TRAINED, "polynomial": "#2E7D32", "line": "#7B4FA3",
+    "digits + helix": INK, "digits": OCHRE, "helix": TRAINED, "polynomial": GREEN, "line": VIOLET,
     "shuffled helix": GREY,
 }  # fmt: skip
 """Family to its colour; `other periods` is the grey band."""
@@ -136,8 +134,7 @@ def _panels(rows: pd.DataFrame, by: str, draw: Callable[[Axes, pd.DataFrame], No
     grid = figure.subplots(height, min(PER_ROW, len(names)), squeeze=False).ravel().tolist()
     for axes, name in zip(grid, names, strict=False):
         draw(axes, rows.loc[rows[by] == name])
-        axes.set_title(name, fontsize=SIZE, loc="left", color=INK, parse_math=False)
-        axes.spines[["top", "right"]].set_visible(False)
+        frame(axes, title=name)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axes in grid[len(names) :]:
         axes.remove()
@@ -169,9 +166,4 @@ def _attention(rows: pd.DataFrame) -> Figure:
 
 def save_all(folder: Path, frames: Frames) -> list[Path]:
     """The pictures as svg and png; what was written."""
-    return save_figures(folder, all_figures(frames), "circuits", DPI)
-
-
-def as_svg(figure: Figure) -> str:
-    """A picture as one `<svg>` element for a page."""
-    return picture_files.as_svg(figure, "circuits", DPI)
+    return save_figures(folder, all_figures(frames), "circuits")

@@ -5,22 +5,20 @@ The sentences count what stands out of its own null; none of these questions has
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from llm_probe.circuits.figures import Frames, all_figures, as_svg
+from llm_probe.circuits.figures import Frames, all_figures
 from llm_probe.circuits.table import TABLES
-from llm_probe.page.report import Section
+from llm_probe.page.sections import Part, Section, finished_run, written_tables
+from llm_probe.page.style import as_svg, span
 from llm_probe.page.views import at, text
 from llm_probe.run.table import ALPHA
 
 TITLES = {
-    "attention": "Where the answer position looks",
+    "attention": "What the answer position attends to",
     "lens": "When the answer can be read",
     "analogies": "Analogies",
     "embeddings": "Circles in the input matrix",
@@ -33,28 +31,23 @@ NOTES = {
     "analogies": "Circles: rotation; squares: parallelogram; blue: trained; orange: random weights; grey: below "
     "the 95th percentile of renamed items.",
     "embeddings": "Each token predicted from the other rows, radius 1 if perfect; orange: random weights.",
-    "helix": "Each number predicted from the others. Grey: helices of drawn periods, 95 %; values below −0.2 at −0.2.",
+    "helix": "Each number predicted from the others. Grey: helices of random periods, 95 %; values below −0.2 at −0.2.",
 }
 
 
 def section(folder: Path) -> Section | None:
     """The section of a probe run's folder; None where no circuits run was finished in its circuits/."""
-    source = folder / "circuits"
-    if not (source / "run.json").is_file():
+    if (finished := finished_run(folder / "circuits", TABLES)) is None:
         return None
-    run = json.loads((source / "run.json").read_text(encoding="utf-8"))
-    frames = {name: _table(source, name) for name in TABLES}
-    said, pictures = sentences(frames), all_figures(frames)
+    run, frames = finished
+    words, pictures = sentences(frames), all_figures(frames)
     parts = [
-        f"<h3>{TITLES[name]}</h3><p>{escape(said[name])}</p>"
-        f'<figure>{as_svg(pictures[name])}<figcaption class="note">{escape(NOTES[name])}</figcaption></figure>'
+        Part(TITLES[name], [words[name]], picture=as_svg(pictures[name], "circuits"), caption=NOTES[name])
         for name in TITLES
         if name in pictures
     ]
-    links = "".join(f'<li><a href="circuits/{name}.csv">{name}.csv</a></li>' for name in TABLES)
-    again = f"<span>Make it again</span> <code>{escape(text(run.get('command')))}</code>"
-    content = "".join(parts) + f'<p class="again">{again}</p><ul class="downloads">{links}</ul>'
-    return Section("circuits", "Circuit questions", content)
+    files = written_tables(folder / "circuits", TABLES)
+    return Section("circuits", "Circuit questions", parts, text(run.get("command")), files)
 
 
 def sentences(frames: Frames) -> dict[str, str]:
@@ -96,9 +89,9 @@ def _lens(rows: pd.DataFrame) -> Iterator[str]:
         else "Above guessing in no layer."
     )
     yield (
-        f"Right answers after the last block {_span(final['accuracy'])}, one block earlier {_span(early['accuracy'])}, "
-        f"with random weights {_span(null['accuracy'])}; the most frequent answer would be right in "
-        f"{_span(final['chance'])}."
+        f"Right answers after the last block {span(final['accuracy'].tolist())}, one block earlier "
+        f"{span(early['accuracy'].tolist())}, with random weights {span(null['accuracy'].tolist())}; the most frequent "
+        f"answer would be right in {span(final['chance'].tolist())}."
     )
 
 
@@ -118,11 +111,11 @@ def _embeddings(rows: pd.DataFrame) -> Iterator[str]:
     for weights in ("trained", "random"):
         own = at(rows, weights=weights)
         hits = own.loc[own["p_fwer"] <= ALPHA].to_dict("records")
-        said = ", ".join(
+        shown = ", ".join(
             f"{row['domain']} (k = {row['frequency']}: {row['r2_heldout']:.2f}, parabola {row['quadratic']:.2f})"
             for row in hits
         )
-        yield f"Beyond the null at p ≤ {ALPHA} with {weights} weights: {said or 'none'}, of {len(own)} tested."
+        yield f"Beyond the null at p ≤ {ALPHA} with {weights} weights: {shown or 'none'}, of {len(own)} tested."
 
 
 def _helix(rows: pd.DataFrame) -> Iterator[str]:
@@ -138,14 +131,3 @@ def _helix(rows: pd.DataFrame) -> Iterator[str]:
             f"polynomial of as many columns {trained.loc['polynomial', 'r2']:.2f}, the digits' names "
             f"{trained.loc['digits', 'r2']:.2f}, both {trained.loc['digits + helix', 'r2']:.2f}."
         )
-
-
-def _span(values: Any) -> str:
-    low, high = values.min(), values.max()
-    return f"{low:.2f}" if round(low, 2) == round(high, 2) else f"{low:.2f} to {high:.2f}"
-
-
-def _table(source: Path, name: str) -> pd.DataFrame:
-    path = source / f"{name}.csv"
-    columns = list(TABLES[name].__dataclass_fields__)  # type: ignore[attr-defined]
-    return (pd.read_csv(path) if path.is_file() else pd.DataFrame()).reindex(columns=columns)

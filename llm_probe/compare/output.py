@@ -23,8 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from llm_probe.compare.comparison import PROVENANCE, PUBLISHED, Comparison, one_model
-from llm_probe.page.figures import DPI, GREY, INK, SIZE
-from llm_probe.page.picture_files import save_figures
+from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, RULE, SIZE, TRAINED, VIOLET, save_figures
 from llm_probe.page.views import FLOOR, claim_name, number, r2_text, text
 from llm_probe.run.schema import VERSION, RunTables
 from toy.run.errors import InputError
@@ -32,7 +31,7 @@ from toy.run.files import write_atomic
 
 SHOWN = 60
 """Characters of a value of run.json on the terminal."""
-LOOKS = (("o", "#0063A6"), ("D", "#8A3B9B"), ("s", "#00735C"), ("^", "#9A5B00"), ("P", "#A1223A"), ("X", "#4B5563"))
+LOOKS = (("o", TRAINED), ("D", VIOLET), ("s", GREEN), ("^", OCHRE), ("P", RED), ("X", GREY))
 """Shape and hue of each run, in order; after six they begin again."""
 MARK = 6
 ABSENT = "–"
@@ -58,7 +57,7 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     try:
         for name, rows in tables.items():
             write_atomic(folder / f"{name}.csv", rows.to_csv(index=False, float_format="%.6g"))
-        pictures = save_figures(folder, {"compare": figure(comparison)}, "llm_probe", DPI)
+        pictures = save_figures(folder, {"compare": figure(comparison)}, "llm_probe")
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder with --out") from error
     return [folder / f"{name}.csv" for name in tables] + pictures
@@ -195,12 +194,12 @@ def _panel(axes: Axes, statistic: str, claims: list[tuple[str, str]], sides: Sid
             if low is not None and high is not None:
                 axes.plot([max(low, FLOOR), max(high, FLOOR)], [y + shift] * 2, color=hue, linewidth=2)
             _mark(axes, number(row[statistic]), y + shift, shape, hue, hollow=False)
-    axes.set_xlabel(LABELS[statistic], fontsize=SIZE, color=INK)
+    frame(axes, LABELS[statistic])
     axes.set(xlim=(FLOOR - 0.05, 1.03) if statistic == "plane_r2" else (-0.03, 1.03), xticks=[0, 0.25, 0.5, 0.75, 1])
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-    axes.hlines(range(len(claims)), *axes.get_xlim(), color="#E4E7EB", linewidth=0.8, zorder=0)
-    axes.tick_params(labelsize=SIZE, colors=INK, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.hlines(range(len(claims)), *axes.get_xlim(), color=RULE, linewidth=0.8, zorder=0)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
 
 
 def _mark(axes: Axes, value: float | None, y: int | float, shape: str, hue: str, *, hollow: bool) -> None:

@@ -29,6 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from llm_probe.page.style import BAND, GREY, INK, KINDS, RANDOM, SIZE, TRAINED, VERDICT_COLOURS, frame, save_figures
 from llm_probe.page.views import (
     ALPHA,
     FLOOR,
@@ -45,13 +46,7 @@ from llm_probe.page.views import (
 from llm_probe.run.table import Weights
 from toy.run.errors import InputError
 
-TRAINED, RANDOM, INK, GREY, BAND = "#0063A6", "#C65200", "#1F2328", "#5F6670", "#D5D9DE"
-VERDICT_COLOURS = {"supported": "#0063A6", "undetermined": "#8A6100", "refuted": "#5F6670"}
 VERDICT_MARKS = {"supported": "●", "undetermined": "◆", "refuted": "■"}
-SIZE = 9
-"""Points; 12 px at 96 dpi."""
-KINDS = ("svg", "png")
-DPI = 130
 NOTHING = 0.3
 """Points all as near to the centre as this are predictions of nothing: they are not worth a label each."""
 MOST_LABELS = 30
@@ -72,8 +67,8 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
         axes.plot([low, high], [y, y], color=TRAINED, linewidth=2, solid_capstyle="butt", zorder=3)
         random, control = number(row["random_r2"]), number(row["control_r2"])
         apart = 0.2 if random is not None and max(random, row["plane_r2"]) < FLOOR else 0.0
-        _dot(axes, random, y + apart, RANDOM, hollow=True)
-        _dot(axes, row["plane_r2"], y - apart, TRAINED, hollow=False)
+        _dot(axes, random, y + apart, RANDOM, "white")
+        _dot(axes, row["plane_r2"], y - apart, TRAINED, TRAINED)
         if control is not None:
             shape = "<" if control < FLOOR else "D"
             axes.plot(max(control, FLOOR), y, shape, color=INK, markerfacecolor="none", markersize=4, zorder=5)
@@ -83,7 +78,7 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
     if controls:
         _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", "", "", "", ""), GREY)
-    _frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
+    frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
     axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -131,7 +126,7 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
                 layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5, zorder=4
             )
     where = "layer (output of the block); dot: where the verdict was read"
-    _frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
+    frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
     axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
     step = max(1, len(layers) // 16)
     axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
@@ -139,8 +134,8 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
     claims = {(claim["domain"], claim["quantity"]): claim for claim in verdicts.to_dict("records")}
     for label, place in zip(axes.get_yticklabels(), places.to_dict("records"), strict=True):
         claim = claims[place["domain"], place["quantity"]]
-        look = {"weight": "bold"} if claim["verdict"] == "supported" else {}
-        label.set(parse_math=False, style="normal" if claim["cyclic"] else "italic", **look)
+        weight = "bold" if claim["verdict"] == "supported" else "normal"
+        label.set(parse_math=False, style="normal" if claim["cyclic"] else "italic", weight=weight)
     bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("held-out R² of the best plane", fontsize=SIZE)
     bar.ax.tick_params(labelsize=SIZE)
@@ -150,7 +145,7 @@ def circle(
     axes: Axes, points: pd.DataFrame, weights: Weights, angle_error: float | None = None, limit: float = 1.3
 ) -> None:
     """Class means of one cell on its best plane, joined in cyclic order; the target circle has radius 1."""
-    colour, line = (TRAINED, "-") if weights == "trained" else (RANDOM, "--")
+    colour, line, face = (TRAINED, "-", TRAINED) if weights == "trained" else (RANDOM, "--", "white")
     rows = at(points, weights=weights).sort_values("label")
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=BAND, linewidth=1.2))
     axes.plot(0, 0, "+", color=GREY)
@@ -158,12 +153,12 @@ def circle(
     step = step_round(len(rows), frequency) if len(rows) else 1
     closed = rows.iloc[[place * step % len(rows) for place in range(len(rows) + 1)]] if len(rows) else rows
     axes.plot(closed["x"], closed["y"], line, color=colour, linewidth=1, alpha=0.7)
-    axes.plot(rows["x"], rows["y"], "o", color=colour, markerfacecolor=_face(weights), markersize=6)
+    axes.plot(rows["x"], rows["y"], "o", color=colour, markerfacecolor=face, markersize=6)
     reach = max((math.hypot(x, y) for x, y in zip(rows["x"], rows["y"], strict=True)), default=0.0)
     near = 0 < reach < NOTHING
     if near:
-        said = f"all within {reach:.2f}\nof the centre"
-        axes.text(0, -2 * NOTHING, said, ha="center", va="center", fontsize=SIZE, color=GREY)
+        words = f"all within {reach:.2f}\nof the centre"
+        axes.text(0, -2 * NOTHING, words, ha="center", va="center", fontsize=SIZE, color=GREY)
     named = rows.iloc[:0] if near else closed.iloc[: len(rows) : -(-len(rows) // MOST_LABELS) or 1]
     for row, angle in zip(named.to_dict("records"), _label_angles(named), strict=True):
         dx, dy, rim = math.cos(angle), math.sin(angle), max(math.hypot(row["x"], row["y"]), 1) + 0.16
@@ -175,8 +170,8 @@ def circle(
     if rows.empty:
         axes.text(0, 0.1, "not run", ha="center", fontsize=SIZE, color=GREY)
     around = "" if rows.empty else f", k = {frequency}"
-    said = "\n" if angle_error is None else f"\nangle error {angle_error:.2f} rad (a guess: 1.57)"
-    axes.set_title(f"{weights} weights{around}{said}", fontsize=SIZE, color=colour)
+    error = "\n" if angle_error is None else f"\nangle error {angle_error:.2f} rad (a guess: 1.57)"
+    axes.set_title(f"{weights} weights{around}{error}", fontsize=SIZE, color=colour)
     longest = max((0.075 * len(str(item)) for item in points["item"]), default=0.0)
     axes.set(xlim=(-limit - longest, limit + longest), ylim=(-limit, limit), aspect="equal")
     axes.set_axis_off()
@@ -240,7 +235,7 @@ def period_scan(axes: Axes, scan: pd.DataFrame, period: int) -> None:
         f"own period {period}", (1 / period, 1), (4, -2), xycoords=("data", "axes fraction"),
         textcoords="offset points", ha="left", va="top", fontsize=SIZE, color=INK,
     )  # fmt: skip
-    _frame(axes, "period of the integer result", "share of variance (%)")
+    frame(axes, "period of the integer result", "share of variance (%)")
     ticks = [20, 10, 7, 5, 4, 3, 2]
     axes.set_xticks([1 / tick for tick in ticks], [str(tick) for tick in ticks])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
@@ -261,14 +256,14 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
         place = {key: claim[key] for key in PLACE}
         axes.axhspan(0, max(claim["null_r2"], 0), color=BAND, zorder=0)
         for rows, colour, line, face, size in ((random, RANDOM, "--", "white", 9), (trained, TRAINED, "-", TRAINED, 5)):
-            found = at(rows, **place)
+            planes = at(rows, **place)
             axes.plot(
-                found["layer"], found["r2_heldout"].clip(lower=FLOOR), line, marker="o", markersize=3, color=colour,
+                planes["layer"], planes["r2_heldout"].clip(lower=FLOOR), line, marker="o", markersize=3, color=colour,
                 markerfacecolor=face, linewidth=1.4,
             )  # fmt: skip
-            for layer in found.loc[found["r2_heldout"] < FLOOR, "layer"]:
+            for layer in planes.loc[planes["r2_heldout"] < FLOOR, "layer"]:
                 axes.plot(layer, FLOOR, "v", color=colour, markerfacecolor=face, markersize=size)
-        _frame(axes, "", "")
+        frame(axes)
         axes.set_title(
             f"{claim['name']}  ({claim['verdict']})", fontsize=SIZE, loc="left", parse_math=False,
             style="normal" if claim["cyclic"] else "italic",
@@ -282,33 +277,16 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
 # ------------------------------------------------------------------------------------------------------ shared parts
 
 
-def _dot(
-    axes: Axes, value: float | None, along: int | float, colour: str, *, hollow: bool, upright: bool = False
-) -> None:
+def _dot(axes: Axes, value: float | None, y: float, colour: str, face: str) -> None:
     """An R² as a dot, or as a triangle at the floor where it lies below."""
-    if value is None:
-        return
-    below = value < FLOOR
-    shape = ("v" if upright else "<") if below else "o"
-    x, y = (along, max(value, FLOOR)) if upright else (max(value, FLOOR), along)
-    face = "white" if hollow else colour
-    axes.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.5, zorder=4)
+    if value is not None:
+        shape, x = ("<" if value < FLOOR else "o"), max(value, FLOOR)
+        axes.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.5, zorder=4)
 
 
-def _face(weights: Weights) -> str:
-    return TRAINED if weights == "trained" else "white"
-
-
-def _frame(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _key(axes: Axes, names: list[str], *, bar: bool = False) -> None:
+def _key(axes: Axes, names: list[str]) -> None:
     """A key above the axes, for marks that have no room for a label of their own."""
-    own = Patch(color=TRAINED) if bar else Line2D([], [], color=TRAINED, marker="o", linewidth=2)
+    own = Line2D([], [], color=TRAINED, marker="o", linewidth=2)
     marks = {
         "random weights": Line2D([], [], color=RANDOM, marker="o", markerfacecolor="white", linestyle="none"),
         "control label": Line2D([], [], color=INK, marker="D", markersize=4, markerfacecolor="none", linestyle="none"),
@@ -334,32 +312,28 @@ def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFr
         errors = [_best_error(frames["r2_table"], place, weights) for weights in ("trained", "random")]
         circle_pair(part.subplots(1, 2).tolist(), at(frames["circles"], **place), (errors[0], errors[1]))
         shown = at(frames["circles"], weights="trained", **place)["frequency"].tolist()
-        judged = "" if claim["frequency"] in shown else f" (judged at k = {claim['frequency']})"
-        part.suptitle(
-            f"{claim['name']}, layer {claim['layer']}{judged}", fontsize=SIZE + 1, weight="bold", parse_math=False
-        )
+        title = f"{claim['name']}, layer {claim['layer']}"
+        title += "" if claim["frequency"] in shown else f" (confirmed at k = {claim['frequency']})"
+        part.suptitle(title, fontsize=SIZE + 1, weight="bold", parse_math=False)
     return figure
 
 
 def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure | None:
     """The scan of every claim that has one."""
-    places = [{key: claim[key] for key in ("domain", "site", "position", "layer")} for claim in claims]
-    found = [
-        (claim, cell)
-        for claim, place in zip(claims, places, strict=True)
-        if claim["quantity"] == "sum" and len(cell := at(scan, **place))
-    ]
-    if not found:
+    keys = ("domain", "site", "position", "layer")
+    sums = [(claim, at(scan, **{key: claim[key] for key in keys})) for claim in claims if claim["quantity"] == "sum"]
+    scanned = [(claim, rows) for claim, rows in sums if len(rows)]
+    if not scanned:
         return None
-    columns = min(len(found), 3)
-    rows = -(-len(found) // columns)
+    columns = min(len(scanned), 3)
+    rows = -(-len(scanned) // columns)
     figure = Figure((3.4 * columns, 0.5 + 2 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for axes, (claim, cell) in zip(grid, found, strict=False):
+    for axes, (claim, cell) in zip(grid, scanned, strict=False):
         period_scan(axes, cell, claim["period"])
         axes.set_title(f"{claim['name']}, layer {claim['layer']}", fontsize=SIZE, loc="left", parse_math=False)
         axes.set(xlabel="", ylabel="")
-    for axes in grid[len(found) :]:
+    for axes in grid[len(scanned) :]:
         axes.set_visible(False)
     figure.supxlabel("period of the integer result (solid: trained, dashed: random weights)", fontsize=SIZE)
     figure.supylabel("share of variance (%)", fontsize=SIZE)
@@ -388,13 +362,7 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["circles"] = _circles(supported, frames)
         if (periods := _periods(supported, frames["scan"])) is not None:
             figures["periods"] = periods
-    folder.mkdir(parents=True, exist_ok=True)
     for name in {"verdicts", "layer_map", "layers", "circles", "periods"} - figures.keys():
         for kind in KINDS:
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "llm_probe"}):
-        for path in written:
-            metadata = {"Date": None} if path.suffix == ".svg" else {}
-            figures[path.stem].savefig(path, dpi=DPI, metadata=metadata)
-    return written
+    return save_figures(folder, figures, "llm_probe")

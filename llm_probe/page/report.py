@@ -1,9 +1,13 @@
 """The page of a run, from its tables alone.
 
-`render` returns one HTML file that needs nothing else: verdicts (`verdict_rows`), map and foot are written as HTML; the
-detail of a cell and the curves over layers are drawn by `page.js` and `page_claim.js` from JSON in the page
-(`payload`). What later packages found comes as `Section`s, made by them. Model-made text is escaped wherever it is
-written, and the page's own security policy allows no request and no script but those two, known by their hash.
+`render` returns one HTML file that needs nothing else. Verdicts, map and foot are written by page.html and
+verdicts.html; the detail of a location and the curves over layers are drawn by page.js and page_claim.js from JSON in
+the page (`views.payload`). What later stages add comes as `Section`s. Templates escape every text, and the page's own
+security policy allows no request and no script but those two, known by their hash.
+
+A claim is one row of the table of verdicts. Its R² are marks on one line from `FLOOR` to 1: the null band in grey, the
+confirmation interval and the plane as a filled dot, random weights as a hollow dot, the best control label as a hollow
+diamond. What lies below `FLOOR` is an arrowhead at the left end; several of them stand above each other.
 """
 
 from __future__ import annotations
@@ -13,58 +17,62 @@ import gzip
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
+from markupsafe import Markup
 
-from llm_probe.page.payload import payload
-from llm_probe.page.terminal import facts, short_name
-from llm_probe.page.verdict_rows import verdict_rows
+from llm_probe.page import TEMPLATES
+from llm_probe.page.sections import Section
+from llm_probe.page.style import GRADIENT, magnitude
+from llm_probe.page.terminal import facts, short_name, why
 from llm_probe.page.views import (
     ALPHA,
+    FLOOR,
     PLACE,
     best_planes,
     cannot_do,
+    closure_text,
+    control_name,
     map_places,
     number,
     ordered,
     p_text,
+    payload,
     r2_text,
+    text,
 )
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
 from toy.run.files import write_atomic
+from toy.run.templates import render as render_template
 
-HERE = Path(__file__).parent
 SCRIPTS = ("page_claim.js", "page.js")
 """One script: the first draws a claim, the second the rest; it runs last."""
-CALIBRATION = HERE.parents[1] / "results" / "calibration" / "false_positives.csv"
+CALIBRATION = Path(__file__).parents[2] / "results" / "calibration" / "false_positives.csv"
 """Made by scripts/calibrate.py."""
 PUBLISHED = "class-mean R² against noise"
 """The statistic there that stands for the published claims."""
 PAGE_LIMIT = 1_400_000
 """Bytes; a table that would make the page larger is linked as the file beside it."""
+MARKS = {"random": "random", "trained": "plane", "control": "control"}
+"""Class of a mark to the column it stands for, without `_r2`; the last one lies on top."""
 
 Run = Mapping[str, Any]
 Frames = Mapping[str, pd.DataFrame]
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page that another package makes, without a script of its own."""
+def percent(value: int | float) -> str:
+    """Where a held-out R² lies on a line from `FLOOR` to 1, as CSS."""
+    return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
 
-    anchor: str
-    """`causal`: its address on the page is #causal."""
-    title: str
-    """Its heading."""
-    html: str
-    """What stands under it, escaped by who made it."""
+
+FUNCTIONS = {
+    each.__name__: each
+    for each in (cannot_do, closure_text, control_name, magnitude, number, p_text, percent, r2_text, text, why)
+}
+"""What the templates call on the entries of a table."""
 
 
 def write(path: Path, frames: Frames, run: Run, sections: Sequence[Section] = ()) -> None:
@@ -75,30 +83,29 @@ def write(path: Path, frames: Frames, run: Run, sections: Sequence[Section] = ()
 def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
     """The page as text; a table that is missing counts as empty, sections follow what was probed."""
     known = {name: frames.get(name, table.frame([], row)) for name, row in table.TABLES.items()}
-    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    parts = {
-        "title": escape(f"{short_name(run)}: what lies on a circle"),
-        "model": escape(str(run.get("model", "a model"))),
-        "about": _about(run),
-        "summary": escape(summary(known["verdicts"], run)),
-        "command": escape(str(run.get("command", ""))),
-        "verdicts": verdict_rows(ordered(known["verdicts"]), int(run.get("layers") or 0)),
-        "map": _map(known["verdicts"], known["r2_table"]),
-        "legend": _colours(),
-        "sections": "".join(map(_section, sections)),
-        "provenance": _provenance(run),
-        "columns": _columns(),
-        "cite": escape(_citation(run)),
-        "calibration": f'<p class="calibration">{escape(said)}</p>' if (said := calibration()) else "",
-        "style": (HERE / "page.css").read_text(encoding="utf-8"),
-        "script": script,
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    claims = ordered(known["verdicts"]).to_dict("records")
+    values: dict[str, Any] = {
+        "run": run,
+        "short_name": short_name(run),
+        "about": [*facts(run), f"control: {run.get('control') or 'none'}"],
+        "summary": summary(known["verdicts"], run),
+        "claims": [_verdict_row(claim, int(run.get("layers") or 0)) for claim in claims],
+        "alpha": ALPHA,
+        "floor": FLOOR,
+        **FUNCTIONS,
+        **_map(known["verdicts"], known["r2_table"]),
+        "gradient": GRADIENT,
+        "sections": sections,
+        "calibration": calibration(),
+        "columns": column_meanings(),
+        "tables": table.TABLES,
+        "script": Markup(script),
         "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "payload": _json(payload(known)),
-        "downloads": "",
+        "payload": Markup(_json(payload(known))),
     }
-    template = Template((HERE / "page.html").read_text(encoding="utf-8"))
-    room = PAGE_LIMIT - len(template.substitute(parts).encode())
-    return template.substitute(parts | {"downloads": _downloads(known, room)})
+    room = PAGE_LIMIT - len(render_template(TEMPLATES, "page.html", **values, downloads=[]).encode())
+    return str(render_template(TEMPLATES, "page.html", **values, downloads=_downloads(known, room)))
 
 
 def summary(verdicts: pd.DataFrame, run: Run) -> str:
@@ -106,25 +113,28 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     cyclic = verdicts["cyclic"].astype(bool)
     claims, controls = (verdicts.loc[chosen, "verdict"].tolist() for chosen in (cyclic, ~cyclic))
     if not claims:
-        said = "No claim about a circle was tested."
+        sentences = "No claim about a circle was tested."
     else:
-        kinds = " and ".join(_supported(verdicts.loc[cyclic], quantity) for quantity in verdicts["quantity"].unique())
-        said = (
+        words = {name: rows.tolist() for name, rows in verdicts.loc[cyclic].groupby("quantity", sort=False)["verdict"]}
+        kinds = " and ".join(f"{own.count('supported')} of {_count(len(own), name)}" for name, own in words.items())
+        sentences = (
             f"{claims.count('supported')} of {len(claims)} cyclic claims are supported, carried on a circle: {kinds}. "
             f"{claims.count('refuted')} refuted, {claims.count('undetermined')} undetermined."
         )
     unable = [claim["verdict"] for claim in verdicts.to_dict("records") if cannot_do(claim)]
     if unable:
         fired = unable.count("supported")
-        said += f" {fired or 'None'} of {_count(len(unable), 'sum')} that it answers no better than by guessing "
-        said += f"{'is' if fired < 2 else 'are'} supported."
+        sentences += f" {fired or 'None'} of {_count(len(unable), 'sum')} that it answers no better than by guessing "
+        sentences += f"{'is' if fired < 2 else 'are'} supported."
     if controls:
         fired = controls.count("supported")
-        said += f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
-        said += "; none should: read the rest with care." if fired else ", as it should be."
+        sentences += (
+            f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
+        )
+        sentences += "; none should: read the rest with care." if fired else ", as it should be."
     if not run.get("control"):
-        said += " Without a random-weights control no claim is calibrated against an untrained model."
-    return said
+        sentences += " Without a random-weights control no claim is calibrated against an untrained model."
+    return sentences
 
 
 def calibration(path: Path | None = None) -> str:
@@ -149,112 +159,48 @@ def _rate(row: Mapping[Any, Any]) -> str:
     return f"{count:,} of {networks:,} ({low:.1f} to {high:.1f} %, 95 % interval)"
 
 
-def _supported(claims: pd.DataFrame, quantity: str) -> str:
-    verdicts = claims.loc[claims["quantity"] == quantity, "verdict"].tolist()
-    return f"{verdicts.count('supported')} of {_count(len(verdicts), quantity)}"
-
-
 def _count(number: int, name: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-# ---------------------------------------------------------------------------------------------------------- sections
+# ---------------------------------------------------------------------------------------------------- parts of the page
 
 
-def _section(section: Section) -> str:
-    name = escape(section.anchor)
-    heading = f'<h2 id="h-{name}">{escape(section.title)}</h2>'
-    return f'<section aria-labelledby="h-{name}" id="{name}">\n{heading}\n{section.html}\n</section>\n'
+def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> dict[str, Any]:
+    """A claim with its marks on the line of R² and its layers on the bar of a model of `n_layers` blocks."""
+    best, held = int(claim["layer"]), text(claim["layers_held"])
+    marks = {name: value for name, key in MARKS.items() if (value := number(claim[f"{key}_r2"])) is not None}
+    below = [name for name, value in marks.items() if value < FLOOR]
+    ends = [part.strip().partition("-") for part in held.split(",") if part.strip()]
+    spans = [("held", int(first), int(last or first)) for first, _, last in ends] + [("best", best, best)] * bool(held)
+    width = 100 / max(n_layers, best + 1)
+    return {
+        **claim,
+        "place": json.dumps([*(claim[key] for key in PLACE), best]),
+        "marks": [
+            (name, value, 100 * (below.index(name) + 0.5) / len(below) if name in below and len(below) > 1 else None)
+            for name, value in marks.items()
+        ],
+        "spans": [(kind, width * first, width * (last - first + 1)) for kind, first, last in spans],
+    }
 
 
-def _about(run: Run) -> str:
-    """Model facts under the title."""
-    said = [*facts(run), f"control: {run.get('control') or 'none'}"]
-    return "".join(f"<span>{escape(part)}</span>" for part in said)
-
-
-def _colour(r2: int | float) -> str:
-    return to_hex(colormaps["viridis"](min(max(r2, 0.0), 1.0)))
-
-
-def _colours() -> str:
-    return ", ".join(_colour(step / 8) for step in range(9))
-
-
-def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> str:
-    """The table of cells; each is a button that `page.js` opens."""
-    planes = best_planes(r2_table)
-    places = map_places(verdicts, planes)
-    if places.empty:
-        return '<p class="empty">No plane was fitted.</p>'
+def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> dict[str, Any]:
+    """The map's `layers` and its rows, `places`, each with the best plane of every layer."""
+    planes, claims = best_planes(r2_table), verdicts.to_dict("records")
+    by_location = {tuple(plane[key] for key in (*PLACE, "layer")): plane for plane in planes.to_dict("records")}
+    by_claim = {(claim["domain"], claim["quantity"]): claim for claim in claims}
+    read = {tuple(claim[key] for key in (*PLACE, "layer")) for claim in claims}
     layers = sorted(planes["layer"].unique().tolist())
-    found = {tuple(cell[key] for key in (*PLACE, "layer")): cell for cell in planes.to_dict("records")}
-    read = {tuple(claim[key] for key in (*PLACE, "layer")) for claim in verdicts.to_dict("records")}
-    claims = {(claim["domain"], claim["quantity"]): claim for claim in verdicts.to_dict("records")}
-    head = "".join(f'<th scope="col">{layer}</th>' for layer in layers)
-    rows, last_cyclic = [], True
-    for index, place in enumerate(places.to_dict("records")):
-        claim = claims[place["domain"], place["quantity"]]
-        now = bool(claim["cyclic"])
-        if last_cyclic and not now:
-            rows.append(f'<tr class="group"><th scope="rowgroup" colspan="{len(layers) + 1}">linear controls</th></tr>')
-        last_cyclic = now
-        keys = [(*(place[key] for key in PLACE), layer) for layer in layers]
-        cells = "".join(_cell_button(found.get(key), index, place["name"], key in read) for key in keys)
-        rows.append(f'<tr><th scope="row" class="{claim["verdict"]}">{escape(place["name"])}</th>{cells}</tr>')
-    width = 190 + 150 * len(layers)
-    return (
-        f'<div class="scroll"><table class="map" style="max-width:{width}px"><thead><tr><th scope="col" class="corner">'
-        "layer</th>"
-        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    places = []
+    for place in map_places(verdicts, planes).to_dict("records"):
+        locations = [(*(place[key] for key in PLACE), layer) for layer in layers]
+        cells = [(by_location.get(location), location in read) for location in locations]
+        places.append({**by_claim[place["domain"], place["quantity"]], "name": place["name"], "cells": cells})
+    return {"layers": layers, "places": places}
 
 
-def _cell_button(cell: Mapping[Any, Any] | None, row: int, name: str, read: bool) -> str:
-    if cell is None:
-        return "<td></td>"
-    fails = number(cell["p_fwer"]) is None or cell["p_fwer"] > ALPHA
-    said = f"{name}, layer {cell['layer']}: held-out R² {r2_text(cell['r2_heldout'])}, p {p_text(cell['p_fwer'])}"
-    said += ", no better than the null" * fails
-    classes = " ".join(filter(None, ["fails" if fails else "", "read" if read else ""]))
-    return (
-        f'<td><button tabindex="-1" class="{classes}" data-row="{row}" data-layer="{cell["layer"]}" '
-        f'style="--c:{_colour(cell["r2_heldout"])}" title="{escape(said)}" aria-label="{escape(said)}" '
-        'aria-pressed="false"></button></td>'
-    )
-
-
-def _provenance(run: Run) -> str:
-    def said(value: Any) -> str:
-        if isinstance(value, Mapping):
-            return ", ".join(f"{name} {version}" for name, version in value.items())
-        return (
-            ", ".join(map(str, value)) if isinstance(value, list | tuple) else "none" if value is None else str(value)
-        )
-
-    return "".join(
-        f"<div><dt>{escape(key.replace('_', ' '))}</dt><dd>{escape(said(value))}</dd></div>"
-        for key, value in run.items()
-    )
-
-
-def _columns() -> str:
-    parts = []
-    for name, rows in column_meanings().items():
-        about = escape((table.TABLES[name].__doc__ or "").strip())
-        lines = "".join(
-            f"<tr><th scope='row'><code>{column}</code></th><td><code>{escape(kind)}</code></td>"
-            f"<td>{escape(meaning)}</td></tr>"
-            for column, kind, meaning in rows
-        )
-        parts.append(
-            f"<details><summary><code>{name}.csv</code> {about}</summary><div class='scroll'>"
-            f"<table class='columns'>{lines}</table></div></details>"
-        )
-    return "".join(parts)
-
-
-def _downloads(frames: Frames, room: int) -> str:
+def _downloads(frames: Frames, room: int) -> list[dict[str, Any]]:
     """Every table as a link: inside the page, compressed if that is shorter, while there is room; else beside it."""
     made = []
     for name, rows in frames.items():
@@ -262,27 +208,13 @@ def _downloads(frames: Frames, room: int) -> str:
         packed = len(content) > 100_000
         data = base64.b64encode(gzip.compress(content, mtime=0) if packed else content).decode()
         kind, file = ("application/gzip", f"{name}.csv.gz") if packed else ("text/csv", f"{name}.csv")
-        made.append((len(data), name, f"data:{kind};base64,{data}", file, len(rows)))
+        made.append((len(data), name, {"file": file, "address": f"data:{kind};base64,{data}", "count": len(rows)}))
     links = {}
-    for size, name, address, file, count in sorted(made):
+    for size, name, link in sorted(made, key=lambda entry: entry[:2]):
         inside = size + 300 <= room
         room -= (size if inside else 0) + 300
-        link = f'<a download="{file}" href="{address}">' if inside else f'<a href="{name}.csv">'
-        note = "" if inside else ", the file beside this page"
-        links[name] = f"<li>{link}{file if inside else name + '.csv'}</a> <small>{count:,} rows{note}</small></li>"
-    return "".join(links[name] for name in frames)
-
-
-def _citation(run: Run) -> str:
-    year = str(run.get("date", ""))[:4]
-    return (
-        "@misc{circles,\n"
-        f"  title = {{Cyclic quantities in {short_name(run)}: a calibrated probing run}},\n"
-        f"  year  = {{{year}}},\n"
-        f"  note  = {{model {run.get('model')}, revision {run.get('revision')}; "
-        f"code at commit {run.get('commit')}; configuration {run.get('configuration_hash')}; seed {run.get('seed')}}}\n"
-        "}"
-    )
+        links[name] = {**link, "inside": inside} if inside else {**link, "inside": inside, "file": f"{name}.csv"}
+    return [links[name] for name in frames]
 
 
 def _json(value: object) -> str:

@@ -36,7 +36,7 @@ def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
         )
         return "\n".join(wrapped)
 
-    body = [line(names), *map(line, lines)] if lines else ["no claim was judged"]
+    body = [line(names), *map(line, lines)] if lines else ["no claim was tested"]
     return "\n".join([_headline(run), "", *body, _where(run)])
 
 
@@ -66,8 +66,8 @@ def why(claim: Mapping[Any, Any]) -> tuple[str, str]:
 
 
 def _headline(run: Run) -> str:
-    said = [short_name(run), *facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
-    return " · ".join([*said, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
+    about = [short_name(run), *facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
+    return " · ".join([*about, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
 
 
 def _where(run: Run) -> str:

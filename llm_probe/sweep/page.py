@@ -8,18 +8,17 @@ What is missing is read off the sweep itself, as `merge` does for gaps.csv, so a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 
-from llm_probe.page import ladder_page
+from llm_probe.page import TEMPLATES, ladder_page
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.schema import RunTables, check_one_model_a_name, read_run
 from llm_probe.sweep.folder import Sweep, log_end
 from llm_probe.sweep.grid import SweepPoint
 from llm_probe.sweep.merge import gaps_of
 from toy.run.errors import InputError
+from toy.run.templates import render as render_template
 
 
 def render(sweep: Sweep, command: str = "", beside: Path = Path(), *, embed: bool = False) -> str:
@@ -37,7 +36,7 @@ def render(sweep: Sweep, command: str = "", beside: Path = Path(), *, embed: boo
     if not runs:
         raise InputError(f"no cell of {sweep.folder} is done: see python scripts/sweep.py status {sweep.folder}")
     check_one_model_a_name(runs)
-    return ladder_page.render(runs, command, beside, embed=embed, first=_missing(sweep, gaps_of(sweep)))
+    return ladder_page.render(runs, command, beside, embed=embed, first=_missing(sweep))
 
 
 def _run(sweep: Sweep, cell: SweepPoint) -> RunTables:
@@ -46,26 +45,9 @@ def _run(sweep: Sweep, cell: SweepPoint) -> RunTables:
     return replace(run, name=cell.name, frames={"verdicts": run.frames["verdicts"]})
 
 
-def _missing(sweep: Sweep, gaps: Sequence[Mapping[str, str]]) -> str:
+def _missing(sweep: Sweep) -> str:
     """The section of the gaps; a sweep without any says so."""
-    count = len(sweep.cells)
-    if not gaps:
-        return f'<p class="empty">All {count} cells of the sweep are here.</p>'
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("cell", "state", "why", "alone"))
-    lines = "".join(
-        f'<tr><th scope="row">{escape(gap["name"])}</th><td>{escape(gap["state"])}</td><td>{_why(sweep, gap)}</td>'
-        f"<td><code>{escape(gap['command'])}</code></td></tr>"
-        for gap in gaps
-    )
-    return (
-        '<section aria-labelledby="h-missing"><h2 id="h-missing">Missing</h2>'
-        f"<p>{len(gaps)} of {count} cells are not in what follows. The sweep's command, given again, does them.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Missing"><table class="runs">'
-        f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div></section>"
-    )
-
-
-def _why(sweep: Sweep, gap: Mapping[str, str]) -> str:
-    log = "\n".join(log_end(sweep.folder / "runs" / gap["cell"] / "log.txt"))
-    said = f"<details><summary>end of its log</summary><pre>{escape(log)}</pre></details>" if log else ""
-    return f"{escape(gap['reason'])}{said}" or "–"
+    gaps = [
+        {**gap, "log": "\n".join(log_end(sweep.folder / "runs" / gap["cell"] / "log.txt"))} for gap in gaps_of(sweep)
+    ]
+    return render_template(TEMPLATES, "sweep.html", gaps=gaps, count=len(sweep.cells))

@@ -19,9 +19,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from llm_probe.page import picture_files
-from llm_probe.page.figures import DPI, GREY, INK, RANDOM, SIZE, TRAINED, circle_pair
-from llm_probe.page.picture_files import save_figures
+from llm_probe.page.figures import circle_pair
+from llm_probe.page.style import GREY, INK, RANDOM, SIZE, TRAINED, frame, save_figures
 from llm_probe.page.views import at
 from sae.circles.ladder import RUNGS
 
@@ -36,7 +35,7 @@ def activations(axes: Axes, points: pd.DataFrame) -> None:
         for _, rows in at(points, weights=weights).groupby("sae", sort=False):
             axes.plot(rows["label"], rows["x"], line, color=colour, marker="o", markersize=3, linewidth=1)
     axes.set_ylim(bottom=0)
-    _frame(axes, "residue or item", "activation")
+    frame(axes, "residue or item", "activation")
 
 
 def circles(pair: list[Axes], points: pd.DataFrame) -> None:
@@ -57,7 +56,7 @@ def ladder(axes: Axes, rows: pd.DataFrame) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(present)), [NAMES.get(rung, rung) for rung in present])
     axes.set_xlim(-1.02, 1.02)
-    _frame(axes, "R² of the circle, new prompts", "")
+    frame(axes, "R² of the circle, new prompts", "")
 
 
 def all_figures(frames: Frames) -> dict[str, Figure]:
@@ -96,13 +95,8 @@ def _panels(
 
 
 def save_all(folder: Path, frames: Frames) -> list[Path]:
-    """Write the figures as svg and png; the files written."""
-    return save_figures(folder, all_figures(frames), "sae", DPI)
-
-
-def as_svg(figure: Figure) -> str:
-    """A figure as one `<svg>` element for a page."""
-    return picture_files.as_svg(figure, "sae", DPI)
+    """The pictures as svg and png; what was written."""
+    return save_figures(folder, all_figures(frames), "sae")
 
 
 def _claims(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -112,10 +106,3 @@ def _claims(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _title(claim: Mapping[str, Any]) -> str:
     return f"{claim['domain']}: {claim['quantity']}, layer {claim['layer']}"
-
-
-def _frame(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)

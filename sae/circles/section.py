@@ -5,51 +5,60 @@ A sentence, the verdicts, the pictures (inline, without script or network), what
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from llm_probe.page.report import Section
+from llm_probe.page.sections import Part, Section, finished_run, written_tables
+from llm_probe.page.style import as_svg, listed
+from llm_probe.page.views import text
 from sae.circles import figures
 from sae.circles.table import TABLES
+
+CAPTIONS = {
+    "ladder": "The circle read from the best unit of each kind, chosen on discovery prompts, measured on new ones.",
+    "circles": "The best group's predicted points on new prompts, mean of each label; the target has radius 1.",
+    "activations": "Mean activation of the best latent by label, one line a sparse autoencoder.",
+}
+WEIGHTS = "Blue, solid: trained weights; orange, dashed: random weights."
+HEAD = ("claim", "layer", "best group R²", "best plane R²", "random group R²", "verdict", "why")
 
 
 def section(folder: Path) -> Section | None:
     """The section of a probe run's folder; None where no feature probe was finished in its sae/."""
-    source = folder / "sae"
-    if not all((source / f"{name}.csv").is_file() for name in TABLES) or not (source / "run.json").is_file():
+    if (finished := finished_run(folder / "sae", TABLES, required=TABLES)) is None:
         return None
-    run = json.loads((source / "run.json").read_text(encoding="utf-8"))
-    links = "".join(f'<li><a href="sae/{name}.csv">{name}.csv</a></li>' for name in TABLES)
-    again = f'<p class="again"><span>Make it again</span> <code>{escape(str(run.get("command") or ""))}</code></p>'
-    content = html({name: pd.read_csv(source / f"{name}.csv") for name in TABLES})
-    return Section(
-        "features", "Features: do sparse autoencoders carry it?", f'{content}{again}<ul class="downloads">{links}</ul>'
-    )
+    run, frames = finished
+    title, files = "Features: do sparse autoencoders carry it?", written_tables(folder / "sae", TABLES)
+    return Section("features", title, parts(frames), str(run.get("command") or ""), files)
 
 
-def html(frames: Mapping[str, pd.DataFrame]) -> str:
+def parts(frames: Mapping[str, pd.DataFrame]) -> list[Part]:
     """What stands under the heading; `frames` by the names of `table.TABLES`."""
     pictures = figures.all_figures(frames)
-    captions = {
-        "ladder": "The circle read from the best unit of each kind, chosen on discovery prompts, measured on new ones.",
-        "circles": "The best group's predicted points on new prompts, mean of each label; the target has radius 1.",
-        "activations": "Mean activation of the best latent by label, one line a sparse autoencoder.",
-    }
-    drawn = (
-        f"<figure>{figures.as_svg(pictures[name])}<figcaption>{escape(said)} Blue, solid: trained weights; orange, "
-        "dashed: random weights.</figcaption></figure>"
-        for name, said in captions.items()
-        if name in pictures
-    )
-    said = f"{escape(null(frames['sae_table']))} {escape(recurring(frames['sae_recurrence']))}"
-    first = f'<p class="summary">{escape(answer(frames["sae_verdicts"]))}</p><p class="facts">{said}</p>'
-    return "\n".join((first, _verdicts(frames["sae_verdicts"]), *drawn))
+    rows = [
+        (
+            f"{row['domain']}: {row['quantity']}",
+            str(row["layer"]),
+            *(_number(row[name]) for name in ("group_r2", "plane_r2", "random_group_r2")),
+            row["verdict"],
+            text(row["reason"]),
+        )
+        for row in frames["sae_verdicts"].to_dict("records")
+    ]
+    return [
+        Part(paragraphs=[answer(frames["sae_verdicts"])], kind="summary"),
+        Part(paragraphs=[f"{null(frames['sae_table'])} {recurring(frames['sae_recurrence'])}"], kind="facts"),
+        Part(table=[HEAD, *rows]),
+        *(
+            Part(picture=as_svg(pictures[name], "sae"), caption=f"{caption} {WEIGHTS}")
+            for name, caption in CAPTIONS.items()
+            if name in pictures
+        ),
+    ]
 
 
 def answer(verdicts: pd.DataFrame) -> str:
@@ -59,13 +68,13 @@ def answer(verdicts: pd.DataFrame) -> str:
         return "No sparse autoencoder had a group of features to compare with a plane."
     beat = _names([row for row in rows if row["verdict"] == "features beat planes"])
     counts = {word: sum(row["verdict"] == word for row in rows) for word in ("no better", "undetermined")}
-    said = f"Groups of features carry {_listed(beat) or 'no circle'} better than the best plane"
-    said += "".join(f", {count} {word}" for word, count in counts.items() if count)
+    sentence = f"Groups of features carry {listed(beat) if beat else 'no circle'} better than the best plane"
+    sentence += "".join(f", {count} {word}" for word, count in counts.items() if count)
     compared = [row for row in rows if not pd.isna(row["better_than_random"])]
     better = _names([row for row in compared if row["better_than_random"]])
     if not compared:
-        return f"{said}; no random network was compared."
-    return f"{said}; better than in a random network: {_listed(better) or 'none'}, of {len(compared)} compared."
+        return f"{sentence}; no random network was compared."
+    return f"{sentence}; better than in a random network: {listed(better)}, of {len(compared)} compared."
 
 
 def null(table: pd.DataFrame) -> str:
@@ -82,33 +91,16 @@ def null(table: pd.DataFrame) -> str:
 
 def recurring(recurrence: pd.DataFrame) -> str:
     """Share of latents that recur between seeds, and by chance."""
-    said = []
+    shares = []
     for weights, rows in recurrence.groupby("weights", sort=False):
         share, chance = rows["share"].mean(), rows["shuffled_share"].mean()
-        said.append(f"{share:.0%} with {weights} weights ({chance:.0%} by chance)")
-    return f"Latents that recur in another seed (cosine above 0.7): {', '.join(said)}." if said else ""
-
-
-def _verdicts(verdicts: pd.DataFrame) -> str:
-    head = ("claim", "layer", "best group R²", "best plane R²", "random group R²", "verdict", "why")
-    body = (
-        f"<tr><td>{escape(row['domain'])}: {row['quantity']}</td><td>{row['layer']}</td>"
-        + "".join(f"<td>{_number(row[name])}</td>" for name in ("group_r2", "plane_r2", "random_group_r2"))
-        + f"<td>{row['verdict']}</td><td>{escape(row['reason'])}</td></tr>"
-        for row in verdicts.to_dict("records")
-    )
-    titles = "".join(f"<th>{title}</th>" for title in head)
-    table = f"<thead><tr>{titles}</tr></thead><tbody>{''.join(body)}</tbody>"
-    return f'<div class="scroll"><table class="features">{table}</table></div>'
+        shares.append(f"{share:.0%} with {weights} weights ({chance:.0%} by chance)")
+    return f"Latents that recur in another seed (cosine above 0.7): {', '.join(shares)}." if shares else ""
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else "&lt; -1" if value < -1 else f"{round(value, 2) + 0:.2f}"
+    return "" if value is None or math.isnan(value) else "< -1" if value < -1 else f"{round(value, 2) + 0:.2f}"
 
 
 def _names(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
     return [f"{row['domain']} ({row['quantity']}, layer {row['layer']})" for row in rows]
-
-
-def _listed(names: list[str]) -> str:
-    return "".join(names) if len(names) < 2 else ", ".join(names[:-1]) + " and " + names[-1]

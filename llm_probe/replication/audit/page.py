@@ -1,9 +1,9 @@
 """The page, the table and the terminal summary of an audit.
 
-One HTML file without script or network. An experiment is a section, a claim a row: the published value as a dot on a
-line from 0 to 1, the strongest null as a band from its median to its 95 % quantile, the best simple function as a
-hollow diamond, the verdict in a word, the reason in a sentence. The line is drawn for shares only (R², accuracy), never
-for perplexities.
+audit.html writes one file without script or network. An experiment is a section, a claim a row: the published value as
+a dot on a line from 0 to 1, the strongest null as a band from its median to its 95 % quantile, the best simple function
+as a hollow diamond, the verdict in a word, the reason in a sentence. The line is drawn for shares only (R², accuracy),
+never for perplexities.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from html import escape
-from pathlib import Path
 
+from llm_probe.page import TEMPLATES
+from llm_probe.page.views import VERDICTS
 from llm_probe.replication.audit.claims import COLUMNS, Kind
 from llm_probe.replication.audit.evidence import DROPS, Judgement
 from llm_probe.replication.audit.judge import Verdict, p_text
 from llm_probe.replication.audit.searches import search_of
+from toy.run.templates import render as render_template
 
 PLURALS: dict[Kind, str] = {
     "ablation": "shares of ablations",
     "perplexity": "perplexities of ablations",
     "accuracy": "accuracies",
 }
-VERDICTS = ("supported", "undetermined", "refuted")
 
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One published number, judged: what stands beside the claim's own columns."""
+    """What an audit says of one published number: the columns beside the claim's own."""
 
     published: float
     """The published value, repeated beside what it is compared with."""
@@ -76,7 +76,7 @@ def experiments(judgements: Sequence[Judgement]) -> dict[str, list[Judgement]]:
 
 def sentence(judgements: Sequence[Judgement]) -> str:
     """The head: how many claims, and what became of them."""
-    return f"{len(judgements)} published number{'s' * (len(judgements) != 1)}: {_counted(judgements)}."
+    return f"{len(judgements)} published number{'s' * (len(judgements) != 1)}: {counted(judgements)}."
 
 
 def by_kind(judgements: Sequence[Judgement]) -> list[str]:
@@ -85,11 +85,12 @@ def by_kind(judgements: Sequence[Judgement]) -> list[str]:
     for kind in ORDER:
         members = [one for one in judgements if one.claim.kind == kind]
         if members:
-            lines.append(f"{len(members)} {PLURALS.get(kind, NAMES[kind])}: {_counted(members)}")
+            lines.append(f"{len(members)} {PLURALS.get(kind, NAMES[kind])}: {counted(members)}")
     return lines
 
 
-def _counted(judgements: Sequence[Judgement]) -> str:
+def counted(judgements: Sequence[Judgement]) -> str:
+    """How many are supported, undetermined and refuted."""
     counts = Counter(one.verdict for one in judgements)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
@@ -100,25 +101,17 @@ def table(judgements: Sequence[Judgement]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(VERDICT_COLUMNS)
     for one in judgements:
-        claim = [getattr(one.claim, name) for name in COLUMNS]
-        writer.writerow([*claim, *vars(_audited(one)).values()])
+        row = AuditRow(
+            published=one.claim.value,
+            null_median="" if one.null_median is None else f"{one.null_median:.5f}",
+            null_95="" if one.null_95 is None else f"{one.null_95:.5f}",
+            p_fwer="" if one.p_fwer is None else f"{one.p_fwer:.4g}",
+            confounds="; ".join(f"{each.name} ({each.r2:.3f})" for each in one.confounds),
+            verdict=one.verdict,
+            reason=one.reason,
+        )
+        writer.writerow([*(getattr(one.claim, name) for name in COLUMNS), *vars(row).values()])
     return text.getvalue()
-
-
-def _audited(one: Judgement) -> AuditRow:
-    return AuditRow(
-        published=one.claim.value,
-        null_median=_number(one.null_median),
-        null_95=_number(one.null_95),
-        p_fwer="" if one.p_fwer is None else f"{one.p_fwer:.4g}",
-        confounds="; ".join(f"{each.name} ({each.r2:.3f})" for each in one.confounds),
-        verdict=one.verdict,
-        reason=one.reason,
-    )
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5f}"
 
 
 def terminal(judgements: Sequence[Judgement]) -> str:
@@ -129,27 +122,23 @@ def terminal(judgements: Sequence[Judgement]) -> str:
     for name, members in groups.items():
         counts = Counter(one.verdict for one in members)
         cells = f"{len(members):>6}  {counts['supported']:>5}  {counts['undetermined']:>6}  {counts['refuted']:>7}"
-        lines.append(f"{name:<{width}}  {cells}  {_line_of(headline(members))}")
+        one = headline(members)
+        p = "" if one.p_fwer is None else f", p {p_text(one.p_fwer)}"
+        lines.append(f"{name:<{width}}  {cells}  {what(one)} {value(one)}{p}: {one.verdict}")
     return "\n".join([*lines, "", sentence(judgements), *(f"  {line}" for line in by_kind(judgements))])
 
 
 def headline(members: Sequence[Judgement]) -> Judgement:
-    """The number an experiment is known for: its largest drop, or its largest value that a null was found for."""
+    """The number an experiment is known for: its largest drop, or its largest value that has a null."""
     drops = [one for one in members if one.claim.metric in DROPS]
     return max(drops or [one for one in members if one.p_fwer is not None] or members, key=lambda one: one.claim.value)
-
-
-def _line_of(one: Judgement) -> str:
-    p = "" if one.p_fwer is None else f", p {p_text(one.p_fwer)}"
-    return f"{what(one)} {value(one)}{p}: {one.verdict}"
 
 
 def what(one: Judgement) -> str:
     """What a claim is about, in few words."""
     claim = one.claim
     words = {"mod": claim.modulus, "layer": claim.layer, "dim": claim.dim, "k": claim.frequency}
-    place = ", ".join(f"{name} {number}" for name, number in words.items() if number is not None)
-    return place or claim.domain
+    return ", ".join(f"{name} {number}" for name, number in words.items() if number is not None) or claim.domain
 
 
 def value(one: Judgement) -> str:
@@ -159,98 +148,38 @@ def value(one: Judgement) -> str:
 
 def render(judgements: Sequence[Judgement], refusals: Sequence[str], facts: Sequence[str], command: str) -> str:
     """The page as text; `facts` say what the nulls rest on."""
-    style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
-    groups = experiments(judgements)
-    sections = "\n".join(_section(name, members) for name, members in groups.items())
-    refused = "".join(f"<li>{escape(one)}</li>" for one in refusals)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Audit of published claims</title><style>{style}</style></head><body>
-<h1>What published numbers support by themselves</h1>
-<p class="summary">{escape(sentence(judgements))}</p>
-<ul class="about">{"".join(f"<li>{escape(line)}</li>" for line in by_kind(judgements))}</ul>
-<p>Each number is compared with what its own search finds where there is nothing, and with simple functions of the
-operands that reach the same number. A refuted number may belong to a true sentence: it is then no evidence for it.</p>
-<div class="key"><span><i class="dot"></i>published</span>
-<span><i class="band"></i>strongest null, median to 95 %</span>
-<span><i class="confound"></i>best simple function or published rival</span>
-{"".join(f"<span>{_chip(verdict)}</span>" for verdict in VERDICTS)}</div>
-{_contents(groups)}
-{sections}
-<footer>{"".join(f"<p>{escape(fact)}</p>" for fact in facts)}
-<p>Made by <code>{escape(command)}</code>; every row is in <code>verdicts.csv</code>,
-the rules are in <code>llm_probe/replication/audit/judge.py</code>.</p>
-{f"<h2>Refused rows</h2><ul>{refused}</ul>" if refusals else ""}</footer>
-</body></html>
-"""
-
-
-def _contents(groups: dict[str, list[Judgement]]) -> str:
-    rows = []
-    for name, members in groups.items():
-        counts = Counter(one.verdict for one in members)
-        cells = "".join(f"<td>{counts[verdict] or '–'}</td>" for verdict in VERDICTS)
-        first = escape(f"{what(headline(members))}: {value(headline(members))}")
-        link = f'<a href="#{escape(name)}">{escape(_title(name))}</a>'
-        rows.append(f"<tr><td>{link}</td><td>{len(members)}</td>{cells}<td>{first}</td></tr>")
-    if not rows:
-        return ""
-    head = "".join(f"<th>{word}</th>" for word in ("experiment", "claims", *VERDICTS, "largest number"))
-    return f'<table class="contents"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def _title(experiment: str) -> str:
-    return experiment.replace("_", " ")
-
-
-def _section(name: str, members: Sequence[Judgement]) -> str:
-    rows = [_row(one) for one in members]
-    header = (
-        '<div class="row header"><span>about</span><span class="value">published</span>'
-        '<span class="ends"><span>0</span><span>1</span></span><span>verdict</span><span>reason</span></div>'
+    functions = (by_kind, confound, counted, headline, kind_of, null_band, searches, sentence, value, what)
+    return render_template(
+        TEMPLATES,
+        "audit.html",
+        judgements=judgements,
+        experiments=experiments(judgements),
+        verdicts=VERDICTS,
+        shown=SHOWN,
+        facts=facts,
+        command=command,
+        refusals=refusals,
+        **{function.__name__: function for function in functions},
     )
-    rest = rows[SHOWN:]
-    more = f"<details><summary>{len(rest)} more</summary>{''.join(rest)}</details>" if rest else ""
-    heading = f"<h2>{escape(_title(name))}<small>{escape(_counted(members))}</small></h2>"
-    searched = sorted({search_of(one.claim).how for one in members if one.claim.kind in FITS})
-    how = f'<p class="about">{escape("; or ".join(searched))}</p>' if searched else ""
-    return f'<section id="{escape(name)}">{heading}{how}{header}{"".join(rows[:SHOWN])}{more}</section>'
 
 
-def _row(one: Judgement) -> str:
-    claim = one.claim
-    # A perplexity and an accuracy of one ablation differ in nothing but the metric.
-    kind = NAMES[claim.kind] if claim.kind in FITS else claim.metric.replace("_", " ")
-    about = f"{escape(what(one))}<small>{escape(kind)}, {escape(_short(claim.domain))}</small>"
-    tip = escape(f"{claim.metric}, {claim.model}, {claim.source}")
-    cells = {
-        "what": about,
-        "value": value(one),
-        "plot": _line(one),
-        "verdict": _chip(one.verdict),
-        "why": escape(one.reason),
-    }
-    inner = "".join(f'<span class="{name}">{cell}</span>' for name, cell in cells.items())
-    return f'<div class="row" title="{tip}">{inner}</div>'
+def searches(members: Sequence[Judgement]) -> str:
+    """How the fits of an experiment were searched for."""
+    return "; or ".join(sorted({search_of(one.claim).how for one in members if one.claim.kind in FITS}))
 
 
-def _short(domain: str) -> str:
-    words = domain.split(' "', maxsplit=1)[0].replace("_", " ")
-    return words if len(words) <= 44 else words[:43] + "…"
+def kind_of(one: Judgement) -> str:
+    """The statistic and its domain; a perplexity and an accuracy of one ablation differ in nothing but the metric."""
+    kind = NAMES[one.claim.kind] if one.claim.kind in FITS else one.claim.metric.replace("_", " ")
+    domain = one.claim.domain.split(' "', maxsplit=1)[0].replace("_", " ")
+    return f"{kind}, {domain if len(domain) <= 44 else domain[:43] + '…'}"
 
 
-def _line(one: Judgement) -> str:
-    if one.claim.kind == "perplexity" or not 0 <= one.claim.value <= 1:
-        return ""
-    band = ""
-    if one.null_median is not None and one.null_95 is not None:
-        low, high = sorted((one.null_median, one.null_95))
-        band = f'<i class="band" style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></i>'
-    if one.confounds:
-        best = 100 * max(each.r2 for each in one.confounds)
-        band += f'<i class="confound" style="left:{best:.2f}%"></i>'
-    return f'<span class="line">{band}<i class="dot" style="left:{100 * one.claim.value:.2f}%"></i></span>'
+def null_band(one: Judgement) -> list[float] | None:
+    """The strongest null's median and 95 % quantile, the smaller first."""
+    return None if one.null_median is None or one.null_95 is None else sorted((one.null_median, one.null_95))
 
 
-def _chip(verdict: str) -> str:
-    return f'<span class="chip {verdict}">{verdict}</span>'
+def confound(one: Judgement) -> float | None:
+    """R² of the best simple function or published rival."""
+    return max((each.r2 for each in one.confounds), default=None)

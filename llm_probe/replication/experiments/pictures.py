@@ -13,8 +13,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from llm_probe.page.figures import BAND, DPI, GREY, INK, RANDOM, SIZE, TRAINED
-from llm_probe.page.picture_files import save_figures
+from llm_probe.page.style import BAND, GREY, INK, RANDOM, SIZE, TRAINED, frame, save_figures
 from llm_probe.page.views import FLOOR
 from llm_probe.replication.experiments.calendars import strongest
 from llm_probe.replication.experiments.primes import agreement
@@ -186,15 +185,14 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
 
 def save_all(folder: Path, tables: dict[str, Frame]) -> list[Path]:
     """A figure for every experiment that was run, as svg and png."""
-    names = [
-        name for name, parts in FIGURES.items() if all(part in tables and not tables[part].empty for part, _ in parts)
-    ]
-    return save_figures(folder, {name: figure(name, tables) for name in names}, "llm_probe", DPI)
+    figures = {
+        name: figure(name, tables)
+        for name, parts in FIGURES.items()
+        if all(part in tables and not tables[part].empty for part, _ in parts)
+    }
+    return save_figures(folder, figures, "llm_probe")
 
 
 def _frame(axes: Axes, x: str, y: str, limits: tuple[float, float]) -> None:
-    axes.set_xlabel(x, fontsize=SIZE, color=INK)
-    axes.set_ylabel(y, fontsize=SIZE, color=INK)
-    axes.tick_params(labelsize=SIZE, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    frame(axes, x, y)
     axes.set_ylim(*limits)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from causal.page.section import section, summary
-from causal.page.section_pictures import against, layers, turning
+from causal.page.section_pictures import against, layers, rotations
 from causal.run.table import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
 from llm_probe.page import report
 from tests.llm_probe.made_up import RUN, made_up
@@ -111,7 +111,7 @@ def test_a_line_a_circle_the_causal_first_and_open(page: Page) -> None:
     assert "1.00 → 0.17 controls ≥ 0.99" in said
     assert "0.90 0.88–0.92 control 0.01" in said
     assert "−0.064 at every position" in said
-    assert "not asked" in said
+    assert "not tested" in said
     label = next(mark["aria-label"] for mark in page.all("span") if mark.get("class") == "line")
     assert label == "P(answer = s + j) 0.90 (0.88–0.92), guessing 0.04, highest control 0.01, its draws up to 0.03"
     dots = [mark.get("style") for mark in page.all("i") if mark.get("class") == "dot trained"]
@@ -141,7 +141,7 @@ def test_the_algorithm_is_shown_where_it_was_asked_for(tmp_path: Path) -> None:
 def test_a_run_that_turned_nothing_is_a_section_too(tmp_path: Path) -> None:
     write(tmp_path, [verdict("days", "cannot be tested")])
     made = section(tmp_path)
-    assert made and "None of 1 circle" in made.html and "not turned" in made.html and "<svg" not in made.html
+    assert made and "None of 1 circle" in made.html and "not rotated" in made.html and "<svg" not in made.html
 
 
 def test_a_causal_run_of_other_weights_is_not_shown(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_turned_circle_is_a_diagonal() -> None:
             for s in range(-1, period)
         ]
     )
-    drawn = turning(rotation, period)
+    drawn = rotations(rotation, period)
     ground, squares = re.findall(r'<path fill="#\w+" d="([^"]+)"', drawn)
     corners = [(int(x), int(y)) for x, y in re.findall(r"M(\d+) (\d+)", squares)]
     left, top = (int(part) for part in re.findall(r"M(\d+) (\d+)", ground)[0])
@@ -191,7 +191,7 @@ def test_draws_stand_where_their_effects_are() -> None:
     bars = re.findall(r'class="draws" d="([^"]+)"', drawn)
     assert [bar.count("M") for bar in bars] == [2, 1]
     left, right = (float(x) for x in re.findall(r"M([\d.]+)", bars[0]))
-    found = {float(x) for x in re.findall(r'class="found" d="M([\d.]+)', drawn)}
+    found = {float(x) for x in re.findall(r'class="tested" d="M([\d.]+)', drawn)}
     assert len(found) == 1 and found.pop() == pytest.approx(left + (right + 5.8 - left) / 2)
     assert re.findall(r"v-([\d.]+)h", bars[0]) == ["20", "10"]
     assert "random: 3 draws, mean 0.33, 0.00 to 1.00" in drawn and "period 11: 0.25" in drawn

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from llm_probe.calibration import figure
 from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
-from llm_probe.page.figures import RANDOM, TRAINED
+from llm_probe.page.style import RANDOM, TRAINED
 
 ROWS = [
     FalsePositiveRow("p_fwer (planes)", "all", 1000, 0.044, 0.032, 0.059),

@@ -77,7 +77,7 @@ def test_the_ladder_goes_by_size_with_random_weights_beside(runs: list[RunTables
 
 def test_one_size_has_no_ladder(write_run: Write) -> None:
     content = ladder_page.render(read_runs([write_run("a"), write_run("b", seed=1)]))
-    assert "<svg" not in content and "No claim was asked of models of two sizes" in content
+    assert "<svg" not in content and "No claim was tested on models of two sizes" in content
 
 
 def test_the_page_is_inert_and_its_text_is_text(runs: list[RunTables]) -> None:

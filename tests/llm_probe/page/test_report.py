@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from llm_probe.verdicts.joined import selective
 
-from llm_probe.page import report, terminal
-from llm_probe.page.claim_views import CONTROL_NAMES
+from llm_probe.page import TEMPLATES, report, terminal
+from llm_probe.page.views import CONTROL_NAMES
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
@@ -86,7 +87,7 @@ def test_nothing_is_fetched(page: Page) -> None:
     assert all(value and (value.startswith("data:") or re.fullmatch(r"\w+\.csv", value)) for value in links)
     code = page.scripts[1]
     assert not re.search(r"fetch\(|XMLHttpRequest|import\s*\(|innerHTML|\beval\b", code)
-    assert "url(" not in (report.HERE / "page.css").read_text(encoding="utf-8")
+    assert "url(" not in (TEMPLATES / "page.css").read_text(encoding="utf-8")
 
 
 def test_the_policy_names_the_script_by_its_hash(page: Page) -> None:
@@ -201,6 +202,18 @@ def test_p_values_that_do_not_apply_are_left_out() -> None:
     assert "+0.70 nats" in rows["mod-add 7"][3][2]
 
 
+def test_a_p_value_is_explained_by_the_rule_that_computes_it(page: Page) -> None:
+    columns = {test[3] for row in page.payload["rows"] for test in row["tests"]}
+    explained = page.payload["meanings"]["verdicts"]
+    documented = {column: text.replace("`", "") for column, _, text in column_meanings()["verdicts"]}
+    assert columns and all(explained[column] == documented[column] for column in columns)
+    weights = re.search(r"min\(1, p_assignment / ([\d.]+), p_period / ([\d.]+)\)", explained["p_selective"])
+    assert weights is not None
+    assignment, period = map(float, weights.groups())
+    for p in ((0.003, 0.4), (0.5, 0.004), (0.9, 0.8)):
+        assert selective(*p) == pytest.approx(min(1.0, p[0] / assignment, p[1] / period))
+
+
 def test_the_foot_says_how_often_nothing_is_called_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "false_positives.csv"
     monkeypatch.setattr(report, "CALIBRATION", path)
@@ -260,7 +273,7 @@ def test_two_arrowheads_stand_apart_and_their_numbers_say_less_than_minus_one() 
 def test_an_empty_run_is_a_page_too(frames: dict[str, Any]) -> None:
     page = Page(report.render(frames, RUN))
     assert page.payload["rows"] == []
-    assert "No claim was judged." in page.text
+    assert "No claim was tested." in page.text
 
 
 def test_tables_read_back_from_csv_give_the_same_page(tmp_path: Path) -> None:
@@ -361,4 +374,4 @@ def test_missing_numbers_are_dashes() -> None:
 
 
 def test_no_verdicts_are_a_sentence() -> None:
-    assert "no claim was judged" in terminal.terminal_table(made_up([])["verdicts"], RUN)
+    assert "no claim was tested" in terminal.terminal_table(made_up([])["verdicts"], RUN)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from llm_probe.page.sections import Section
 from llm_probe.run.table import Weights, frame
 from sae.circles import figures, probe, section
 from sae.circles.ladder import verdicts
@@ -127,10 +128,11 @@ def test_the_section_begins_with_the_answer() -> None:
     rows.append(row("trained", "group", 0.7, (-0.2, -0.05)))
     frames = {name: frame([], kind) for name, kind in TABLES.items()}
     frames |= {"sae_ladder": frame(rows, LadderRow), "sae_verdicts": frame(list(verdicts(rows)), FeatureVerdict)}
-    text = re.sub("<[^>]*>", "", section.html(frames)).strip()
+    text = re.sub("<[^>]*>", "", Section("features", "", section.parts(frames)).html).strip()
     assert text.startswith(
         "Groups of features carry no circle better than the best plane, 1 no better; "
         "better than in a random network: days (sum, layer 1), of 1 compared."
     )
     assert set(figures.all_figures(frames)) == {"ladder"}  # no unit is circular: there is no circle to draw
-    assert section.html({name: frame([], kind) for name, kind in TABLES.items()}).count("<svg") == 0
+    empty = section.parts({name: frame([], kind) for name, kind in TABLES.items()})
+    assert Section("features", "", empty).html.count("<svg") == 0

@@ -31,7 +31,7 @@ def config(tiny, tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("llm_probe.replication.experiments.effects.SPLITS", 2)
     monkeypatch.setattr("llm_probe.replication.experiments.composites.SHUFFLES", 5)
     monkeypatch.setattr("llm_probe.replication.experiments.calendars.UNITS", {"days": "days"})
-    monkeypatch.setattr("llm_probe.page.picture_files.KINDS", ("svg",))
+    monkeypatch.setattr("llm_probe.page.style.KINDS", ("svg",))
     return replace(SMALL, out=tmp_path)
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Draws what a claim stands on, whichever of its cells is open: controls, the judged plane in numbers, p-values.
+// Draws what a claim rests on, whichever of its cells is open: controls, the confirmed plane in numbers, p-values.
 // One script with page.js, whose h, s, svg, line, say, r2, hollow, FLOOR and colours it uses.
 
 // What differs from the true search, and its mark: as in the table of verdicts, with a square for other prompts.
@@ -32,14 +32,14 @@ function controls(row) {
       value < FLOOR ? pointer(left, top, TRAINED) : s("circle", { cx: x(value), cy: top, r: 5.5, fill: TRAINED }), say(width - 2, top + 4, r2(value), "end", "t"), drawn),
     h("p", { class: "note" }, "Plane: on new prompts, blue its 95 % interval. Controls: the largest held-out R² over layers and frequencies, discovery prompts. " +
       "◇ other labels for the same prompts: the interval must lie above them. " +
-      (rows.some((one) => one.differs === "prompts") ? "□ other prompts: any modulus reads a period from the integer itself; whether the own one reads it best is asked by the assignment test. " : "") +
+      (rows.some((one) => one.differs === "prompts") ? "□ other prompts: any modulus reads a period from the integer itself; whether the own one reads it best is what the assignment test measures. " : "") +
       (rows.some((one) => one.differs === "weights") ? "○ all weights random, or the blocks only, behind the trained embeddings." : "")));
 }
 
 function measures(row) {
-  if (!row.measures.length) return h("div", {}, h("h3", {}, "The judged plane"), h("p", { class: "note" }, "It was not measured."));
+  if (!row.measures.length) return h("div", {}, h("h3", {}, "The confirmed plane"), h("p", { class: "note" }, "It was not measured."));
   const [trained, random] = row.read;
-  return h("div", {}, h("h3", {}, "The judged plane in numbers"), h("table", { class: "dims measures" },
+  return h("div", {}, h("h3", {}, "The confirmed plane in numbers"), h("table", { class: "dims measures" },
       h("thead", {}, h("tr", {}, ["(without a circle)", "trained", "random"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, row.measures.map(([name, own, other, without]) => h("tr", {},
         h("th", { scope: "row" }, name, without ? h("small", {}, ` (${without})`) : null),
@@ -50,7 +50,7 @@ function measures(row) {
 
 function tests(row) {
   return h("div", {}, h("h3", {}, "p-values"), h("table", { class: "dims tests" },
-    h("tbody", {}, row.tests.map(([name, p, asks]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, p), h("td", { class: "asks" }, asks))))));
+    h("tbody", {}, row.tests.map(([name, p, effect, column]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, p), h("td", { class: "meaning" }, data.meanings.verdicts[column] + effect))))));
 }
 
 function claimPanels(row) {

@@ -170,7 +170,7 @@ function periodScan(row, cell) {
     svg(width, height, "Share of the residual stream's variance by period", grid, own, drawn, ticks,
       say(x(row.period), top - 10, `own period ${row.period}`, x(row.period) < 90 ? "start" : "middle"),
       say((left + right) / 2, height - 8, "period of the integer result", "middle", "muted")),
-    h("p", { class: "note" }, "What the stream is made of, all dimensions together; solid: trained, dashed: random weights. Ticks below the axis: the own period over k = 2, 3, … " +
+    h("p", { class: "note" }, `${data.meanings.scan.share} Solid: trained, dashed: random weights. Ticks below the axis: the own period over k = 2, 3, … ` +
       "Arithmetic modulo the period shows lines there and nowhere near" + (row.p_period === null ? "." : `; over all layers p ${pValue(row.p_period)} against other periods.`)));
 }
 
@@ -188,17 +188,17 @@ function dimensions(row, cell) {
   return h("div", {}, h("h3", {}, "Dimensions: class-mean R² and rivals"), h("div", { class: "scroll" },
     h("table", { class: "dims" }, h("thead", {}, h("tr", {}, head)),
       h("tbody", {}, cell.dims.map((dim) => tr(dim, "")), cell.reach.map((dim) => tr(dim, "reach"))))),
-    h("p", { class: "note" }, "Circle to cubic: R² of the class means, in sample: the published statistic, easy to fool. " +
+    h("p", { class: "note" }, `Circle to cubic, easy to reach without a circle: ${data.meanings.r2_table.r2_class_means} ` +
       (cell.reach.length ? "Orange: the best dimension of random weights in this layer. " : "Random weights were not run. ") +
-      "Partial R²: per prompt, beyond template, operands and size; p is corrected over all dimensions, layers and frequencies."));
+      `Partial R²: ${data.meanings.r2_table.r2_partial} p: ${data.meanings.r2_table.p_fwer}`));
 }
 
 function examples(row) {
-  const found = data.examples[row.domain] || [];
-  if (row.quantity !== "sum" || !found.length) {
-    return h("p", { class: "note asked" }, row.quantity === "sum" ? "The model was not asked for answers." : "Statements ask nothing, so there are no answers to show.");
+  const shown = data.examples[row.domain] || [];
+  if (row.quantity !== "sum" || !shown.length) {
+    return h("p", { class: "note questions" }, row.quantity === "sum" ? "The model was not asked for answers." : "Statements ask nothing, so there are no answers to show.");
   }
-  return h("div", { class: row.periods.length ? "asked" : "asked wide" }, h("h3", {}, "What the model answers"), h("ul", { class: "examples" }, found.slice(0, 3).map((one) =>
+  return h("div", { class: row.periods.length ? "questions" : "questions wide" }, h("h3", {}, "What the model answers"), h("ul", { class: "examples" }, shown.slice(0, 3).map((one) =>
     h("li", { class: one.right ? "right" : "wrong" }, h("code", {}, one.prompt),
       h("span", {}, "wrote ", h("b", {}, one.wrote || "nothing"), one.right ? " ✓ right" : " ✗ expected ", one.right ? null : h("b", {}, one.answer))))));
 }
@@ -212,10 +212,10 @@ function facts(row, cell, layer) {
   return h("p", { class: "facts" }, h("b", {}, `Held-out R² ${r2(best(t))}`),
     ` at k = ${t.k}, leaving out ${sum ? "operand pairs" : "items"} (${t.groups} of them, ${t.prompts} prompts); ` +
     (cell.r ? `random weights ${r2(best(cell.r))}, ` : "random weights not run, ") + `null ${r2(row.null)}, corrected p ${pValue(t.p)}. `,
-    read ? [h("b", {}, `On new prompts ${r2(value)}`), (high < -1 ? "" : ` (${r2(low)} to ${r2(high)})`) + (row.k === t.k ? ". " : `, judged at k = ${row.k}, the most prominent line of the variance. `)] : null,
+    read ? [h("b", {}, `On new prompts ${r2(value)}`), (high < -1 ? "" : ` (${r2(low)} to ${r2(high)})`) + (row.k === t.k ? ". " : `, confirmed at k = ${row.k}, the most prominent line of the variance. `)] : null,
     (t.share === null ? "" : `This frequency is ${percent(t.share)} of the variance between class means. `) +
     (others.length ? `Leaving out by ${others.join(", by ")}. ` : "") + (rivals.length ? `Parabola: ${rivals.join(", ")}. ` : ""),
-    read && row.closure ? [h("b", {}, row.closure.replace("c", "C")), " (1: the last item is next to the first; 0 or less: a line)."] : null);
+    read && row.closure ? [h("b", {}, row.closure.replace("c", "C")), `. ${data.meanings.verdicts.closure}`] : null);
 }
 
 function open(index, layer, focus) {

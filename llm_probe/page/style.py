@@ -1,0 +1,60 @@
+"""The style of every figure outside `toy`: toy's palette and frame, what language models add to it, and saving.
+
+Trained weights are blue, filled and solid; random weights orange, hollow and dashed; a null is a grey band. The other
+colours tell families and statistics apart; all of them can be told apart by colour-blind readers.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib import colormaps, rc_context
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from toy.pictures.style import BAND, DPI, GREY, INK, MAGNITUDE, SIZE, TRAINED, frame, listed, span
+from toy.pictures.style import UNTRAINED as RANDOM
+from toy.run.files import replace_with
+
+__all__ = ["BAND", "GREY", "INK", "RANDOM", "SIZE", "TRAINED", "frame", "listed", "span"]
+
+OCHRE, GREEN, VIOLET, RED, SKY, RULE = "#8A6100", "#00735C", "#8A3B9B", "#A1223A", "#56B4E9", "#E4E7EB"
+VERDICT_COLOURS = {"supported": TRAINED, "undetermined": OCHRE, "refuted": GREY}
+KINDS = ("svg", "png")
+
+
+def magnitude(value: int | float) -> str:
+    """The colour of a value between 0 and 1, as HTML writes it."""
+    return to_hex(colormaps[MAGNITUDE](min(max(value, 0.0), 1.0)))
+
+
+GRADIENT = ", ".join(magnitude(step / 8) for step in range(9))
+"""The scale of `magnitude` as the stops of a CSS gradient."""
+
+
+def save_figures(folder: Path, figures: Mapping[str, Figure], salt: str) -> list[Path]:
+    """Write every figure as svg and png, the same bytes for the same figure, each file whole or not at all.
+
+    `salt` keeps the names inside an svg apart from those of other packages on one page.
+    """
+    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
+    for path in written:
+        figure, kind = figures[path.stem], path.suffix[1:]
+        replace_with(path, lambda target, figure=figure, kind=kind: _save(figure, target, kind, salt))
+    return written
+
+
+def as_svg(figure: Figure, salt: str) -> Markup:
+    """A figure as one `<svg>` element for a page."""
+    text = io.StringIO()
+    _save(figure, text, "svg", salt)
+    return Markup(text.getvalue()[text.getvalue().index("<svg") :])
+
+
+def _save(figure: Figure, target: Any, kind: str, salt: str) -> None:
+    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure.savefig(target, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
