@@ -1,4 +1,4 @@
-"""Who writes the found planes, and what the planes write into the answer's logits.
+"""Which components write the planes of a circle, and what the planes write into the answer's logits.
 
 Writers: the coordinates y = Wᵀh (directions) are a sum over the embedding and every component's output Δ_c, since
 the stream is; so the share of their variance that a component writes is
@@ -23,12 +23,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from causal.attribution.components import Point, adds_heads, points, rewriting
-from causal.attribution.rows import PlaneLogitRow
-from causal.controls import bases as controls
+from causal.attribution.tables import PlaneLogitRow
+from causal.controls.random_controls import matched
 from causal.experiments.effects import clustered_interval
-from causal.interventions.batches import Batch, batches
 from causal.interventions.directions import Directions
-from causal.interventions.questions import Questions
+from causal.interventions.questions import Batch, Questions, batches
 from llm_probe.models.loading import LoadedModel, evaluating
 from toy.networks.hooks import capture
 
@@ -42,8 +41,8 @@ def plane_logits(loaded: LoadedModel, questions: Questions, d: Directions, *, se
     head = getattr(loaded.model, "get_output_embeddings", lambda: None)()
     if d.site != "resid_post" or d.position != "last" or head is None:
         return []
-    drawn = controls.matched(d.basis, d.covariance, DRAWS, torch.Generator().manual_seed(seed))
-    bases = [d.basis, *(one.basis * one.gain**0.5 for one in drawn)]
+    random = matched(d.basis, d.covariance, DRAWS, torch.Generator().manual_seed(seed))
+    bases = [d.basis, *(one.basis * one.gain**0.5 for one in random)]
     margins, parts, order = [], [], []
     for batch in batches(questions, "last"):
         tokens = batch.tree.children(())
@@ -60,12 +59,12 @@ def plane_logits(loaded: LoadedModel, questions: Questions, d: Directions, *, se
         reading, change = normed(gain * contrast), here - d.mean
         parts.append(torch.stack([((change @ basis) * (reading @ basis)).sum(dim=1) for basis in bases]))
         order.append(batch.rows)
-    margin, found = float(torch.cat(margins).mean()), torch.cat(parts, dim=1)
-    shares = found.mean(dim=1) / margin
-    low, high = clustered_interval(found[0] / margin, questions.pairs[torch.cat(order)], seed)
+    margin, effects = float(torch.cat(margins).mean()), torch.cat(parts, dim=1)
+    shares = effects.mean(dim=1) / margin
+    low, high = clustered_interval(effects[0] / margin, questions.pairs[torch.cat(order)], seed)
     controlled = (float(shares[1:].mean()), float(shares[1:].max()))
-    mine = (margin, float(found[0].mean()), float(shares[0]))
-    return [PlaneLogitRow(d.domain, d.layer, d.name, *mine, low, high, *controlled, found.shape[1])]
+    mine = (margin, float(effects[0].mean()), float(shares[0]))
+    return [PlaneLogitRow(d.domain, d.layer, d.name, *mine, low, high, *controlled, effects.shape[1])]
 
 
 @torch.no_grad()
@@ -127,7 +126,7 @@ def _written(point: Point, values: Float[Tensor, "n w"]) -> Float[Tensor, "n par
 
 
 def _states(loaded: LoadedModel, batch: Batch, layers: Sequence[int]) -> dict[int, Float[Tensor, "n d"]]:
-    """The stream behind some blocks at the batch's places, float64 on the CPU."""
+    """The stream behind some blocks at the batch's columns, float64 on the CPU."""
     seen: dict[int, Tensor] = {}
     blocks = {str(layer): loaded.layers[layer] for layer in layers}
     with evaluating(loaded.model), capture(blocks, lambda name, x: seen.__setitem__(int(name), x)):
@@ -136,8 +135,8 @@ def _states(loaded: LoadedModel, batch: Batch, layers: Sequence[int]) -> dict[in
 
 
 def _at(values: Float[Tensor, "n length w"], batch: Batch) -> Float[Tensor, "n w"]:
-    assert batch.places is not None
-    return values[torch.arange(len(values), device=values.device), batch.places.to(values.device)]
+    assert batch.columns is not None
+    return values[torch.arange(len(values), device=values.device), batch.columns.to(values.device)]
 
 
 def _centred(parts: Sequence[Tensor]) -> Float[Tensor, "n m"]:

@@ -5,7 +5,7 @@ its interval, the highest mean of a control as a hollow dot, what any draw of a 
 (1 / p) as a tick; accuracy before and after ablation; the change of ordinary text; the algorithm where it was asked
 for; the verdict. A line opens, without a script, to the pictures of `section_pictures`.
 
-Controls are the drawn ones, as in `concluded`: planes of shuffled labels may hold the circle, so that their ablation is
+Controls are the drawn ones, as in `verdicts`: planes of shuffled labels may hold the circle, so that their ablation is
 shown and not counted.
 """
 
@@ -20,12 +20,12 @@ from typing import Any
 
 import pandas as pd
 
-from causal.attribution.routing_figure import Shown, maps
-from causal.controls.drawn import DRAWN
-from causal.controls.specificity import LIKE_ANSWER
-from causal.interventions.batches import EVERYWHERE
+from causal.controls.random_controls import CONTROLS
+from causal.controls.text import LIKE_ANSWER
+from causal.interventions.questions import EVERYWHERE
 from causal.page import section_pictures as pictures
-from causal.run.table import TABLES
+from causal.page.figures import Shown, maps
+from causal.run.tables import TABLES
 from llm_probe.page.report import Section
 from llm_probe.page.views import at, number, text
 
@@ -175,7 +175,7 @@ def _turned(circle: Circle) -> tuple[str, str]:
         return "", "<small>not turned</small>"
     moved, low, high, guess = turned["moved"], turned["moved_low"], turned["moved_high"], 1 / turned["period"]
     controls = circle.controls("rotate", "moved")
-    controls = controls[controls["direction"].isin(DRAWN)]
+    controls = controls[controls["direction"].isin(CONTROLS)]
     best, most = (number(controls[name].max()) for name in ("moved", "extreme"))
     said = f"P(answer = s + j) {moved:.2f} ({low:.2f}–{high:.2f}), guessing {guess:.2f}"
     drawn = f'<i class="guess" style="left:{guess:.1%}"></i>'
@@ -194,7 +194,7 @@ def _ablated(circle: Circle) -> str:
     ablated, controls = circle.ablated, circle.controls("mean", "accuracy")
     if ablated is None:
         return "–"
-    least = number(controls.loc[controls["direction"].isin(DRAWN[:2]), "accuracy"].min())
+    least = number(controls.loc[controls["direction"].isin(CONTROLS[:2]), "accuracy"].min())
     said = f"{ablated['accuracy_before']:.2f} → <b>{ablated['accuracy']:.2f}</b>"
     return said + ("" if least is None else f"<small>controls ≥ {least:.2f}</small>")
 

@@ -50,8 +50,8 @@ def bench(options: Options) -> str:
     import pandas as pd
     import torch
 
-    from causal.experiments.experiment import asked
-    from causal.experiments.requested import claim_of
+    from causal.interventions.questions import questions_of
+    from causal.run.plan import claim_of
     from llm_probe.models.loading import load
     from toy.run.files import write_atomic
 
@@ -59,7 +59,7 @@ def bench(options: Options) -> str:
     loaded = load(options.model)
     rows = []
     for name in options.claims:
-        questions = asked(loaded, claim_of(name), "causal", options.prompts, 0)
+        questions = questions_of(loaded, claim_of(name), "causal", options.prompts, 0)
         rows += [measured(loaded, questions, name, layer, options) for layer in range(len(loaded.layers))]
     table = pd.DataFrame(rows)
     write_atomic(options.out, table.to_csv(index=False, float_format="%.6g"))
