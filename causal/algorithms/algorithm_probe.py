@@ -7,8 +7,8 @@ where it was (`directions.pattern`). Answers are the probabilities of the p poss
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -17,22 +17,11 @@ from torch import Tensor
 from causal.algorithms.algorithm import Observations, histogram_rows, observe, table_rows, which
 from causal.algorithms.predictions import BASE, Kind, Rotation, can_be_told, digit_frequencies, rotations
 from causal.experiments.experiment import Experiment
-from causal.interventions.directions import pattern, states_at, targets_of
-from causal.interventions.edits import INTERVENTIONS, rotate, rotation
-from causal.interventions.engine import Edit, Edits
-from causal.interventions.questions import ANSWER
+from causal.interventions.directions import Directions, SiteSet, pattern, states_at, targets_of
+from causal.interventions.edits import INTERVENTIONS
 from causal.run.tables import AlgorithmRow, PredictionRow
 from llm_probe.activations.answers import Answers, Tokens
 from toy.maths.regression import Groups
-
-
-@dataclass(frozen=True)
-class Circles:
-    """The circles of one kind at one node."""
-
-    writer: Float[Tensor, "d m"]
-    reader: Float[Tensor, "d m"]
-    mean: Float[Tensor, " d"]
 
 
 def algorithm_rows(experiment: Experiment) -> Iterator[AlgorithmRow | PredictionRow]:
@@ -54,47 +43,37 @@ def observations(experiment: Experiment) -> Observations:
     """Everything that `algorithm.which` needs, on the first of the causal prompts."""
     engine, baseline = experiment.subset
     questions, labels, position = baseline.questions, baseline.questions.labels, experiment.position
-    circles = fitted(experiment)
+    rotate, full = INTERVENTIONS["rotate"], INTERVENTIONS["full interchange"]
+    circles = circles_of_both_kinds(experiment)
 
-    def rotated(turns: Sequence[Rotation]) -> Float[Tensor, "r n p"]:
-        answers = engine.answers([edits(position, circles, turn) for turn in turns], experiment.tick)
-        return torch.stack([shares(after) for after in answers])
+    def after(turns: Sequence[Rotation]) -> Float[Tensor, "r n p"]:
+        edits = [circles[turn.kind].edits(position, lambda d, _, j=turn.step: rotate.edit(d, j)) for turn in turns]
+        return torch.stack([shares(answers) for answers in engine.answers(edits, experiment.tick)])
 
-    donors, full = questions.donors(experiment.config.seed), INTERVENTIONS["full interchange"]
+    donors = questions.donors(experiment.config.seed)
     given = {node: engine.states(node)[donors] for node in experiment.sites.at}
     swapped = engine.answers([experiment.sites.edits(position, lambda d, node: full.edit(d, given[node]))])[0]
     follows = float((swapped.written == labels[donors]).double().mean())
     turns = rotations(experiment.claim.period, experiment.frequencies)
-    return observe(rotated, shares(baseline.clean), questions.sums, questions.pairs, turns, follows)
+    return observe(after, shares(baseline.clean), questions.sums, questions.pairs, turns, follows)
 
 
-def fitted(experiment: Experiment) -> dict[Tokens, dict[Kind, Circles]]:
-    """The circles of both kinds at every node, from the discovery prompts."""
+def circles_of_both_kinds(experiment: Experiment) -> dict[Kind, SiteSet]:
+    """The circles of the modulus and of the ones digit at every node, from the discovery prompts."""
     engine, labels = experiment.discovery
-    circles: dict[Tokens, dict[Kind, Circles]] = {}
-    for node in experiment.sites.at:
+    period, frequencies = experiment.claim.period, experiment.frequencies
+    at: dict[Kind, dict[Tokens, Directions]] = {"modulus": {}, "base 10": {}}
+    for node, root in experiment.sites.at.items():
         states, rows = states_at(engine, node)
-        modulus = targets_of(labels.total[rows], experiment.frequencies, experiment.claim.period)
-        digits = targets_of(labels.total[rows], digit_frequencies(experiment.claim.period), BASE)
+        modulus = targets_of(labels.total[rows], frequencies, period)
+        digits = targets_of(labels.total[rows], digit_frequencies(period), BASE)
         writer, reader = pattern(states, torch.cat([modulus, digits], dim=1), Groups.of(labels.unit[rows]))
-        cut, mean = modulus.shape[1], states.double().mean(dim=0)
-        circles[node] = {
-            "modulus": Circles(writer[:, :cut], reader[:, :cut], mean),
-            "base 10": Circles(writer[:, cut:], reader[:, cut:], mean),
-        }
-    return circles
-
-
-def edits(position: str, circles: Mapping[Tokens, Mapping[Kind, Circles]], turn: Rotation) -> Edits:
-    """One turn at the root or at every node."""
-    matrix = rotation(turn.frequencies, turn.period, turn.step)
-
-    def edit(one: Circles) -> Edit:
-        return lambda states, _: rotate(states, one.reader, one.mean, matrix, one.writer)
-
-    if position != ANSWER:
-        return edit(circles[()][turn.kind])
-    return {node: edit(kinds[turn.kind]) for node, kinds in circles.items()}
+        d, cut = replace(root, mean=states.double().mean(dim=0)), modulus.shape[1]
+        at["modulus"][node] = replace(d, writer=writer[:, :cut], reader=reader[:, :cut])
+        at["base 10"][node] = replace(
+            d, period=BASE, frequencies=digit_frequencies(period), writer=writer[:, cut:], reader=reader[:, cut:]
+        )
+    return {kind: SiteSet(directions) for kind, directions in at.items()}
 
 
 def shares(answers: Answers) -> Float[Tensor, "n p"]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from causal.run.plan import claim_of, plan
 from causal.run.tables import TABLES
 from causal.run.verdicts import decide, evidence_of
 from llm_probe.models.loading import load, randomised
+from llm_probe.run.schema import VERSION
 from sae.training.saved import Saved
 from tests.root import ROOT
 from toy.run.errors import InputError
@@ -37,9 +39,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> CausalConfig:
 
 @pytest.fixture(scope="module")
 def result(config: CausalConfig) -> runs.CausalResult:
-    found = run(config, "again")
-    write_results(found, config.folder)
-    return found
+    made = run(config, "again")
+    write_results(made, config.folder)
+    return made
 
 
 def test_turning_the_circle_moves_the_answer(result: runs.CausalResult) -> None:
@@ -105,6 +107,17 @@ def test_everything_is_written_and_goes_on_from_its_cells(
     again = run(config, "again")
     for name, frame in result.frames.items():
         pd.testing.assert_frame_equal(frame, again.frames[name])
+
+
+def test_the_record_says_what_made_it(config: CausalConfig, result: runs.CausalResult) -> None:
+    record = json.loads((config.folder / "run.json").read_text())
+    assert record["schema"] == VERSION
+    assert record["seed"] == config.seed
+    assert abs(datetime.now(UTC) - datetime.strptime(f"{record['date']}+0000", "%Y-%m-%d %H:%M UTC%z")).days == 0
+    assert set(record) == {
+        "model", "revision", "weights_fingerprint", "dtype", "device", "directions_from", "date", "command", "schema",
+        "configuration", "power", "versions", "commit", "seed", "seconds",
+    }  # fmt: skip
 
 
 def test_single_dimensions_under_the_published_protocol(config: CausalConfig, tmp_path: Path) -> None:
