@@ -34,7 +34,7 @@ from torch import Tensor
 from causal.algorithms.toys import Circle, Network, ToySite, halves, sample, sites
 from causal.controls.random_controls import matched, random_basis
 from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
-from causal.interventions.edits import displace, mean, rotation
+from causal.interventions.edits import displace, mean, rotate, rotation
 from toy.analysis.readout import grid
 from toy.maths import fourier
 from toy.networks.scores import trained_on
@@ -84,11 +84,6 @@ class Bench:
         """Of the tested questions, untouched."""
         return self.site.states[self.rows]
 
-    @cached_property
-    def fitted_states(self) -> Float[Tensor, "fitted d"]:
-        """Of the questions that planes are fitted on."""
-        return self.site.states[self.fitted_on]
-
     @property
     def free(self) -> list[int]:
         """Frequencies of whole planes that are no key."""
@@ -103,7 +98,7 @@ class Bench:
     def removals(self, what: str, draws: int, generator: torch.Generator) -> Iterator[tuple[Tensor, float]]:
         """For each draw the states (rows, d) without what is removed, and the gain of its change; the keys once."""
         keys, states = self.keys, self.states
-        width, size = keys.basis.shape
+        shape = keys.basis.shape
         if what == "keys":
             yield mean(states, keys.basis, keys.centre), 1.0
         elif what == "random, equal variance":
@@ -112,45 +107,39 @@ class Bench:
         else:
             for _ in range(draws):
                 if what == "random, equal norm":
-                    along, change = random_basis(width, size, generator), -torch.eye(size, dtype=torch.float64)
+                    along, change = random_basis(*shape, generator), -torch.eye(shape[1], dtype=torch.float64)
                     yield displace(states, keys.basis, keys.centre, change, along), 1.0
                 elif what == "random":
-                    yield mean(states, random_basis(width, size, generator), keys.centre), 1.0
+                    yield mean(states, random_basis(*shape, generator), keys.centre), 1.0
                 else:
                     yield mean(states, self._wrong(what, generator)[0], keys.centre), 1.0
 
     def turned(self, what: str, step: int, generator: torch.Generator) -> Float[Tensor, "rows d"]:
         """The states after what is turned was turned by `step`."""
         keys, states = self.keys, self.states
-        change = self._change(keys.frequencies, step)
+        turn = rotation(keys.frequencies, self.site.period, step)
         if what == "keys, oblique":
-            return displace(states, keys.reader, keys.centre, change, keys.writer)
+            return rotate(states, keys.reader, keys.centre, turn, keys.writer)
         if what == "random, equal norm":
-            width, size = keys.basis.shape
-            return displace(states, keys.basis, keys.centre, change, random_basis(width, size, generator))
-        new = displace(states, keys.basis, keys.centre, change, keys.basis)
+            return rotate(states, keys.basis, keys.centre, turn, random_basis(*keys.basis.shape, generator))
+        new = rotate(states, keys.basis, keys.centre, turn, keys.basis)
         if what == "keys":
             return new
         basis, frequencies = self._wrong(what, generator)
-        wrong = displace(states, basis, keys.centre, self._change(frequencies, step), basis) - states
+        wrong = rotate(states, basis, keys.centre, rotation(frequencies, self.site.period, step), basis) - states
         return states + ((new - states).norm(dim=1) / wrong.norm(dim=1).clamp_min(1e-300))[:, None] * wrong
-
-    def _change(self, frequencies: Sequence[int], step: int) -> Float[Tensor, "m m"]:
-        """R_j - I."""
-        turn = rotation(frequencies, self.site.period, step)
-        return turn - torch.eye(len(turn), dtype=turn.dtype)
 
     def _wrong(self, what: str, generator: torch.Generator) -> tuple[Float[Tensor, "d m"], tuple[int, ...]]:
         """Planes of other frequencies, or of labels that changed places."""
         keys, period = self.keys.frequencies, self.site.period
-        labels = self.site.labels[self.fitted_on]
+        labels, states = self.site.labels[self.fitted_on], self.site.states[self.fitted_on]
         if what.startswith("other"):
             order = torch.randperm(len(self.free), generator=generator)[: len(keys)]
             chosen = tuple(self.free[i] for i in order.tolist())
             targets, beside = targets_of(labels, chosen, period), targets_of(labels, keys, period)
-            return nearest_orthonormal(regression_pattern(self.fitted_states, targets, beside)), chosen
+            return nearest_orthonormal(regression_pattern(states, targets, beside)), chosen
         mixed = torch.randperm(period, generator=generator)[labels]
-        return nearest_orthonormal(regression_pattern(self.fitted_states, targets_of(mixed, keys, period))), keys
+        return nearest_orthonormal(regression_pattern(states, targets_of(mixed, keys, period))), keys
 
 
 def removal_rows(bench: Bench, draws: int, seed: int) -> Iterator[dict[str, Any]]:

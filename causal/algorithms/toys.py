@@ -252,10 +252,7 @@ def _transformer(model: Toy, rows: Int[Tensor, "n 2"]) -> Parts:
             neurons.double(),
             lambda chosen, states: (middle[chosen] + states.to(middle) @ last.mlp.W_out + last.mlp.b_out) @ model.W_U,
         ),
-        "resid_post": (
-            (middle + last.mlp(middle)).double(),
-            lambda chosen, states: states.to(middle) @ model.W_U,
-        ),
+        "resid_post": ((middle + last.mlp(middle)).double(), lambda chosen, states: states.to(middle) @ model.W_U),
     }
 
 
@@ -268,10 +265,7 @@ def _mlp(model: MLP, rows: Int[Tensor, "n 2"]) -> Parts:
 
     return {
         "embedding": (model.W_E[rows[:, 0]].double(), from_embedding),
-        "neurons": (
-            model.neurons(rows).double(),
-            lambda chosen, states: states.to(second) @ model.W_out + model.b_out,
-        ),
+        "neurons": (model.neurons(rows).double(), lambda chosen, states: states.to(second) @ model.W_out + model.b_out),
     }
 
 

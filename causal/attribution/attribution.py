@@ -32,7 +32,7 @@ from causal.attribution.components import Point, points, rewriting
 from causal.attribution.donors import Pairs, difference, donor, pairs, positions_of
 from causal.attribution.planes import plane_shares
 from causal.attribution.tables import AgreementRow, AttributionRow
-from causal.experiments.effects import clustered_interval
+from causal.experiments.effects import clustered_interval, spearman
 from causal.experiments.experiment import Tick
 from causal.interventions.directions import Directions
 from causal.interventions.engine import Engine
@@ -116,7 +116,7 @@ def agreement(rows: Sequence[AttributionRow]) -> list[AgreementRow]:
             screened, first, exact = (
                 [getattr(row, name) for row in some] for name in ("screen", "first_order", "exact")
             )
-            ranks, largest = (_spearman(screened, exact), _spearman(first, exact)), max(map(abs, exact))
+            ranks, largest = (spearman(screened, exact), spearman(first, exact)), max(map(abs, exact))
             compared.append(AgreementRow(rows[0].domain, among, len(some), *ranks, largest))
     return compared
 
@@ -233,15 +233,6 @@ def _read(
 def _concatenated(parts: Mapping[Where, Sequence[Tensor]]) -> dict[Where, Float[Tensor, " n"]]:
     """Batches one after the other."""
     return {where: torch.cat(list(some)) for where, some in parts.items()}
-
-
-def _spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Spearman's correlation; of fewer than three, or of equal values, there is none."""
-    from scipy.stats import spearmanr
-
-    if len(one) < 3 or min(len(set(one)), len(set(other))) < 2:
-        return None
-    return float(spearmanr(one, other).statistic)  # type: ignore[attr-defined]
 
 
 def _at(values: Float[Tensor, "n length w"], batch: Pairs) -> Float[Tensor, "n positions w"]:

@@ -30,6 +30,7 @@ from causal.attribution.components import Point, adds_heads, points, rewriting
 from causal.attribution.donors import Triples
 from causal.attribution.tables import Destination, Route
 from causal.experiments.experiment import Tick
+from causal.interventions.engine import filled_cache
 from llm_probe.activations.prefixes import agree, can_share
 from llm_probe.models.loading import LoadedModel, evaluating
 
@@ -114,7 +115,7 @@ def read(
 
     ids, more = batch.ids[donor], {}
     if cache is not None:
-        ids, more = ids[:, -1:], {"past_key_values": _filled(cache), "use_cache": True}
+        ids, more = ids[:, -1:], {"past_key_values": filled_cache(cache), "use_cache": True}
     with rewriting({point.name: point for point in at}, edit):
         logits = loaded.model(input_ids=ids, logits_to_keep=1, **more).logits[:, -1]  # type: ignore[operator]
     return seen, logits[:, batch.tokens].float()
@@ -128,16 +129,6 @@ def _prefix(loaded: LoadedModel, batch: Triples, clean: Tensor) -> tuple[Cache, 
     cache = [(layer.keys, layer.values) for layer in stored.layers]
     alone = read(loaded, batch, [], cache=cache)[1]
     return (cache, alone) if agree(alone[None], clean[None], loaded.dtype) else (None, clean)
-
-
-def _filled(cache: Sequence[tuple[Tensor, Tensor]]) -> Any:
-    """A cache of its own for one forward, which adds to it."""
-    from transformers.cache_utils import DynamicCache
-
-    filled = DynamicCache()
-    for index, (keys, values) in enumerate(cache):
-        filled.update(keys, values, index)
-    return filled
 
 
 def _sent(loaded: LoadedModel, batch: Triples, head: Point, stream: Point, donor: Seen) -> Float[Tensor, "n length w"]:

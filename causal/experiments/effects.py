@@ -95,6 +95,15 @@ def rank(value: float, controls: Sequence[float]) -> float:
     return (1 + sum(control >= value for control in controls)) / (1 + len(controls))
 
 
+def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Spearman's correlation; of fewer than three, or of equal values, there is none."""
+    from scipy.stats import spearmanr
+
+    if len(one) < 3 or min(len(set(one)), len(set(other))) < 2:
+        return None
+    return float(spearmanr(one, other).statistic)  # type: ignore[attr-defined]
+
+
 # -------------------------------------------------------------------------------------------- where the answers went
 
 

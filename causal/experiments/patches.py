@@ -45,8 +45,7 @@ def patch_rows(experiment: Experiment) -> Iterator[PatchRow]:
         fits = {node: _moves(experiment, name, node, sums, donors) for node in experiment.sites.at}
         quality[name] = fits[()][1:]
         edits[name] = experiment.sites.edits(
-            position,
-            lambda _, node, fits=fits: lambda states, rows: states + fits[node][0][rows].to(states),
+            position, lambda _, node, fits=fits: lambda states, rows: states + fits[node][0][rows].to(states)
         )
     given = {node: engine.states(node)[donors] for node in experiment.sites.at}
     full = INTERVENTIONS["full interchange"]

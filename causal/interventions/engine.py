@@ -223,7 +223,7 @@ class Engine:
         read = torch.arange(edits * columns, device=states.device).view(edits, columns)[:, -nodes:].flatten()
         logits = self._logits_behind(
             states.reshape(n, edits * columns, width),
-            _cache(clean),
+            filled_cache(clean.cache),
             mask.to(states.device).expand(n, -1, -1, -1),
             positions.to(states.device).expand(n, -1),
             read,
@@ -303,12 +303,12 @@ def _applied(
     return edited
 
 
-def _cache(clean: Clean) -> Any:
-    """The keys and values of the columns before the edit."""
+def filled_cache(layers: Sequence[tuple[Tensor, Tensor]]) -> Any:
+    """A cache of its own for one forward, which adds to it, with the keys and values of every layer."""
     from transformers.cache_utils import DynamicCache
 
     cache = DynamicCache()
-    for index, (keys, values) in enumerate(clean.cache):
+    for index, (keys, values) in enumerate(layers):
         cache.update(keys, values, index)
     return cache
 
