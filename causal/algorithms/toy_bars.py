@@ -98,7 +98,6 @@ class Bench:
     def removals(self, what: str, draws: int, generator: torch.Generator) -> Iterator[tuple[Tensor, float]]:
         """For each draw the states (rows, d) without what is removed, and the gain of its change; the keys once."""
         keys, states = self.keys, self.states
-        shape = keys.basis.shape
         if what == "keys":
             yield mean(states, keys.basis, keys.centre), 1.0
         elif what == "random, equal variance":
@@ -107,10 +106,13 @@ class Bench:
         else:
             for _ in range(draws):
                 if what == "random, equal norm":
-                    along, change = random_basis(*shape, generator), -torch.eye(shape[1], dtype=torch.float64)
+                    along, change = (
+                        random_basis(keys.basis, generator),
+                        -torch.eye(keys.basis.shape[1], dtype=torch.float64),
+                    )
                     yield displace(states, keys.basis, keys.centre, change, along), 1.0
                 elif what == "random":
-                    yield mean(states, random_basis(*shape, generator), keys.centre), 1.0
+                    yield mean(states, random_basis(keys.basis, generator), keys.centre), 1.0
                 else:
                     yield mean(states, self._wrong(what, generator)[0], keys.centre), 1.0
 
@@ -121,7 +123,7 @@ class Bench:
         if what == "keys, oblique":
             return rotate(states, keys.reader, keys.centre, turn, keys.writer)
         if what == "random, equal norm":
-            return rotate(states, keys.basis, keys.centre, turn, random_basis(*keys.basis.shape, generator))
+            return rotate(states, keys.basis, keys.centre, turn, random_basis(keys.basis, generator))
         new = rotate(states, keys.basis, keys.centre, turn, keys.basis)
         if what == "keys":
             return new

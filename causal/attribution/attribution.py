@@ -63,8 +63,8 @@ def layer_map(loaded: LoadedModel, claim: Claim, questions: Questions, tick: Tic
             states = Engine(loaded, donors, layer, position=position).states()
             engine = Engine(loaded, questions, layer, position=position)
             after = engine.answers([lambda h, which, states=states: states[which].to(h)], tick)[0]
-            shares = (float((after.written == one.labels).double().mean()) for one in (donors, questions))
-            rows.append(MapRow(claim.domain.name, layer, position, "full", *shares, len(kept)))
+            share, own = (float((after.written == one.labels).double().mean()) for one in (donors, questions))
+            rows.append(MapRow(claim.domain.name, layer, position, "full", share, own, len(kept)))
     return rows
 
 

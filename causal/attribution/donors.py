@@ -9,8 +9,8 @@ both; where one answer is a beginning of the other ("1", "12") there is no such 
 
     prompt  a + b mod p      donors  a + b mod p', a + b mod p''      (same template, as many tokens, all else equal)
 
-p' < p'' are drawn among the moduli at hand for which that is so. m of a prompt (or m_d of its donor d) is the logit of
-the donor's answer minus that of its own, at that token. Each of two donors is the other's control.
+p' < p'' are sampled among the moduli at hand for which that is so. m of a prompt (or m_d of its donor d) is the logit
+of the donor's answer minus that of its own, at that token. Each of two donors is the other's control.
 """
 
 from __future__ import annotations

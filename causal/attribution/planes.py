@@ -9,7 +9,7 @@ and is negative where it writes against the rest. Where a norm stands between he
 
 Direct logit attribution: the last block's state h_L becomes logits by U (g ⊙ C h_L / σ(h_L) + b), U the vocabulary's
 rows, g and b the final norm's gain and offset, C its centring (LayerNorm) or 1 (RMSNorm), σ its scale. With σ frozen
-at the prompt's own this is linear, and the planes' part of the stream Q Qᵀ(h - μ) at their block, which every later
+at the prompt's own this is linear, and the planes' part of the stream Q Qᵀ(h - μ) at their block, which every following
 block hands on, has its part of the right answer's logit minus the mean of all answers' (first tokens, at the prompt's
 last token). g, b, σ and C are read off the norm by calling it, so that its class need not be known.
 """
@@ -77,7 +77,7 @@ def plane_shares(loaded: LoadedModel, questions: Questions, d: Directions) -> di
         for point in points(loaded)[0]
         if point.layer <= d.layer and (point.kind == "mlp" or adds_heads(loaded.layers[point.layer]))
     ]
-    found: dict[tuple[str, int], list[Tensor]] = {}
+    coordinates: dict[tuple[str, int], list[Tensor]] = {}
     whole: list[Tensor] = []
     for batch in batches(questions, d.position):
         seen: dict[str, Tensor] = {}
@@ -85,10 +85,10 @@ def plane_shares(loaded: LoadedModel, questions: Questions, d: Directions) -> di
             whole.append(_states(loaded, batch, [d.layer])[d.layer] @ d.reader)
         for point in every:
             for part, written in enumerate(_written(point, _at(seen[point.name], batch)).unbind(dim=1)):
-                found.setdefault((point.name, part), []).append(written.double().cpu() @ d.reader)
+                coordinates.setdefault((point.name, part), []).append(written.double().cpu() @ d.reader)
     total = _centred(whole)
     variance = total.square().sum()
-    return {where: float((_centred(some) * total).sum() / variance) for where, some in found.items()}
+    return {where: float((_centred(some) * total).sum() / variance) for where, some in coordinates.items()}
 
 
 def frozen(
@@ -141,5 +141,5 @@ def _at(values: Float[Tensor, "n length w"], batch: Batch) -> Float[Tensor, "n w
 
 def _centred(parts: Sequence[Tensor]) -> Float[Tensor, "n m"]:
     """Rows (·, m) of all batches minus their mean."""
-    found = torch.cat(list(parts))
-    return found - found.mean(dim=0)
+    rows = torch.cat(list(parts))
+    return rows - rows.mean(dim=0)

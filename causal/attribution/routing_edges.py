@@ -166,7 +166,7 @@ def _to_many(
 def _parts(
     head: Point, where: Bool[Tensor, "n 1 1"], values: Float[Tensor, "n 1 w"]
 ) -> dict[Edge, tuple[Bool[Tensor, "n 1 w"], Float[Tensor, "n 1 w"]]]:
-    """The edges of a block's heads, and of all of them at once, with the numbers that are theirs."""
+    """The edges of a block's heads, and of all of them at once, with the numbers that each replaces."""
     owner = torch.arange(values.shape[-1], device=values.device) // (values.shape[-1] // head.parts)
     parts = {Edge("head", head.layer, part): (where & (owner == part), values) for part in range(head.parts)}
     return parts | {Edge("layer", head.layer): (where.expand_as(values), values)}

@@ -98,7 +98,7 @@ class RoutingRow:
     """One way from the modulus' tokens to the answer: what comes along it when they are those of another modulus."""
 
     weights: Weights
-    """`trained`, or `random`: the same architecture with freshly drawn weights."""
+    """`trained`, or `random`: the same architecture with freshly initialised weights."""
     domain: str
     """Domain whose questions were answered; `mod-add, all moduli`: those of all moduli together."""
     route: Route

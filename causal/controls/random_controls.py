@@ -1,4 +1,4 @@
-"""Random controls of a circle: directions that are as large and should do nothing, drawn many times.
+"""Random controls of a circle: directions that are as large and should do nothing, many draws of each.
 
     random         the same change of the same coordinates, written along a pattern that is turned at random but keeps
                    its lengths and angles (`turned`): ||Δh|| is equal state by state, and so is its variance
@@ -33,7 +33,7 @@ from toy.maths.regression import Groups, RidgeSmoother
 CONTROLS = ("random", "matched", "shuffled")
 TURNS = 6
 LARGEST_POWER = 1.0
-"""α = 1: random directions drawn as the stream's own states are. Beyond it every draw would be the same few."""
+"""α = 1: random directions distributed as the stream's own states are. Beyond it every draw would be the same few."""
 STEPS = 24
 """Halvings of the interval of α."""
 
@@ -46,15 +46,15 @@ class Matched:
     gain: float
 
 
-def random_basis(width: int, columns: int, generator: torch.Generator) -> Float[Tensor, "d m"]:
-    """A uniformly random orthonormal basis."""
-    return torch.linalg.qr(torch.randn(width, columns, generator=generator, dtype=torch.float64)).Q
+def random_basis(like: Float[Tensor, "d m"], generator: torch.Generator) -> Float[Tensor, "d m"]:
+    """A uniformly random orthonormal basis of the shape of another."""
+    return torch.linalg.qr(torch.randn(like.shape, generator=generator, dtype=torch.float64)).Q
 
 
 def turned(writer: Float[Tensor, "d m"], generator: torch.Generator) -> Float[Tensor, "d m"]:
     """A pattern with the same Gram matrix in a uniformly random place."""
     _, singular, right = torch.linalg.svd(writer, full_matrices=False)
-    return random_basis(*writer.shape, generator) * singular @ right
+    return random_basis(writer, generator) * singular @ right
 
 
 def matched(
@@ -63,7 +63,7 @@ def matched(
     """Random bases orthogonal to `basis` that remove as much variance, or whose gain makes up for what is lacking."""
     width, columns = basis.shape
     if 2 * columns > width:  # no room beside the tested basis
-        return [Matched(random_basis(width, columns, generator), 1.0) for _ in range(count)]
+        return [Matched(random_basis(basis, generator), 1.0) for _ in range(count)]
     rest = torch.linalg.qr(basis, mode="complete").Q[:, columns:]
     values, vectors = torch.linalg.eigh(rest.T @ covariance @ rest)
     values, vectors = values.clamp_min(0), rest @ vectors

@@ -231,7 +231,7 @@ def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRo
     edits = {(EVERYWHERE, name): edit for name, edit in plain.items()}
     edits |= {(LIKE_ANSWER, name): edit for name, edit in gated.items()}
     generator = torch.Generator().manual_seed(config.seed + 2)
-    bases = [random_basis(*d.basis.shape, generator) for _ in range(RANDOM_BASES)]
+    bases = [random_basis(d.basis, generator) for _ in range(RANDOM_BASES)]
     random = [INTERVENTIONS["zero"].edit(replace(d, basis=basis)) for basis in bases]
     before, *losses = tested.losses([None, *edits.values(), *random])
     experiment.tick((1 + len(losses)) * len(tested.text.ids))

@@ -54,10 +54,10 @@ def patch_rows(experiment: Experiment) -> Iterator[PatchRow]:
     gain = {name: _difference(after, baseline.clean, labels, donors) for name, after in answers.items()}
     d = experiment.root
     for name, after in answers.items():
-        shares = (float((after.written == one).double().mean()) for one in (labels[donors], labels))
+        donor, own = (float((after.written == one).double().mean()) for one in (labels[donors], labels))
         share = gain[name] / gain["full"] if gain["full"] else 0.0
         key = (d.domain, d.layer, d.site, position, name)
-        yield PatchRow(*key, *quality[name], *shares, gain[name], share, len(labels))
+        yield PatchRow(*key, *quality[name], donor, own, gain[name], share, len(labels))
 
 
 def columns_of(name: str, sums: Int[Tensor, " n"], experiment: Experiment, most: int) -> Float[Tensor, "n m"]:

@@ -255,7 +255,8 @@ def accepted(folder: Path, fingerprint: str | None) -> Accepted:
         "weights == 'trained' and quantity == 'sum' and unit == 'plane' and family == 'fourier' and p_fwer <= @ALPHA"
     )
     planes: Accepted = {}
-    for (domain, layer, site, position), rows in chosen.groupby(["domain", "layer", "site", "position"], sort=False):
+    for key, rows in chosen.groupby(["domain", "layer", "site", "position"], sort=False):
+        domain, layer, site, position = key  # type: ignore[misc]
         planes.setdefault(domain, {})[int(layer), site, position] = tuple(sorted(map(int, rows["frequency"])))
     if not planes:
         raise InputError(f"no plane in {folder} was accepted (p_fwer <= {ALPHA}): there is nothing to intervene on")

@@ -182,7 +182,7 @@ class Gate:
 def fit_gate(prompts: Float[Tensor, "n d"], text: Float[Tensor, "m d"]) -> Gate:
     """The linear discriminant w = Σ⁻¹(μ_p - μ_t), Σ = (Σ_p + Σ_t) / 2, of discovery prompts p against a text t.
 
-    Its threshold is the 1 % quantile of the prompts, so that an edit is made only at states that look like the place it
+    Its threshold is the 1 % quantile of the prompts, so that an edit is made only at states that look like those it
     was fitted on (conditional steering, Lee et al. 2024, 2409.05907): in a stream of few dimensions a circle shares its
     plane with ordinary text, and a plane of random direction costs text as much.
     """

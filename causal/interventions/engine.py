@@ -16,7 +16,7 @@ forward.
 
 Where this does not apply - sites inside a block, models with caches of another kind, code that is not transformers'
 own, or a first batch on which it is not equal to the plain way - every edit re-runs the whole model under hooks
-(`toy.networks.hooks.rewrite`), node by node: `whole=True` asks for that, and the tests compare the two.
+(`toy.networks.hooks.rewrite`), node by node: `whole=True` forces that, and the tests compare the two.
 
 An `Edit` maps the states of some rows (r, d) and the indices (r,) of their prompts to new states (r, d). At position
 `answer` - the prompt's last token and the answer's own tokens behind it - an edit is a mapping from nodes to such
@@ -168,7 +168,7 @@ class Engine:
         states = next(iter(seen.values()))[:, first:]
         layers = [
             (layer.keys[:, :, :first], layer.values[:, :, :first]) if index > self.layer
-            # Only its length is asked for, by models that count what was read before.
+            # Only its length is needed, by models that count what was read before.
             else (layer.keys[:1, :, :first], layer.values[:1, :, :first])
             for index, layer in enumerate(cache.layers)
         ]  # fmt: skip

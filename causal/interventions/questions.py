@@ -79,7 +79,7 @@ class Questions:
         return Questions(tuple(self.prompts[row] for row in rows), tuple(self.items[row] for row in rows), self.period)
 
     def donors(self, seed: int) -> Int[Tensor, " n"]:
-        """A donor prompt for each prompt, drawn among those with another answer.
+        """A donor prompt for each prompt, sampled among those with another answer.
 
         Raises:
             InputError: all prompts have the same answer.

@@ -2,7 +2,7 @@
 
     turning             rows j, columns (answer - s) mod p, colour = share: a circle that is followed is a diagonal
     against_controls    effect of the tested directions against the distribution of every control's draws
-    layer_positions     where the donor's answer is found after an exchange of states, layer by layer
+    layer_positions     how often the donor's answer is given after an exchange of states, layer by layer
     strongest           one row a component and position, the largest measured effects: a dot with its interval is the
                         exact effect, a hollow one the screen, the dashed line the effect of the whole donor prompt
     routing_figure      heads (across) and layers (down) on one scale from 0 to 1, over all moduli together: the share
@@ -142,7 +142,8 @@ def named(row: Mapping[Any, Any]) -> str:
 
 def attribution_figure(rows: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
     """A frame for each domain; its title says how well the screen ranks what was measured."""
-    measured = {name: some for name, some in rows.groupby("domain", sort=False) if some["exact"].notna().any()}
+    groups = {str(name): some for name, some in rows.groupby("domain", sort=False)}
+    measured = {name: some for name, some in groups.items() if bool(some["exact"].notna().to_numpy().any())}
     figure, panels = _grid(len(measured), 3, (4.2, 3.2), 0.0)
     for axes, (name, some) in zip(panels, measured.items(), strict=True):
         strongest(axes, some)
@@ -159,7 +160,7 @@ def attribution_figure(rows: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
 
 @dataclass(frozen=True)
 class Shown:
-    """The rows that are drawn: of all moduli together, or of the only one."""
+    """The rows in the figure: those of all moduli together, or of the only one."""
 
     trained: pd.DataFrame
     random: pd.DataFrame
@@ -208,7 +209,7 @@ class Shown:
         if len(others):
             most = others.loc[others["attention"].idxmax()]
             sentence += (
-                f"; of the others {_named(most)} looks most, with {most['attention']:.2f}, for {most['total']:.3f}"
+                f"; of the others {_named(most)} attends most, with {most['attention']:.2f}, for {most['total']:.3f}"
             )
         spearman = f". Spearman's correlation over {len(self.heads)} heads: {ranked:.2f}" if ranked is not None else ""
         return f"{sentence[:1].upper()}{sentence[1:]}{spearman}."

@@ -132,7 +132,7 @@ class CausalRunner:
         return TableRows.concatenated(parts)
 
     def sweep_layers(self) -> TableRows:
-        """Every dimension of the requested layers."""
+        """Every dimension of the layers of `--sweep`."""
         layers = layers_of(self.config.sweep, len(self.loaded.layers))
         check_layers(self.loaded, layers)
         claims = [claim_of(name) for name in self.config.claims or (PUBLISHED_CLAIM,)]
@@ -191,7 +191,7 @@ class CausalRunner:
 
     def _keep(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The content of a cell, computed once."""
-        return self.cells.get(self.config.hash(fingerprint=self.fingerprint, piece=name), make)
+        return self.cells.get(self.config.hash(fingerprint=self.fingerprint, cell=name), make)
 
 
 def attribution_rows(experiment: Experiment) -> Iterator[Any]:

@@ -32,7 +32,7 @@ class CausalConfig:
     dry_run: bool = False
     """Print what would be computed, with its FLOPs, and stop: no weights are needed."""
     weights: Literal["trained", "random"] = "trained"
-    """`random`: the same places in the same architecture with freshly drawn weights, a null."""
+    """`random`: the same places in the same architecture with freshly initialised weights, a null."""
     protocol: Literal["full", "published"] = "full"
     """`published`: 50 pairs mod the period in the published template, dimensions zeroed at every position."""
     prompts: int = 2000

@@ -1,4 +1,4 @@
-"""What a causal run is asked to do: its claims, dimensions and layers as experiments, and what they will cost.
+"""The plan of a causal run: its claims, dimensions and layers as experiments, and what they will cost.
 
 `experiments_of` turns the words of a request into experiments. `plan` says what would be computed before it is - rows,
 FLOPs and time, from the model's configuration alone. An edit at layer l of L re-runs, for each prompt, the nodes of its
