@@ -17,7 +17,7 @@ from torch import Tensor
 from causal.algorithms.algorithm import Observations, histogram_rows, observe, table_rows, which
 from causal.algorithms.predictions import BASE, Kind, Rotation, can_be_told, digit_frequencies, rotations
 from causal.experiments.experiment import Experiment
-from causal.interventions.directions import Directions, SiteSet, pattern, states_at, targets_of
+from causal.interventions.directions import Directions, SiteSet, nearest_orthonormal, pattern, states_at, targets_of
 from causal.interventions.edits import INTERVENTIONS
 from causal.run.tables import AlgorithmRow, PredictionRow
 from llm_probe.activations.answers import Answers, Tokens
@@ -68,11 +68,14 @@ def circles_of_both_kinds(experiment: Experiment) -> dict[Kind, SiteSet]:
         modulus = targets_of(labels.total[rows], frequencies, period)
         digits = targets_of(labels.total[rows], digit_frequencies(period), BASE)
         writer, reader = pattern(states, torch.cat([modulus, digits], dim=1), Groups.of(labels.unit[rows]))
-        d, cut = replace(root, mean=states.double().mean(dim=0)), modulus.shape[1]
-        at["modulus"][node] = replace(d, writer=writer[:, :cut], reader=reader[:, :cut])
-        at["base 10"][node] = replace(
-            d, period=BASE, frequencies=digit_frequencies(period), writer=writer[:, cut:], reader=reader[:, cut:]
-        )
+        cut, mean = modulus.shape[1], states.double().mean(dim=0)
+        parts: dict[Kind, tuple] = {
+            "modulus": (period, frequencies, writer[:, :cut], reader[:, :cut]),
+            "base 10": (BASE, digit_frequencies(period), writer[:, cut:], reader[:, cut:]),
+        }
+        for kind, (p, k, a, w) in parts.items():
+            basis = nearest_orthonormal(a)
+            at[kind][node] = replace(root, period=p, frequencies=k, basis=basis, writer=a, reader=w, mean=mean)
     return {kind: SiteSet(directions) for kind, directions in at.items()}
 
 

@@ -136,7 +136,7 @@ def test_nothing_differs_from_itself(
     assert whole == 0
     assert not any(bool(values.any()) for found in (first, screened) for values in found.values())
     assert sample(screened, 0) == {}
-    monkeypatch.setattr(module, "paired", lambda *_: iter(same))
+    monkeypatch.setattr(module, "pairs", lambda *_: iter(same))
     rows = attribution(loaded, CLAIM, questions, None, seed=0)
     assert {(row.screen, row.exact, row.drawn) for row in rows} == {(0.0, None, "not measured")}
     assert agreement(rows) == []
