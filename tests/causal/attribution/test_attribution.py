@@ -147,7 +147,7 @@ def test_pairs_part_at_one_token(loaded: LoadedModel) -> None:
     kept = 0
     for batch in pairs(loaded, CLAIM, questions, ["item", "last"]):
         assert ((batch.ids != batch.donor_ids).sum(dim=1) == 1).all()
-        assert (batch.own != batch.theirs).all()
+        assert (batch.own != batch.others).all()
         assert (batch.columns[:, 1] == batch.ids.shape[1] - 1).all()
         kept += len(batch.rows)
         for row, ids, own in zip(batch.rows.tolist(), batch.ids.tolist(), batch.own.tolist(), strict=True):
