@@ -1,1 +1,1 @@
-"""Interventions: turn, swap or remove a circle that was found and watch the answer."""
+"""Interventions: rotate, exchange or remove an accepted circle and measure how the answer changes."""

@@ -81,8 +81,7 @@ def _probe(config: ProbeConfig, folder: Path) -> None:
 
 
 def _causal(config: CausalConfig, folder: Path) -> None:
-    from causal.run.causal_run import run
-    from causal.run.write import write_results
+    from causal.run.causal_run import run, write_results
 
     config = replace(config, out=folder)
     write_results(run(config, _command("causal", config, folder)), folder)
@@ -118,7 +117,7 @@ def _probe_tables() -> dict[str, type]:
 
 
 def _causal_tables() -> dict[str, type]:
-    from causal.run.table import TABLES
+    from causal.run.tables import TABLES
 
     return TABLES
 

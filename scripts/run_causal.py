@@ -1,8 +1,8 @@
-"""Turn, swap or remove the circles that a probe run found, beside controls, and watch the answers.
+"""Rotate, exchange or remove the circles that a probe run accepted, beside controls, and measure how answers change.
 
 python scripts/run_causal.py                                             every accepted circle of the reference model
 python scripts/run_causal.py --claims "mod-add 7" days --prompts 1000
-python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle where it was not looked for
+python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle at a place that was not accepted
 python scripts/run_causal.py --claims "mod-add 7" --sweep 2              every dimension of a layer, one at a time
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --sweep all --dry-run
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --dims 7:8 9:35 14:867 14:100 9:500 --protocol published
@@ -24,13 +24,12 @@ from causal.run.config import CausalConfig
 
 def main() -> int:
     config = tyro.cli(CausalConfig, description=__doc__, prog="python scripts/run_causal.py")
-    return ended(lambda: _turn(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+    return ended(lambda: _run(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
 
 
-def _turn(config: CausalConfig) -> None:
+def _run(config: CausalConfig) -> None:
     from causal.run.plan import plan
-    from causal.run.causal_run import run
-    from causal.run.write import write_results
+    from causal.run.causal_run import run, write_results
 
     command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
     if config.dry_run:

@@ -11,7 +11,7 @@ it and however many rotations it saw: those are no independent evidence, so the 
     observe(rotations) -> (r, n, p)     answers of n prompts after each rotation: rows that sum to 1 over the p
                                         answers, one-hot where greedy
 
-is all that is asked of a network (`known_networks.Turner` is one). `decide`, with a ratio R = 10:
+is all that a network must provide (`known_networks.Turner` is one). `decide`, with a ratio R = 10:
 
     undetermined    fewer than half of the answers are right: there is no algorithm to find
     undetermined    fewer than half of the answers follow when the whole state is swapped for another prompt's: this
@@ -93,13 +93,13 @@ class Explained:
 
     hypothesis: Hypothesis
     log_likelihood: float
-    """On the judged prompts."""
+    """On the tested prompts."""
     weights: dict[Kind, Weights]
     """Moved, stayed, noise."""
 
 
 @dataclass(frozen=True)
-class Found:
+class Decision:
     """Which algorithm, and how clearly."""
 
     algorithm: str
@@ -109,11 +109,11 @@ class Found:
     reason: str
     explained: dict[str, Explained]
     n_pairs: int
-    """Operand pairs that were judged on."""
+    """Operand pairs that were tested on."""
 
 
 def observe(
-    observer: Observe,
+    answers_after: Observe,
     before: Float[Tensor, "n p"],
     sums: Int[Tensor, " n"],
     pairs: Int[Tensor, " n"],
@@ -127,7 +127,7 @@ def observe(
     """
     if missing := [kind for kind in KINDS if kind not in {rotation.kind for rotation in rotations}]:
         raise InputError(f"no rotation of {' and '.join(missing)} was given: hypotheses differ on both kinds")
-    after = observer(rotations).double()
+    after = answers_after(rotations).double()
     if tuple(after.shape) != (expected := (len(rotations), *before.shape)):
         raise InputError(f"the answers after the rotations have shape {tuple(after.shape)}: give {expected}")
     for name, table in (("before", before.double()), ("after", after)):
@@ -136,8 +136,8 @@ def observe(
     return Observations(sums, pairs, before.double(), tuple(rotations), after, follows)
 
 
-def which(seen: Observations, seed: int = 0) -> Found:
-    """Estimate on one half of the operand pairs, judge on the other, decide.
+def which(seen: Observations, seed: int = 0) -> Decision:
+    """Estimate the weights on one half of the operand pairs, compare the hypotheses on the other, decide.
 
     Raises:
         InputError: fewer than two operand pairs.
@@ -154,7 +154,7 @@ def which(seen: Observations, seed: int = 0) -> Found:
         if best is None or total > best.log_likelihood:
             explained[hypothesis.algorithm] = Explained(hypothesis, total, weights)
     decided = decide({name: each.log_likelihood for name, each in explained.items()}, seen.follows, seen.accuracy)
-    return Found(*decided, explained, len(seen.pairs[~estimating].unique()))
+    return Decision(*decided, explained, len(seen.pairs[~estimating].unique()))
 
 
 def decide(likelihood: Mapping[str, float], follows: float, accuracy: float) -> tuple[str, float, str]:
@@ -194,13 +194,13 @@ def cases(
     _, place, counts = seen.pairs[rows].unique(return_inverse=True, return_counts=True)
     chosen = [index for index, rotation in enumerate(seen.rotations) if rotation.kind == kind]
     once = 1 / (counts[place].double() * len(chosen))
-    found, masses = [], []
+    probabilities, masses = [], []
     for index in chosen:
         mass = seen.after[index][rows] * once[:, None]
         parts = components(hypothesis, seen.rotations[index], seen.sums[rows], seen.before[rows])
-        found.append(parts[:, mass > 0])
+        probabilities.append(parts[:, mass > 0])
         masses.append(mass[mass > 0])
-    return torch.cat(found, dim=1), torch.cat(masses)
+    return torch.cat(probabilities, dim=1), torch.cat(masses)
 
 
 def estimate(hypothesis: Hypothesis, kind: Kind, parts: Float[Tensor, "3 m"], mass: Float[Tensor, " m"]) -> Weights:
@@ -222,13 +222,13 @@ def log_likelihood(weights: Weights, parts: Float[Tensor, "3 m"], mass: Float[Te
     return float((mass * mixture(weights, parts).log()).sum())
 
 
-def histogram_rows(seen: Observations, found: Found) -> list[dict[str, Any]]:
+def histogram_rows(seen: Observations, decision: Decision) -> list[dict[str, Any]]:
     """Shares of (answer - s) mod p, observed and as every algorithm predicts them: a row a rotation and shift."""
     answers = seen.sums % seen.modulus
     rows = []
     for index, rotation in enumerate(seen.rotations):
         shares = {"observed": around(seen.after[index], answers)}
-        for name, each in found.explained.items():
+        for name, each in decision.explained.items():
             parts = components(each.hypothesis, rotation, seen.sums, seen.before)
             shares[name] = around(mixture(each.weights[rotation.kind], parts), answers)
         for shift in range(seen.modulus):
@@ -243,9 +243,9 @@ def around(table: Float[Tensor, "n p"], answers: Int[Tensor, " n"]) -> Float[Ten
     return table.gather(1, (torch.arange(modulus) + answers[:, None]) % modulus).mean(dim=0)
 
 
-def table_rows(found: Found) -> list[dict[str, Any]]:
+def table_rows(decision: Decision) -> list[dict[str, Any]]:
     """One row an algorithm and kind of rotation: its rule, weights, and log-likelihood on both kinds together."""
-    best = max(each.log_likelihood for each in found.explained.values())
+    best = max(each.log_likelihood for each in decision.explained.values())
     return [
         {
             "algorithm": name,
@@ -257,9 +257,9 @@ def table_rows(found: Found) -> list[dict[str, Any]]:
             "noise": float(weights[2]),
             "log_likelihood": each.log_likelihood,
             "below_best": best - each.log_likelihood,
-            "verdict": found.algorithm,
-            "ratio": found.ratio,
+            "verdict": decision.algorithm,
+            "ratio": decision.ratio,
         }
-        for name, each in found.explained.items()
+        for name, each in decision.explained.items()
         for kind, weights in each.weights.items()
     ]

@@ -23,11 +23,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from causal.algorithms.algorithm import Found, Observations, observe, which
-from causal.algorithms.predictions import BASE, DIGIT_FREQUENCIES, Rotation, digit_frequencies, rotations
-from causal.interventions.directions import nearest_orthonormal, targets_of
-from causal.interventions.edits import displace, rotation
-from causal.interventions.patterns import of_both_kinds, pattern
+from causal.algorithms.algorithm import Decision, Observations, observe, which
+from causal.algorithms.predictions import BASE, DIGIT_FREQUENCIES, Kind, Rotation, digit_frequencies, rotations
+from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
+from causal.interventions.edits import rotate, rotation
 from toy.analysis import spectra
 from toy.maths import fourier
 from toy.networks.closed_form import gromov
@@ -128,7 +127,9 @@ class LookUp(nn.Module):
         return torch.eye(self.modulus, dtype=torch.float64)[self.answers[nearest]]
 
 
-def judged(adder: Adder, *, questions: int = 2000, count: int = 3, seed: int = 0) -> tuple[Observations, Found]:
+def decide_algorithm(
+    adder: Adder, *, questions: int = 2000, count: int = 3, seed: int = 0
+) -> tuple[Observations, Decision]:
     """Which algorithm adds, on random operand pairs: planes from one half of them, answers of the other."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(adder.below**2, generator=generator)[:questions]
@@ -136,6 +137,18 @@ def judged(adder: Adder, *, questions: int = 2000, count: int = 3, seed: int = 0
     half = len(pairs) // 2
     seen = Turner(adder, pairs[:half], pairs[half:], count).observations(seed)
     return seen, which(seen, seed)
+
+
+def patterns_of_both_kinds(
+    states: Float[Tensor, "n d"], sums: Int[Tensor, " n"], modulus: int, frequencies: Sequence[int]
+) -> dict[Kind, Float[Tensor, "d m"]]:
+    """A of the modulus' circles and of the ones digit's, fitted at once; sums are integer, not reduced."""
+    circles = targets_of(sums, frequencies, modulus)
+    digits = targets_of(sums, digit_frequencies(modulus), BASE)
+    return {
+        "modulus": regression_pattern(states, circles, digits),
+        "base 10": regression_pattern(states, digits, circles),
+    }
 
 
 class Turner:
@@ -151,9 +164,9 @@ class Turner:
         self.states, self.centre = adder.hidden(prompts), fitted.mean(dim=0)
         digits = targets_of(sums, digit_frequencies(adder.modulus), BASE)
         every = fourier.frequencies(adder.modulus)
-        power = [pattern(fitted, targets_of(sums, [k], adder.modulus), digits).square().sum() for k in every]
+        power = [regression_pattern(fitted, targets_of(sums, [k], adder.modulus), digits).square().sum() for k in every]
         self.frequencies = tuple(spectra.strongest(torch.stack(power), list(every))[:count])
-        self.patterns = of_both_kinds(fitted, sums, adder.modulus, self.frequencies)
+        self.patterns = patterns_of_both_kinds(fitted, sums, adder.modulus, self.frequencies)
 
     def answers(self, states: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
         """Greedy, one-hot."""
@@ -162,13 +175,12 @@ class Turner:
 
     def __call__(self, turns: Sequence[Rotation]) -> Float[Tensor, "r n p"]:
         """Answers after each rotation."""
-        found = []
+        answers = []
         for turn in turns:
             basis = nearest_orthonormal(self.patterns[turn.kind])
             angle = rotation(turn.frequencies, turn.period, turn.step)
-            change = angle - torch.eye(len(angle), dtype=angle.dtype)
-            found.append(self.answers(displace(self.states, basis, self.centre, change, basis)))
-        return torch.stack(found)
+            answers.append(self.answers(rotate(self.states, basis, self.centre, angle, basis)))
+        return torch.stack(answers)
 
     def observations(self, seed: int = 0) -> Observations:
         """Everything that `algorithm.which` needs, with the default rotations."""

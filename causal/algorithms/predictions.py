@@ -26,7 +26,7 @@ and the hypotheses are where w_moved lies for the two kinds (`CARRIES` = 1/4):
     mixed                 >= 1/4                 >= 1/4
 
 A small leak from one circle to the other is thus no evidence for `mixed`, nor is a noise of 1 a clock. The weights are
-estimated on other prompts than they are judged on (algorithm.py). Feucht et al. 2026 (2605.01148) found base-10 sums
+estimated on other prompts than they are tested on (algorithm.py). Feucht et al. 2026 (2605.01148) found base-10 sums
 behind a language model's months.
 """
 
@@ -113,8 +113,8 @@ def rotations(modulus: int, frequencies: Sequence[int], most: int = 12) -> list[
             "a modulus that neither divides 10 nor is a multiple of it"
         )
     steps = spread(modulus, most)
-    found = [Rotation("modulus", modulus, tuple(frequencies), step) for step in steps]
-    return found + [Rotation("base 10", BASE, digit_frequencies(modulus), step) for step in range(1, BASE)]
+    turns = [Rotation("modulus", modulus, tuple(frequencies), step) for step in steps]
+    return turns + [Rotation("base 10", BASE, digit_frequencies(modulus), step) for step in range(1, BASE)]
 
 
 def spread(period: int, most: int) -> list[int]:

@@ -32,10 +32,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from causal.algorithms.toys import Circle, Network, ToySite, halves, sample, sites
-from causal.controls.bases import matched, random_basis
-from causal.interventions.directions import nearest_orthonormal, targets_of
-from causal.interventions.edits import displace, mean, rotation
-from causal.interventions.patterns import pattern
+from causal.controls.random_controls import matched, random_basis
+from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
+from causal.interventions.edits import displace, mean, rotate, rotation
 from toy.analysis.readout import grid
 from toy.maths import fourier
 from toy.networks.scores import trained_on
@@ -50,7 +49,7 @@ FITTED_ON = 4000
 
 @dataclass(frozen=True)
 class Bench:
-    """One site of one network, its keys' planes, and the questions on which they are judged."""
+    """One site of one network, its keys' planes, and the questions on which they are tested."""
 
     network: str
     site: ToySite
@@ -63,32 +62,27 @@ class Bench:
         """Every site of a network.
 
         Raises:
-            InputError: the task is no circle of two operands, or no question is left to judge.
+            InputError: the task is no circle of two operands, or no question is left to test.
         """
-        found = []
+        benches = []
         for site in sites(network.model, network.config).values():
             # Far from the seeds of training splits, which are drawn in the same way.
             generator = torch.Generator().manual_seed(2_000_003 + seed)
             fitting = halves(site, generator)
-            judged = ~fitting
+            tested = ~fitting
             if network.memorised:
-                judged &= trained_on(network.config, grid(network.config.task, network.config.modulus))
+                tested &= trained_on(network.config, grid(network.config.task, network.config.modulus))
             fitted_on = torch.arange(len(fitting)) if network.exact else sample(fitting, FITTED_ON, generator)
-            rows = sample(judged, questions, generator)
+            rows = sample(tested, questions, generator)
             if not len(rows):
-                raise InputError(f"{network.name} leaves no question to judge: give 1 or more --questions")
-            found.append(Bench(network.name, site, Circle.of(site, fitted_on, network.frequencies), fitted_on, rows))
-        return found
+                raise InputError(f"{network.name} leaves no question to test: give 1 or more --questions")
+            benches.append(Bench(network.name, site, Circle.of(site, fitted_on, network.frequencies), fitted_on, rows))
+        return benches
 
     @cached_property
     def states(self) -> Float[Tensor, "rows d"]:
-        """Of the judged questions, untouched."""
+        """Of the tested questions, untouched."""
         return self.site.states[self.rows]
-
-    @cached_property
-    def fitted_states(self) -> Float[Tensor, "fitted d"]:
-        """Of the questions that planes are fitted on."""
-        return self.site.states[self.fitted_on]
 
     @property
     def free(self) -> list[int]:
@@ -104,54 +98,50 @@ class Bench:
     def removals(self, what: str, draws: int, generator: torch.Generator) -> Iterator[tuple[Tensor, float]]:
         """For each draw the states (rows, d) without what is removed, and the gain of its change; the keys once."""
         keys, states = self.keys, self.states
-        width, size = keys.basis.shape
         if what == "keys":
             yield mean(states, keys.basis, keys.centre), 1.0
         elif what == "random, equal variance":
-            for drawn in matched(keys.basis, keys.covariance, draws, generator):
-                yield states + drawn.gain * (mean(states, drawn.basis, keys.centre) - states), drawn.gain
+            for random in matched(keys.basis, keys.covariance, draws, generator):
+                yield states + random.gain * (mean(states, random.basis, keys.centre) - states), random.gain
         else:
             for _ in range(draws):
                 if what == "random, equal norm":
-                    along, change = random_basis(width, size, generator), -torch.eye(size, dtype=torch.float64)
+                    along, change = (
+                        random_basis(keys.basis, generator),
+                        -torch.eye(keys.basis.shape[1], dtype=torch.float64),
+                    )
                     yield displace(states, keys.basis, keys.centre, change, along), 1.0
                 elif what == "random":
-                    yield mean(states, random_basis(width, size, generator), keys.centre), 1.0
+                    yield mean(states, random_basis(keys.basis, generator), keys.centre), 1.0
                 else:
                     yield mean(states, self._wrong(what, generator)[0], keys.centre), 1.0
 
     def turned(self, what: str, step: int, generator: torch.Generator) -> Float[Tensor, "rows d"]:
         """The states after what is turned was turned by `step`."""
         keys, states = self.keys, self.states
-        change = self._change(keys.frequencies, step)
+        turn = rotation(keys.frequencies, self.site.period, step)
         if what == "keys, oblique":
-            return displace(states, keys.reader, keys.centre, change, keys.writer)
+            return rotate(states, keys.reader, keys.centre, turn, keys.writer)
         if what == "random, equal norm":
-            width, size = keys.basis.shape
-            return displace(states, keys.basis, keys.centre, change, random_basis(width, size, generator))
-        new = displace(states, keys.basis, keys.centre, change, keys.basis)
+            return rotate(states, keys.basis, keys.centre, turn, random_basis(keys.basis, generator))
+        new = rotate(states, keys.basis, keys.centre, turn, keys.basis)
         if what == "keys":
             return new
         basis, frequencies = self._wrong(what, generator)
-        wrong = displace(states, basis, keys.centre, self._change(frequencies, step), basis) - states
+        wrong = rotate(states, basis, keys.centre, rotation(frequencies, self.site.period, step), basis) - states
         return states + ((new - states).norm(dim=1) / wrong.norm(dim=1).clamp_min(1e-300))[:, None] * wrong
-
-    def _change(self, frequencies: Sequence[int], step: int) -> Float[Tensor, "m m"]:
-        """R_j - I."""
-        turn = rotation(frequencies, self.site.period, step)
-        return turn - torch.eye(len(turn), dtype=turn.dtype)
 
     def _wrong(self, what: str, generator: torch.Generator) -> tuple[Float[Tensor, "d m"], tuple[int, ...]]:
         """Planes of other frequencies, or of labels that changed places."""
         keys, period = self.keys.frequencies, self.site.period
-        labels = self.site.labels[self.fitted_on]
+        labels, states = self.site.labels[self.fitted_on], self.site.states[self.fitted_on]
         if what.startswith("other"):
             order = torch.randperm(len(self.free), generator=generator)[: len(keys)]
             chosen = tuple(self.free[i] for i in order.tolist())
             targets, beside = targets_of(labels, chosen, period), targets_of(labels, keys, period)
-            return nearest_orthonormal(pattern(self.fitted_states, targets, beside)), chosen
+            return nearest_orthonormal(regression_pattern(states, targets, beside)), chosen
         mixed = torch.randperm(period, generator=generator)[labels]
-        return nearest_orthonormal(pattern(self.fitted_states, targets_of(mixed, keys, period))), keys
+        return nearest_orthonormal(regression_pattern(states, targets_of(mixed, keys, period))), keys
 
 
 def removal_rows(bench: Bench, draws: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -183,7 +173,7 @@ def removal_rows(bench: Bench, draws: int, seed: int) -> Iterator[dict[str, Any]
 
 
 def histograms(bench: Bench, what: str, seed: int) -> Float[np.ndarray, "steps p"]:
-    """Row j - 1: the shares of (answer - s) mod p after a turn by j, j = 1 … p - 1; controls are drawn anew each j."""
+    """Row j - 1: the shares of (answer - s) mod p after a turn by j, j = 1 … p - 1; controls are new for each j."""
     site, period = bench.site, bench.site.period
     generator = torch.Generator().manual_seed(seed)
     rows = []
@@ -235,12 +225,12 @@ def draw(title: str, panels: Sequence[tuple[str, Float[np.ndarray, "steps p"]]])
     figure = new_figure(3.4, title)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     image = None
-    for place, (name, shares) in zip(axes, panels, strict=True):
+    for panel, (name, shares) in zip(axes, panels, strict=True):
         image = heat(
-            place,
+            panel,
             shares,
             "(answer − s) mod p",
-            "turned by j" if place is axes[0] else "",
+            "turned by j" if panel is axes[0] else "",
             name.replace(", ", ",\n"),  # panels are narrower than their names
             vmin=0,
             vmax=1,

@@ -1,4 +1,4 @@
-"""The toy under intervention: its circles removed and turned, at every place where they can be reached.
+"""The toy under intervention: its circles removed and turned, at every site where they can be reached.
 
     site           states h of one question a, b                         the circle in it        what follows
     embedding      the first operand's vector in the stream (n, d)        a                       the whole network
@@ -7,7 +7,7 @@
 
 Planes: least squares of the states on [1, cos w_k l, sin w_k l] of the label l, all key frequencies at once, gives the
 pattern A (d, 2K); Q is the orthonormal basis nearest to it (`directions.nearest_orthonormal`), μ the states' mean.
-They are fitted on one half of the operand pairs and judged on the other (a token's embedding is in both). Keys come
+They are fitted on one half of the operand pairs and tested on the other (a token's embedding is in both). Keys come
 from the weights alone (`keys.of_matrix` of W_E); a network without keys lends its strongest frequencies. Positions are
 along the task's circle (`tasks.circle_order`), so that multiplication turns like addition.
 """
@@ -23,8 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from causal.interventions.directions import moments, nearest_orthonormal, targets_of
-from causal.interventions.patterns import pattern
+from causal.interventions.directions import moments, nearest_orthonormal, regression_pattern, targets_of
 from toy.analysis import keys, spectra
 from toy.analysis.readout import ROWS_AT_ONCE, answer_positions, check_same_modulus, grid
 from toy.config import ToyConfig
@@ -98,7 +97,7 @@ class Network:
     config: ToyConfig
     frequencies: tuple[int, ...]
     memorised: bool = False
-    """Whether it is judged on questions that it was trained on: it answers no others."""
+    """Whether it is tested on questions that it was trained on: it answers no others."""
     exact: bool = False
     """Whether planes are fitted on all questions: in a network written by hand there is nothing to overfit."""
 
@@ -143,7 +142,7 @@ class Circle:
     @staticmethod
     def of(site: ToySite, rows: Rows, frequencies: Sequence[int]) -> Circle:
         """The planes of these frequencies of the site's own quantity, fitted on these questions."""
-        writer = pattern(site.states[rows], targets_of(site.labels[rows], frequencies, site.period))
+        writer = regression_pattern(site.states[rows], targets_of(site.labels[rows], frequencies, site.period))
         return Circle(tuple(frequencies), writer, *moments(site.states[rows]))
 
     @cached_property
@@ -166,9 +165,9 @@ def sites(model: Toy, config: ToyConfig) -> dict[str, ToySite]:
     """
     check_same_modulus(model, config)
     rows, n = grid(config.task, config.modulus), len(circle_order(config.task, config.modulus))
-    found, task = answer_positions(config.task, config.modulus, rows), named(config.task)
+    answers, task = answer_positions(config.task, config.modulus, rows), named(config.task)
     first, second = torch.cartesian_prod(torch.arange(n), torch.arange(n)).T
-    if task.n_operands != 2 or not torch.equal((task.signs[0] * first + task.signs[1] * second) % n, found):
+    if task.n_operands != 2 or not torch.equal((task.signs[0] * first + task.signs[1] * second) % n, answers):
         raise InputError(f"{config.task} modulo {config.modulus} is no circle to turn: give a toy of add or subtract")
     outputs = circle_order(config.task, config.modulus)
     finishes = _mlp(model, rows) if isinstance(model, MLP) else _transformer(model, rows)
@@ -176,8 +175,8 @@ def sites(model: Toy, config: ToyConfig) -> dict[str, ToySite]:
         name: ToySite(
             name,
             states,
-            labels=first if name == "embedding" else found,
-            answers=found,
+            labels=first if name == "embedding" else answers,
+            answers=answers,
             period=n,
             finish=_chosen(finish, outputs),
             is_last=name == list(finishes)[-1],
@@ -203,11 +202,11 @@ def closed_form_frequencies(size: int) -> tuple[int, ...]:
 
 def memorising_step(run: Run) -> int | None:
     """The last checkpoint that answers the training questions and hardly another; None if there is none."""
-    looks = {row["step"]: row for row in run.metrics()}
+    metrics = {row["step"]: row for row in run.metrics()}
     steps = [
         step
         for step in run.checkpoints()
-        if step in looks and looks[step]["train_accuracy"] >= THRESHOLD and looks[step]["test_accuracy"] <= HARDLY
+        if step in metrics and metrics[step]["train_accuracy"] >= THRESHOLD and metrics[step]["test_accuracy"] <= HARDLY
     ]
     return max(steps, default=None)
 
@@ -253,10 +252,7 @@ def _transformer(model: Toy, rows: Int[Tensor, "n 2"]) -> Parts:
             neurons.double(),
             lambda chosen, states: (middle[chosen] + states.to(middle) @ last.mlp.W_out + last.mlp.b_out) @ model.W_U,
         ),
-        "resid_post": (
-            (middle + last.mlp(middle)).double(),
-            lambda chosen, states: states.to(middle) @ model.W_U,
-        ),
+        "resid_post": ((middle + last.mlp(middle)).double(), lambda chosen, states: states.to(middle) @ model.W_U),
     }
 
 
@@ -269,10 +265,7 @@ def _mlp(model: MLP, rows: Int[Tensor, "n 2"]) -> Parts:
 
     return {
         "embedding": (model.W_E[rows[:, 0]].double(), from_embedding),
-        "neurons": (
-            model.neurons(rows).double(),
-            lambda chosen, states: states.to(second) @ model.W_out + model.b_out,
-        ),
+        "neurons": (model.neurons(rows).double(), lambda chosen, states: states.to(second) @ model.W_out + model.b_out),
     }
 
 

@@ -1,6 +1,9 @@
-"""Which heads and MLPs decide the answer: attribution patching of all of them, activation patching of some.
+"""Where the answer is decided: at which layer and position, and by which heads and MLPs.
 
-m: the logit of a donor's answer minus that of the prompt's own, where they part (`pairs`).
+`layer_map` exchanges the whole state at one layer and position for that of a prompt that differs in the last digit of
+its first operand (`donors`); the answer is the donor's, the prompt's own, or neither. At the first operand the share of
+donor answers falls over the layers as what is known of it moves on; at the last token it rises. `attribution` does
+attribution patching of all components and activation patching of some; with m as in `donors`,
 
     exact         E[m(clean, this component's output z at this position replaced by the donor's) - m(clean)]
                   activation patching: one forward a component
@@ -13,28 +16,28 @@ m: the logit of a donor's answer minus that of the prompt's own, where they part
 The slope at the clean prompt misses what saturates. Whether the screen does is measured: the exact effect is computed
 for the ten largest of the screen *and* for twenty others at random, and `agreement` is Spearman's correlation among
 each. Components whose output cannot matter - the screen is exactly 0 for every prompt: no path to the answer, or no
-difference from the donor - are not drawn.
-
-Positions: `item` and `offset`, the operands' last tokens, and `last`, the token at which the answers part.
+difference from the donor - are not sampled.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from causal.attribution.components import Point, points, rewriting
-from causal.attribution.pairs import Pairs, difference, paired
+from causal.attribution.donors import Pairs, difference, donor, pairs, positions_of
 from causal.attribution.planes import plane_shares
-from causal.attribution.rows import AgreementRow, AttributionRow
-from causal.experiments.maps import POSITIONS
+from causal.attribution.tables import AgreementRow, AttributionRow
+from causal.experiments.effects import spearman
+from causal.experiments.experiment import Tick
 from causal.interventions.directions import Directions
-from causal.interventions.questions import Questions
+from causal.interventions.engine import Engine
+from causal.interventions.questions import Questions, ask
+from causal.run.tables import MapRow
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.claims import Claim
 from toy.maths.intervals import mean_interval
@@ -45,7 +48,25 @@ PATH = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Where on the way from prompt to donor the gradient is taken."""
 Where = tuple[str, int, str]
 """Name of the point, part of it, position."""
-Tick = Callable[[int], Any]
+
+
+def layer_map(loaded: LoadedModel, claim: Claim, questions: Questions, tick: Tick = lambda count: None) -> list[MapRow]:
+    """Rows of every layer and position."""
+    donors = ask(loaded, [donor(claim, prompt) for prompt in questions.prompts], claim.domain.items)
+    lengths = zip(questions.items, donors.items, strict=True)
+    kept = [row for row, (one, other) in enumerate(lengths) if len(one.ids) == len(other.ids)]
+    if not kept:
+        return []
+    questions, donors = questions.take(kept), donors.take(kept)
+    rows = []
+    for layer in range(len(loaded.layers)):
+        for position in positions_of(questions):
+            states = Engine(loaded, donors, layer, position=position).states()
+            engine = Engine(loaded, questions, layer, position=position)
+            after = engine.answers([lambda h, which, states=states: states[which].to(h)], tick)[0]
+            share, own = (float((after.written == one.labels).double().mean()) for one in (donors, questions))
+            rows.append(MapRow(claim.domain.name, layer, position, "full", share, own, len(kept)))
+    return rows
 
 
 def attribution(
@@ -58,30 +79,30 @@ def attribution(
     tick: Tick = lambda count: None,
 ) -> list[AttributionRow]:
     """A row for every component and position; none where no prompt has a donor. `tick` is told of forwarded prompts."""
-    there = [place for place in POSITIONS if all(place in item.positions for item in questions.items)]
-    batches = list(paired(loaded, claim, questions, there))
+    positions = positions_of(questions)
+    batches = list(pairs(loaded, claim, questions, positions))
     if not batches:
         return []
     every, missing = points(loaded)
     if missing:
         print(missing, file=sys.stderr)
     with evaluating(loaded.model):
-        first, screened, whole = screen(loaded, batches, every, there, tick)
-        drawn = draw(screened, seed)
-        measured = exact(loaded, batches, every, there, list(drawn), tick)
+        first, screened, whole = screen(loaded, batches, every, positions, tick)
+        chosen = sample(screened, seed)
+        measured = exact(loaded, batches, every, positions, list(chosen), tick)
     shares = {} if directions is None else plane_shares(loaded, questions, directions)
-    pairs = questions.pairs[torch.cat([batch.rows for batch in batches])]
+    units = questions.pairs[torch.cat([batch.rows for batch in batches])]
     kinds, rows = {point.name: point for point in every}, []
     for (name, part, position), values in screened.items():
         where, point = (name, part, position), kinds[name]
         effect, ends = None, (None, None)
         if where in measured:
-            effect, ends = float(measured[where].mean()), mean_interval(measured[where], pairs, seed)
+            effect, ends = float(measured[where].mean()), mean_interval(measured[where], units, seed)
         share = shares.get((name, part)) if directions and position == directions.position else None
         rows.append(
             AttributionRow(
                 claim.domain.name, point.layer, point.kind, part if point.kind == "head" else None, position,
-                float(values.mean()), float(first[where].mean()), effect, *ends, drawn.get(where, "not measured"),
+                float(values.mean()), float(first[where].mean()), effect, *ends, chosen.get(where, "not measured"),
                 whole, share, len(values),
             )
         )  # fmt: skip
@@ -90,17 +111,15 @@ def attribution(
 
 def agreement(rows: Sequence[AttributionRow]) -> list[AgreementRow]:
     """Screen against exact effect among the top, the random and all measured components of one domain."""
-    found = []
+    compared = []
     for among, kinds in {"top": ("top",), "random": ("random",), "both": ("top", "random")}.items():
-        some = [row for row in rows if row.drawn in kinds]
-        if not some:
-            continue
-        screened, first, exact = ([getattr(row, name) for row in some] for name in ("screen", "first_order", "exact"))
-        largest = max(map(abs, exact))
-        found.append(
-            AgreementRow(rows[0].domain, among, len(some), _ranked(screened, exact), _ranked(first, exact), largest)
-        )
-    return found
+        if some := [row for row in rows if row.drawn in kinds]:
+            screened, first, exact = (
+                [getattr(row, name) for row in some] for name in ("screen", "first_order", "exact")
+            )
+            ranks, largest = (spearman(screened, exact), spearman(first, exact)), max(map(abs, exact))
+            compared.append(AgreementRow(rows[0].domain, among, len(some), *ranks, largest))
+    return compared
 
 
 def screen(
@@ -113,21 +132,21 @@ def screen(
     whole = []
     for batch in batches:
         with torch.no_grad():
-            there, after = _read(loaded, batch, batch.donor_ids, [*every, start])
-            here, before = _read(loaded, batch, batch.ids, [*every, start])
+            donor_values, after = _read(loaded, batch, batch.donor_ids, [*every, start])
+            own_values, before = _read(loaded, batch, batch.ids, [*every, start])
         whole.append((after - before).double().cpu())
-        ends = here[start.name], there[start.name]
+        ends = own_values[start.name], donor_values[start.name]
         at_prompt, *on_path = (_slopes(loaded, batch, every, start, torch.lerp(*ends, t)) for t in (0.0, *PATH))
         for index, point in enumerate(every):
-            change = _at((there[point.name] - here[point.name]).double(), batch)
+            change = _at((donor_values[point.name] - own_values[point.name]).double(), batch)
             path = torch.stack([one[index] for one in on_path]).mean(dim=0)
-            for found, slope in (first, at_prompt[index]), (integrated, path):
+            for collected, slope in (first, at_prompt[index]), (integrated, path):
                 effects = point.split(change * slope).sum(dim=-1).cpu()
-                for place, position in enumerate(positions):
+                for column, position in enumerate(positions):
                     for part in range(point.parts):
-                        found.setdefault((point.name, part, position), []).append(effects[:, place, part])
+                        collected.setdefault((point.name, part, position), []).append(effects[:, column, part])
         tick((3 + len(PATH)) * len(batch.rows))
-    return _joined(first), _joined(integrated), float(torch.cat(whole).mean())
+    return _concatenated(first), _concatenated(integrated), float(torch.cat(whole).mean())
 
 
 def _slopes(
@@ -135,13 +154,13 @@ def _slopes(
 ) -> list[Float[Tensor, "n positions w"]]:
     """∂m/∂z of every point, where the first block is given this stream."""
     with torch.enable_grad():
-        seen, found = _read(loaded, batch, batch.ids, [*every, start], stream, graph=True)
-        slopes = torch.autograd.grad(found.sum(), [seen[point.name] for point in every])
+        seen, differences = _read(loaded, batch, batch.ids, [*every, start], stream, graph=True)
+        slopes = torch.autograd.grad(differences.sum(), [seen[point.name] for point in every])
     return [_at(slope.double(), batch) for slope in slopes]
 
 
-def draw(screened: Mapping[Where, Float[Tensor, " n"]], seed: int) -> dict[Where, str]:
-    """Which components are measured exactly, and why."""
+def sample(screened: Mapping[Where, Float[Tensor, " n"]], seed: int) -> dict[Where, str]:
+    """Which components are measured exactly, and why: the largest of the screen, and random others."""
     sizes = {where: abs(float(values.mean())) for where, values in screened.items() if bool(values.any())}
     ordered = sorted(sizes, key=lambda where: -sizes[where])
     others = ordered[TOP:]
@@ -162,16 +181,16 @@ def exact(
     by_name = {point.name: point for point in every}
     parts: dict[Where, list[Tensor]] = {where: [] for where in chosen}
     for batch in batches:
-        there, _ = _read(loaded, batch, batch.donor_ids, every)
+        donor_values, _ = _read(loaded, batch, batch.donor_ids, every)
         _, before = _read(loaded, batch, batch.ids, [])
         for name, part, position in chosen:
             point, column = by_name[name], batch.columns[:, positions.index(position)]
-            edit = _from_donor(point, part, column, there[name])
+            edit = _from_donor(point, part, column, donor_values[name])
             with rewriting({name: point}, edit):
                 after = difference(loaded, batch, batch.ids)
             parts[name, part, position].append((after - before).double().cpu())
             tick(len(batch.rows))
-    return _joined(parts)
+    return _concatenated(parts)
 
 
 def _from_donor(
@@ -208,22 +227,13 @@ def _read(
         return seen[name]
 
     with rewriting(kinds, keep):
-        found = difference(loaded, batch, ids)
-    return seen, found
+        differences = difference(loaded, batch, ids)
+    return seen, differences
 
 
-def _joined(parts: Mapping[Where, Sequence[Tensor]]) -> dict[Where, Float[Tensor, " n"]]:
+def _concatenated(parts: Mapping[Where, Sequence[Tensor]]) -> dict[Where, Float[Tensor, " n"]]:
     """Batches one after the other."""
     return {where: torch.cat(list(some)) for where, some in parts.items()}
-
-
-def _ranked(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Spearman's correlation; of fewer than three, or of equal values, there is none."""
-    from scipy.stats import spearmanr
-
-    if len(one) < 3 or min(len(set(one)), len(set(other))) < 2:
-        return None
-    return float(spearmanr(one, other).statistic)  # type: ignore[attr-defined]
 
 
 def _at(values: Float[Tensor, "n length w"], batch: Pairs) -> Float[Tensor, "n positions w"]:

@@ -13,7 +13,7 @@ is read: all heads of a block (a part each), its MLP (one part), or the stream t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -52,18 +52,18 @@ def points(loaded: LoadedModel) -> tuple[list[Point], str]:
     """The points of a model in the order of its blocks, and one sentence on what cannot be read, or nothing."""
     config: Any = loaded.model.config.get_text_config()  # type: ignore[union-attr,operator]
     heads = getattr(config, "num_attention_heads", None)
-    found: list[Point] = []
+    every: list[Point] = []
     without: list[str] = []
     for layer, block in enumerate(loaded.layers):
         matrix = projection(block)
         if matrix is None or not heads or input_width(matrix) % heads:
             without.append(str(layer))
         else:
-            found.append(Point(layer, "head", matrix, heads))
-        found.append(Point(layer, "mlp", layout.part(block, "mlp_out"), 1))
+            every.append(Point(layer, "head", matrix, heads))
+        every.append(Point(layer, "mlp", layout.part(block, "mlp_out"), 1))
     if not without:
-        return found, ""
-    return found, (
+        return every, ""
+    return every, (
         f"heads of {loaded.name} are skipped in blocks {', '.join(without)}: their attention has no output projection "
         f"of a known name ({', '.join(PROJECTIONS)}) that divides by the number of heads"
     )
@@ -100,13 +100,9 @@ def rewriting(at: Mapping[str, Point], edit: Callable[[str, Tensor], Tensor]) ->
     def entering(name: str) -> Callable[[nn.Module, Any], Any]:
         return lambda _, given: (edit(name, given[0]), *given[1:])
 
-    handles = []
-    try:
+    with ExitStack() as stack:
         for name, point in at.items():
             if point.kind != "mlp":
-                handles.append(point.module.register_forward_pre_hook(entering(name)))
-        with rewrite({name: point.module for name, point in at.items() if point.kind == "mlp"}, edit):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
+                stack.callback(point.module.register_forward_pre_hook(entering(name)).remove)
+        stack.enter_context(rewrite({name: point.module for name, point in at.items() if point.kind == "mlp"}, edit))
+        yield

@@ -1,4 +1,4 @@
-"""Who writes the found planes, and what the planes write into the answer's logits.
+"""Which components write the planes of a circle, and what the planes write into the answer's logits.
 
 Writers: the coordinates y = Wᵀh (directions) are a sum over the embedding and every component's output Δ_c, since
 the stream is; so the share of their variance that a component writes is
@@ -9,7 +9,7 @@ and is negative where it writes against the rest. Where a norm stands between he
 
 Direct logit attribution: the last block's state h_L becomes logits by U (g ⊙ C h_L / σ(h_L) + b), U the vocabulary's
 rows, g and b the final norm's gain and offset, C its centring (LayerNorm) or 1 (RMSNorm), σ its scale. With σ frozen
-at the prompt's own this is linear, and the planes' part of the stream Q Qᵀ(h - μ) at their block, which every later
+at the prompt's own this is linear, and the planes' part of the stream Q Qᵀ(h - μ) at their block, which every following
 block hands on, has its part of the right answer's logit minus the mean of all answers' (first tokens, at the prompt's
 last token). g, b, σ and C are read off the norm by calling it, so that its class need not be known.
 """
@@ -23,11 +23,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from causal.attribution.components import Point, adds_heads, points, rewriting
-from causal.attribution.rows import PlaneLogitRow
-from causal.controls import bases as controls
-from causal.interventions.batches import Batch, batches
+from causal.attribution.tables import PlaneLogitRow
+from causal.controls.random_controls import matched
 from causal.interventions.directions import Directions
-from causal.interventions.questions import Questions
+from causal.interventions.questions import Batch, Questions, batches
 from llm_probe.models.loading import LoadedModel, evaluating
 from toy.maths.intervals import mean_interval
 from toy.networks.hooks import capture
@@ -42,8 +41,8 @@ def plane_logits(loaded: LoadedModel, questions: Questions, d: Directions, *, se
     head = getattr(loaded.model, "get_output_embeddings", lambda: None)()
     if d.site != "resid_post" or d.position != "last" or head is None:
         return []
-    drawn = controls.matched(d.basis, d.covariance, DRAWS, torch.Generator().manual_seed(seed))
-    bases = [d.basis, *(one.basis * one.gain**0.5 for one in drawn)]
+    random = matched(d.basis, d.covariance, DRAWS, torch.Generator().manual_seed(seed))
+    bases = [d.basis, *(one.basis * one.gain**0.5 for one in random)]
     margins, parts, order = [], [], []
     for batch in batches(questions, "last"):
         tokens = batch.tree.children(())
@@ -60,12 +59,12 @@ def plane_logits(loaded: LoadedModel, questions: Questions, d: Directions, *, se
         reading, change = normed(gain * contrast), here - d.mean
         parts.append(torch.stack([((change @ basis) * (reading @ basis)).sum(dim=1) for basis in bases]))
         order.append(batch.rows)
-    margin, found = float(torch.cat(margins).mean()), torch.cat(parts, dim=1)
-    shares = found.mean(dim=1) / margin
-    low, high = mean_interval(found[0] / margin, questions.pairs[torch.cat(order)], seed)
+    margin, effects = float(torch.cat(margins).mean()), torch.cat(parts, dim=1)
+    shares = effects.mean(dim=1) / margin
+    low, high = mean_interval(effects[0] / margin, questions.pairs[torch.cat(order)], seed)
     controlled = (float(shares[1:].mean()), float(shares[1:].max()))
-    mine = (margin, float(found[0].mean()), float(shares[0]))
-    return [PlaneLogitRow(d.domain, d.layer, d.name, *mine, low, high, *controlled, found.shape[1])]
+    mine = (margin, float(effects[0].mean()), float(shares[0]))
+    return [PlaneLogitRow(d.domain, d.layer, d.name, *mine, low, high, *controlled, effects.shape[1])]
 
 
 @torch.no_grad()
@@ -78,7 +77,7 @@ def plane_shares(loaded: LoadedModel, questions: Questions, d: Directions) -> di
         for point in points(loaded)[0]
         if point.layer <= d.layer and (point.kind == "mlp" or adds_heads(loaded.layers[point.layer]))
     ]
-    found: dict[tuple[str, int], list[Tensor]] = {}
+    coordinates: dict[tuple[str, int], list[Tensor]] = {}
     whole: list[Tensor] = []
     for batch in batches(questions, d.position):
         seen: dict[str, Tensor] = {}
@@ -86,10 +85,10 @@ def plane_shares(loaded: LoadedModel, questions: Questions, d: Directions) -> di
             whole.append(_states(loaded, batch, [d.layer])[d.layer] @ d.reader)
         for point in every:
             for part, written in enumerate(_written(point, _at(seen[point.name], batch)).unbind(dim=1)):
-                found.setdefault((point.name, part), []).append(written.double().cpu() @ d.reader)
+                coordinates.setdefault((point.name, part), []).append(written.double().cpu() @ d.reader)
     total = _centred(whole)
     variance = total.square().sum()
-    return {where: float((_centred(some) * total).sum() / variance) for where, some in found.items()}
+    return {where: float((_centred(some) * total).sum() / variance) for where, some in coordinates.items()}
 
 
 def frozen(
@@ -127,7 +126,7 @@ def _written(point: Point, values: Float[Tensor, "n w"]) -> Float[Tensor, "n par
 
 
 def _states(loaded: LoadedModel, batch: Batch, layers: Sequence[int]) -> dict[int, Float[Tensor, "n d"]]:
-    """The stream behind some blocks at the batch's places, float64 on the CPU."""
+    """The stream behind some blocks at the batch's columns, float64 on the CPU."""
     seen: dict[int, Tensor] = {}
     blocks = {str(layer): loaded.layers[layer] for layer in layers}
     with evaluating(loaded.model), capture(blocks, lambda name, x: seen.__setitem__(int(name), x)):
@@ -136,11 +135,11 @@ def _states(loaded: LoadedModel, batch: Batch, layers: Sequence[int]) -> dict[in
 
 
 def _at(values: Float[Tensor, "n length w"], batch: Batch) -> Float[Tensor, "n w"]:
-    assert batch.places is not None
-    return values[torch.arange(len(values), device=values.device), batch.places.to(values.device)]
+    assert batch.columns is not None
+    return values[torch.arange(len(values), device=values.device), batch.columns.to(values.device)]
 
 
 def _centred(parts: Sequence[Tensor]) -> Float[Tensor, "n m"]:
     """Rows (·, m) of all batches minus their mean."""
-    found = torch.cat(list(parts))
-    return found - found.mean(dim=0)
+    rows = torch.cat(list(parts))
+    return rows - rows.mean(dim=0)

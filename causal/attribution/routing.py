@@ -1,4 +1,4 @@
-"""Who routes the modulus: does the answer follow what a head reads of the modulus' tokens?
+"""Which heads route the modulus: does the answer follow what a head reads of the modulus' tokens?
 
 Attention says where a head may read from, not that the answer depends on it; and what the answer depends on may come
 from heads that look elsewhere. `routing_edges` puts another modulus into single heads. As rows:
@@ -29,9 +29,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from causal.attribution.components import points
-from causal.attribution.routing_donors import Asked, asked
-from causal.attribution.routing_edges import Edge, Tick, effects, measure
-from causal.attribution.routing_rows import RoutingRow
+from causal.attribution.donors import Triples, triples
+from causal.attribution.routing_edges import Edge, effects, measure
+from causal.attribution.tables import RoutingRow
+from causal.experiments.experiment import Tick
 from llm_probe.circuits.attention import attention
 from llm_probe.models.loading import LoadedModel, randomised
 from llm_probe.questions.claims import Claim
@@ -70,12 +71,12 @@ def routing(
     """
     if missing := points(loaded)[1]:
         print(missing, file=sys.stderr)
-    found = {claim.domain.name: list(asked(loaded, claim, claims, size, seed)) for claim in claims}
-    batches = {name: some for name, some in found.items() if some}
-    if alone := [name for name in found if name not in batches]:
+    every = {claim.domain.name: list(triples(loaded, claim, claims, size, seed)) for claim in claims}
+    batches = {name: some for name, some in every.items() if some}
+    if alone := [name for name in every if name not in batches]:
         print(
-            f"who routes the modulus is not asked of {', '.join(alone)}: of the other moduli no two make prompts of as "
-            "many tokens whose answers part at one token",
+            f"which heads route the modulus is not measured for {', '.join(alone)}: of the other moduli no two make "
+            "prompts of as many tokens whose answers part at one token",
             file=sys.stderr,
         )
     models = [loaded] if loaded.weights == "random" or not batches else [loaded, randomised(loaded, seed)]
@@ -83,18 +84,20 @@ def routing(
 
 
 def rows_of(
-    loaded: LoadedModel, batches: Mapping[str, Sequence[Asked]], seed: int, tick: Tick = lambda count: None
+    loaded: LoadedModel, batches: Mapping[str, Sequence[Triples]], seed: int, tick: Tick = lambda count: None
 ) -> list[RoutingRow]:
     """Rows of one network."""
-    found = {name: measured(loaded, some, seed, tick) for name, some in batches.items()}
-    if len(found) > 1:
-        found[f"{next(iter(found)).split()[0]}, {POOLED}"] = pooled(list(found.values()))
-    return [row for name, one in found.items() for row in table(loaded, name, one, seed)]
+    effects_of = {name: measured(loaded, some, seed, tick) for name, some in batches.items()}
+    if len(effects_of) > 1:
+        effects_of[f"{next(iter(effects_of)).split()[0]}, {POOLED}"] = pooled(list(effects_of.values()))
+    return [row for name, one in effects_of.items() for row in table(loaded, name, one, seed)]
 
 
-def measured(loaded: LoadedModel, batches: Sequence[Asked], seed: int, tick: Tick) -> Measured:
+def measured(loaded: LoadedModel, batches: Sequence[Triples], seed: int, tick: Tick) -> Measured:
     """One modulus."""
-    total, direct = (joined(some) for some in zip(*(measure(loaded, batch, tick) for batch in batches), strict=True))
+    total, direct = (
+        concatenated(some) for some in zip(*(measure(loaded, batch, tick) for batch in batches), strict=True)
+    )
     answers = torch.cat([batch.answers.cpu() for batch in batches], dim=1)
     heads = [change for edge, change in total.items() if edge.route == "head"]
     exchanged = exchanges(heads, answers[1:], torch.cat([batch.strata for batch in batches]), seed)
@@ -107,7 +110,7 @@ def measured(loaded: LoadedModel, batches: Sequence[Asked], seed: int, tick: Tic
     )  # fmt: skip
 
 
-def joined(parts: Sequence[Mapping[Edge, Tensor]]) -> dict[Edge, Tensor]:
+def concatenated(parts: Sequence[Mapping[Edge, Tensor]]) -> dict[Edge, Tensor]:
     """Prompts (second axis) one after the other, of the edges that all parts have."""
     edges = [edge for edge in parts[0] if all(edge in part for part in parts)]
     return {edge: torch.cat([part[edge] for part in parts], dim=1) for edge in edges}
@@ -115,7 +118,7 @@ def joined(parts: Sequence[Mapping[Edge, Tensor]]) -> dict[Edge, Tensor]:
 
 def pooled(parts: Sequence[Measured]) -> Measured:
     """Several moduli as one."""
-    total, direct = joined([part.total for part in parts]), joined([part.direct for part in parts])
+    total, direct = concatenated([part.total for part in parts]), concatenated([part.direct for part in parts])
     exchanged = torch.stack([part.exchanged for part in parts]).sum(dim=0)
     rest = (torch.cat([getattr(part, name) for part in parts]) for name in ("attention", "pairs"))
     return Measured(total, direct, exchanged, *rest)
@@ -127,7 +130,7 @@ def exchanges(
     """T of every head; `answers`: those of the two donors."""
     generator = torch.Generator().manual_seed(seed)
     grouped, rows = strata.argsort(stable=True), torch.arange(len(strata))
-    delta, found = torch.stack([(change[0] - change[1]).double() / 2 for change in heads]), []
+    delta, sums = torch.stack([(change[0] - change[1]).double() / 2 for change in heads]), []
     for draw in range(1 + EXCHANGES):
         order = rows
         if draw:
@@ -135,8 +138,8 @@ def exchanges(
             order = torch.empty_like(rows)
             order[grouped] = shuffled[strata[shuffled].argsort(stable=True)]
         one, other = answers[:, order]
-        found.append((delta[:, rows, one] - delta[:, rows, other]).sum(dim=1))
-    return torch.stack(found, dim=1)
+        sums.append((delta[:, rows, one] - delta[:, rows, other]).sum(dim=1))
+    return torch.stack(sums, dim=1)
 
 
 def max_t(exchanged: Float[Tensor, "heads exchanges"]) -> Float[Tensor, " heads"]:
@@ -148,16 +151,16 @@ def max_t(exchanged: Float[Tensor, "heads exchanges"]) -> Float[Tensor, " heads"
     return (scaled.amax(dim=0) >= scaled[:, :1] - 1e-9).double().mean(dim=1)
 
 
-def table(loaded: LoadedModel, name: str, found: Measured, seed: int) -> list[RoutingRow]:
+def table(loaded: LoadedModel, name: str, measured: Measured, seed: int) -> list[RoutingRow]:
     """The rows of one domain."""
-    whole, units = found.total[WHOLE][0], found.pairs.unique(return_inverse=True)[1]
-    p = dict(zip(found.heads, max_t(found.exchanged).tolist(), strict=True))
-    looks = found.attention.mean(dim=0)
+    whole, units = measured.total[WHOLE][0], measured.pairs.unique(return_inverse=True)[1]
+    p = dict(zip(measured.heads, max_t(measured.exchanged).tolist(), strict=True))
+    weights = measured.attention.mean(dim=0)
     # A whole that may be nothing has no shares.
     shared = mean_interval(whole, units, seed)[0] > 0
     rows = []
-    for edge, (total, other) in found.total.items():
-        direct = found.direct[edge][0] if shared and edge in found.direct else None
+    for edge, (total, other) in measured.total.items():
+        direct = measured.direct[edge][0] if shared and edge in measured.direct else None
         rows.append(
             RoutingRow(
                 loaded.weights, name, *edge,
@@ -166,7 +169,7 @@ def table(loaded: LoadedModel, name: str, found: Measured, seed: int) -> list[Ro
                 share(other, whole) if shared else None,
                 None if direct is None else share(direct, whole),
                 float(total.mean()), float(whole.mean()), p.get(edge),
-                float(looks[edge.layer, edge.head]) if edge in p else None, len(units),
+                float(weights[edge.layer, edge.head]) if edge in p else None, len(units),
             )
         )  # fmt: skip
     return rows

@@ -1,12 +1,12 @@
 """Path patching from the modulus' tokens to every head that reads them, and to all tokens behind them at once
 (Goldowsky-Dill et al. 2023, 2304.05969; Wang et al. 2022, 2211.00593).
 
-With the donors d and m_d of `routing_donors`:
+With the donors d and m_d of `donors.triples`:
 
     sent(l, d)   what the heads of block l hold when the stream in front of block l is donor d's at the modulus' tokens:
                  keys and values change; what stands elsewhere, queries too, is the prompt's own
     edge (l, h)  head h of block l is given its part of sent(l, d) at the destination, in the prompt's own forward:
-                 total    later blocks react: m moves by Δm
+                 total    the blocks behind react: m moves by Δm
                  direct   all else frozen: logits of the final stream + O_h (z' - z)
     straight     the stream in front of every block is the donor's at the modulus' tokens, and the prompt's own at the
                  tokens between: all that the last token reads of the modulus itself
@@ -19,7 +19,7 @@ Logits (n k): of every token with which an answer may go on; changes (two n k) o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,12 +27,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from causal.attribution.components import Point, adds_heads, points, rewriting
-from causal.attribution.routing_donors import Asked
-from causal.attribution.routing_rows import Destination, Route
+from causal.attribution.donors import Triples
+from causal.attribution.tables import Destination, Route
+from causal.experiments.experiment import Tick
+from causal.interventions.engine import filled_cache
 from llm_probe.activations.prefixes import agree, can_share
 from llm_probe.models.loading import LoadedModel, evaluating
 
-Tick = Callable[[int], Any]
 Seen = dict[str, Tensor]
 
 
@@ -55,8 +56,11 @@ Cache = Sequence[tuple[Tensor, Tensor]] | None
 
 
 @torch.no_grad()
-def measure(loaded: LoadedModel, batch: Asked, tick: Tick = lambda count: None) -> tuple[Changes, Changes]:
-    """What every edge changes, (later blocks reacting, straight to the logits); `tick` is told of forwarded prompts."""
+def measure(loaded: LoadedModel, batch: Triples, tick: Tick = lambda count: None) -> tuple[Changes, Changes]:
+    """What every edge changes (with the blocks behind reacting, straight to the logits).
+
+    `tick` is told of forwarded prompts.
+    """
     heads = [point for point in points(loaded)[0] if point.kind == "head"]
     streams = [Point(layer, "stream", block, 1) for layer, block in enumerate(loaded.layers)]
     end = [] if loaded.final_norm is None else [Point(len(loaded.layers), "end", loaded.final_norm, 1)]
@@ -66,14 +70,14 @@ def measure(loaded: LoadedModel, batch: Asked, tick: Tick = lambda count: None) 
         own, clean = read(loaded, batch, [*heads, *streams, *end])
         cache, alone = _prefix(loaded, batch, clean)
         for donor in (1, 2):
-            there, _ = read(loaded, batch, streams, donor=donor)
-            sent = {head.name: _sent(loaded, batch, head, streams[head.layer], there) for head in heads}
+            streams_of_donor, _ = read(loaded, batch, streams, donor=donor)
+            sent = {head.name: _sent(loaded, batch, head, streams[head.layer], streams_of_donor) for head in heads}
             directs.append(_direct(loaded, batch, heads, own, clean, sent) if end else {})
             totals.append({})
             for edge, given in _to_last(batch, heads, sent):
                 totals[-1][edge] = (read(loaded, batch, heads, given, cache=cache)[1] - alone).cpu()
                 tick(len(batch.modulus))
-            for edge, given in _to_many(batch, heads, streams, own, there, sent):
+            for edge, given in _to_many(batch, heads, streams, own, streams_of_donor, sent):
                 totals[-1][edge] = (read(loaded, batch, [*heads, *streams], given)[1] - clean).cpu()
                 tick(len(batch.modulus))
     return _stacked(totals), _stacked(directs)
@@ -88,7 +92,7 @@ def effects(change: Float[Tensor, "two n k"], answers: Int[Tensor, "three n"]) -
 
 def read(
     loaded: LoadedModel,
-    batch: Asked,
+    batch: Triples,
     at: Sequence[Point],
     given: Given | None = None,
     *,
@@ -111,13 +115,13 @@ def read(
 
     ids, more = batch.ids[donor], {}
     if cache is not None:
-        ids, more = ids[:, -1:], {"past_key_values": _filled(cache), "use_cache": True}
+        ids, more = ids[:, -1:], {"past_key_values": filled_cache(cache), "use_cache": True}
     with rewriting({point.name: point for point in at}, edit):
         logits = loaded.model(input_ids=ids, logits_to_keep=1, **more).logits[:, -1]  # type: ignore[operator]
     return seen, logits[:, batch.tokens].float()
 
 
-def _prefix(loaded: LoadedModel, batch: Asked, clean: Tensor) -> tuple[Cache, Float[Tensor, "n k"]]:
+def _prefix(loaded: LoadedModel, batch: Triples, clean: Tensor) -> tuple[Cache, Float[Tensor, "n k"]]:
     """The cache for edges that end at the last token, and the logits behind it; none where it is not as good."""
     if not can_share(loaded):
         return None, clean
@@ -127,23 +131,13 @@ def _prefix(loaded: LoadedModel, batch: Asked, clean: Tensor) -> tuple[Cache, Fl
     return (cache, alone) if agree(alone[None], clean[None], loaded.dtype) else (None, clean)
 
 
-def _filled(cache: Sequence[tuple[Tensor, Tensor]]) -> Any:
-    """A cache of its own for one forward, which adds to it."""
-    from transformers.cache_utils import DynamicCache
-
-    found = DynamicCache()
-    for index, (keys, values) in enumerate(cache):
-        found.update(keys, values, index)
-    return found
-
-
-def _sent(loaded: LoadedModel, batch: Asked, head: Point, stream: Point, there: Seen) -> Float[Tensor, "n length w"]:
+def _sent(loaded: LoadedModel, batch: Triples, head: Point, stream: Point, donor: Seen) -> Float[Tensor, "n length w"]:
     """What the heads of a block hold when the modulus in front of it is the donor's."""
-    given = {stream.name: (batch.modulus[..., None], there[stream.name])}
+    given = {stream.name: (batch.modulus[..., None], donor[stream.name])}
     return read(loaded, batch, [head, stream], given)[0][head.name]
 
 
-def _to_last(batch: Asked, heads: Sequence[Point], sent: Seen) -> Iterator[tuple[Edge, Given]]:
+def _to_last(batch: Triples, heads: Sequence[Point], sent: Seen) -> Iterator[tuple[Edge, Given]]:
     """What the last token reads: each head and all of a block."""
     where = batch.last[:, -1:, None]
     for head in heads:
@@ -152,7 +146,7 @@ def _to_last(batch: Asked, heads: Sequence[Point], sent: Seen) -> Iterator[tuple
 
 
 def _to_many(
-    batch: Asked, heads: Sequence[Point], streams: Sequence[Point], own: Seen, there: Seen, sent: Seen
+    batch: Triples, heads: Sequence[Point], streams: Sequence[Point], own: Seen, donor: Seen, sent: Seen
 ) -> Iterator[tuple[Edge, Given]]:
     """What the tokens between read, block by block; and everything at once."""
     for head in heads:
@@ -160,9 +154,9 @@ def _to_many(
         yield edge, {head.name: (batch.between[..., None], sent[head.name])}
     behind, modulus = (batch.modulus | batch.between)[..., None], batch.modulus[..., None]
     sources: dict[Route, tuple[Seen, Seen]] = {
-        "straight": (there, own),
-        "through": (own, there),
-        "modulus": (there, there),
+        "straight": (donor, own),
+        "through": (own, donor),
+        "modulus": (donor, donor),
     }
     for route, (source, rest) in sources.items():
         mixed = {stream.name: torch.where(modulus, source[stream.name], rest[stream.name]) for stream in streams}
@@ -172,13 +166,15 @@ def _to_many(
 def _parts(
     head: Point, where: Bool[Tensor, "n 1 1"], values: Float[Tensor, "n 1 w"]
 ) -> dict[Edge, tuple[Bool[Tensor, "n 1 w"], Float[Tensor, "n 1 w"]]]:
-    """The edges of a block's heads, and of all of them at once, with the numbers that are theirs."""
+    """The edges of a block's heads, and of all of them at once, with the numbers that each replaces."""
     owner = torch.arange(values.shape[-1], device=values.device) // (values.shape[-1] // head.parts)
     parts = {Edge("head", head.layer, part): (where & (owner == part), values) for part in range(head.parts)}
     return parts | {Edge("layer", head.layer): (where.expand_as(values), values)}
 
 
-def _direct(loaded: LoadedModel, batch: Asked, heads: Sequence[Point], own: Seen, clean: Tensor, sent: Seen) -> Logits:
+def _direct(
+    loaded: LoadedModel, batch: Triples, heads: Sequence[Point], own: Seen, clean: Tensor, sent: Seen
+) -> Logits:
     """What changes when a head's output at the last token reaches nothing but the final norm and the vocabulary.
 
     Left out: heads whose output is normed first, and models whose logits are more than norm and matrix.
@@ -189,17 +185,17 @@ def _direct(loaded: LoadedModel, batch: Asked, heads: Sequence[Point], own: Seen
     def logits(states: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         return vocabulary(loaded.final_norm(states))[:, batch.tokens].float()  # type: ignore[misc]
 
-    found: Logits = {}
+    changes: Logits = {}
     if vocabulary is None or not agree(logits(end)[None], clean[None], loaded.dtype):
-        return found
+        return changes
     for head in heads:
         if not adds_heads(loaded.layers[head.layer]):
             continue
         before = own[head.name][:, -1]
         for edge, (where, values) in _parts(head, batch.last[:, -1:, None], sent[head.name][:, -1:]).items():
             after = torch.where(where[:, 0], values[:, 0], before)
-            found[edge] = (logits(end + head.module(after) - head.module(before)) - logits(end)).cpu()
-    return found
+            changes[edge] = (logits(end + head.module(after) - head.module(before)) - logits(end)).cpu()
+    return changes
 
 
 def _stacked(both: Sequence[Logits]) -> Changes:

@@ -1,1 +1,1 @@
-"""What an edit is compared with: matched directions, other skills, ordinary text, statistical power."""
+"""What an edit is compared with: random directions of equal size, other questions, ordinary text."""

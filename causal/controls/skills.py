@@ -1,4 +1,4 @@
-"""Other things a model can do, asked under the ablation of a circle: other domains, plain arithmetic, facts.
+"""Other questions that are answered under the ablation of a circle: other domains, plain arithmetic, facts.
 
 A model that cannot do one of them has nothing to lose there: its row says so by its accuracy before.
 
@@ -41,11 +41,13 @@ def skills(loaded: LoadedModel, claims: Sequence[Claim], size: int, seed: int) -
 
     def of(claim: Claim) -> Questions:
         # Where a plain difference is below zero the answer is none of the items.
-        prompts = [prompt for prompt in claim.prompts("causal", size, seed) if not _is_plain(claim) or _whole(prompt)]
+        prompts = claim.prompts("causal", size, seed)
+        if claim.domain.name in PLAIN:
+            prompts = [prompt for prompt in prompts if prompt.total == prompt.label]
         return ask(loaded, prompts, claim.domain.items)
 
-    asked = [*claims, *(Claim(plain(name), "sum") for name in PLAIN)]
-    makers: dict[str, Callable[[], Questions]] = {claim.domain.name: partial(of, claim) for claim in asked}
+    every = [*claims, *(Claim(plain(name), "sum") for name in PLAIN)]
+    makers: dict[str, Callable[[], Questions]] = {claim.domain.name: partial(of, claim) for claim in every}
     makers[FACTS] = lambda: ask(loaded, facts(), tuple(CAPITALS.values()))
     # Every circle of a run is tested on the same questions: they are read once.
     return {name: cache(make) for name, make in makers.items()}
@@ -54,8 +56,10 @@ def skills(loaded: LoadedModel, claims: Sequence[Claim], size: int, seed: int) -
 def plain(name: str) -> Domain:
     """Arithmetic without a modulus: a period that no result reaches."""
     operation, operands, largest = PLAIN[name]
-    words = {"symbol": SYMBOLS[operation], "word": WORDS[operation]}
-    questions = {key: _filled(text, words) for key, text in PLAIN_QUESTIONS.items()}
+    questions = {
+        key: text.replace("{symbol}", SYMBOLS[operation]).replace("{word}", WORDS[operation])
+        for key, text in PLAIN_QUESTIONS.items()
+    }
     items = tuple(str(number) for number in range(largest + 1))
     return Domain(name, items, questions=questions, operation=operation, operands=operands, cyclic=False)
 
@@ -67,17 +71,3 @@ def facts() -> list[Prompt]:
         for index, (country, capital) in enumerate(CAPITALS.items())
         for sentence in SENTENCES
     ]
-
-
-def _filled(text: str, words: dict[str, str]) -> str:
-    for slot, word in words.items():
-        text = text.replace("{" + slot + "}", word)
-    return text
-
-
-def _is_plain(claim: Claim) -> bool:
-    return claim.domain.name in PLAIN
-
-
-def _whole(prompt: Prompt) -> bool:
-    return prompt.total == prompt.label

@@ -1,1 +1,1 @@
-"""One circle at one place put through every piece of its experiment."""
+"""One circle at one location: its interventions, what they do to the answers, patches, and single dimensions."""

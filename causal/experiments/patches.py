@@ -15,6 +15,7 @@ helix in GPT-J (their numbers, of plain addition).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int
@@ -22,10 +23,10 @@ from numpy.polynomial.legendre import legvander
 from torch import Tensor
 
 from causal.experiments.experiment import Experiment
-from causal.interventions import sites
-from causal.interventions.directions import targets_of
+from causal.interventions.directions import states_at, targets_of
+from causal.interventions.edits import INTERVENTIONS
 from causal.interventions.engine import Edits
-from causal.run.table import PatchRow, Piece
+from causal.run.tables import PatchRow
 from llm_probe.activations.answers import Answers, Tokens
 
 PERIODS = (2, 5, 10, 100)
@@ -33,30 +34,30 @@ DEGREE = 9
 PATCHES = ("circles", "helix", "polynomial", "shuffled helix")
 
 
-def patches_piece(experiment: Experiment) -> Piece:
+def patch_rows(experiment: Experiment) -> Iterator[PatchRow]:
     """A row for every model of the states, and one for the whole state."""
-    engine, bench = experiment.few
-    labels = bench.questions.labels
-    donors = sites.donors_of(labels, experiment.config.seed)
-    sums = torch.tensor([prompt.total for prompt in bench.questions.prompts])
+    engine, baseline = experiment.subset
+    labels, sums, position = baseline.questions.labels, baseline.questions.sums, experiment.position
+    donors = baseline.questions.donors(experiment.config.seed)
     edits: dict[str, Edits] = {}
     quality: dict[str, tuple[int, float]] = {"full": (0, 1.0)}
     for name in PATCHES:
-        found = {node: _moves(experiment, name, node, sums, donors) for node in experiment.sites.at}
-        quality[name] = found[()][1:]
-        moves = {node: move for node, (move, _, _) in found.items()}
-        edits[name] = experiment.sites.edits(experiment.position, _adding(moves))
+        fits = {node: _moves(experiment, name, node, sums, donors) for node in experiment.sites.at}
+        quality[name] = fits[()][1:]
+        edits[name] = experiment.sites.edits(
+            position, lambda _, node, fits=fits: lambda states, rows: states + fits[node][0][rows].to(states)
+        )
     given = {node: engine.states(node)[donors] for node in experiment.sites.at}
-    edits["full"] = experiment.sites.edits(experiment.position, sites.full_interchange(given))
+    full = INTERVENTIONS["full interchange"]
+    edits["full"] = experiment.sites.edits(position, lambda d, node: full.edit(d, given[node]))
     answers = dict(zip(edits, engine.answers(list(edits.values()), experiment.tick), strict=True))
-    gain = {name: _difference(after, bench.clean, labels, donors) for name, after in answers.items()}
-    d, piece = experiment.root, Piece()
+    gain = {name: _difference(after, baseline.clean, labels, donors) for name, after in answers.items()}
+    d = experiment.root
     for name, after in answers.items():
-        theirs, own = (float((after.written == one).double().mean()) for one in (labels[donors], labels))
+        donor, own = (float((after.written == one).double().mean()) for one in (labels[donors], labels))
         share = gain[name] / gain["full"] if gain["full"] else 0.0
-        place = (d.domain, d.layer, d.site, experiment.position)
-        piece.add(PatchRow(*place, name, *quality[name], theirs, own, gain[name], share, len(labels)))
-    return piece
+        key = (d.domain, d.layer, d.site, position, name)
+        yield PatchRow(*key, *quality[name], donor, own, gain[name], share, len(labels))
 
 
 def columns_of(name: str, sums: Int[Tensor, " n"], experiment: Experiment, most: int) -> Float[Tensor, "n m"]:
@@ -79,20 +80,15 @@ def _moves(
 ) -> tuple[Float[Tensor, "n d"], int, float]:
     """(C (B(donor) - B(own)), columns, R² on the causal prompts)."""
     discovery, labels = experiment.discovery
-    states = discovery.states(node)
-    there = states.abs().amax(dim=1) > 0
-    states, most = states[there].double(), int(max(labels.total.max(), sums.max()))
-    fit, own = (columns_of(name, one, experiment, most) for one in (labels.total[there], sums))
+    states, rows = states_at(discovery, node)
+    states, most = states.double(), int(max(labels.total.max(), sums.max()))
+    fit, own = (columns_of(name, one, experiment, most) for one in (labels.total[rows], sums))
     centre = fit.mean(dim=0)
     weights = torch.linalg.pinv(fit - centre) @ (states - states.mean(dim=0))
-    tested = experiment.few[0].states(node).double()
+    tested = experiment.subset[0].states(node).double()
     left = tested - states.mean(dim=0) - (own - centre) @ weights
     r2 = 1 - float(left.square().sum() / (tested - tested.mean(dim=0)).square().sum())
     return (own[donors] - own) @ weights, fit.shape[1], r2
-
-
-def _adding(moves: dict[Tokens, Float[Tensor, "n d"]]) -> sites.Maker:
-    return lambda _, node: lambda states, rows: states + moves[node][rows].to(states)
 
 
 def _difference(after: Answers, before: Answers, labels: Int[Tensor, " n"], donors: Int[Tensor, " n"]) -> float:

@@ -1,33 +1,46 @@
-"""Every dimension of a layer, one at a time: what the answers lose when it is held at its mean.
+"""Single dimensions of the stream: every one of a layer held at its mean, and the published ablation of some.
 
-The published evidence is five dimensions; this is all of them, at the prompt's last token, with McNemar's test and
-Holm's correction for every dimension and domain of the sweep. A dimension is no privileged direction, so an effect here
-is a description and no verdict.
+The published evidence is five dimensions; the sweep is all of them, one at a time, at the prompt's last token, with
+McNemar's test and Holm's correction for every dimension and domain. A dimension is no privileged direction, so an
+effect here is a description and no verdict.
+
+The published protocol (unixsysdev/grokking-fourier, commit 536610f, causal_ablation.py): 50 pairs below the modulus as
+"{a} + {b} mod {p} =", `output[:, :, dim] = 0` of one block at every position, also while the answer is written. Its
+text was ten sentences; here it is the text of the run, with intervals. The same rows come with McNemar's test, the
+interval of the change and mean ablation, because zero is far from what these dimensions usually hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from causal.experiments import measure
-from causal.experiments.experiment import asked
-from causal.experiments.measure import Bench
+from causal.experiments import effects
+from causal.experiments.effects import Baseline
+from causal.experiments.experiment import Experiment, Tick
+from causal.interventions.edits import INTERVENTIONS
 from causal.interventions.engine import Edit, Engine
+from causal.interventions.questions import EVERYWHERE, ask, questions_of
 from causal.run.config import CausalConfig
-from causal.run.table import SweepRow
-from llm_probe.activations.answers import Answers
+from causal.run.tables import CausalRow, SweepRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
+from llm_probe.questions.prompts import published_grid
 from toy.maths.intervals import holm
+from toy.run.errors import InputError
 
 AT_ONCE = 64
 """Dimensions of one cell on disk."""
+PAIRS = 50
+SEED = 42
+"""The published number of operand pairs and seed of their choice."""
+CONDITION = "published"
 Keep = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
 
 
@@ -37,51 +50,50 @@ def sweep(
     claims: Sequence[Claim],
     layers: Sequence[int],
     keep: Keep,
-    tick: Callable[[int], Any] = lambda count: None,
+    tick: Tick = lambda count: None,
 ) -> list[SweepRow]:
-    """A row a domain, layer and dimension; `keep(name, make)` computes a piece or reads it back."""
+    """A row for each domain, layer and dimension; `keep(name, make)` computes a cell or reads it back."""
     rows: list[SweepRow] = []
     for claim in claims:
         for layer in layers:
-            layered = _Layer(loaded, config, claim, layer, tick)
+            swept = _SweptLayer(loaded, config, claim, layer, tick)
             for start in range(0, loaded.d_model, AT_ONCE):
-                some = range(start, min(start + AT_ONCE, loaded.d_model))
-                content = keep(f"{claim!r} {layer} {start}", lambda layered=layered, some=some: layered.rows(some))
+                dims = range(start, min(start + AT_ONCE, loaded.d_model))
+                content = keep(f"{claim!r} {layer} {start}", lambda swept=swept, dims=dims: swept.rows(dims))
                 rows += [SweepRow(**row) for row in content["rows"]]
     corrected = holm(torch.tensor([row.p for row in rows], dtype=torch.float64)).tolist()
     return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
 
 
-class _Layer:
-    """One layer under one domain's questions, read when the first piece is not on disk."""
+class _SweptLayer:
+    """One layer under one domain's questions, which are read when the first cell is not on disk."""
 
-    def __init__(
-        self, loaded: LoadedModel, config: CausalConfig, claim: Claim, layer: int, tick: Callable[[int], Any]
-    ) -> None:
+    def __init__(self, loaded: LoadedModel, config: CausalConfig, claim: Claim, layer: int, tick: Tick) -> None:
         self.loaded, self.config, self.claim, self.layer, self.tick = loaded, config, claim, layer, tick
-        self.ready: tuple[Engine, Bench, Tensor] | None = None
+
+    @cached_property
+    def _ready(self) -> tuple[Engine, Baseline, Tensor]:
+        seed = self.config.seed
+        discovery = questions_of(self.loaded, self.claim, "discovery", self.config.discovery, seed)
+        causal = questions_of(self.loaded, self.claim, "causal", self.config.prompts, seed)
+        engine = Engine(self.loaded, causal, self.layer)
+        mean = Engine(self.loaded, discovery, self.layer).states().double().mean(dim=0)
+        return engine, Baseline(causal, engine.clean(), engine.states(), seed), mean
 
     def rows(self, dims: Sequence[int]) -> dict[str, Any]:
-        if self.ready is None:
-            seed = self.config.seed
-            discovery = asked(self.loaded, self.claim, "discovery", self.config.discovery, seed)
-            causal = asked(self.loaded, self.claim, "causal", self.config.prompts, seed)
-            engine = Engine(self.loaded, causal, self.layer)
-            bench = Bench(causal, engine.clean(), engine.states(), seed)
-            self.ready = engine, bench, Engine(self.loaded, discovery, self.layer).states().double().mean(dim=0)
-        engine, bench, mean = self.ready
+        engine, baseline, mean = self._ready
         answers = engine.answers([_held(dim, mean) for dim in dims], self.tick)
-        return {"rows": [asdict(self._row(bench, mean, dim, after)) for dim, after in zip(dims, answers, strict=True)]}
+        rows = []
+        for dim, after in zip(dims, answers, strict=True):
+            numbers = effects.accuracy(baseline, after)
+            del numbers["constrained"]
+            length = float((baseline.states[:, dim].double() - mean[dim]).abs().mean())
+            key = (self.claim.domain.name, self.layer, dim, len(after.written))
+            rows.append(asdict(SweepRow(*key, p_holm=1.0, delta_norm=length, **numbers)))
+        return {"rows": rows}
 
-    def _row(self, bench: Bench, mean: Tensor, dim: int, after: Answers) -> SweepRow:
-        seen = measure.accuracy(bench, after)
-        length = float((bench.states[:, dim].double() - mean[dim]).abs().mean())
-        kept = {key: seen[key] for key in seen if key != "constrained"}
-        name = self.claim.domain.name
-        return SweepRow(name, self.layer, dim, len(after.written), p_holm=1.0, delta_norm=length, **kept)
 
-
-def _held(dim: int, mean: Float[Tensor, " d"]) -> Edit:
+def _held(dim: int, mean: Tensor) -> Edit:
     """One dimension at its mean."""
 
     def edit(states: Tensor, _: Tensor) -> Tensor:
@@ -90,3 +102,24 @@ def _held(dim: int, mean: Float[Tensor, " d"]) -> Edit:
         return held
 
     return edit
+
+
+def published_rows(experiment: Experiment) -> Iterator[CausalRow]:
+    """Rows of zero and mean ablation at every position.
+
+    Raises:
+        InputError: the domain has no published grid.
+    """
+    domain = experiment.claim.domain
+    if not domain.has_grid:
+        raise InputError(f"{domain.name} has no published grid: choose another claim")
+    grid = published_grid(domain)
+    chosen = np.random.default_rng(SEED).choice(len(grid), size=min(PAIRS, len(grid)), replace=False)
+    questions = ask(experiment.loaded, [grid[index] for index in chosen], domain.items)
+    states = experiment.engine("last", questions).states()
+    engine = experiment.engine(EVERYWHERE, questions)
+    baseline = Baseline(questions, engine.clean(), states, experiment.config.seed)
+    edits = {name: INTERVENTIONS[name].edit(experiment.root) for name in ("zero", "mean")}
+    for (name, edit), after in zip(edits.items(), engine.answers(list(edits.values()), experiment.tick), strict=True):
+        numbers = effects.accuracy(baseline, after) | effects.size(baseline, experiment.root, edit)
+        yield experiment.key(EVERYWHERE, experiment.name, name, CONDITION).row(len(questions.items), **numbers)

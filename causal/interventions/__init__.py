@@ -1,1 +1,1 @@
-"""Directions of a circle, what an edit does to states there, and the engine that runs many edits."""
+"""Questions, directions of a circle, what an edit does to states there, and the engine that runs many edits."""

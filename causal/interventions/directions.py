@@ -9,19 +9,20 @@ writes, the *pattern* (Haufe et al. 2014, 10.1016/j.neuroimage.2013.10.067, eq. 
                            column of Y: two for each frequency, one at the Nyquist frequency of an even period
 
 WᵀA = I, so that A C Wᵀ (h - μ) changes the coordinates by C and nothing else that the filter reads: what moves is
-what is read. Q is the plain orthonormal form; where answers crowd together it moves them less cleanly.
+what is read. The ridge penalty is the one that predicts left-out operand pairs best; μ is the mean of the states. A
+dimension of the stream is the direction whose basis is one unit vector. Where the states hold several circles exactly,
+`regression_pattern` fits A by least squares instead, with the columns of other circles beside it.
 
-The ridge penalty is the one that predicts left-out operand pairs best. `mean` is μ. A dimension of the stream is the
-direction whose basis is one unit vector.
-
-Which frequencies: those whose plane was accepted (p_fwer <= 0.01, trained weights) by a probe run; `accepted` reads
-them from its r2_table.csv and refuses a run of other weights.
+An answer of several tokens ("15") is decided at several columns: its first token after the prompt, its second behind
+the first. A `SiteSet` holds the circle fitted at each: at the prompt's last token, and at every node of the answer
+tree, where each discovery prompt is followed by that beginning, whether or not it is its own. Which frequencies: those
+whose plane a probe run accepted (p_fwer <= 0.01, trained weights); `accepted` reads them from its r2_table.csv.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +31,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from causal.interventions.engine import Edit, Edits, Engine
+from causal.interventions.questions import ANSWER
+from llm_probe.activations.answers import Tokens
+from llm_probe.questions.claims import Labels
 from llm_probe.run.table import ALPHA, Position, Site
 from llm_probe.statistics.planes import PENALTIES
 from toy.maths import fourier
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 from toy.run.errors import InputError
 
-Place = tuple[int, Site, Position]
+Location = tuple[int, Site, Position]
 """Layer, site, position."""
-Accepted = dict[str, dict[Place, tuple[int, ...]]]
-"""Domain to place to the frequencies whose planes a probe run accepted."""
+Accepted = dict[str, dict[Location, tuple[int, ...]]]
+"""Domain to location to the frequencies whose planes a probe run accepted."""
+FEWEST = 3
+"""Prompts a residue, at least, to fit a circle."""
 
 
 @dataclass(frozen=True)
 class Directions:
-    """An orthonormal basis of what is intervened on, at one place."""
+    """An orthonormal basis of what is intervened on, at one location."""
 
     name: str
     """`planes k = 1, 2, 3`, `dim 35`, …"""
@@ -99,6 +106,20 @@ def nearest_orthonormal(columns: Float[Tensor, "d m"]) -> Float[Tensor, "d m"]:
     return left @ right
 
 
+def regression_pattern(
+    states: Float[Tensor, "n d"], targets: Float[Tensor, "n m"], beside: Float[Tensor, "n q"] | None = None
+) -> Float[Tensor, "d m"]:
+    """A by least squares: the coefficients of the targets in the regression of H on [1, targets, beside], transposed.
+
+    What a constant and the columns `beside` explain is left to them: a circle of period 23/2 is nearly one of period 10
+    and, fitted alone, would find the plane of the ones digit. The sums must span several beats of the two periods,
+    1 / |1/10 - 2/23| = 77 units each, or nothing tells them apart.
+    """
+    others = [torch.ones(len(targets), 1, dtype=torch.float64), *([] if beside is None else [beside])]
+    solution = torch.linalg.pinv(torch.cat([targets, *others], dim=1))
+    return (solution[: targets.shape[1]] @ states.double()).T
+
+
 def targets_of(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int) -> Float[Tensor, "n m"]:
     """[cos, sin] of every frequency side by side, without the null column of a Nyquist frequency."""
     return torch.cat([fourier.design(labels, k, period) for k in frequencies], dim=1)
@@ -111,7 +132,7 @@ def fit(
     domain: str,
     period: int,
     frequencies: tuple[int, ...],
-    place: Place,
+    location: Location,
     name: str = "",
     smoother: RidgeSmoother | None = None,
 ) -> Directions:
@@ -129,10 +150,10 @@ def fit(
     writer, reader = pattern(states, targets, groups, smoother)
     words = name or "planes k = " + ", ".join(map(str, frequencies))
     basis = nearest_orthonormal(writer)
-    return Directions(words, domain, period, *place, frequencies, basis, writer, reader, *moments(states))
+    return Directions(words, domain, period, *location, frequencies, basis, writer, reader, *moments(states))
 
 
-def dimension(states: Float[Tensor, "n d"], domain: str, period: int, place: Place, dim: int) -> Directions:
+def dimension(states: Float[Tensor, "n d"], domain: str, period: int, location: Location, dim: int) -> Directions:
     """One dimension of the stream.
 
     Raises:
@@ -142,15 +163,15 @@ def dimension(states: Float[Tensor, "n d"], domain: str, period: int, place: Pla
     if not 0 <= dim < width:
         raise InputError(f"dimension {dim} does not exist: the stream has dimensions 0 to {width - 1}")
     unit = torch.eye(width, dtype=torch.float64)[:, dim : dim + 1]
-    return span(states, domain, period, place, unit, f"dim {dim}")
+    return span(states, domain, period, location, unit, f"dim {dim}")
 
 
 def span(
-    states: Float[Tensor, "n d"], domain: str, period: int, place: Place, basis: Float[Tensor, "d m"], name: str
+    states: Float[Tensor, "n d"], domain: str, period: int, location: Location, basis: Float[Tensor, "d m"], name: str
 ) -> Directions:
     """Directions that are given by an orthonormal basis: they can be removed or swapped, not turned."""
     basis = basis.double()
-    return Directions(name, domain, period, *place, (), basis, basis, basis, *moments(states))
+    return Directions(name, domain, period, *location, (), basis, basis, basis, *moments(states))
 
 
 def moments(states: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
@@ -160,8 +181,60 @@ def moments(states: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Te
     return states.mean(dim=0), centred.T @ centred / len(states)
 
 
+@dataclass(frozen=True)
+class SiteSet:
+    """One circle at every node of the answer tree where an answer is decided."""
+
+    at: Mapping[Tokens, Directions]
+    """Node of the answer tree, () for the prompt's last token, to the directions there."""
+
+    @property
+    def root(self) -> Directions:
+        return self.at[()]
+
+    def map(self, change: Callable[[Directions], Directions]) -> SiteSet:
+        """The directions of every node, changed."""
+        return SiteSet({node: change(directions) for node, directions in self.at.items()})
+
+    def edits(self, position: str, make: Callable[[Directions, Tokens], Edit]) -> Edits:
+        """The same kind of edit at the root, or, at position `answer`, at every node."""
+        if position != ANSWER:
+            return make(self.root, ())
+        return {node: make(directions, node) for node, directions in self.at.items()}
+
+
+def states_at(engine: Engine, node: Tokens) -> tuple[Float[Tensor, "some d"], Tensor]:
+    """(states, which prompts they are of): a node belongs to the prompts whose possible answers begin with it."""
+    states = engine.states(node)
+    has_node = states.abs().amax(dim=1) > 0
+    return states[has_node], has_node
+
+
+def fit_sites(
+    engine: Engine, labels: Labels, domain: str, frequencies: tuple[int, ...], location: Location, name: str = ""
+) -> SiteSet:
+    """Fit the circle's planes at every node; `engine` holds the discovery prompts at position `answer`.
+
+    Raises:
+        InputError: too few operand pairs.
+    """
+    fitted = {}
+    for node in engine.nodes if engine.position == ANSWER else ((),):
+        states, rows = states_at(engine, node)
+        if node and len(states) < FEWEST * labels.period:
+            continue
+        groups = Groups.of(labels.unit[rows])
+        if groups.count < FEWEST * labels.period:
+            raise InputError(
+                f"{domain} has {groups.count} operand pairs for {labels.period} labels: give --prompts "
+                f"{FEWEST * labels.period} or more"
+            )
+        fitted[node] = fit(states, labels.label[rows], groups, domain, labels.period, frequencies, location, name)
+    return SiteSet(fitted)
+
+
 def accepted(folder: Path, fingerprint: str | None) -> Accepted:
-    """What a probe run accepted, sums only; fingerprint None: whatever weights it was of.
+    """The planes of sums that a probe run accepted; fingerprint None: whatever weights it was of.
 
     Raises:
         InputError: the folder holds no probe run, one of other weights, or none that was accepted.
@@ -178,18 +251,13 @@ def accepted(folder: Path, fingerprint: str | None) -> Accepted:
             f"the directions in {folder} belong to weights {run.get('weights_fingerprint')}, this model has "
             f"{fingerprint}: give the folder of its own probe run (python scripts/probe_llm.py)"
         )
-    chosen = table[
-        (table.weights == "trained")
-        & (table.quantity == "sum")
-        & (table.unit == "plane")
-        & (table.family == "fourier")
-        & (table.p_fwer <= ALPHA)
-    ]
-    found: Accepted = {}
-    columns = (chosen[name].tolist() for name in ("domain", "layer", "site", "position", "frequency"))
-    for domain, layer, site, position, frequency in zip(*columns, strict=True):
-        places = found.setdefault(domain, {})
-        places[layer, site, position] = tuple(sorted((*places.get((layer, site, position), ()), int(frequency))))
-    if not found:
+    chosen = table.query(
+        "weights == 'trained' and quantity == 'sum' and unit == 'plane' and family == 'fourier' and p_fwer <= @ALPHA"
+    )
+    planes: Accepted = {}
+    for key, rows in chosen.groupby(["domain", "layer", "site", "position"], sort=False):
+        domain, layer, site, position = key  # type: ignore[misc]
+        planes.setdefault(domain, {})[int(layer), site, position] = tuple(sorted(map(int, rows["frequency"])))
+    if not planes:
         raise InputError(f"no plane in {folder} was accepted (p_fwer <= {ALPHA}): there is nothing to intervene on")
-    return found
+    return planes

@@ -1,21 +1,22 @@
-"""Many interventions on the same prompts: what stands before the edit is computed once.
+"""The engine of interventions: many edits of the same prompts, with everything before the edit computed once.
 
 An edit replaces the output of one site at one position of each prompt (or at every position). In a causal model it
 changes neither the blocks before it nor the positions before it. So for prompts of equal length, once:
 
     one forward of the prompts with the nodes of the answer tree behind them        (n, L + N tokens)
     keep the edited block's output from the first edited column on                  (n, T, d), T = L + N - q
-    keep the later blocks' keys and values of the q columns before it
+    keep the keys and values of the q columns before it in the blocks behind it
 
-and for each edit: only the later blocks, only T columns, the vocabulary head at the 1 + N columns where an answer is
-decided. Edits of one prompt stand side by side behind its cached columns, (n, edits x T), and a mask keeps them apart:
-keys and values are there once a prompt and never copied. The N nodes ("1" of "12", `answers`) stand side by side in the
-same way; each sees the prompt, its own beginning and itself, and its rotary position is that of its depth. After the
-last block an edit of the last position reaches the root only: the nodes' predictions are those of the clean forward.
+and for each edit: only the blocks behind it, only T columns, the vocabulary head at the 1 + N columns where an answer
+is decided. Edits of one prompt stand side by side behind its cached columns, (n, edits x T), and a mask keeps them
+apart: keys and values are there once a prompt and never copied. The N nodes ("1" of "12", `answers`) stand side by side
+in the same way; each sees the prompt, its own beginning and itself, and its rotary position is that of its depth. After
+the last block an edit of the last position reaches the root only: the nodes' predictions are those of the clean
+forward.
 
 Where this does not apply - sites inside a block, models with caches of another kind, code that is not transformers'
 own, or a first batch on which it is not equal to the plain way - every edit re-runs the whole model under hooks
-(`toy.networks.hooks.rewrite`), node by node: `whole=True` asks for that, and the tests compare the two.
+(`toy.networks.hooks.rewrite`), node by node: `whole=True` forces that, and the tests compare the two.
 
 An `Edit` maps the states of some rows (r, d) and the indices (r,) of their prompts to new states (r, d). At position
 `answer` - the prompt's last token and the answer's own tokens behind it - an edit is a mapping from nodes to such
@@ -25,16 +26,15 @@ functions; a node that it does not name is left as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from causal.interventions.batches import EVERYWHERE, Batch, batches, geometry, side_by_side
-from causal.interventions.later import behind
-from causal.interventions.questions import Questions
+from causal.interventions.questions import EVERYWHERE, Batch, Questions, batches, geometry, side_by_side
 from llm_probe.activations.answers import Answers, Reading, Tokens
 from llm_probe.activations.prefixes import agree, can_share
 from llm_probe.models.loading import LoadedModel, evaluating
@@ -122,16 +122,16 @@ class Engine:
         """
         if self.position == EVERYWHERE:
             raise InputError("every position is edited: read the states at one of them")
-        found = torch.zeros(len(self.questions.items), self.loaded.d_model)
+        states = torch.zeros(len(self.questions.items), self.loaded.d_model)
         with torch.inference_mode(), evaluating(self.loaded.model):
             for clean in self._cleans():
                 if node not in clean.batch.tree.nodes:
                     continue
-                assert clean.batch.places is not None
+                assert clean.batch.columns is not None
                 rows = torch.arange(len(clean.states), device=clean.states.device)
-                column = clean.batch.places.to(rows.device) - clean.first + clean.batch.tree.nodes.index(node)
-                found[clean.batch.rows] = clean.states[rows, column].float().cpu()
-        return found.clone()
+                column = clean.batch.columns.to(rows.device) - clean.first + clean.batch.tree.nodes.index(node)
+                states[clean.batch.rows] = clean.states[rows, column].float().cpu()
+        return states.clone()
 
     @property
     def nodes(self) -> tuple[Tokens, ...]:
@@ -156,7 +156,7 @@ class Engine:
     def _clean(self, batch: Batch) -> Clean:
         """One forward of the prompts and the nodes behind them (or, the whole way, one a node)."""
         length = batch.ids.shape[1]
-        first = 0 if batch.places is None else int(batch.places.min())
+        first = 0 if batch.columns is None else int(batch.columns.min())
         seen: dict[str, Tensor] = {}
         with capture(self._modules, seen.__setitem__):
             if self.whole:
@@ -168,7 +168,7 @@ class Engine:
         states = next(iter(seen.values()))[:, first:]
         layers = [
             (layer.keys[:, :, :first], layer.values[:, :, :first]) if index > self.layer
-            # Only its length is asked for, by models that count what was read before.
+            # Only its length is needed, by models that count what was read before.
             else (layer.keys[:1, :, :first], layer.values[:1, :, :first])
             for index, layer in enumerate(cache.layers)
         ]  # fmt: skip
@@ -205,36 +205,36 @@ class Engine:
         for start in range(0, len(edits), max(1, room)):
             some = edits[start : start + max(1, room)]
             states = [_applied(edit, clean.states, clean.batch, clean.first, range(nodes)) for edit in some]
-            yield self._read_later(clean, torch.stack(states, dim=1)).split(n)
+            yield self._read_behind(clean, torch.stack(states, dim=1)).split(n)
 
-    def _read_later(self, clean: Clean, states: Float[Tensor, "n edits columns d"]) -> Reading:
+    def _read_behind(self, clean: Clean, states: Float[Tensor, "n edits columns d"]) -> Reading:
         """Predictions at the nodes, edit after edit, when the edited block puts out `states`."""
         tree, nodes = clean.batch.tree, len(clean.batch.tree.nodes)
         n, edits, columns, width = states.shape
         last = self.layer == len(self.loaded.layers) - 1
-        if last and clean.batch.places is not None:
+        if last and clean.batch.columns is not None:
             # No attention follows: a column's prediction is its own state's.
             rows = states.transpose(0, 1).reshape(edits * n, columns, width)
             if clean.batch.onward:
-                return tree.read(self._later(rows[:, -nodes:], None, None, None, nodes))
-            root = tree.read(self._later(rows[:, -nodes : columns - nodes + 1], None, None, None, 1))
+                return tree.read(self._logits_behind(rows[:, -nodes:], None, None, None, nodes))
+            root = tree.read(self._logits_behind(rows[:, -nodes : columns - nodes + 1], None, None, None, 1))
             return clean.reading.with_root(root)
         mask, positions = side_by_side(clean.batch, clean.first, edits, self.loaded.dtype)
         read = torch.arange(edits * columns, device=states.device).view(edits, columns)[:, -nodes:].flatten()
-        logits = self._later(
+        logits = self._logits_behind(
             states.reshape(n, edits * columns, width),
-            _cache(clean),
+            filled_cache(clean.cache),
             mask.to(states.device).expand(n, -1, -1, -1),
             positions.to(states.device).expand(n, -1),
             read,
         )
         return tree.read(logits.view(n, edits, nodes, -1).transpose(0, 1).reshape(edits * n, nodes, -1))
 
-    def _later(
+    def _logits_behind(
         self, states: Tensor, cache: Any, mask: Tensor | None, positions: Tensor | None, kept: int | Tensor
     ) -> Float[Tensor, "rows kept vocabulary"]:
         """Logits of the last `kept` columns, or of these columns."""
-        with behind(self.loaded, self.layer, states):
+        with partial_forward(self.loaded, self.layer, states):
             return self.loaded.model(  # type: ignore[operator]
                 inputs_embeds=states,
                 attention_mask=mask,
@@ -262,8 +262,8 @@ class Engine:
     def _same_as_whole(self) -> bool:
         """Whether two prompts answer alike both ways under a small edit; otherwise this model needs the plain way."""
         batch = self._batches[0]
-        places = None if batch.places is None else batch.places[:2]
-        few = Batch(batch.rows[:2], batch.ids[:2], places, batch.tree)
+        columns = None if batch.columns is None else batch.columns[:2]
+        few = Batch(batch.rows[:2], batch.ids[:2], columns, batch.tree)
 
         def nudge(states: Tensor, _: Tensor) -> Tensor:
             # Neither a shift nor a scaling, which a norm would take out again.
@@ -274,7 +274,7 @@ class Engine:
                 plain = self._read_whole(few, nudge)
                 clean = self._clean(few)
                 states = _applied(nudge, clean.states, few, clean.first, range(len(few.tree.nodes)))
-                fast = self._read_later(clean, states[:, None])
+                fast = self._read_behind(clean, states[:, None])
         except (AttributeError, IndexError, TypeError, ValueError, RuntimeError):
             # A forward that takes no mask of its own, or no states: nothing is wrong with the model itself.
             return False
@@ -294,20 +294,55 @@ def _applied(
                 edited[:, column] = function(states[:, column], batch.rows).to(states)
         return edited
     assert not isinstance(edit, Mapping), "there is one edit at this position"
-    if batch.places is None:
+    if batch.columns is None:
         flat = states.reshape(-1, width)
         return edit(flat, batch.rows.repeat_interleave(columns)).to(states).view(states.shape)
     edited, row = states.clone(), torch.arange(n, device=states.device)
-    column = batch.places.to(row.device) - first
+    column = batch.columns.to(row.device) - first
     edited[row, column] = edit(states[row, column], batch.rows).to(states)
     return edited
 
 
-def _cache(clean: Clean) -> Any:
-    """The keys and values of the columns before the edit."""
+def filled_cache(layers: Sequence[tuple[Tensor, Tensor]]) -> Any:
+    """A cache of its own for one forward, which adds to it, with the keys and values of every layer."""
     from transformers.cache_utils import DynamicCache
 
     cache = DynamicCache()
-    for index, (keys, values) in enumerate(clean.cache):
+    for index, (keys, values) in enumerate(layers):
         cache.update(keys, values, index)
     return cache
+
+
+@contextmanager
+def partial_forward(loaded: LoadedModel, layer: int, states: Float[Tensor, "rows columns d"]) -> Iterator[None]:
+    """Let forwards start in the middle: block `layer` puts out `states`, and the blocks before it do nothing.
+
+    `loaded.model(inputs_embeds=…)` inside the `with` block runs the blocks behind it, the final norm and the vocabulary
+    head. Nothing is known of the architecture but where its blocks are (`models.layout`): their `forward` is replaced.
+    """
+
+    def same(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        return hidden_states
+
+    def given(*_: Any, **__: Any) -> Tensor:
+        return states
+
+    with ExitStack() as stack:
+        for block in loaded.layers[:layer]:
+            stack.enter_context(_forward(block, same))
+        stack.enter_context(_forward(loaded.layers[layer], given))
+        yield
+
+
+@contextmanager
+def _forward(block: nn.Module, function: Callable[..., Any]) -> Iterator[None]:
+    """Replace a module's forward; what stood on the instance before is put back."""
+    own = block.__dict__.get("forward")
+    block.forward = function  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        if own is None:
+            del block.__dict__["forward"]
+        else:
+            block.forward = own  # type: ignore[method-assign]

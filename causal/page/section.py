@@ -5,8 +5,8 @@ its interval, the highest mean of a control as a hollow dot, what any draw of a 
 (1 / p) as a tick; accuracy before and after ablation; the change of ordinary text; the algorithm where it was tested;
 the verdict. A line opens, without a script, to the pictures of `section_pictures`. circles.html writes all of it.
 
-Controls are random directions (`DRAWN`): planes of shuffled labels may hold the circle, so that their ablation is shown
-and not counted.
+Controls are random directions (`CONTROLS`): planes of shuffled labels may hold the circle, so that their ablation is
+shown and not counted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from causal.attribution.routing_figure import Shown, maps
-from causal.controls.drawn import DRAWN
-from causal.controls.specificity import LIKE_ANSWER
-from causal.interventions.batches import EVERYWHERE
+from causal.controls.random_controls import CONTROLS
+from causal.controls.text import LIKE_ANSWER
+from causal.interventions.questions import EVERYWHERE
 from causal.page import section_pictures as pictures
-from causal.run.table import TABLES
+from causal.page.figures import Shown, maps
+from causal.run.tables import TABLES
 from llm_probe.page.sections import Part, Real, Section, finished_run, written_tables
 from llm_probe.page.style import GRADIENT
 from llm_probe.page.views import at, number, text
@@ -152,7 +152,7 @@ def _line(circle: Circle) -> dict[str, Any]:
         "rotated": circle.rotated,
         "controls": _rotated_controls(circle),
         "ablated": circle.ablated,
-        "least": number(ablations.loc[ablations["direction"].isin(DRAWN[:2]), "accuracy"].min()),
+        "least": number(ablations.loc[ablations["direction"].isin(CONTROLS[:2]), "accuracy"].min()),
         "text": everywhere,
         "basis": circle.row("zero", EVERYWHERE, "text", "random basis"),
         "like": like,
@@ -168,7 +168,7 @@ def _rotated_controls(circle: Circle) -> dict[str, float | None] | None:
     if circle.rotated is None:
         return None
     controls = circle.controls("rotate", "moved")
-    controls = controls[controls["direction"].isin(DRAWN)]
+    controls = controls[controls["direction"].isin(CONTROLS)]
     mean, draws = (number(controls[name].max()) for name in ("moved", "extreme"))
     return None if mean is None else {"mean": mean, "draws": draws}
 

@@ -1,8 +1,8 @@
-"""The causal run: every accepted circle of a probe run through every piece of its experiment, to tables and verdicts.
+"""The causal run: every accepted circle of a probe run through its whole experiment, to tables and verdicts on disk.
 
-    probe run (r2_table.csv, run.json)  ->  places and frequencies of this very model's accepted planes
-    Experiment of each                  ->  pieces, one cell on disk each: an interrupted run goes on
-    pieces                              ->  causal_table, rotation, controls, map, routing, verdicts; run.json
+    probe run (r2_table.csv, run.json)  ->  locations and frequencies of this very model's accepted planes
+    Experiment of each                  ->  parts, one cell on disk each: an interrupted run goes on
+    parts                               ->  causal_table, rotation, controls, map, routing, verdicts; run.json
 
 With `dims`, single dimensions stand in the place of planes and no probe run is needed; with `sweep`, every dimension of
 some layers is held at its mean (`sweep.py`).
@@ -10,53 +10,55 @@ some layers is held at its mean (`sweep.py`).
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from causal.algorithms.observer import algorithm_piece
-from causal.attribution.attribution import agreement, attribution
+from causal.algorithms.algorithm_probe import algorithm_rows
+from causal.attribution.attribution import agreement, attribution, layer_map
 from causal.attribution.planes import plane_logits
 from causal.attribution.routing import routing
-from causal.controls import power
-from causal.controls.drawn import DRAWN, TURNS, drawn_controls
-from causal.controls.language import documents
+from causal.controls.random_controls import CONTROLS, TURNS, random_controls
 from causal.controls.skills import skills
-from causal.controls.specificity import text_piece
+from causal.controls.text import documents, text_rows
+from causal.experiments import effects
 from causal.experiments.experiment import Experiment
-from causal.experiments.maps import layer_map
-from causal.experiments.patches import patches_piece
-from causal.experiments.published import PAIRS, published_piece
-from causal.experiments.requested import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
-from causal.experiments.sweep import sweep
+from causal.experiments.patches import patch_rows
+from causal.experiments.sweep import PAIRS, published_rows, sweep
 from causal.interventions.directions import accepted
+from causal.interventions.edits import INTERVENTIONS
 from causal.interventions.questions import Questions
-from causal.run.concluded import ranked, verdict_row
 from causal.run.config import CausalConfig
-from causal.run.table import TABLES, Piece
+from causal.run.plan import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
+from causal.run.tables import TABLES, TableRows
+from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
+from llm_probe.run.schema import VERSION
 from llm_probe.run.study import PACKAGES, commit, installed
-from llm_probe.run.table import ALPHA
-from toy.run.cells import Cells
+from llm_probe.run.table import ALPHA, frame
+from toy.run.cells import Cells, writing_results
+from toy.run.files import write_atomic
 
-CELL_VERSION = 3
-ROUTED = 100
+CELL_VERSION = 4
+ROUTING_PROMPTS = 100
 """Prompts of a modulus in which every head is patched."""
-Tick = Callable[[int], Any]
-Asked = Mapping[str, Callable[[], Questions]]
+MakeQuestions = Mapping[str, Callable[[], Questions]]
+MakeRows = Callable[[], Iterable[Any]]
 
 
 @dataclass(frozen=True)
 class CausalResult:
-    """Tables of a run, by the names of `table.TABLES`, and its provenance."""
+    """Tables of a run, by the names of `tables.TABLES`, and its provenance."""
 
     frames: dict[str, pd.DataFrame]
     run: dict[str, Any]
@@ -71,8 +73,7 @@ class CausalResult:
             changing = f"{(rows['p_holm'] <= ALPHA).sum()} of {len(rows)} dimensions"
             lines.append(
                 f"{least['domain']}, layer {least['layer']}: {changing} change the answers (Holm p <= {ALPHA}); "
-                f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to "
-                f"{least['accuracy']:.1%}"
+                f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
             )
         return "\n".join([*lines, f"\nagain  {self.run['command']}"]) if lines else "nothing was tested"
 
@@ -84,26 +85,25 @@ def run(config: CausalConfig, command: str = "") -> CausalResult:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
     started = time.monotonic()
-    planned = _power(config)
-    print(planned, file=sys.stderr)
+    power = _power(config)
+    print(power, file=sys.stderr)
     texts = documents(config.text)
     loaded = load(config.model, revision=config.revision, dtype=config.dtype, device=config.device)
     fingerprint = weights_fingerprint(loaded.model)
-    known = (
-        {} if config.dims or config.features or config.places or config.sweep else accepted(config.source, fingerprint)
-    )
+    known = {} if config.names_no_probe else accepted(config.source, fingerprint)
     if config.weights == "random":
         loaded = randomised(loaded, config.seed)
         fingerprint = weights_fingerprint(loaded.model)
-    work = Work(config, loaded, fingerprint, Cells(config.folder, CELL_VERSION), texts, planned)
-    with _progress() as bar:
-        found = work.swept(bar) if config.sweep else work.tested(experiments_of(config, loaded, known), bar)
-    record = _record(config, loaded, fingerprint, command, planned) | {"seconds": round(time.monotonic() - started, 1)}
-    return CausalResult({name: _frame(found.of(kind), kind) for name, kind in TABLES.items()}, record)
+    # The bar counts edited prompts, on a terminal.
+    with tqdm(desc="causal", unit=" prompts", unit_scale=True, disable=None, leave=False) as bar:
+        runner = CausalRunner(config, loaded, fingerprint, Cells(config.folder, CELL_VERSION), texts, power, bar)
+        rows = runner.sweep_layers() if config.sweep else runner.test_circles(experiments_of(config, loaded, known))
+    record = _record(config, loaded, fingerprint, command, power) | {"seconds": round(time.monotonic() - started, 1)}
+    return CausalResult({name: frame(rows.of(kind), kind) for name, kind in TABLES.items()}, record)
 
 
 @dataclass(frozen=True)
-class Work:
+class CausalRunner:
     """What a run computes, cell by cell."""
 
     config: CausalConfig
@@ -111,107 +111,101 @@ class Work:
     fingerprint: str
     cells: Cells
     texts: Sequence[str]
-    planned: str
+    power: str
     """The power of the run in words."""
+    bar: tqdm
 
-    def tested(self, experiments: Sequence[Experiment], bar: tqdm) -> Piece:
+    def test_circles(self, experiments: Sequence[Experiment]) -> TableRows:
         """Every experiment with its verdict, and the map of every claim."""
         claims = {experiment.claim.domain.name: experiment.claim for experiment in experiments}
-        asked = skills(self.loaded, list(claims.values()), self.config.other_prompts, self.config.seed)
+        others = skills(self.loaded, list(claims.values()), self.config.other_prompts, self.config.seed)
         parts = []
         for experiment in experiments:
-            bar.set_postfix_str(f"{experiment.claim.domain.name} layer {experiment.place[0]}")
-            experiment.tick = bar.update
-            piece = self._experiment(experiment, asked, list(claims.values()))
-            piece.add(verdict_row(experiment, piece, self.planned))
-            parts.append(piece)
+            self.bar.set_postfix_str(f"{experiment.claim.domain.name} layer {experiment.location[0]}")
+            experiment.tick = self.bar.update
+            rows = self._experiment(experiment, others, list(claims.values()))
+            parts += [rows, TableRows.of_rows([verdict_row(experiment, rows, self.power)])]
         if self.config.protocol == "full":
-            parts += [self._map(claim, bar.update) for claim in claims.values()]
-            parts += [self._routing(some, bar.update) for some in _of_each_operation(claims.values())]
-        return Piece.joined(parts)
+            parts += [self._map(claim) for claim in claims.values()]
+            parts += [self._routing(some) for some in _of_each_operation(claims.values())]
+        return TableRows.concatenated(parts)
 
-    def swept(self, bar: tqdm) -> Piece:
-        """Every dimension of the layers asked for."""
+    def sweep_layers(self) -> TableRows:
+        """Every dimension of the layers of `--sweep`."""
         layers = layers_of(self.config.sweep, len(self.loaded.layers))
         check_layers(self.loaded, layers)
-        piece = Piece()
         claims = [claim_of(name) for name in self.config.claims or (PUBLISHED_CLAIM,)]
-        piece.add(*sweep(self.loaded, self.config, claims, layers, self._keep, bar.update))
-        return piece
+        return TableRows.of_rows(sweep(self.loaded, self.config, claims, layers, self._keep, self.bar.update))
 
-    def _experiment(self, experiment: Experiment, asked: Asked, claims: Sequence[Claim]) -> Piece:
-        """Every piece of an experiment, with the ranks among its controls."""
-        makers: dict[str, Callable[[Experiment], Piece]] = {"text": lambda one: text_piece(one, self.texts)}
+    def _experiment(self, experiment: Experiment, others: MakeQuestions, claims: Sequence[Claim]) -> TableRows:
+        """Every part of an experiment, with the ranks among its controls."""
+        names = ", ".join(INTERVENTIONS)
+        parts: dict[str, MakeRows] = {f"text {names}": lambda: text_rows(experiment, self.texts)}
         if self.config.protocol == "published":
-            makers["published"] = published_piece
-            return self._joined(experiment, makers)
+            parts["published"] = lambda: published_rows(experiment)
+            return self._parts(experiment, parts)
         if not experiment.can_be_tested:
-            return Piece()
-        makers["interventions"] = Experiment.interventions
-        for control in DRAWN if experiment.frequencies else DRAWN[:2]:
-            makers[f"{control} {TURNS}"] = lambda one, control=control: drawn_controls(one, control)
+            return TableRows()
+        parts[f"interventions {names}"] = experiment.interventions
+        for control in CONTROLS if experiment.frequencies else CONTROLS[:2]:
+            parts[f"{control} {TURNS}"] = lambda control=control: random_controls(experiment, control)
         period = _other_period(experiment, claims)
-        makers[f"fixed {period}"] = lambda one: one.fixed_controls(period)
+        parts[f"fixed {period}"] = lambda: experiment.fixed_controls(period)
         if experiment.frequencies:
-            makers |= {"patches": patches_piece, "algorithm": algorithm_piece, "attribution": attribution_piece}
-        for name, questions in asked.items() if self.config.other_prompts else ():
+            parts["patches"] = lambda: patch_rows(experiment)
+            parts["algorithm"] = lambda: algorithm_rows(experiment)
+            parts["attribution"] = lambda: attribution_rows(experiment)
+        for name, questions in others.items() if self.config.other_prompts else ():
             if name != experiment.claim.domain.name:
-                makers[f"elsewhere {name}"] = lambda one, name=name, of=questions: one.elsewhere(name, of())
-        return ranked(self._joined(experiment, makers))
+                parts[f"elsewhere {name}"] = lambda name=name, of=questions: experiment.elsewhere(name, of())
+        return ranked(self._parts(experiment, parts))
 
-    def _map(self, claim: Claim, tick: Tick) -> Piece:
+    def _map(self, claim: Claim) -> TableRows:
         """The layer and position map of a claim's questions."""
 
-        def make() -> dict[str, Any]:
+        def make() -> Iterable[Any]:
             experiment = Experiment(self.loaded, self.config, claim, (0, "resid_post", "last"), ())
             few = experiment.questions.take(range(min(self.config.control_prompts, len(experiment.questions.items))))
-            piece = Piece()
-            piece.add(*layer_map(self.loaded, claim, few, tick))
-            return piece.to_json()
+            return layer_map(self.loaded, claim, few, self.bar.update)
 
-        return Piece.from_json(self._keep(f"{claim!r} map", make))
+        return self._rows(f"{claim!r} map", make)
 
-    def _routing(self, claims: Sequence[Claim], tick: Tick) -> Piece:
+    def _routing(self, claims: Sequence[Claim]) -> TableRows:
         """Which heads hand the modulus on, in the sums of several moduli."""
-
-        def make() -> dict[str, Any]:
-            piece = Piece()
-            piece.add(*routing(self.loaded, claims, size=ROUTED, seed=self.config.seed, tick=tick))
-            return piece.to_json()
-
-        return Piece.from_json(self._keep(f"{claims!r} routing {ROUTED}", make))
-
-    def _joined(self, experiment: Experiment, makers: dict[str, Callable[[Experiment], Piece]]) -> Piece:
-        what = f"{experiment.claim!r} {experiment.place} {experiment.frequencies} {experiment.dim}"
-        if experiment.features is not None:
-            what += f" {experiment.features.name} {float(experiment.features.basis.double().abs().sum()):.9g}"
-        return Piece.joined(
-            Piece.from_json(self._keep(f"{what} {name}", lambda make=make: make(experiment).to_json()))
-            for name, make in makers.items()
+        size, seed = ROUTING_PROMPTS, self.config.seed
+        return self._rows(
+            f"{claims!r} routing {size}",
+            lambda: routing(self.loaded, claims, size=size, seed=seed, tick=self.bar.update),
         )
 
+    def _parts(self, experiment: Experiment, parts: Mapping[str, MakeRows]) -> TableRows:
+        what = f"{experiment.claim!r} {experiment.location} {experiment.frequencies} {experiment.dim}"
+        if experiment.features is not None:
+            what += f" {experiment.features.name} {float(experiment.features.basis.double().abs().sum()):.9g}"
+        return TableRows.concatenated(self._rows(f"{what} {name}", make) for name, make in parts.items())
+
+    def _rows(self, name: str, make: MakeRows) -> TableRows:
+        """The rows of one cell."""
+        return TableRows.from_json(self._keep(name, lambda: TableRows.of_rows(make()).to_json()))
+
     def _keep(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """A piece of the run, computed once."""
-        return self.cells.get(self.config.hash(fingerprint=self.fingerprint, piece=name), make)
+        """The content of a cell, computed once."""
+        return self.cells.get(self.config.hash(fingerprint=self.fingerprint, cell=name), make)
 
 
-def attribution_piece(experiment: Experiment) -> Piece:
+def attribution_rows(experiment: Experiment) -> Iterator[Any]:
     """Which heads and MLPs decide the answer, and what the planes give of it."""
-    _, bench = experiment.few
+    questions = experiment.subset[1].questions
     loaded, seed = experiment.loaded, experiment.config.seed
-    rows = attribution(loaded, experiment.claim, bench.questions, experiment.root, seed=seed, tick=experiment.tick)
-    piece = Piece()
-    piece.add(*rows, *agreement(rows), *plane_logits(loaded, bench.questions, experiment.root, seed=seed))
-    return piece
+    rows = attribution(loaded, experiment.claim, questions, experiment.root, seed=seed, tick=experiment.tick)
+    yield from [*rows, *agreement(rows), *plane_logits(loaded, questions, experiment.root, seed=seed)]
 
 
 def _power(config: CausalConfig) -> str:
-    """What the prompts of the run can show; InputError where that is too little and was not asked for."""
+    """What the prompts of the run can show; InputError where that is too little and `underpowered` is not set."""
     if config.protocol == "published":
-        return power.words(PAIRS)
-    if config.underpowered:
-        return power.words(config.prompts)
-    return power.check(config.prompts)
+        return effects.power_sentence(PAIRS)
+    return effects.power_sentence(config.prompts) if config.underpowered else effects.check_power(config.prompts)
 
 
 def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None:
@@ -223,14 +217,14 @@ def _other_period(experiment: Experiment, claims: Sequence[Claim]) -> int | None
 
 def _of_each_operation(claims: Iterable[Claim]) -> list[list[Claim]]:
     """Arithmetic claims that differ in their modulus alone; three or more, for a prompt has two donors."""
-    found: dict[str, list[Claim]] = {}
+    groups: dict[str, list[Claim]] = {}
     for claim in claims:
         if claim.is_arithmetic:
-            found.setdefault(claim.domain.operation, []).append(claim)
-    return [some for some in found.values() if len(some) > 2]
+            groups.setdefault(claim.domain.operation, []).append(claim)
+    return [some for some in groups.values() if len(some) > 2]
 
 
-def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, planned: str) -> dict[str, Any]:
+def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, power: str) -> dict[str, Any]:
     """The content of run.json."""
     return {
         "model": config.model,
@@ -239,21 +233,30 @@ def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "directions_from": str(config.source),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": command,
+        "schema": VERSION,
         "configuration": {key: value for key, value in asdict(config).items() if key not in ("out", "probed")},
-        "power": planned,
+        "power": power,
         "versions": {name: installed(name) for name in PACKAGES},
         "commit": commit(),
+        "seed": config.seed,
     }
 
 
-def _frame(rows: list, row_type: type) -> pd.DataFrame:
-    names = [field.name for field in fields(row_type)]
-    return pd.DataFrame([vars(row) for row in rows], columns=names)
+def write_results(result: CausalResult, folder: Path) -> None:
+    """Write the tables as CSV, run.json and the figures; every file appears whole or not at all.
 
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    from causal.page.figures import save_all
 
-@contextmanager
-def _progress() -> Iterator[tqdm]:
-    """A bar that counts edited prompts, on a terminal."""
-    with tqdm(desc="causal", unit=" prompts", unit_scale=True, disable=None, leave=False) as bar:
-        yield bar
+    with writing_results(folder):
+        for name, table in result.frames.items():
+            if table.empty:  # a sweep has one table, a run all others; none may outlive the run it was made by
+                (folder / f"{name}.csv").unlink(missing_ok=True)
+                continue
+            write_atomic(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
+        write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
+        save_all(folder / "figures", result.frames)

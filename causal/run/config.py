@@ -13,7 +13,7 @@ import tyro
 
 @dataclass(frozen=True)
 class CausalConfig:
-    """Turn, swap or remove the circles that a probe run found, and watch the answers."""
+    """Turn, swap or remove the circles that a probe run accepted, and measure how the answers change."""
 
     model: str = "reference"
     """Hub id, local folder, or `reference`."""
@@ -32,7 +32,7 @@ class CausalConfig:
     dry_run: bool = False
     """Print what would be computed, with its FLOPs, and stop: no weights are needed."""
     weights: Literal["trained", "random"] = "trained"
-    """`random`: the same places in the same architecture with freshly drawn weights, a null."""
+    """`random`: the same places in the same architecture with freshly initialised weights, a null."""
     protocol: Literal["full", "published"] = "full"
     """`published`: 50 pairs mod the period in the published template, dimensions zeroed at every position."""
     prompts: int = 2000
@@ -44,7 +44,7 @@ class CausalConfig:
     control_prompts: int = 500
     """Prompts under each draw."""
     other_prompts: int = 300
-    """Prompts of each other domain; 0: none is asked."""
+    """Prompts of each other domain; 0: no other domain."""
     text: Path | None = None
     """A text file whose documents stand between blank lines; none given: Python's own help topics."""
     text_tokens: int = 256
@@ -84,19 +84,15 @@ class CausalConfig:
         }
         return self.source / "-".join(["causal", *(name for name, given in others.items() if given)])
 
+    @property
+    def names_no_probe(self) -> bool:
+        """Whether the request itself says what is edited, so that no accepted plane of a probe run is needed."""
+        return bool(self.dims or self.features or self.places or self.sweep)
+
     def hash(self, **also: object) -> str:
-        """A short name for everything that can change a number; which claims are asked and where they go cannot."""
+        """A short name for everything that can change a number; which claims are tested and where they go cannot."""
         skipped = (
-            "out",
-            "probed",
-            "claims",
-            "dims",
-            "features",
-            "places",
-            "sweep",
-            "dry_run",
-            "underpowered",
-            "protocol",
-        )
+            "out", "probed", "claims", "dims", "features", "places", "sweep", "dry_run", "underpowered", "protocol",
+        )  # fmt: skip
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,12 +1,14 @@
-"""What a causal run will compute, before it does: rows, FLOPs and time, from the model's configuration alone.
+"""The plan of a causal run: its claims, dimensions and layers as experiments, and what they will cost.
 
-An edit at layer l of L re-runs, for each prompt, the nodes of its answer tree (T of them) through the later blocks and
-the vocabulary head:
+`experiments_of` turns the words of a request into experiments. `plan` says what would be computed before it is - rows,
+FLOPs and time, from the model's configuration alone. An edit at layer l of L re-runs, for each prompt, the nodes of its
+answer tree (T of them) through the blocks behind it and the vocabulary head:
 
     FLOPs = T (2 (L - 1 - l) B + 2 d V)          B: parameters of one block, d: width, V: vocabulary
 
 A multiply-add counts two; attention over the cached prompt is left out (4 d · length a block, about 1 % of 2 B). The
-clean forward of the prompts, 2 (L B + d V / length) a token, is shared by all edits of a layer.
+clean forward of the prompts, 2 (L B + d V / length) a token, is shared by all edits of a layer. How many edits a circle
+has follows from the registry (`edits.INTERVENTIONS`).
 """
 
 from __future__ import annotations
@@ -17,17 +19,131 @@ from typing import Any
 
 import torch
 
-from causal.experiments.requested import PUBLISHED_CLAIM, claim_of, layers_of
-from causal.interventions.directions import accepted
+from causal.attribution.donors import POSITIONS
+from causal.controls.random_controls import TURNS
+from causal.experiments.experiment import Experiment
+from causal.interventions.directions import Accepted, Location, accepted
+from causal.interventions.edits import INTERVENTIONS
 from causal.run.config import CausalConfig
 from llm_probe.activations.answers import AnswerTree
 from llm_probe.models.layout import blocks
+from llm_probe.models.loading import LoadedModel, check_layers
 from llm_probe.questions.claims import Claim
+from llm_probe.questions.domains import resolve
+from sae.circles.latents import FeatureBasis, directions_of
+from sae.training.saved import check_fits, load_sae
+from toy.run.errors import InputError
 
+PUBLISHED_CLAIM = "mod-add 23"
+"""Whose questions a request without --claims uses, where no probe run names any."""
 RATES = (1e14, 2e11)
 """FLOP/s of sustained work for which times are given: a large GPU in bfloat16, two CPU cores in float32."""
 LENGTH = 16
 """Tokens of a question, about."""
+
+# ---------------------------------------------------------------------------------------- from words to experiments
+
+
+def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -> list[Experiment]:
+    """The experiments of a run: its dimensions, features, locations, or the planes that a probe run accepted.
+
+    Raises:
+        InputError: a claim none of whose planes was accepted, or a layer that the model lacks.
+    """
+    claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)] if config.names_no_probe else []
+    if config.dims:
+        dims = [_dim(text) for text in config.dims]
+        check_layers(loaded, [layer for layer, _ in dims])
+        return [
+            Experiment(loaded, config, claim, (layer, "resid_post", "last"), (), dim)
+            for claim in claims
+            for layer, dim in dims
+        ]
+    if config.features:
+        bases = [_features(text, loaded) for text in config.features]
+        return [
+            Experiment(loaded, config, claim, (basis.layer, basis.site, "last"), (), features=basis)
+            for claim in claims
+            for basis in bases
+        ]
+    if config.places:
+        locations = [_location(text) for text in config.places]
+        check_layers(loaded, [layer for layer, _, _ in locations])
+        return [
+            Experiment(loaded, config, claim, location, claim.tested_frequencies)
+            for claim in claims
+            for location in locations
+        ]
+    if unknown := [name for name in config.claims if name not in known]:
+        raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(known)}")
+    return [
+        Experiment(loaded, config, claim_of(name), location, frequencies)
+        for name in config.claims or known
+        for location, frequencies in known[name].items()
+    ]
+
+
+def claim_of(name: str) -> Claim:
+    """`mod-add 7` or `days` as the claim about its sums.
+
+    Raises:
+        InputError: there is no such domain, or it has no questions.
+    """
+    word, _, number = name.partition(" ")
+    if number and not number.isdigit():
+        raise InputError(f"unknown claim {name!r}: write a domain and its modulus, as in 'mod-add 7'")
+    domain = resolve([word], [int(number)] if number else [7])[0]
+    if domain.name != name and domain.operands is not None:
+        raise InputError(f"claim {name!r} needs its modulus, as in '{word} 7'")
+    if not domain.questions:
+        raise InputError(f"{name} has no questions: its items are only mentioned, choose a domain with questions")
+    return Claim(domain, "sum")
+
+
+def _dim(text: str) -> tuple[int, int]:
+    layer, _, dim = text.partition(":")
+    if not (layer.isdigit() and dim.isdigit()):
+        raise InputError(f"--dims {text!r} is not layer:dim: write for example 9:35")
+    return int(layer), int(dim)
+
+
+def _features(text: str, loaded: LoadedModel) -> FeatureBasis:
+    where, _, numbers = text.rpartition(":")
+    if not where or not all(number.isdigit() for number in numbers.split(",")):
+        raise InputError(
+            f"--features {text!r} is not SAE:latent,latent: write for example work/sae/x/1.resid_post/seed0:3,7"
+        )
+    saved = load_sae(where)
+    check_fits(saved, loaded)
+    latents = tuple(int(number) for number in numbers.split(","))
+    if wrong := [latent for latent in latents if latent >= saved.latents]:
+        raise InputError(f"{where} has no latent {wrong[0]}: its latents are 0 to {saved.latents - 1}")
+    return directions_of(saved, latents, f"features {numbers}")
+
+
+def _location(text: str) -> Location:
+    layer, _, position = text.partition(":")
+    if not layer.isdigit() or position not in POSITIONS:
+        raise InputError(
+            f"--places {text!r} is not layer:position: write for example 1:offset ({', '.join(POSITIONS)})"
+        )
+    return int(layer), "resid_post", position
+
+
+def layers_of(words: Sequence[str], count: int) -> list[int]:
+    """Layer numbers, or all of `count`.
+
+    Raises:
+        InputError: neither.
+    """
+    if "all" in words:
+        return list(range(count))
+    if wrong := [word for word in words if not word.isdigit()]:
+        raise InputError(f"--sweep {wrong[0]!r} is no layer: give layer numbers, or all")
+    return [int(word) for word in words]
+
+
+# --------------------------------------------------------------------------------------------------- what it costs
 
 
 def plan(config: CausalConfig) -> str:
@@ -37,16 +153,20 @@ def plan(config: CausalConfig) -> str:
         InputError: the model's configuration cannot be reached, or its probe run is not there.
     """
     shape, tokenizer = load_shape(config.model, config.revision)
+
+    def counted(name: str) -> tuple[Claim, int]:
+        claim = claim_of(name)
+        return claim, nodes_of(tokenizer, claim)
+
     if config.sweep or config.dims or config.places:
-        claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
-        counted = [(claim, nodes_of(tokenizer, claim)) for claim in claims]
+        claims = [counted(name) for name in config.claims or (PUBLISHED_CLAIM,)]
         if config.sweep:
-            return sweep_plan(config, shape, counted, layers_of(config.sweep, shape.layers))
+            return sweep_plan(config, shape, claims, layers_of(config.sweep, shape.layers))
         layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
-        return circles_plan(config, shape, [(*one, layer) for one in counted for layer in layers])
+        return circles_plan(config, shape, [(*one, layer) for one in claims for layer in layers])
     known = accepted(config.source, None)
-    claims = [(claim_of(name), places) for name, places in known.items() if name in (config.claims or known)]
-    planned = [(claim, nodes_of(tokenizer, claim), layer) for claim, places in claims for layer, _, _ in places]
+    chosen = {name: locations for name, locations in known.items() if name in (config.claims or known)}
+    planned = [(*counted(name), layer) for name, locations in chosen.items() for layer, _, _ in locations]
     return circles_plan(config, shape, planned)
 
 
@@ -72,13 +192,13 @@ class Shape:
 def shape_of(model: Any) -> Shape:
     """The shape of a model that may have no weights (device meta)."""
     config = model.config.get_text_config()
-    stack = blocks(model.get_decoder(), type(model).__name__)
-    block = sum(parameter.numel() for parameter in stack[-1].parameters())
-    return Shape(len(stack), config.hidden_size, config.vocab_size, block)
+    backbone = blocks(model.get_decoder(), type(model).__name__)
+    block = sum(parameter.numel() for parameter in backbone[-1].parameters())
+    return Shape(len(backbone), config.hidden_size, config.vocab_size, block)
 
 
 def nodes_of(tokenizer: Any, claim: Claim) -> int:
-    """Places where an answer is decided: nodes of the answer tree."""
+    """Nodes of the answer tree, at each of which an answer is decided."""
     ids = tokenizer(list(claim.domain.items), add_special_tokens=False)["input_ids"]
     return len(AnswerTree(tuple(tuple(one) for one in ids)).nodes)
 
@@ -104,19 +224,21 @@ def sweep_plan(config: CausalConfig, shape: Shape, claims: Sequence[tuple[Claim,
     )
 
 
-def circles_plan(config: CausalConfig, shape: Shape, places: Sequence[tuple[Claim, int, int]]) -> str:
-    """The plan of a full run in words; `places`: claim, its nodes and its layer."""
+def circles_plan(config: CausalConfig, shape: Shape, circles: Sequence[tuple[Claim, int, int]]) -> str:
+    """The plan of a full run in words; `circles`: claim, its nodes and its layer."""
     rows = flops = 0
-    for claim, nodes, layer in places:
-        turns = claim.period - 1
-        edited = config.prompts * (6 + 2 * turns + (6 + 2 * turns) * (nodes > 1) + 2 * (1 + turns))
-        edited += config.control_prompts * (6 * config.draws + 26)
+    for claim, nodes, layer in circles:
+        edits = sum(one.count(claim.period) for one in INTERVENTIONS.values())
+        # At the last token, and over the answer where it has several; two fixed controls, removed and turned.
+        edited = config.prompts * (edits * (1 + (nodes > 1)) + 2 * claim.period)
+        # Random controls; patches and turns of the algorithm probe.
+        edited += config.control_prompts * (TURNS * config.draws + 26)
         rows += edited
         flops += edited * shape.edit(layer, nodes) + (config.prompts + config.discovery) * shape.clean(nodes)
     return "\n".join(
         [
             f"model    {config.model}: {shape.layers} layers, width {shape.width:,}, vocabulary {shape.vocabulary:,}",
-            f"circles  {len(places)}, each with 3 × {config.draws} draws of controls",
+            f"circles  {len(circles)}, each with 3 × {config.draws} draws of controls",
             f"rows     {rows:,} edited prompts, about (text, maps, routing and other questions not counted)",
             f"work     {flops:.2e} FLOPs",
             *(f"time     {_time(flops / rate)} at {rate / 1e12:g} TFLOP/s" for rate in RATES),

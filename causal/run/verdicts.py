@@ -1,4 +1,4 @@
-"""From effects to a word: causal, not causal at this power, or not specific.
+"""Verdicts: from the rows of an experiment to ranks among its controls, to evidence, and to one word with its reason.
 
 `causal` needs all of these, each of which could have come out the other way:
 
@@ -16,9 +16,16 @@ many prompts could have shown is part of the sentence. The thresholds are conven
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from causal.run.table import Verdict
+from causal.controls.random_controls import CONTROLS
+from causal.controls.text import LIKE_ANSWER
+from causal.experiments.effects import rank
+from causal.experiments.experiment import Experiment
+from causal.experiments.sweep import CONDITION
+from causal.interventions.questions import EVERYWHERE
+from causal.run.tables import CausalRow, ControlDraw, TableRows, Verdict, VerdictRow
 
 ALPHA = 0.01
 
@@ -65,60 +72,161 @@ class Evidence:
     """What this many prompts can show, in words."""
 
 
-def judge(found: Evidence) -> tuple[Verdict, str]:
+def decide(evidence: Evidence) -> tuple[Verdict, str]:
     """(verdict, sentence)."""
-    if found.accuracy_low <= 1 / found.period:
+    if evidence.accuracy_low <= 1 / evidence.period:
         return "cannot be tested", (
-            f"the model answers {found.accuracy:.0%}, no better than guessing (1 in {found.period}): nothing to lose"
+            f"the model answers {evidence.accuracy:.0%}, no better than guessing (1 in {evidence.period}): "
+            "nothing to lose"
         )
-    effect, beyond = _effect(found)
-    numbers = f"{_rotation(found)}{_ablation(found)}"
+    effect, beyond = _effect(evidence)
+    numbers = f"{_rotation(evidence)}{_ablation(evidence)}"
     if not effect:
-        return "not causal at this power", f"{numbers}; {found.power}"
-    if found.draws is not None and 1 / (1 + found.draws) > ALPHA:
-        return "not causal at this power", f"{numbers}; {found.draws} draws of a control cannot show p <= {ALPHA}"
+        return "not causal at this power", f"{numbers}; {evidence.power}"
+    if evidence.draws is not None and 1 / (1 + evidence.draws) > ALPHA:
+        return "not causal at this power", f"{numbers}; {evidence.draws} draws of a control cannot show p <= {ALPHA}"
     if not beyond:
         return "not specific", f"{numbers}: controls of equal size do as much"
-    if found.equivalent is None:
+    if evidence.equivalent is None:
         return "causal", f"{numbers}; no text was read"
-    return ("causal" if found.equivalent else "not specific"), f"{numbers}; {_nats(found)}{_others(found)}"
+    return ("causal" if evidence.equivalent else "not specific"), f"{numbers}; {_nats(evidence)}{_others(evidence)}"
 
 
-def _effect(found: Evidence) -> tuple[bool, bool]:
+def _effect(evidence: Evidence) -> tuple[bool, bool]:
     """(is there an effect, is it beyond the controls')."""
-    if found.moved is not None and found.moved_low is not None:
-        return found.moved_low > max(
-            1 / found.period, found.stayed or 0.0
-        ), found.moved_rank is None or found.moved_rank <= ALPHA
-    lost = found.ablated_p <= ALPHA and found.ablated < found.accuracy
-    return lost, found.ablated_rank is None or found.ablated_rank <= ALPHA
+    if evidence.moved is not None and evidence.moved_low is not None:
+        return evidence.moved_low > max(
+            1 / evidence.period, evidence.stayed or 0.0
+        ), evidence.moved_rank is None or evidence.moved_rank <= ALPHA
+    lost = evidence.ablated_p <= ALPHA and evidence.ablated < evidence.accuracy
+    return lost, evidence.ablated_rank is None or evidence.ablated_rank <= ALPHA
 
 
-def _rotation(found: Evidence) -> str:
-    if found.moved is None:
+def _rotation(evidence: Evidence) -> str:
+    if evidence.moved is None:
         return ""
-    control = "" if found.moved_control is None else f" (controls {found.moved_control:.2f} at most)"
-    return f"turned by j, the answer moves by j in {found.moved:.0%}{control}; "
+    control = "" if evidence.moved_control is None else f" (controls {evidence.moved_control:.2f} at most)"
+    return f"turned by j, the answer moves by j in {evidence.moved:.0%}{control}; "
 
 
-def _ablation(found: Evidence) -> str:
-    control = "" if found.ablated_control is None else f" (controls {found.ablated_control:.0%} at least)"
-    return f"without it accuracy falls from {found.accuracy:.0%} to {found.ablated:.0%}{control}"
+def _ablation(evidence: Evidence) -> str:
+    control = "" if evidence.ablated_control is None else f" (controls {evidence.ablated_control:.0%} at least)"
+    return f"without it accuracy falls from {evidence.accuracy:.0%} to {evidence.ablated:.0%}{control}"
 
 
-def _nats(found: Evidence) -> str:
+def _nats(evidence: Evidence) -> str:
     parts = []
-    if found.nats_everywhere is not None:
-        random = "" if found.nats_random is None else f" (random bases {found.nats_random:+.3f})"
-        parts.append(f"text changes by {found.nats_everywhere:+.3f} nat at every position{random}")
-    if found.nats_like is not None and found.like_share is not None:
-        parts.append(f"by {found.nats_like:+.3f} at the {found.like_share:.2%} of it that look like an answer's place")
+    if evidence.nats_everywhere is not None:
+        random = "" if evidence.nats_random is None else f" (random bases {evidence.nats_random:+.3f})"
+        parts.append(f"text changes by {evidence.nats_everywhere:+.3f} nat at every position{random}")
+    if evidence.nats_like is not None and evidence.like_share is not None:
+        parts.append(
+            f"by {evidence.nats_like:+.3f} at the {evidence.like_share:.2%} of it that look like an answer's place"
+        )
     return ", ".join(parts)
 
 
-def _others(found: Evidence) -> str:
+def _others(evidence: Evidence) -> str:
     """The other domain that loses most."""
-    if not found.others:
+    if not evidence.others:
         return ""
-    name, before, after = max(found.others, key=lambda other: other[1] - other[2])
+    name, before, after = max(evidence.others, key=lambda other: other[1] - other[2])
     return f"; of other questions {name} loses most, {before:.0%} to {after:.0%}"
+
+
+# ------------------------------------------------------------------------------------------- from rows to evidence
+
+
+def ranked(rows: TableRows) -> TableRows:
+    """The same rows; `mean` and `rotate` of the tested directions have their rank among the draws of every control."""
+    draws = rows.of(ControlDraw)
+    positions = {draw.position for draw in draws}
+
+    def with_rank(row: CausalRow) -> CausalRow:
+        tested = row.intervention in ("mean", "rotate") and row.direction.startswith(("planes", "dim", "features"))
+        if not (tested and row.position in positions and row.condition == row.domain):
+            return row
+        ranks = {}
+        for name in sorted({draw.control for draw in draws}):
+            values = [one.effect for one in draws if (one.control, one.intervention) == (name, row.intervention)]
+            # Draws that do as much move as many answers, or leave as few right.
+            sign, own = (1, row.moved) if row.intervention == "rotate" else (-1, row.accuracy)
+            if values and own is not None:
+                ranks[name] = rank(sign * own, [sign * value for value in values]), len(values)
+        if not ranks:
+            return row
+        worst = max(ranks, key=lambda name: ranks[name][0])
+        return replace(row, rank=ranks[worst][0], against=worst, draws=ranks[worst][1])
+
+    return TableRows(rows.tables | {"causal_table": [with_rank(row) for row in rows.of(CausalRow)]})
+
+
+def evidence_of(experiment: Experiment, rows: Sequence[CausalRow], power: str) -> Evidence:
+    """What the verdict is made from; `power`: that of the run in words."""
+    baseline = experiment.baseline
+    right, n = int(baseline.right.sum()), len(baseline.right)
+    by_key = {(row.position, row.direction, row.intervention, row.condition): row for row in rows}
+    name, own, position = experiment.name, experiment.claim.domain.name, experiment.position
+    rotated, ablated = (by_key.get((position, name, what, own)) for what in ("rotate", "mean"))
+    if ablated is None:  # the published protocol: zeroed at every position
+        ablated = by_key.get((EVERYWHERE, name, "zero", CONDITION))
+    everywhere, like = (by_key.get((where, name, "mean", "text")) for where in (EVERYWHERE, LIKE_ANSWER))
+    texts = [row for row in (everywhere, like) if row is not None]
+    basis = by_key.get((EVERYWHERE, "random basis", "zero", "text"))
+    controls = [row for row in rows if row.direction in CONTROLS]
+    # Planes of shuffled labels may well hold the circle: their ablation is no control.
+    lost = [row.accuracy for row in controls if row.accuracy is not None and row.direction != "shuffled"]
+    others = [
+        row
+        for row in rows
+        if row.direction == name and row.intervention == "mean" and row.condition not in (own, "text", CONDITION)
+    ]
+    return Evidence(
+        period=experiment.claim.period,
+        accuracy=ablated.accuracy_before if ablated and ablated.accuracy_before is not None else right / n,
+        accuracy_low=wilson(right, n)[0],
+        moved=rotated.moved if rotated else None,
+        moved_low=rotated.moved_low if rotated else None,
+        stayed=rotated.stayed if rotated else None,
+        moved_rank=rotated.rank if rotated else None,
+        moved_control=max((row.moved for row in controls if row.moved is not None), default=None),
+        ablated=ablated.accuracy if ablated and ablated.accuracy is not None else right / n,
+        ablated_p=ablated.p if ablated and ablated.p is not None else 1.0,
+        ablated_rank=ablated.rank if ablated else None,
+        ablated_control=min(lost, default=None),
+        nats_everywhere=everywhere.nats_change if everywhere else None,
+        nats_like=like.nats_change if like else None,
+        equivalent=any(bool(row.equivalent) for row in texts) if texts else None,
+        nats_random=basis.nats_change if basis else None,
+        like_share=like.edited_share if like else None,
+        draws=min((row.draws for row in controls if row.draws is not None), default=None),
+        others=tuple((row.condition, row.accuracy_before or 0.0, row.accuracy or 0.0) for row in others),
+        power=power,
+    )
+
+
+def verdict_row(experiment: Experiment, rows: TableRows, power: str) -> VerdictRow:
+    """The verdict, and how often shuffled labels would have been given it."""
+    verdict = decide(evidence_of(experiment, rows.of(CausalRow), power))
+    layer, site, _ = experiment.location
+    key = (experiment.claim.domain.name, layer, site, experiment.position, experiment.name)
+    turned = [draw for draw in rows.of(ControlDraw) if draw.intervention == "rotate"]
+    prompts = len(experiment.subset[1].right) if turned else 0
+    calls = false_calls(turned, prompts, experiment.claim.period) if turned else ()
+    return VerdictRow(*key, *verdict, *calls)
+
+
+def false_calls(draws: Sequence[ControlDraw], prompts: int, period: int) -> tuple[int, int]:
+    """(how many, of how many) turns of shuffled labels the rule of `verdicts` would call an effect beyond its controls.
+
+    Each is held to the rule of a fitted circle: against chance, against staying, and by its rank among the draws of
+    every control, the other shuffled labels too.
+    """
+    effects = {name: [draw.effect for draw in draws if draw.control == name] for name in {d.control for d in draws}}
+    shuffled = [draw for draw in draws if draw.control == "shuffled"]
+    called = 0
+    for draw in shuffled:
+        low = wilson(round(draw.effect * prompts), prompts)[0]
+        beyond = all(rank(draw.effect, values) <= ALPHA for values in effects.values())
+        called += low > max(1 / period, draw.stayed) and beyond
+    return called, len(shuffled)

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from llm_probe.compare.comparison import PROVENANCE, PUBLISHED, Comparison, one_model
-from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, RULE, SIZE, TRAINED, VIOLET, save_figures
+from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, RULE, SIZE, TRAINED, VIOLET, frame, save_figures
 from llm_probe.page.views import FLOOR, claim_name, number, r2_text, text
 from llm_probe.run.schema import VERSION, RunTables
 from toy.run.errors import InputError

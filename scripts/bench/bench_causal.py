@@ -49,15 +49,15 @@ def bench(options: Options) -> None:
     """Measure every claim and layer, print and write the table."""
     import torch
 
-    from causal.experiments.experiment import asked
-    from causal.experiments.requested import claim_of
+    from causal.interventions.questions import questions_of
+    from causal.run.plan import claim_of
     from llm_probe.models.loading import load
 
     torch.set_num_threads(1)
     loaded = load(options.model)
     rows = []
     for name in options.claims:
-        questions = asked(loaded, claim_of(name), "causal", options.prompts, 0)
+        questions = questions_of(loaded, claim_of(name), "causal", options.prompts, 0)
         rows += [measured(loaded, questions, name, layer, options) for layer in range(len(loaded.layers))]
     keep(rows, None, options.out)
 

@@ -44,9 +44,9 @@ def main() -> int:
 def _count(options: Options) -> None:
     import pandas as pd
 
-    from causal.experiments.requested import claim_of
+    from causal.run.plan import claim_of
     from causal.attribution.routing import rows_of
-    from causal.attribution.routing_donors import asked
+    from causal.attribution.donors import triples
     from llm_probe.models.loading import load, randomised
     from toy.run.cells import check_writable
     from toy.run.files import write_atomic
@@ -55,7 +55,7 @@ def _count(options: Options) -> None:
         raise InputError(f"networks {options.networks}, prompts {options.prompts}: give 1 or more of each")
     check_writable(options.out.parent)
     loaded, claims = load(options.model), [claim_of(f"mod-add {modulus}") for modulus in MODULI]
-    batches = {claim.domain.name: list(asked(loaded, claim, claims, options.prompts, seed=0)) for claim in claims}
+    batches = {claim.domain.name: list(triples(loaded, claim, claims, options.prompts, seed=0)) for claim in claims}
     smallest: dict[str, list[float]] = {}
     for seed in range(1, options.networks + 1):
         heads = [row for row in rows_of(randomised(loaded, seed), batches, seed) if row.p is not None]

@@ -23,7 +23,7 @@ NOT_COLUMNS = ("line",)
 
 def sections() -> dict[str, dict[str, type]]:
     """Heading to its tables, each with the dataclass whose docstrings are the meanings."""
-    from causal.run.table import TABLES as CAUSAL
+    from causal.run.tables import TABLES as CAUSAL
     from llm_probe.replication.audit.claims import PublishedClaim
     from llm_probe.replication.audit.page import AuditRow
     from llm_probe.replication.audit.random_networks import NullRow

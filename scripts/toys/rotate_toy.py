@@ -1,9 +1,9 @@
-"""Rotate the circles of a toy and measure how its answers move: removal and phase rotation with controls.
+"""Remove and rotate the circles of a toy, beside controls, and measure how its answers change.
 
 python scripts/toys/rotate_toy.py work/toy/nanda                    a run directory of scripts/train_toy.py
 python scripts/toys/rotate_toy.py work/toy/nanda work/toy/fast/seed0 --out results/causal/toy
 
-Every run is judged at its last checkpoint, beside its memorising checkpoint (if it has one), its untrained twin and
+Every run is tested at its last checkpoint, beside its memorising checkpoint (if it has one), its untrained twin and
 the closed-form network of the same modulus. Writes ablation.csv, rotation.csv, run.json and the figure `turning`;
 algorithm.csv says which algorithm adds, in the runs and in three networks whose algorithm is known (mod 23).
 """
@@ -37,7 +37,7 @@ class Request:
     out: Path = Path("results/causal/toy")
     """Where the tables and the figure go."""
     questions: int = 1000
-    """Questions on which a network is judged; planes are fitted on others."""
+    """Questions on which a network is tested; planes are fitted on others."""
     draws: int = 200
     """Random planes a removal is compared with; a turn is compared with one for each step."""
     seed: int = 0
@@ -54,7 +54,7 @@ def _rotate(request: Request) -> None:
     from tqdm import tqdm
 
     from causal.algorithms.algorithm import table_rows
-    from causal.algorithms.known_networks import Clock, DigitAdder, LookUp, judged
+    from causal.algorithms.known_networks import Clock, DigitAdder, LookUp, decide_algorithm
     from causal.algorithms.toy_bars import TURNS, Bench, draw, histograms, removal_rows, summary, turning_rows
     from causal.algorithms.toys import SiteAdder, networks
     from toy.run.cells import check_writable
@@ -69,9 +69,9 @@ def _rotate(request: Request) -> None:
     algorithms: list[dict[str, Any]] = []
     panels: dict[tuple[str, str], list[tuple[str, Any]]] = {}
 
-    def identify(name: str, adder: Adder, count: int) -> None:
-        _, evidence = judged(adder, questions=2 * request.questions, count=count, seed=request.seed)
-        algorithms.extend({"network": name, "n_pairs": evidence.n_pairs, **row} for row in table_rows(evidence))
+    def which(name: str, adder: Adder, count: int) -> None:
+        _, decision = decide_algorithm(adder, questions=2 * request.questions, count=count, seed=request.seed)
+        algorithms.extend({"network": name, "n_pairs": decision.n_pairs, **row} for row in table_rows(decision))
 
     for network in tqdm(networks(request.runs, request.seed), "networks", disable=None):
         for bench in Bench.all_of(network, questions=request.questions, seed=request.seed):
@@ -81,27 +81,26 @@ def _rotate(request: Request) -> None:
                 turns += turning_rows(bench, what, shares)
                 panels.setdefault((bench.network, bench.site.name), []).append((what, shares))
             if bench.site.is_last:
-                identify(network.name, SiteAdder(bench.site), len(network.frequencies))
+                which(network.name, SiteAdder(bench.site), len(network.frequencies))
     for known in (Clock(23, 100, (1, 5, 9)), DigitAdder(23, 100), LookUp(23, 100)):
-        identify(f"{type(known).__name__} mod 23", known, 3)
+        which(f"{type(known).__name__} mod 23", known, 3)
     tables = {
         "ablation": pd.DataFrame(removals),
         "rotation": pd.DataFrame(turns),
         "algorithm": pd.DataFrame(algorithms),
     }
-    summaries = summary(tables["ablation"], tables["rotation"])
-    best_panel = summaries.loc[[panel for panel in panels if panel[0] == removals[0]["network"]]][
-        "mean over j"
-    ].idxmax()
-    share, wrong = summaries.loc[best_panel, "mean over j"], summaries.loc[best_panel, "worst control"]
-    network, site = best_panel
-    title = f"{network}, {site}: key planes turned by j move {share:.1%} of the answers by j, controls {wrong:.1%}"
+    sites = summary(tables["ablation"], tables["rotation"])
+    own_panels = [panel for panel in panels if panel[0] == removals[0]["network"]]
+    clearest = sites.loc[own_panels]["mean over j"].idxmax()
+    share, wrong = sites.loc[clearest, "mean over j"], sites.loc[clearest, "worst control"]
+    where = ", ".join(clearest)
+    title = f"{where}: key planes turned by j move {share:.1%} of the answers by j, controls {wrong:.1%}"
     for name, table in tables.items():
         write_atomic(request.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     command = shlex.join(["python", "scripts/toys/rotate_toy.py", *sys.argv[1:]])
     write_atomic(request.out / "run.json", json.dumps({"command": command}, indent=1) + "\n")
-    save(draw(title, panels[best_panel]), request.out, "turning")
-    print(summaries.to_string(float_format=lambda value: f"{value:.3f}"))
+    save(draw(title, panels[clearest]), request.out, "turning")
+    print(sites.to_string(float_format=lambda value: f"{value:.3f}"))
     print(tables["algorithm"].groupby("network", sort=False).verdict.first().to_string())
 
 

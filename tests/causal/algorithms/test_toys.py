@@ -9,6 +9,7 @@ import pytest
 import rotate_toy
 import torch
 
+from causal.algorithms.known_networks import patterns_of_both_kinds
 from causal.algorithms.toy_bars import TURNS, Bench, draw, histograms, removal_rows, summary, turning_rows
 from causal.algorithms.toys import (
     Circle,
@@ -19,7 +20,7 @@ from causal.algorithms.toys import (
     networks,
     sites,
 )
-from causal.interventions.patterns import of_both_kinds, pattern
+from causal.interventions.directions import regression_pattern, targets_of
 from toy.config import ToyConfig
 from toy.networks.closed_form import gromov
 from toy.run.errors import InputError
@@ -187,10 +188,8 @@ def test_patterns_are_fitted_beside_each_other() -> None:
     sums = torch.arange(60)
     angle = sums.double() * 2 * torch.pi / 10
     states = torch.stack([angle.cos(), angle.sin(), torch.ones(60)], dim=1)
-    from causal.interventions.directions import targets_of
-
-    alone = pattern(states, targets_of(sums, [2], 21))
-    found = of_both_kinds(states, sums, 21, [2])
+    alone = regression_pattern(states, targets_of(sums, [2], 21))
+    found = patterns_of_both_kinds(states, sums, 21, [2])
     assert alone.norm() > 0.5
     assert found["modulus"].norm() < 1e-9
     torch.testing.assert_close(found["base 10"][:2, :2], torch.eye(2).double())

@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from causal.attribution import attribution as module
-from causal.attribution.attribution import AttributionRow, agreement, attribution, draw, screen
+from causal.attribution.attribution import AttributionRow, agreement, attribution, sample, screen
 from causal.attribution.components import points, projection, rewriting
-from causal.attribution.figure import attribution_figure
-from causal.attribution.pairs import difference, paired
+from causal.attribution.donors import POSITIONS, difference, pairs
 from causal.attribution.planes import frozen, plane_logits, plane_shares
-from causal.experiments.maps import POSITIONS
 from causal.interventions.directions import Directions, dimension, fit
 from causal.interventions.engine import Engine
 from causal.interventions.questions import Questions, ask
+from causal.page.figures import attribution_figure
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
@@ -85,7 +84,7 @@ def test_patching_everything_at_once_is_the_donor(loaded: LoadedModel, questions
     every, missing = points(loaded)
     assert not missing
     assert [point.parts for point in every] == [4, 1] * 3
-    (batch, *_) = paired(loaded, CLAIM, questions, ["item", "last"])
+    (batch, *_) = pairs(loaded, CLAIM, questions, ["item", "last"])
     with torch.no_grad():
         there, after = module._read(loaded, batch, batch.donor_ids, every)
         embedding = loaded.model.get_input_embeddings()  # type: ignore[operator]
@@ -107,7 +106,7 @@ def embedding_of(embedding: Any, ids: torch.Tensor) -> Iterator[None]:
 def test_the_gradient_is_the_slope_of_exact_patching(loaded: LoadedModel, questions: Questions) -> None:
     """A small step towards the donor changes m by that share of the screen."""
     every, _ = points(loaded)
-    batches = list(paired(loaded, CLAIM, questions, ["item", "last"]))
+    batches = list(pairs(loaded, CLAIM, questions, ["item", "last"]))
     first, _, _ = screen(loaded, batches, every, ["item", "last"], lambda _: None)
     point, part, step = every[2], 1, 1e-2  # a head of the middle block, at the item
     found = []
@@ -132,12 +131,12 @@ def test_the_gradient_is_the_slope_of_exact_patching(loaded: LoadedModel, questi
 def test_nothing_differs_from_itself(
     loaded: LoadedModel, questions: Questions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    same = [replace(batch, donor_ids=batch.ids) for batch in paired(loaded, CLAIM, questions, POSITIONS)]
+    same = [replace(batch, donor_ids=batch.ids) for batch in pairs(loaded, CLAIM, questions, POSITIONS)]
     first, screened, whole = screen(loaded, same, points(loaded)[0], POSITIONS, lambda _: None)
     assert whole == 0
     assert not any(bool(values.any()) for found in (first, screened) for values in found.values())
-    assert draw(screened, 0) == {}
-    monkeypatch.setattr(module, "paired", lambda *_: iter(same))
+    assert sample(screened, 0) == {}
+    monkeypatch.setattr(module, "pairs", lambda *_: iter(same))
     rows = attribution(loaded, CLAIM, questions, None, seed=0)
     assert {(row.screen, row.exact, row.drawn) for row in rows} == {(0.0, None, "not measured")}
     assert agreement(rows) == []
@@ -146,9 +145,9 @@ def test_nothing_differs_from_itself(
 def test_pairs_part_at_one_token(loaded: LoadedModel) -> None:
     questions = ask(loaded, question_set(CLAIM.domain, "causal", 60), CLAIM.domain.items)
     kept = 0
-    for batch in paired(loaded, CLAIM, questions, ["item", "last"]):
+    for batch in pairs(loaded, CLAIM, questions, ["item", "last"]):
         assert ((batch.ids != batch.donor_ids).sum(dim=1) == 1).all()
-        assert (batch.own != batch.theirs).all()
+        assert (batch.own != batch.others).all()
         assert (batch.columns[:, 1] == batch.ids.shape[1] - 1).all()
         kept += len(batch.rows)
         for row, ids, own in zip(batch.rows.tolist(), batch.ids.tolist(), batch.own.tolist(), strict=True):

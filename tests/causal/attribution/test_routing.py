@@ -15,26 +15,26 @@ import torch
 
 from causal.attribution import routing_edges
 from causal.attribution.components import points
+from causal.attribution.donors import Triples, parting, triples
 from causal.attribution.routing import EXCHANGES, WHOLE, agreement, exchanges, max_t, routing, share_interval
-from causal.attribution.routing_donors import Asked, asked, parting
 from causal.attribution.routing_edges import Changes, Edge, effects, measure, read
-from causal.attribution.routing_figure import Shown, maps, routing_figure
-from causal.experiments.requested import claim_of
+from causal.page.figures import Shown, maps, routing_figure
 from causal.page.section import section
 from causal.run.causal_run import _of_each_operation
-from causal.run.table import Piece
+from causal.run.plan import claim_of
+from causal.run.tables import TableRows
 from llm_probe.models.loading import LoadedModel, load
 
 CLAIMS = [claim_of(f"mod-add {modulus}") for modulus in (11, 12, 13, 17, 19)]
 
 
 @pytest.fixture(scope="module")
-def batch(loaded: LoadedModel) -> Asked:
-    return max(asked(loaded, CLAIMS[1], CLAIMS, 12, 0), key=lambda one: len(one.strata))
+def batch(loaded: LoadedModel) -> Triples:
+    return max(triples(loaded, CLAIMS[1], CLAIMS, 12, 0), key=lambda one: len(one.strata))
 
 
 @pytest.fixture(scope="module")
-def changes(loaded: LoadedModel, batch: Asked) -> Changes:
+def changes(loaded: LoadedModel, batch: Triples) -> Changes:
     return measure(loaded, batch)[0]
 
 
@@ -48,7 +48,7 @@ def test_answers_part_at_the_first_token_that_differs_in_all() -> None:
 def test_donors_differ_in_the_modulus_alone_and_their_answers_are_right(loaded: LoadedModel) -> None:
     pairs = []
     for claim in CLAIMS[:2]:
-        batches = list(asked(loaded, claim, CLAIMS, 12, 0))
+        batches = list(triples(loaded, claim, CLAIMS, 12, 0))
         pairs.append({pair for one in batches for pair in one.pairs.tolist()})
         for one in batches:
             assert not ((one.ids[0] != one.ids[1:]) & ~one.modulus).any()
@@ -64,7 +64,7 @@ def test_donors_differ_in_the_modulus_alone_and_their_answers_are_right(loaded: 
 
 
 def test_nothing_comes_from_in_front_of_the_modulus(
-    loaded: LoadedModel, batch: Asked, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, batch: Triples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There prompt and donors are alike, so that every edge must change nothing at all."""
     monkeypatch.setattr(routing_edges, "can_share", lambda _: False)
@@ -76,14 +76,16 @@ def test_nothing_comes_from_in_front_of_the_modulus(
 
 
 def test_a_cached_prompt_and_a_whole_one_say_the_same(
-    loaded: LoadedModel, batch: Asked, changes: Changes, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, batch: Triples, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(routing_edges, "can_share", lambda _: False)
     for edge, change in measure(loaded, batch)[0].items():
         assert torch.allclose(change, changes[edge], atol=1e-4), edge
 
 
-def test_the_modulus_and_all_between_are_the_whole_prompt(loaded: LoadedModel, batch: Asked, changes: Changes) -> None:
+def test_the_modulus_and_all_between_are_the_whole_prompt(
+    loaded: LoadedModel, batch: Triples, changes: Changes
+) -> None:
     with torch.no_grad():
         clean, *donors = (read(loaded, batch, [], donor=donor)[1] for donor in range(3))
     assert torch.allclose(changes[WHOLE], torch.stack(donors) - clean, atol=1e-5)
@@ -91,7 +93,9 @@ def test_the_modulus_and_all_between_are_the_whole_prompt(loaded: LoadedModel, b
 
 
 @pytest.mark.parametrize("only", [(0, 2), (1, 1), (2, 3)])
-def test_the_only_head_that_writes_routes_everything(loaded: LoadedModel, batch: Asked, only: tuple[int, int]) -> None:
+def test_the_only_head_that_writes_routes_everything(
+    loaded: LoadedModel, batch: Triples, only: tuple[int, int]
+) -> None:
     with writing(loaded, only):
         total, direct = measure(loaded, batch)
     whole = total[WHOLE]
@@ -105,7 +109,7 @@ def test_the_only_head_that_writes_routes_everything(loaded: LoadedModel, batch:
     assert set(direct) == {edge for edge in total if edge.route in ("head", "layer") and edge.destination == "last"}
 
 
-def test_behind_the_last_block_all_is_direct(loaded: LoadedModel, batch: Asked) -> None:
+def test_behind_the_last_block_all_is_direct(loaded: LoadedModel, batch: Triples) -> None:
     with writing(loaded, (2, 1), mlps=False):
         total, direct = measure(loaded, batch)
     assert torch.allclose(direct[Edge("head", 2, 1)], total[WHOLE], atol=1e-4)
@@ -179,9 +183,8 @@ def rows() -> pd.DataFrame:
     found = routing(
         load("reference", device="cpu"), [CLAIMS[0], CLAIMS[2], CLAIMS[3], claim_of("mod-add 7")], size=8, seed=0
     )
-    piece = Piece()
-    piece.add(*found)
-    assert Piece.from_json(piece.to_json()) == piece
+    tables = TableRows.of_rows(found)
+    assert TableRows.from_json(tables.to_json()) == tables
     return pd.DataFrame([vars(row) for row in found])
 
 

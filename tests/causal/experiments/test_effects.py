@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from causal.controls import power
 from causal.experiments import effects
 from toy.run.errors import InputError
 
@@ -34,13 +33,13 @@ def test_rank_counts_the_draw_itself() -> None:
 
 
 def test_the_power_of_the_plan() -> None:
-    assert power.needed() == 469
-    assert power.needed(level=0.05 / 28_672) == pytest.approx(1893, abs=1)
-    assert power.power(50) == pytest.approx(0.15, abs=0.01)
-    assert power.power(power.needed()) >= 0.8 > power.power(power.needed() - 1)
+    assert effects.prompts_needed() == 469
+    assert effects.prompts_needed(level=0.05 / 28_672) == pytest.approx(1893, abs=1)
+    assert effects.power(50) == pytest.approx(0.15, abs=0.01)
+    assert effects.power(effects.prompts_needed()) >= 0.8 > effects.power(effects.prompts_needed() - 1)
 
 
 def test_an_underpowered_request_is_told_what_would_do() -> None:
     with pytest.raises(InputError, match="--prompts 469"):
-        power.check(100)
-    assert "power 1.00" in power.check(2000)
+        effects.check_power(100)
+    assert "power 1.00" in effects.check_power(2000)

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from causal.controls import bases as controls
+from causal.controls import random_controls as controls
+from causal.experiments import effects
 from causal.interventions import directions
 from causal.interventions import edits as interventions
 from toy.maths.regression import Groups
 from toy.run.errors import InputError
 
 PERIOD, FREQUENCIES, WIDTH = 12, (1, 4, 6), 20
-PLACE: directions.Place = (1, "resid_post", "last")
+PLACE: directions.Location = (1, "resid_post", "last")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,8 @@ def test_a_gain_makes_up_for_variance_that_is_not_there() -> None:
 
 def test_the_share_on_the_manifold() -> None:
     covariance = torch.diag(torch.tensor([1.0, 1.0, 1e-6]).double())
-    assert controls.manifold_share(torch.tensor([[1.0, 0, 0]]), covariance) == pytest.approx(1)
-    assert controls.manifold_share(torch.tensor([[3.0, 0, 4.0]]), covariance) == pytest.approx(9 / 25)
+    assert effects.manifold_share(torch.tensor([[1.0, 0, 0]]), covariance) == pytest.approx(1)
+    assert effects.manifold_share(torch.tensor([[3.0, 0, 4.0]]), covariance) == pytest.approx(9 / 25)
 
 
 def test_a_dimension_is_one_unit_vector(planted: tuple) -> None:

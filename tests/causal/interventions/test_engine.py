@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from causal.interventions.batches import ANSWER, EVERYWHERE
 from causal.interventions.engine import Edits, Engine
-from causal.interventions.questions import Questions, ask
+from causal.interventions.questions import ANSWER, EVERYWHERE, Questions, ask
 from llm_probe.activations.behaviour import score
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.domains import modular

@@ -12,7 +12,7 @@ import pytest
 
 from causal.page.section import section, summary
 from causal.page.section_pictures import against, layers, rotations
-from causal.run.table import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
+from causal.run.tables import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
 from llm_probe.page import report
 from tests.llm_probe.made_up import RUN, made_up
 from tests.llm_probe.page.test_report import Page

@@ -3,9 +3,9 @@
 import pytest
 
 from causal.controls import skills
-from causal.run.concluded import false_calls
 from causal.run.plan import Shape
-from causal.run.table import ControlDraw
+from causal.run.tables import ControlDraw
+from causal.run.verdicts import false_calls
 from llm_probe.questions.claims import Claim
 
 

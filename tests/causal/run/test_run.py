@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,16 +12,14 @@ import pytest
 import torch
 
 from causal.experiments.experiment import Experiment
-from causal.experiments.requested import claim_of
 from causal.run import causal_run as runs
-from causal.run.causal_run import run
-from causal.run.concluded import evidence_of
+from causal.run.causal_run import run, write_results
 from causal.run.config import CausalConfig
-from causal.run.plan import plan
-from causal.run.table import TABLES, Piece
-from causal.run.verdicts import judge
-from causal.run.write import write_results
+from causal.run.plan import claim_of, plan
+from causal.run.tables import TABLES
+from causal.run.verdicts import decide, evidence_of
 from llm_probe.models.loading import load, randomised
+from llm_probe.run.schema import VERSION
 from sae.training.saved import Saved
 from tests.root import ROOT
 from toy.run.errors import InputError
@@ -40,9 +39,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> CausalConfig:
 
 @pytest.fixture(scope="module")
 def result(config: CausalConfig) -> runs.CausalResult:
-    found = run(config, "again")
-    write_results(found, config.folder)
-    return found
+    made = run(config, "again")
+    write_results(made, config.folder)
+    return made
 
 
 def test_turning_the_circle_moves_the_answer(result: runs.CausalResult) -> None:
@@ -110,6 +109,17 @@ def test_everything_is_written_and_goes_on_from_its_cells(
         pd.testing.assert_frame_equal(frame, again.frames[name])
 
 
+def test_the_record_says_what_made_it(config: CausalConfig, result: runs.CausalResult) -> None:
+    record = json.loads((config.folder / "run.json").read_text())
+    assert record["schema"] == VERSION
+    assert record["seed"] == config.seed
+    assert abs(datetime.now(UTC) - datetime.strptime(f"{record['date']}+0000", "%Y-%m-%d %H:%M UTC%z")).days == 0
+    assert set(record) == {
+        "model", "revision", "weights_fingerprint", "dtype", "device", "directions_from", "date", "command", "schema",
+        "configuration", "power", "versions", "commit", "seed", "seconds",
+    }  # fmt: skip
+
+
 def test_single_dimensions_under_the_published_protocol(config: CausalConfig, tmp_path: Path) -> None:
     one = replace(config, dims=("2:5",), claims=("mod-add 7",), protocol="published", underpowered=False, out=tmp_path)
     table = run(one).frames["causal_table"]
@@ -139,8 +149,8 @@ def test_features_of_a_sparse_autoencoder(
 ) -> None:
     inside = SimpleNamespace(cfg=SimpleNamespace(d_in=128, d_sae=128), W_dec=torch.eye(128))
     saved = Saved(inside, "some", 2, "resid_post", None)
-    monkeypatch.setattr("causal.experiments.requested.load_sae", lambda where: saved)
-    monkeypatch.setattr("causal.experiments.requested.check_fits", lambda saved, loaded: None)
+    monkeypatch.setattr("causal.run.plan.load_sae", lambda where: saved)
+    monkeypatch.setattr("causal.run.plan.check_fits", lambda saved, loaded: None)
     table = run(replace(config, features=("some:5,9",), prompts=40, draws=2, out=tmp_path)).frames["causal_table"]
     own = table[table.direction == "features 5,9"]
     assert set(own[own.condition == "mod-add 7"].intervention) == {
@@ -205,6 +215,6 @@ def test_a_model_that_cannot_do_the_task_has_nothing_to_lose(config: CausalConfi
     random = randomised(load("reference"), 1)
     experiment = Experiment(random, config, claim_of("mod-add 7"), (2, "resid_post", "last"), (1, 2, 3))
     assert not experiment.can_be_tested
-    verdict, sentence = judge(evidence_of(experiment, Piece(), "no power"))
+    verdict, sentence = decide(evidence_of(experiment, [], "no power"))
     assert verdict == "cannot be tested"
     assert "nothing to lose" in sentence

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from causal.run.verdicts import Evidence, judge
+from causal.run.verdicts import Evidence, decide
 
 CLEAR = Evidence(
     period=7,
@@ -31,7 +31,7 @@ CLEAR = Evidence(
 
 
 def test_a_circle_that_is_followed_is_causal() -> None:
-    verdict, sentence = judge(CLEAR)
+    verdict, sentence = decide(CLEAR)
     assert verdict == "causal"
     assert "moves by j in 90%" in sentence
     assert "hours loses most, 100% to 40%" in sentence
@@ -51,13 +51,13 @@ def test_a_circle_that_is_followed_is_causal() -> None:
     ],
 )
 def test_what_each_condition_changes(change: dict, verdict: str, words: str) -> None:
-    found, sentence = judge(replace(CLEAR, **change))
+    found, sentence = decide(replace(CLEAR, **change))
     assert found == verdict
     assert words in sentence
 
 
 def test_a_direction_that_cannot_be_turned_is_judged_by_its_ablation() -> None:
     still = replace(CLEAR, stayed=None, moved=None, moved_low=None, moved_rank=None, moved_control=None)
-    assert judge(still)[0] == "causal"
-    assert judge(replace(still, ablated_p=0.2))[0] == "not causal at this power"
-    assert judge(replace(still, ablated_rank=0.3))[0] == "not specific"
+    assert decide(still)[0] == "causal"
+    assert decide(replace(still, ablated_p=0.2))[0] == "not causal at this power"
+    assert decide(replace(still, ablated_rank=0.3))[0] == "not specific"

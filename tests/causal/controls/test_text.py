@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from causal.controls.language import TextEngine, documents, equivalence, windows
-from causal.interventions.gates import fit_gate, gated
+from causal.controls.text import TextEngine, documents, equivalence, windows
+from causal.interventions.edits import fit_gate
 from llm_probe.models.loading import LoadedModel
 from toy.run.errors import InputError
 
@@ -37,19 +37,19 @@ def test_equivalence_by_hand() -> None:
     tokens = torch.tensor([100.0, 100.0]).double()
     before = torch.tensor([200.0, 300.0]).double()
     found = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
-    assert found.before == pytest.approx(2.5)
-    assert found.change == pytest.approx(0.02)
-    assert found.high - found.change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
-    assert found.p > 0.5
+    assert found.nats == pytest.approx(2.5)
+    assert found.nats_change == pytest.approx(0.02)
+    assert found.nats_high - found.nats_change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
+    assert found.p_equivalence > 0.5
 
 
 def test_a_small_sure_change_is_equivalent() -> None:
     tokens = torch.full((40,), 100.0).double()
     noise = torch.linspace(-0.1, 0.1, 40).double()
     before = torch.full((40,), 250.0).double()
-    assert equivalence(before, before + 0.2 + noise, tokens).p < 1e-6
-    assert equivalence(before, before + 1.0 + noise, tokens).p == pytest.approx(0.5)
-    assert equivalence(before, before, tokens).p == 0
+    assert equivalence(before, before + 0.2 + noise, tokens).p_equivalence < 1e-6
+    assert equivalence(before, before + 1.0 + noise, tokens).p_equivalence == pytest.approx(0.5)
+    assert equivalence(before, before, tokens).p_equivalence == 0
 
 
 def test_a_gate_opens_at_the_prompts_only() -> None:
@@ -59,9 +59,7 @@ def test_a_gate_opens_at_the_prompts_only() -> None:
     assert float(gate.opens(prompts).double().mean()) == pytest.approx(0.99, abs=0.01)
     assert float(gate.opens(text).double().mean()) < 0.01
     rows = torch.zeros(300, dtype=torch.long)
-    assert torch.equal(
-        gated(lambda states, _: states * 0, gate)(text, rows)[~gate.opens(text)], text[~gate.opens(text)]
-    )
+    assert torch.equal(gate.edit(lambda states, _: states * 0)(text, rows)[~gate.opens(text)], text[~gate.opens(text)])
 
 
 def test_texts_that_cannot_be_used(tmp_path: Path, loaded: LoadedModel) -> None:

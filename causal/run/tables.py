@@ -1,4 +1,7 @@
-"""The typed rows of a causal run; the docstrings are the column descriptions."""
+"""The row types of a causal run and the tables they make; the docstring of a field is the description of its column.
+
+Rows of heads, MLPs and routes are in `causal.attribution.tables`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from causal.attribution.routing_rows import RoutingRow
-from causal.attribution.rows import AgreementRow, AttributionRow, PlaneLogitRow
+from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRow, RoutingRow
+from causal.interventions.edits import meanings
 
 Verdict = str
 """`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
@@ -18,59 +21,59 @@ class CausalRow:
     """One direction under one intervention at one position in one condition."""
 
     domain: str
-    """`mod-add 7`, …: whose circle it is."""
+    """Domain whose circle was edited: `mod-add 7`, …"""
     period: int
-    """Its period."""
+    """Period of the domain's circle."""
     layer: int
-    """Block that is edited."""
+    """Block whose output was edited, counted from 0."""
     site: str
-    """Its site."""
+    """Site of the block that was edited."""
     position: str
     """`last`: the prompt's last token; `answer`: also the answer's own tokens; `all`: every position; `like answer`:
-    every position whose state looks like an answer's place (`causal/interventions/gates.py`)."""
+    every position whose state looks like an answer's place (`Gate` in `causal/interventions/edits.py`)."""
     direction: str
     """`planes k = …`, `dim …`; or a control: `random` (equal norm), `matched` (equal removed variance), `shuffled`,
     `period …`, `top variance`."""
     intervention: str
-    """`mean`, `zero`, `unwrite`, `resample`, `rotate`, `rotate orthonormal`, `interchange`, `full interchange`."""
+    """Name of the intervention, explained above this table (`INTERVENTIONS` in `causal/interventions/edits.py`)."""
     condition: str
-    """The questions asked: the domain's own, or another domain's; `text` for language."""
+    """Questions that were answered: the domain's own, or another domain's; `text` for language."""
     n: int
-    """Prompts (documents for text)."""
+    """Number of prompts (of documents for text)."""
     accuracy_before: float | None = None
     """Exact match over all answer tokens, greedy, unedited."""
     accuracy: float | None = None
-    """The same under the edit (controls: mean over draws)."""
+    """Exact match under the edit (controls: mean over draws)."""
     change_low: float | None = None
-    """95 % Newcombe interval of the change: …"""
+    """Lower end of the 95 % Newcombe interval of the change of accuracy."""
     change_high: float | None = None
-    """… upper end."""
+    """Upper end of that interval."""
     p: float | None = None
-    """Exact McNemar."""
+    """Exact McNemar test of the change of accuracy."""
     constrained: float | None = None
-    """Share whose most probable of the possible answers is right."""
+    """Share of prompts whose most probable of the possible answers is right."""
     log_p_change: float | None = None
     """Mean change of the right answer's log-probability, nats."""
     moved: float | None = None
     """P(answer = s + j) averaged over j = 1 … p-1 (rotation), or P(answer = the donor's) (interchange)."""
     moved_low: float | None = None
-    """95 % bootstrap interval, clustered on operand pairs: …"""
+    """Lower end of the 95 % bootstrap interval of `moved`, clustered on operand pairs."""
     moved_high: float | None = None
-    """… upper end."""
+    """Upper end of that interval."""
     stayed: float | None = None
     """P(answer = s), averaged over the same turns."""
     slope: float | None = None
-    """Circular regression of the shift on j; 1 where the answer follows."""
+    """Slope of the circular regression of the shift on j; 1 where the answer follows the turn."""
     resultant: float | None = None
-    """How tightly it follows; 1 at best."""
+    """How tightly the answer follows that regression; 1 at best."""
     rank: float | None = None
-    """Empirical p among the draws of the control named in `against` (share at least as extreme) …"""
+    """Empirical p (share of draws at least as extreme) among the draws of the control named in `against`."""
     against: str | None = None
-    """… the one with the largest p."""
+    """Control with the largest empirical p."""
     draws: int | None = None
-    """Draws of the control (a control's own row: behind its means)."""
+    """Draws of that control (in a control's own row: behind its means)."""
     extreme: float | None = None
-    """Control rows: the most extreme draw (largest `moved`, or lowest accuracy)."""
+    """Most extreme draw of a control: the largest `moved`, or the lowest accuracy."""
     delta_norm: float | None = None
     """Mean ||Δh|| at the prompt's last token."""
     removed_variance: float | None = None
@@ -78,19 +81,22 @@ class CausalRow:
     manifold_share: float | None = None
     """Share of ||Δh||² within the components that hold 99 % of the stream's variance."""
     edited_share: float | None = None
-    """Text: share of the positions that are edited."""
+    """Share of the positions of the text that are edited."""
     nats: float | None = None
-    """Text: nats per token, unedited."""
+    """Nats per token of the unedited text."""
     nats_change: float | None = None
-    """Text: its change …"""
+    """Change of the nats per token of the text."""
     nats_low: float | None = None
-    """… with its 90 % interval, paired by document: …"""
+    """Lower end of the 90 % interval of that change, paired by document."""
     nats_high: float | None = None
-    """… upper end."""
+    """Upper end of that interval."""
     p_equivalence: float | None = None
-    """TOST at 0.01 nat: small where the change is shown to be smaller."""
+    """Equivalence test (TOST) at 0.01 nat: small where the change is shown to be smaller."""
     equivalent: bool | None = None
-    """p_equivalence < 0.05."""
+    """Whether p_equivalence < 0.05."""
+
+
+CausalRow.__doc__ = f"{CausalRow.__doc__} The interventions: {meanings()}"
 
 
 @dataclass(frozen=True)
@@ -98,27 +104,27 @@ class RotationRow:
     """One bin of the histogram of answers after a rotation."""
 
     domain: str
-    """Whose circle was turned."""
+    """Domain whose circle was turned."""
     period: int
-    """Its period."""
+    """Period of the circle."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     site: str
-    """Site."""
+    """Site of the block that was edited."""
     position: str
-    """`last` or `answer`."""
+    """Tokens that were edited: `last` or `answer`."""
     direction: str
-    """The planes, or a control (all draws together)."""
+    """Planes that were turned, or a control (all draws together)."""
     intervention: str
-    """`rotate` or `rotate orthonormal`."""
+    """Way of turning: `rotate` or `rotate orthonormal`."""
     j: int
-    """Steps turned; 0: not at all."""
+    """Steps by which the circle was turned; 0: not at all."""
     shift: int
     """(answer - s) mod p; -1: greedy decoding wrote none of the answers."""
     share: float
-    """Of the prompts."""
+    """Share of the prompts in this bin."""
     n: int
-    """Prompts behind it (times draws)."""
+    """Number of prompts (times draws) behind the histogram."""
 
 
 @dataclass(frozen=True)
@@ -126,21 +132,21 @@ class ControlDraw:
     """One draw of a control."""
 
     domain: str
-    """Whose circle it is a control of."""
+    """Domain whose circle it is a control of."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     site: str
-    """Site."""
+    """Site of the block that was edited."""
     position: str
-    """`last` or `answer`."""
+    """Tokens that were edited: `last` or `answer`."""
     control: str
-    """`random`, `matched`, `shuffled`."""
+    """Kind of control: `random`, `matched`, `shuffled`."""
     intervention: str
-    """`mean` or `rotate`."""
+    """What was done along the draw: `mean` or `rotate`."""
     draw: int
     """Number of the draw."""
     turns: int
-    """How many j it was turned by, spread over 1 … p-1; 0 for ablation."""
+    """Number of steps j it was turned by, spread over 1 … p-1; 0 for ablation."""
     effect: float
     """Accuracy after ablation, or P(answer = s + j) averaged over these j."""
     stayed: float
@@ -152,19 +158,19 @@ class MapRow:
     """What a state carries: the answer after it is exchanged for that of a prompt with another first operand."""
 
     domain: str
-    """The questions."""
+    """Domain whose questions were answered."""
     layer: int
-    """Block."""
+    """Block whose output was exchanged, counted from 0."""
     position: str
-    """`item`: the first operand's last token; `offset`, `last`."""
+    """Token at which states are exchanged: `item`, the first operand's last; `offset`; `last`."""
     patch: str
-    """`full`: the whole state."""
+    """What is exchanged: `full`, the whole state."""
     donor: float
     """P(answer = the donor's)."""
     own: float
     """P(answer = the prompt's own)."""
     n: int
-    """Prompts."""
+    """Number of prompts."""
 
 
 @dataclass(frozen=True)
@@ -172,23 +178,23 @@ class VerdictRow:
     """What became of one circle."""
 
     domain: str
-    """Whose circle."""
+    """Domain of the circle."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     site: str
-    """Site."""
+    """Site of the block that was edited."""
     position: str
-    """Positions edited together."""
+    """Tokens that were edited together."""
     direction: str
-    """Its planes."""
+    """Name of the circle's planes."""
     verdict: Verdict
     """`causal`, `not causal at this power`, `not specific`, `cannot be tested`."""
     sentence: str
-    """Why, in numbers."""
+    """Reason of the verdict, in numbers."""
     false_calls: int | None = None
-    """How many of the draws of shuffled labels the same rule of the turn calls causal …"""
+    """Draws of shuffled labels that the same rule of the turn calls causal."""
     false_draws: int | None = None
-    """… of so many."""
+    """Draws of shuffled labels."""
 
 
 @dataclass(frozen=True)
@@ -196,39 +202,39 @@ class AlgorithmRow:
     """One algorithm's account of how answers moved when circles of one kind were turned (`predictions`)."""
 
     domain: str
-    """Whose sums."""
+    """Domain whose sums were answered."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     site: str
-    """Site."""
+    """Site of the block that was edited."""
     position: str
-    """`last` or `answer`."""
+    """Tokens that were edited: `last` or `answer`."""
     algorithm: str
-    """`clock`, `base-10 then reduce`, `look-up`, `mixed`."""
+    """Algorithm that is compared: `clock`, `base-10 then reduce`, `look-up`, `mixed`."""
     kind: str
-    """The circles turned: `modulus` or `base 10`."""
+    """Circles that were turned: `modulus` or `base 10`."""
     rule: str
     """What a turn does to the answer: `step`, or for base 10 `digit` or `carry`."""
     carries: bool
     """Whether circles of this kind carry the answer under this algorithm."""
     moved: float
-    """Estimated share of answers that move as predicted, …"""
+    """Estimated share of answers that move as predicted."""
     stayed: float
-    """… that stay …"""
+    """Estimated share of answers that stay."""
     noise: float
-    """… and that go anywhere."""
+    """Estimated share of answers that go anywhere."""
     log_likelihood: float
-    """Of the judged pairs, both kinds together."""
+    """Log-likelihood of the held-out operand pairs, both kinds of circles together."""
     below_best: float
-    """How far below the best algorithm's."""
+    """How far that is below the best algorithm's."""
     verdict: str
     """The algorithm that won, or `undetermined`."""
     ratio: float
     """Log-likelihood of the likeliest pure algorithm (of `mixed`, if that won) minus that of its best rival."""
     reason: str
-    """Why, in numbers."""
+    """Reason of the verdict, in numbers."""
     n_pairs: int
-    """Operand pairs that were judged on."""
+    """Number of held-out operand pairs."""
 
 
 @dataclass(frozen=True)
@@ -236,25 +242,25 @@ class PredictionRow:
     """One bin of the histogram of answers after a turn, observed and as every algorithm predicts it."""
 
     domain: str
-    """Whose sums."""
+    """Domain whose sums were answered."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     kind: str
-    """The circles turned: `modulus` or `base 10`."""
+    """Circles that were turned: `modulus` or `base 10`."""
     step: int
-    """By so many units of the sum."""
+    """Units of the sum by which they were turned."""
     shift: int
     """(answer - s) mod p."""
     observed: float
-    """Share of the answers (each weighted by its probability among the p)."""
+    """Observed share of the answers (each weighted by its probability among the p)."""
     clock: float
-    """The same as a clock predicts it, …"""
+    """Share that a clock predicts."""
     base_10: float
-    """… base-10 then reduce, …"""
+    """Share that base-10 addition followed by reduction predicts."""
     look_up: float
-    """… a look-up, …"""
+    """Share that a look-up predicts."""
     mixed: float
-    """… and a mixture."""
+    """Share that a mixture predicts."""
 
 
 @dataclass(frozen=True)
@@ -262,13 +268,13 @@ class PatchRow:
     """A model of the states, put in the place of what it explains: how much of a donor's answer comes with it."""
 
     domain: str
-    """Whose sums."""
+    """Domain whose sums were answered."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     site: str
-    """Site."""
+    """Site of the block that was edited."""
     position: str
-    """Where states are exchanged."""
+    """Tokens at which states are exchanged."""
     patch: str
     """`circles` (the claim's own), `helix`, `polynomial`, `shuffled helix`, or `full`: the donor's whole state."""
     columns: int
@@ -282,9 +288,9 @@ class PatchRow:
     logit_difference: float
     """Mean change of log P(donor's answer) - log P(own answer), nats."""
     share_of_full: float
-    """The same as a share of that of `full`."""
+    """That change as a share of the change of `full`."""
     n: int
-    """Prompts."""
+    """Number of prompts."""
 
 
 @dataclass(frozen=True)
@@ -292,25 +298,25 @@ class SweepRow:
     """One dimension of the stream, held at its mean."""
 
     domain: str
-    """The questions."""
+    """Domain whose questions were answered."""
     layer: int
-    """Block."""
+    """Block whose output was edited, counted from 0."""
     dim: int
-    """Dimension."""
+    """Dimension that was held at its mean."""
     n: int
-    """Prompts."""
+    """Number of prompts."""
     accuracy_before: float
     """Exact match, unedited."""
     accuracy: float
-    """The same without the dimension."""
+    """Exact match without the dimension."""
     change_low: float
-    """95 % Newcombe interval of the change: …"""
+    """Lower end of the 95 % Newcombe interval of the change of accuracy."""
     change_high: float
-    """… upper end."""
+    """Upper end of that interval."""
     p: float
-    """Exact McNemar."""
+    """Exact McNemar test of the change of accuracy."""
     p_holm: float
-    """The same corrected (Holm) for every dimension of the sweep and every domain."""
+    """`p` corrected (Holm) for every dimension of the sweep and every domain."""
     log_p_change: float
     """Mean change of the right answer's log-probability, nats."""
     delta_norm: float
@@ -332,20 +338,25 @@ TABLES: dict[str, type] = {
     "causal_verdicts": VerdictRow,
     "causal_sweep": SweepRow,
 }
+"""Name of a table to the type of its rows."""
+_NAMES = {kind: name for name, kind in TABLES.items()}
 
 Row = TypeVar("Row")
 
 
 @dataclass
-class Piece:
+class TableRows:
     """Rows of several tables that were made together."""
 
     tables: dict[str, list[Any]] = field(default_factory=dict)
 
-    def add(self, *rows: Any) -> None:
-        """Rows, each to the table of its type."""
+    @staticmethod
+    def of_rows(rows: Iterable[Any]) -> TableRows:
+        """Rows, each in the table of its type."""
+        made = TableRows()
         for row in rows:
-            self.tables.setdefault(_NAMES[type(row)], []).append(row)
+            made.tables.setdefault(_NAMES[type(row)], []).append(row)
+        return made
 
     def of(self, kind: type[Row]) -> list[Row]:
         """The rows of a type."""
@@ -356,18 +367,11 @@ class Piece:
         return {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
 
     @staticmethod
-    def from_json(content: dict[str, Any]) -> Piece:
+    def from_json(content: dict[str, Any]) -> TableRows:
         """The reverse of `to_json`."""
-        return Piece({name: [TABLES[name](**row) for row in rows] for name, rows in content.items()})
+        return TableRows({name: [TABLES[name](**row) for row in rows] for name, rows in content.items()})
 
     @staticmethod
-    def joined(pieces: Iterable[Piece]) -> Piece:
-        """All rows of all pieces."""
-        found = Piece()
-        for piece in pieces:
-            for rows in piece.tables.values():
-                found.add(*rows)
-        return found
-
-
-_NAMES = {kind: name for name, kind in TABLES.items()}
+    def concatenated(parts: Iterable[TableRows]) -> TableRows:
+        """All rows of all parts."""
+        return TableRows.of_rows(row for part in parts for rows in part.tables.values() for row in rows)

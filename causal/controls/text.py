@@ -1,31 +1,39 @@
-"""What an intervention does to ordinary text: nats per token, paired by document, and a test of equivalence.
+"""Is the ablation specific: what it does to ordinary text, in nats per token, with a test of equivalence.
 
-The edit is made at every position of every window. Documents i with T_i predicted tokens and summed losses; the
-difference per token and its standard error (a ratio of sums over documents):
+The edit is made at every position of every window, or only where the stream looks like an answer's place
+(`edits.Gate`). Every second document fits the gate, the others are tested. Beside the experiment's directions stand
+random bases of as many dimensions, ablated in the same way: in a narrow stream they cost text as much.
+
+Documents i with T_i predicted tokens and summed losses; the difference per token and its standard error (a ratio of
+sums over documents):
 
     Δ = Σ d_i / Σ T_i        d_i = nats after - nats before of document i
     se² = n / (n - 1) Σ (d_i - Δ T_i)² / (Σ T_i)²          n - 1 degrees of freedom
 
 Equivalence (TOST; Schuirmann 1987): p = max of the two one-sided t tests of Δ > -margin and Δ < margin. p < 0.05 is the
-same as a 90 % interval within the margin. The margin is 0.01 nat per token.
-
-A text is documents (one a blank-line block of `--text FILE`, or one a topic of Python's own help, `pydoc_data`, which
-needs no network), cut into windows of equal length so that no padding is needed.
+same as a 90 % interval within the margin. The margin is 0.01 nat per token. A text is documents (one a blank-line block
+of `--text FILE`, or one a topic of Python's own help, `pydoc_data`, which needs no network), cut into windows of equal
+length so that no padding is needed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from causal.interventions.engine import Edit
-from causal.interventions.later import behind
+from causal.controls.random_controls import random_basis
+from causal.experiments import effects
+from causal.experiments.experiment import Experiment
+from causal.interventions.edits import INTERVENTIONS, fit_gate
+from causal.interventions.engine import Edit, partial_forward
+from causal.interventions.questions import EVERYWHERE
+from causal.run.tables import CausalRow
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.tokens import buckets
 from llm_probe.run.table import Site
@@ -35,6 +43,12 @@ from toy.run.errors import InputError
 MARGIN = 0.01
 BATCH_TOKENS = 4096
 FEWEST_DOCUMENTS = 2
+LIKE_ANSWER = "like answer"
+"""The position that is every position whose state looks like an answer's place."""
+GATED = ("mean", "unwrite")
+"""Interventions that are also made only there."""
+RANDOM_BASES = 5
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,13 +72,15 @@ class Windows:
 class Equivalence:
     """The change of a text's loss, nats per token."""
 
-    before: float
-    change: float
-    low: float
-    """90 % interval: …"""
-    high: float
-    p: float
+    nats: float
+    """Before the edit."""
+    nats_change: float
+    nats_low: float
+    """Lower end of the 90 % interval of the change."""
+    nats_high: float
+    p_equivalence: float
     """TOST: small where the change is shown to be within the margin."""
+    equivalent: bool
 
 
 def documents(text: Path | None) -> list[str]:
@@ -78,15 +94,15 @@ def documents(text: Path | None) -> list[str]:
 
         return [pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics)]
     try:
-        found = [block.strip() for block in text.read_text(encoding="utf-8").split("\n\n") if block.strip()]
+        blocks = [block.strip() for block in text.read_text(encoding="utf-8").split("\n\n") if block.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {text}: give a text file in UTF-8, or none for Python's own help") from error
-    if len(found) < FEWEST_DOCUMENTS:
+    if len(blocks) < FEWEST_DOCUMENTS:
         raise InputError(
-            f"{text} holds {len(found)} documents (blocks between blank lines), paired intervals need two: "
+            f"{text} holds {len(blocks)} documents (blocks between blank lines), paired intervals need two: "
             "give a longer file, or none for Python's own help"
         )
-    return found
+    return blocks
 
 
 def windows(loaded: LoadedModel, texts: Sequence[str], length: int, most: int) -> Windows:
@@ -99,11 +115,11 @@ def windows(loaded: LoadedModel, texts: Sequence[str], length: int, most: int) -
     kept = 0
     for text in texts:
         tokens = loaded.tokenizer.encode(text, add_special_tokens=False)[:most]
-        pieces = [tuple(tokens[start : start + length]) for start in range(0, len(tokens), length)]
-        pieces = [piece for piece in pieces if len(piece) > 1]
-        ids += pieces
-        owner += [kept] * len(pieces)
-        kept += bool(pieces)
+        cut = [tuple(tokens[start : start + length]) for start in range(0, len(tokens), length)]
+        cut = [window for window in cut if len(window) > 1]
+        ids += cut
+        owner += [kept] * len(cut)
+        kept += bool(cut)
     if kept < FEWEST_DOCUMENTS:
         raise InputError(f"the text has {kept} documents of two tokens or more, paired intervals need two")
     return Windows(tuple(ids), tuple(owner))
@@ -117,7 +133,7 @@ class _Clean:
 
 
 class TextEngine:
-    """Losses of a text under edits of one site, at every position; later blocks only, where that is possible."""
+    """Losses of a text under edits of one site, at every position; only the blocks behind it run, where possible."""
 
     def __init__(self, loaded: LoadedModel, text: Windows, layer: int, site: Site = "resid_post") -> None:
         self.loaded, self.text, self.layer = loaded, text, layer
@@ -137,13 +153,13 @@ class TextEngine:
 
     def states(self, most: int = 20_000) -> Float[Tensor, "m d"]:
         """States of the first positions, at most about `most`."""
-        found: list[Tensor] = []
+        states: list[Tensor] = []
         with torch.inference_mode(), evaluating(self.loaded.model):
             for clean in self._cleans():
-                found.append(clean.states.flatten(0, 1).float().cpu())
-                if sum(map(len, found)) >= most:
+                states.append(clean.states.flatten(0, 1).float().cpu())
+                if sum(map(len, states)) >= most:
                     break
-        return torch.cat(found).clone()
+        return torch.cat(states).clone()
 
     def _cleans(self) -> Iterator[_Clean]:
         for rows in buckets([len(ids) for ids in self.text.ids], BATCH_TOKENS):
@@ -166,7 +182,7 @@ class TextEngine:
             with rewrite(self.modules, lambda _, output: edited(output)):
                 logits = self.loaded.model(input_ids=clean.ids, use_cache=False).logits  # type: ignore[operator]
         else:
-            with behind(self.loaded, self.layer, edited(clean.states)):
+            with partial_forward(self.loaded, self.layer, edited(clean.states)):
                 logits = self.loaded.model(inputs_embeds=clean.states, use_cache=False).logits  # type: ignore[operator]
         nats = torch.nn.functional.cross_entropy(
             logits[:, :-1].float().flatten(0, 1), clean.ids[:, 1:].flatten(), reduction="none"
@@ -188,8 +204,49 @@ def equivalence(
     left = (after - before) - delta * tokens
     error = math.sqrt(n / (n - 1) * float(left.square().sum())) / total
     if error == 0:
-        p = 0.0 if abs(delta) < margin else 1.0
-        return Equivalence(float(before.sum()) / total, delta, delta, delta, p)
-    half = float(t.ppf(0.95, n - 1)) * error
-    p = max(float(t.sf((delta + margin) / error, n - 1)), float(t.cdf((delta - margin) / error, n - 1)))
-    return Equivalence(float(before.sum()) / total, delta, delta - half, delta + half, p)
+        half, p = 0.0, float(abs(delta) >= margin)
+    else:
+        half = float(t.ppf(0.95, n - 1)) * error
+        p = max(float(t.sf((delta + margin) / error, n - 1)), float(t.cdf((delta - margin) / error, n - 1)))
+    return Equivalence(float(before.sum()) / total, delta, delta - half, delta + half, p, p < LEVEL)
+
+
+def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRow]:
+    """Rows of the experiment's directions and of random bases on text, and of the gated ablation on the task.
+
+    Raises:
+        InputError: either half of the text has fewer than two documents.
+    """
+    config, (layer, site, _) = experiment.config, experiment.location
+
+    def half(start: int) -> TextEngine:
+        read = windows(experiment.loaded, texts[start::2], config.window, config.text_tokens)
+        return TextEngine(experiment.loaded, read, layer, site)
+
+    fitted, tested = half(0), half(1)
+    d = experiment.root
+    gate = fit_gate(experiment.main.states(), fitted.states())
+    plain = {name: one.edit(d) for name, one in INTERVENTIONS.items() if one.needs == "basis"}
+    gated = {name: gate.edit(plain[name]) for name in GATED}
+    edits = {(EVERYWHERE, name): edit for name, edit in plain.items()}
+    edits |= {(LIKE_ANSWER, name): edit for name, edit in gated.items()}
+    generator = torch.Generator().manual_seed(config.seed + 2)
+    bases = [random_basis(d.basis, generator) for _ in range(RANDOM_BASES)]
+    random = [INTERVENTIONS["zero"].edit(replace(d, basis=basis)) for basis in bases]
+    before, *losses = tested.losses([None, *edits.values(), *random])
+    experiment.tick((1 + len(losses)) * len(tested.text.ids))
+    tokens = tested.text.tokens
+    share = float(gate.opens(tested.states()).double().mean())
+    for (position, name), after in zip(edits, losses, strict=False):
+        numbers = asdict(equivalence(before, after, tokens)) | {
+            "edited_share": 1.0 if position == EVERYWHERE else share
+        }
+        yield experiment.key(position, experiment.name, name, "text").row(len(tokens), **numbers)
+    # Random bases together: the mean change, and the interval of the mean loss.
+    numbers = asdict(equivalence(before, torch.stack(losses[len(edits) :]).mean(dim=0), tokens))
+    key = experiment.key(EVERYWHERE, "random basis", "zero", "text")
+    yield key.row(len(tokens), draws=RANDOM_BASES, edited_share=1.0, **numbers)
+    answers = experiment.engine(EVERYWHERE).answers(list(gated.values()), experiment.tick)
+    for name, after in zip(gated, answers, strict=True):
+        numbers = effects.accuracy(experiment.baseline, after)
+        yield experiment.key(LIKE_ANSWER, experiment.name, name).row(len(after.written), **numbers)
