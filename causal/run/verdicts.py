@@ -26,6 +26,7 @@ from causal.experiments.experiment import Experiment
 from causal.experiments.sweep import CONDITION
 from causal.interventions.questions import EVERYWHERE
 from causal.run.tables import CausalRow, ControlDraw, TableRows, Verdict, VerdictRow
+from toy.maths.intervals import wilson
 
 ALPHA = 0.01
 
