@@ -72,12 +72,10 @@ def _memory(device: Any) -> int:
 
 
 def _probe(config: ProbeConfig, folder: Path) -> None:
-    from llm_probe.run.probe import claims_for, domains_of, run
+    from llm_probe.run.probe import plan_of, run
 
     config = replace(config, out=folder)
-    claims = claims_for(config, domains_of(config))
-    result = run(config, claims, lambda: _loaded(config), folder, _command("probe", config, folder))
-    result.write(folder)
+    run(plan_of(config, lambda: _loaded(config)), folder, _command("probe", config, folder)).write(folder)
 
 
 def _causal(config: CausalConfig, folder: Path) -> None:

@@ -21,10 +21,11 @@ def main() -> int:
 
 
 def _probe(config: ProbeConfig) -> None:
-    from llm_probe.run.probe import run_config
+    from llm_probe.run.probe import plan_of, run
 
     command = shlex.join(["python", "scripts/probe_llm.py", *sys.argv[1:]])
-    result = run_config(config, command)
+    plan = plan_of(config)
+    result = run(plan, config.folder, command)
     result.write(config.folder)
     rewrite(config.folder)
     print(result)

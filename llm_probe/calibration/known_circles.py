@@ -30,7 +30,8 @@ from llm_probe.calibration.trials import Trial
 from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, probe, run_config
+from llm_probe.run.probe import ProbeResult, plan_of, probe
+from llm_probe.run.probe import run as run_probe
 from llm_probe.statistics.class_mean_null import white_noise
 from toy.config import ToyConfig
 from toy.networks.closed_form import gromov
@@ -82,7 +83,8 @@ def grokked_trials(seeds: int, folder: Path, config: ToyConfig = TOY) -> list[Tr
         raise InputError(f"none of {seeds} toys grokked in {config.steps} steps: give more seeds")
     trials = []
     for run in grokked:
-        result = run_config(ProbeConfig(model=str(run.folder), device="cpu", out=run.folder / "probe"))
+        plan = plan_of(ProbeConfig(model=str(run.folder), device="cpu"))
+        result = run_probe(plan, run.folder / "probe")
         trials.append(_trial(result, config.n_layers * config.d_model))
     return trials
 

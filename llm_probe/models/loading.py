@@ -14,7 +14,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from llm_probe.models import layout
 from llm_probe.models.layout import ModelMapError
+from llm_probe.questions.domains import Domain
 from llm_probe.run.table import Site, Weights
 from toy.networks.hooks import capture
 from toy.run.device import chosen_device
@@ -53,6 +54,8 @@ class LoadedModel:
     dtype: torch.dtype
     is_encoder: bool
     """Reads in both directions (BERT): its states can be read, but it writes no answers."""
+    own_domain: Domain | None = None
+    """Of a toy: the questions of its own task, the only ones it knows."""
 
     def site_module(self, layer: int, site: Site) -> nn.Module:
         """The module whose output is the site.
@@ -94,6 +97,7 @@ def load(
     chosen_dtype, place = DTYPES[dtype], chosen_device(device)
     if is_toy(name):
         from llm_probe.models.toy_model import as_language_model
+        from llm_probe.questions.toy_domain import toy_domain
 
         network, tokenizer, step = as_language_model(Path(name).expanduser())
         network, reached = (
@@ -101,6 +105,7 @@ def load(
             None if step is None else f"step {step}",
         )
         toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
+        toy = replace(toy, own_domain=toy_domain(network.config.toy))
         return randomised(toy, seed) if random_weights else toy
     path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):

@@ -5,20 +5,19 @@ claims  ->  Job (trained)  ->  evidence, answers  ->  Job (random)  ->  evidence
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from llm_probe.models.hub import is_toy
 from llm_probe.models.loading import LoadedModel, load, wrap
-from llm_probe.questions.claims import Claim, claims_of
+from llm_probe.questions.claims import Claim
 from llm_probe.questions.companions import families
-from llm_probe.questions.domains import Domain, resolve
-from llm_probe.questions.own import load_domain, load_prompts
+from llm_probe.questions.domains import Domain
+from llm_probe.questions.selection import claims_for, named_claims, own_claims
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
 from llm_probe.run.study import Frames, Result, Rows, Session, Study, together
@@ -86,6 +85,18 @@ class ProbeResult(Result):
     __str__ = Result.__str__
 
 
+@dataclass(frozen=True)
+class ProbePlan:
+    """What a run will do, decided before a model is made."""
+
+    config: ProbeConfig
+    """Checked, every layer, site and position named once."""
+    claims: tuple[Claim, ...]
+    """Empty for a toy, which brings the questions of its own task (`LoadedModel.own_domain`)."""
+    make: Callable[[], LoadedModel]
+    """Makes the model when it is first needed."""
+
+
 def probe(
     model: Any, tokenizer: Any, domains: Sequence[str | Domain] = ("days", "months"), **options: Any
 ) -> ProbeResult:
@@ -95,78 +106,29 @@ def probe(
         InputError: an unknown domain or layer, or a tokenizer without character offsets.
     """
     config = ProbeConfig(model=getattr(model, "name_or_path", "") or type(model).__name__, **options)
-    claims = claims_for(config, domains)
-    return run(config, claims, lambda: wrap(model, tokenizer, name=config.model), config.out)
+    make = partial(wrap, model, tokenizer, name=config.model)
+    return run(ProbePlan(checked(config), tuple(claims_for(config, domains)), make), config.out)
 
 
-def run_config(config: ProbeConfig, command: str = "") -> ProbeResult:
-    """What the command line runs: load, probe, keep every cell under the results folder."""
-
-    def loader() -> LoadedModel:
-        return load(
-            config.model,
-            revision=config.revision,
-            dtype=config.dtype,
-            device=config.device,
-            trust_remote_code=config.trust_remote_code,
-        )
-
-    return run(config, claims_for(config, domains_of(config)), loader, config.folder, command)
-
-
-def domains_of(config: ProbeConfig) -> Sequence[str | Domain]:
-    """The domains that the command line names; of a toy, its own task.
+def plan_of(config: ProbeConfig, make: Callable[[], LoadedModel] | None = None) -> ProbePlan:
+    """The plan of a configuration; `make` stands in for loading the model that it names.
 
     Raises:
-        InputError: a toy is asked for anything else.
+        InputError: an unknown domain, a file that cannot be read, a number below one, or a toy that is given domains.
     """
-    if not is_toy(config.model):
-        return config.domains
-    from llm_probe.questions.toy_domain import toy_domain
-    from toy.training.layouts import load_checkpoint
-
-    domain = toy_domain(load_checkpoint(Path(config.model).expanduser())[1])
-    default = ProbeConfig()
-    for name in ("domains", "moduli", "domain_file", "prompt_file"):
-        if getattr(config, name) != getattr(default, name):
-            raise InputError(
-                f"{config.model} is a toy, which knows its own task only ({domain.name}): "
-                f"leave out --{name.replace('_', '-')}"
-            )
-    return [domain]
+    options = {name: getattr(config, name) for name in ("revision", "dtype", "device", "trust_remote_code")}
+    return ProbePlan(checked(config), tuple(named_claims(config)), make or partial(load, config.model, **options))
 
 
-def claims_for(config: ProbeConfig, domains: Sequence[str | Domain]) -> list[Claim]:
-    """The claims of these domains, of the configuration's domain files and of its prompt files."""
-    named = [*domains, *(load_domain(path) for path in config.domain_file)]
-    own = {domain.name: domain for domain in named if isinstance(domain, Domain)}
-    names = [domain if isinstance(domain, str) else domain.name for domain in named]
-    # Once each: `mod` and `mod-add` are one, and a domain of one's own replaces one of its name.
-    unique = list({domain.name: domain for domain in resolve(names, list(config.moduli), own)}.values())
-    if config.templates == "published":
-        unique = [replace(domain, questions=dict(list(domain.questions.items())[:1])) for domain in unique]
-    claims = claims_of(unique) + [load_prompts(path) for path in config.prompt_file]
-    twice = [name for name, count in Counter(claim.name for claim in claims).items() if count > 1]
-    if twice:
-        raise InputError(f"two claims are called {twice[0]!r}: a prompt file is called by its name, rename it")
-    return claims
-
-
-def run(
-    config: ProbeConfig,
-    claims: Sequence[Claim],
-    make: Callable[[], LoadedModel],
-    folder: Path | None,
-    command: str = "",
-) -> ProbeResult:
-    """Probe the claims: the trained weights first, then what it can do, then its random twin."""
-    config = _checked(config)
-    result = PROBE.run(folder, lambda session: _rows(config, claims, make, session), command)
+def run(plan: ProbePlan, folder: Path | None, command: str = "") -> ProbeResult:
+    """Probe the claims: the trained weights first, then what the model can do, then its random twin."""
+    result = PROBE.run(folder, lambda session: _rows(plan, session), command)
     return ProbeResult(result.frames, result.run, PROBE)
 
 
-def _rows(config: ProbeConfig, claims: Sequence[Claim], make: Callable[[], LoadedModel], session: Session) -> Rows:
-    job = Job(config, session, make)
+def _rows(plan: ProbePlan, session: Session) -> Rows:
+    config, job = plan.config, Job(plan.config, session, plan.make)
+    claims = plan.claims or own_claims(job.loaded)
     trained = hypotheses(job, claims)
     answers = job.behaviour(claims)
     session.describe(config, job.loaded, job.layers, job.fingerprint)
@@ -223,7 +185,7 @@ def _random(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], list[E
     return result, blocks.evidence(claims) if job.config.blocks_control else []
 
 
-def _checked(config: ProbeConfig) -> ProbeConfig:
+def checked(config: ProbeConfig) -> ProbeConfig:
     """The configuration with every layer, site and position named once; InputError if a number is below one."""
     for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
         if (count := getattr(config, name)) < 1:

@@ -97,9 +97,9 @@ class Cost:
         Raises:
             InputError: the model's size or a domain is not known.
         """
-        from llm_probe.run.probe import claims_for, domains_of
+        from llm_probe.questions.selection import named_claims
 
-        size, claims = size_of(config.model, config.revision), claims_for(config, domains_of(config))
+        size, claims = size_of(config.model, config.revision), named_claims(config)
         work = work_of(config, claims, size.layers)
         flops = 2.0 * size.blocks * work.tokens + 2.0 * size.head * work.answer_tokens
         places = work.places // len(claims)

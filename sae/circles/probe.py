@@ -29,9 +29,10 @@ import torch
 
 from llm_probe.models.loading import LoadedModel, load
 from llm_probe.questions.companions import families
+from llm_probe.questions.selection import named_claims, own_claims
 from llm_probe.run import table as main_table
 from llm_probe.run.job import Job
-from llm_probe.run.probe import PROBE, claims_for, domains_of
+from llm_probe.run.probe import PROBE
 from llm_probe.run.study import Session, provenance
 from llm_probe.run.table import Weights
 from llm_probe.statistics.dimensions import adjusted_states
@@ -70,7 +71,7 @@ class ProbedModel:
     def __init__(self, request: FeatureProbe, weights: Weights, saes: Sequence[Saved]) -> None:
         self.request, self.saes = request, saes
         self.weights: Weights = weights
-        self.claims = claims_for(request.probe_config, domains_of(request.probe_config))
+        self.claims = named_claims(request.probe_config) or own_claims(self.loaded)
         self.families = families(self.claims)
         self.companions = [claim for family in self.families for claim in family.companions]
 

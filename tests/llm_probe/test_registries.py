@@ -18,8 +18,8 @@ from llm_probe.models.loading import wrap
 from llm_probe.questions.claims import claims_of
 from llm_probe.questions.domains import DOMAINS, Domain, resolve
 from llm_probe.questions.prompts import PARTS
+from llm_probe.questions.selection import named_claims
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import claims_for, domains_of
 from llm_probe.run.table import Site
 from toy.networks.hooks import capture
 
@@ -37,7 +37,7 @@ def test_a_new_domain_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DOMAINS, "moons", MOONS)
     assert resolve(["days", "moons"], []) == [DOMAINS["days"], MOONS]
     config = ProbeConfig(domains=("moons",))  # what `--domains moons` gives
-    claims = claims_for(config, domains_of(config))
+    claims = named_claims(config)
     assert [claim.name for claim in claims] == [claim.name for claim in claims_of([MOONS])]
     assert [claim.name for claim in claims] == ["moons: sum", "moons: item"]
     assert all(claim.prompts(part, 20, 0) for claim in claims for part in PARTS)

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from jaxtyping import Float
-from llm_probe.run.write import write_results
 from torch import Tensor
 
 from llm_probe import probe
@@ -21,10 +20,11 @@ from llm_probe.models.loading import LoadedModel, load, randomised
 from llm_probe.models.toy_model import as_language_model, number_tokenizer
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import PARTS, question_set
+from llm_probe.questions.selection import named_claims
 from llm_probe.questions.tokens import encode
 from llm_probe.questions.toy_domain import ToyDomain, toy_domain
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, domains_of, run_config
+from llm_probe.run.probe import ProbeResult, plan_of, run
 from llm_probe.statistics import renaming
 from llm_probe.statistics.planes import search
 from toy.config import ToyConfig
@@ -69,7 +69,7 @@ def loaded(grokked: Run) -> LoadedModel:
 
 def probed(model: Path, out: Path) -> ProbeResult:
     config = ProbeConfig(model=str(model), device="cpu", renamings=RENAMINGS, out=out)
-    return run_config(config, "the command")
+    return run(plan_of(config), config.folder, "the command")
 
 
 def every_pair(modulus: int) -> Tensor:
@@ -260,12 +260,12 @@ def test_every_site_can_be_read(grokked: Run, tmp_path: Path) -> None:
         renamings=19,
         behaviour=False,
     )
-    table_of = run_config(replace(config, out=tmp_path)).table
+    table_of = run(plan_of(config), tmp_path).table
     assert set(table_of["site"]) == {"attn_out", "mlp_out"}
 
 
 def test_results_are_written(grokked_result: ProbeResult, tmp_path: Path) -> None:
-    write_results(grokked_result, tmp_path)
+    grokked_result.write(tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"mod-add {P}" in page and "step 300" in page
     assert (tmp_path / "figures" / "circles.png").exists()
@@ -285,8 +285,8 @@ def test_a_language_model_with_checkpoints_is_no_toy(tmp_path: Path) -> None:
     ("options", "flag"), [({"domains": ("days",)}, "--domains"), ({"moduli": (7,)}, "--moduli")]
 )  # fmt: skip
 def test_a_toy_knows_its_own_task_only(options: dict, flag: str, grokked: Run) -> None:
-    with pytest.raises(InputError, match=rf"knows its own task only \(mod-add {P}\): leave out {flag}"):
-        domains_of(ProbeConfig(model=str(grokked.folder), **options))
+    with pytest.raises(InputError, match=rf"knows its own task only: leave out {flag}"):
+        named_claims(ProbeConfig(model=str(grokked.folder), **options))
 
 
 def test_toys_that_cannot_be_probed_are_refused(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_toys_that_cannot_be_probed_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has modulus 4: give a toy of modulus 5 or more"):
         load(run("four", ToyConfig(modulus=4)))
     with pytest.raises(InputError, match="add mod 11 leaves 61 questions that were not trained on, too few"):
-        domains_of(ProbeConfig(model=run("eleven", ToyConfig(modulus=11, train_fraction=0.5))))
+        load(run("eleven", ToyConfig(modulus=11, train_fraction=0.5)))
     (tmp_path / "mlp" / "checkpoints" / "step-000000.pt").unlink()
     (tmp_path / "mlp" / "checkpoints" / "step-000001.pt").unlink()
     with pytest.raises(InputError, match="holds no checkpoint yet"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,10 @@ from llm_probe.models.loading import REFERENCE_FOLDER
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.questions.prompts import published_grid
+from llm_probe.questions.selection import claims_for
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, claims_for
-from llm_probe.run.table import TABLES
+from llm_probe.run.probe import ProbeResult
+from llm_probe.run.table import TABLES, columns_of
 from toy.networks.hooks import rewrite
 from toy.run.errors import InputError
 
@@ -128,7 +128,7 @@ def test_random_weights_beside_it_show_nothing(found: ProbeResult) -> None:
 def test_a_result_has_every_typed_column(found: ProbeResult) -> None:
     assert list(found.frames) == list(TABLES)
     for name, row in TABLES.items():
-        assert list(found.frames[name].columns) == [field.name for field in fields(row)]
+        assert list(found.frames[name].columns) == list(columns_of(row))
         assert len(found.frames[name]) > 0
     assert found.table is found.frames["r2_table"]
     assert set(found.table["weights"]) == {"trained", "random"}

@@ -28,8 +28,8 @@ def test_the_bundled_model_has_its_size() -> None:
 
 def test_work_is_what_a_run_reads() -> None:
     from llm_probe.models.loading import load
+    from llm_probe.questions.selection import claims_for
     from llm_probe.questions.tokens import encode
-    from llm_probe.run.probe import claims_for
 
     config = ProbeConfig(domains=("days",), prompts=100, behaviour=False)
     claims = claims_for(config, config.domains)
