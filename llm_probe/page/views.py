@@ -185,7 +185,7 @@ def claim_evidence(claim: Row, controls: Iterable[Row], invariants: Iterable[Row
     trained, random = sides.get("trained"), sides.get("random")
     return {
         "controls": [_control(row) for row in controls if (row["domain"], row["quantity"]) == key],
-        "measures": [] if trained is None else _invariants(trained, random),
+        "measures": [] if trained is None else _plane_statistics(trained, random),
         "read": [None if side is None else int(side["layer"]) for side in (trained, random)],
         "tests": _p_values(claim),
     }
@@ -198,41 +198,32 @@ def _control(row: Row) -> dict[str, Any]:
     return {"name": control_name(row["control"]), "differs": differs, "r2": round(float(row["r2"]), 3), "where": where}
 
 
-def _invariants(trained: Row, random: Row | None) -> list[list[str]]:
-    """[name, trained, random, what there is without a circle] of every column that applies."""
-    noise, line = number(trained["circulant_noise"]), number(trained["circulant_line"])
-    columns = {
-        # An item that is left out is pushed to the far side where there is no signal: every angle is off by pi alike.
-        "resultant": ("resultant of angle errors", "0" if trained["quantity"] == "sum" else "0 or 1"),
-        "decode_accuracy": ("decoded to its residue", f"{trained['decode_chance']:.2f}"),
-        "kappa": ("Cohen's κ of that", "0"),
-        "circulant_beyond_simplex": (
-            "circulant beyond a simplex",
-            "" if noise is None or line is None else f"noise {noise:.2f}, line {line:.2f}",
-        ),
-        "phi_share": ("share of variance, Φ", ""),
-        "f_ratio": ("F between residues", "1"),
-        "r2_wraps": ("R² across wraps", "0"),
-        "r2_without_massive": ("R² without massive dimensions", "0"),
-    }
+def _plane_statistics(trained: Row, random: Row | None) -> list[list[str]]:
+    """[label, trained, random, what there is without a circle, column] of every registered statistic that applies."""
+    from llm_probe.statistics.registry import PLANE_STATISTICS  # loads torch
 
-    def shown(row: Row | None, column: str) -> str:
-        value = None if row is None else number(row[column])
-        if value is None or column != "f_ratio":
-            return r2_text(value)
-        return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    lines = []
+    for column, statistic in PLANE_STATISTICS.items():
+        values = [None if row is None else number(row.get(column)) for row in (trained, random)]
+        if statistic.label is not None and any(value is not None for value in values):
+            without = statistic.without(trained) if callable(statistic.without) else statistic.without
+            label = statistic.label or column.replace("_", " ")
+            lines.append([label, *map(_measure_text, values), without, column])
+    return lines
 
-    return [
-        [name, shown(trained, column), shown(random, column), without]
-        for column, (name, without) in columns.items()
-        if number(trained[column]) is not None or (random is not None and number(random[column]) is not None)
-    ]
+
+def _measure_text(value: float | None) -> str:
+    """A number between -1 and 1 as an R²; a larger one with three significant digits, and no exponent."""
+    if value is None or value <= 1:
+        return r2_text(value)
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _p_values(claim: Row) -> list[list[str]]:
     """[name, p, effect, column] of every p that applies; only the assignment test has an effect."""
     effect = number(claim["assignment_effect"])
     gain = "" if effect is None else f" This claim: {effect:+.2f} nats.".replace("-", "−")
+    gain = gain and f"{gain} {meaning('verdicts', 'assignment_effect')}"
     return [
         [name, p_text(claim[column]), gain * (column == "p_assignment"), column]
         for column, name in P_VALUES.items()
@@ -258,7 +249,8 @@ def payload(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     for row in frames["examples"].to_dict("records"):
         words = {"prompt": text(row["prompt"]), "answer": text(row["answer"]), "wrote": text(row["model_answer"])}
         examples.setdefault(str(row["domain"]), []).append({**words, "right": bool(row["right"])})
-    meanings = {name: {column: meaning(name, column) for column in columns} for name, columns in EXPLAINED.items()}
+    explained = EXPLAINED | {"invariants": [name for name, *_ in column_meanings()["invariants"]]}
+    meanings = {name: {column: meaning(name, column) for column in columns} for name, columns in explained.items()}
     return {"floor": FLOOR, "layers": layers, "rows": rows, "examples": examples, "meanings": meanings}
 
 

@@ -15,8 +15,7 @@ import pandas as pd
 
 from llm_probe.models.hub import is_toy
 from llm_probe.models.loading import LoadedModel, load, wrap
-from llm_probe.questions.claims import Claim, claims_of
-from llm_probe.questions.companions import families
+from llm_probe.questions.claims import Claim, claims_of, families
 from llm_probe.questions.domains import Domain, resolve
 from llm_probe.questions.own import load_domain, load_prompts
 from llm_probe.run.config import ProbeConfig

@@ -151,8 +151,8 @@ def assignments(count: int, seed: int = 0) -> Int[Tensor, "assignments m"]:
     if count <= ENUMERATED_MODULI:
         return torch.tensor(list(itertools.permutations(range(count))))
     generator = torch.Generator().manual_seed(seed)
-    drawn = [torch.randperm(count, generator=generator) for _ in range(ASSIGNMENTS - 1)]
-    return torch.stack([torch.arange(count), *drawn])
+    sample = [torch.randperm(count, generator=generator) for _ in range(ASSIGNMENTS - 1)]
+    return torch.stack([torch.arange(count), *sample])
 
 
 def interaction(gain: Float[Tensor, "units m m"]) -> Float[Tensor, "units m m"]:
@@ -221,15 +221,15 @@ def modulus_tests(
     `planes`, `dimensions`: gain[u, i, j] of period `moduli[i]` under modulus `moduli[j]`.
     """
     subsets = {modulus: unrelated_subset(moduli, modulus) for modulus in moduli if why_not(moduli, modulus) is None}
-    found: dict[int, ModulusTest] = {}
+    tests: dict[int, ModulusTest] = {}
     for subset in dict.fromkeys(subsets.values()):
         index = torch.tensor([list(moduli).index(modulus) for modulus in subset])
         gains = [gain[:, index][:, :, index] for gain in (planes, dimensions) if gain is not None]
         left_out = tuple(modulus for modulus in moduli if modulus not in subset)
         for test in _of_subset(subset, left_out, gains, seed):
             if subsets[test.modulus] == subset:
-                found[test.modulus] = test
-    return {modulus: found[modulus] for modulus in subsets}
+                tests[test.modulus] = test
+    return {modulus: tests[modulus] for modulus in subsets}
 
 
 def _of_subset(

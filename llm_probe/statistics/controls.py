@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from llm_probe.activations.states import Cell
+from llm_probe.activations.streaming import Cell
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import Control, ControlRow, R2Row
 from llm_probe.statistics.assignment import divides
@@ -126,11 +126,11 @@ def _heldout(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tu
     units = labels.groups("unit")
     assert isinstance(units, Groups), "a claim has at least two operand pairs or items"
     baseline = baseline_residuals(targets, units)
-    found = []
+    r2 = []
     for smoother in smoothers:
         path = smoother.heldout_path(targets, units, PENALTIES)
-        found.append(torch.stack([plane_r2(errors, baseline) for errors in path]).amax(dim=0).cpu())
-    return torch.stack(found)
+        r2.append(torch.stack([plane_r2(errors, baseline) for errors in path]).amax(dim=0).cpu())
+    return torch.stack(r2)
 
 
 def prompt_controls(

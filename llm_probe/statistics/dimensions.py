@@ -67,6 +67,14 @@ def fixed_nuisances(labels: Labels) -> Float[Tensor, "n q"]:
     return orthonormal(torch.cat(blocks, dim=1))
 
 
+def nuisance_basis(labels: Labels) -> Float[Tensor, "n q"]:
+    """Z: an orthonormal basis of every nuisance and the constant; the fixed ones come first."""
+    fixed = fixed_nuisances(labels)
+    carry = units_carry(labels.first, labels.offset) & labels.has_digits
+    extra = residual(Magnitude(labels).columns(labels.total, carry), fixed)
+    return torch.cat([fixed, orthonormal(drop_zero(extra))], dim=1)
+
+
 class Magnitude:
     """Nuisances that change with the labels: a cubic spline of the integer result, and the units' carry."""
 
@@ -109,10 +117,8 @@ def search(
     n, cells, d = responses.shape
     fixed = fixed_nuisances(labels)
     responses = responses.reshape(n, -1)
-    magnitude = Magnitude(labels)
-    carry = units_carry(labels.first, labels.offset) & labels.has_digits
-    extra = orthonormal(drop_zero(residual(magnitude.columns(labels.total, carry), fixed)))
-    nuisances = torch.cat([fixed, extra], dim=1)
+    nuisances = nuisance_basis(labels)
+    extra = nuisances[:, fixed.shape[1] :]
     adjusted = responses - (extra.to(responses) @ (extra.to(responses).T @ responses))
     blocks = [_frequency_basis(labels.label, k, labels.period, nuisances) for k in frequencies]
     r2 = torch.stack([_share(adjusted, block) for block in blocks])

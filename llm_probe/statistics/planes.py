@@ -95,11 +95,11 @@ def search(
     folds = {by: labels.groups(by) for by in ("template", "residue")}
     rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
     null_maxima = torch.full((len(renamed.total),), -torch.inf, dtype=torch.float64)
-    found: list[dict[str, Tensor]] = []
+    of_cell: list[dict[str, Tensor]] = []
     for smoother in smoothers:
-        found.append(_cell(smoother, labels, targets, units, folds, rivals))
+        of_cell.append(_cell(smoother, labels, targets, units, folds, rivals))
         null_maxima = torch.maximum(null_maxima, _null_maxima(smoother, null_targets, units, len(renamed.total)).cpu())
-    stacked = {key: torch.stack([entry[key] for entry in found]).cpu() for key in found[0]}
+    stacked = {key: torch.stack([entry[key] for entry in of_cell]).cpu() for key in of_cell[0]}
     return PlaneSearch(
         frequencies,
         stacked["r2"],

@@ -213,10 +213,10 @@ def item_orders(
     Rotations are the same circle, so if all items are of one kind the first keeps its place; `mirrored`: reflections
     are the same too.
     """
-    found = orders(_item_classes(kinds, fixed), len(kinds), count, generator)
-    if mirrored and _all_free(kinds, fixed) and len(kinds) > 2 and len(found) == n_orders([len(kinds) - 1]) - 1:
-        found = found[found[:, 1] < found[:, -1]]
-    return found
+    result = orders(_item_classes(kinds, fixed), len(kinds), count, generator)
+    if mirrored and _all_free(kinds, fixed) and len(kinds) > 2 and len(result) == n_orders([len(kinds) - 1]) - 1:
+        result = result[result[:, 1] < result[:, -1]]
+    return result
 
 
 def _all_free(kinds: Sequence[int], fixed: Sequence[int]) -> bool:

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from jaxtyping import Float
-from llm_probe.run.write import write_results
 from torch import Tensor
 
 from llm_probe import probe
@@ -265,7 +264,7 @@ def test_every_site_can_be_read(grokked: Run, tmp_path: Path) -> None:
 
 
 def test_results_are_written(grokked_result: ProbeResult, tmp_path: Path) -> None:
-    write_results(grokked_result, tmp_path)
+    grokked_result.write(tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"mod-add {P}" in page and "step 300" in page
     assert (tmp_path / "figures" / "circles.png").exists()
