@@ -36,8 +36,8 @@ from llm_probe.run.table import Control, ControlRow, R2Row
 from llm_probe.statistics.assignment import divides
 from llm_probe.statistics.gains import Gains
 from llm_probe.statistics.hypotheses import is_difference, is_sum, mirrored_total
-from llm_probe.statistics.planes import PENALTIES, circles
-from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2
+from llm_probe.statistics.planes import circles, heldout_scores
+from toy.maths.regression import Groups, RidgeSmoother
 
 
 def control_labels(labels: Labels, seed: int) -> dict[str, Int[Tensor, " n"]]:
@@ -125,12 +125,7 @@ def _heldout(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tu
     targets = circles(labels.label, frequencies, labels.period).to(smoothers[0].left.device)
     units = labels.groups("unit")
     assert isinstance(units, Groups), "a claim has at least two operand pairs or items"
-    baseline = baseline_residuals(targets, units)
-    r2 = []
-    for smoother in smoothers:
-        path = smoother.heldout_path(targets, units, PENALTIES)
-        r2.append(torch.stack([plane_r2(errors, baseline) for errors in path]).amax(dim=0).cpu())
-    return torch.stack(r2)
+    return torch.stack([heldout_scores(smoother, targets, units).amax(dim=0).cpu() for smoother in smoothers])
 
 
 def prompt_controls(

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics import invariants
-from llm_probe.statistics.planes import PENALTIES
+from llm_probe.statistics.planes import heldout_scores
 from toy.maths import fourier
-from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2
+from toy.maths.regression import Groups, RidgeSmoother
 
 
 @dataclass
@@ -72,9 +72,7 @@ class ChosenStates:
         if groups is None:
             return None
         target = fourier.circle(self.labels.label, self.frequency, self.period).to(states.device)
-        baseline = baseline_residuals(target, groups)
-        path = RidgeSmoother.of(states).heldout_path(target, groups, PENALTIES)
-        return max(float(plane_r2(errors, baseline)[0]) for errors in path)
+        return float(heldout_scores(RidgeSmoother.of(states), target, groups).max())
 
 
 @dataclass(frozen=True)
