@@ -57,7 +57,9 @@ EXPLAINED = {
 """Columns whose meaning `page.js` prints beside its pictures."""
 
 Row = Mapping[Any, Any]
-Cells = dict[tuple[Any, ...], list[Row]]
+CELL_TABLES = ("r2_table", "circles", "scan")
+Cells = dict[int, dict[str, list[Row]]]
+"""Layer to the rows of each of `CELL_TABLES`."""
 
 
 # ------------------------------------------------------------------------------------------------- numbers and names
@@ -237,14 +239,15 @@ def _p_values(claim: Row) -> list[list[str]]:
 def payload(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """What `page.js` draws from; row i is row i of the map."""
     planes = best_planes(frames["r2_table"])
-    tables = {name: _by_location(frames[name]) for name in ("r2_table", "circles", "scan")}
+    cells = _by_place(frames)
     layers = sorted(int(layer) for layer in planes["layer"].unique())
     claims, controls, invariants = (frames[name].to_dict("records") for name in ("verdicts", "controls", "invariants"))
     by_claim = {(claim["domain"], claim["quantity"]): claim for claim in claims}
     rows = []
     for place in map_places(frames["verdicts"], planes).to_dict("records"):
         claim = by_claim[place["domain"], place["quantity"]]
-        rows.append(_map_row(place, claim, tables, layers) | claim_evidence(claim, controls, invariants))
+        own = cells.get(tuple(place[key] for key in PLACE), {})
+        rows.append(_map_row(place, claim, own) | claim_evidence(claim, controls, invariants))
     examples: dict[str, list[dict[str, Any]]] = {}
     for row in frames["examples"].to_dict("records"):
         words = {"prompt": text(row["prompt"]), "answer": text(row["answer"]), "wrote": text(row["model_answer"])}
@@ -254,21 +257,19 @@ def payload(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     return {"floor": FLOOR, "layers": layers, "rows": rows, "examples": examples, "meanings": meanings}
 
 
-def _by_location(rows: pd.DataFrame) -> Cells:
-    """Rows of a table by place and layer: plain records, because a cell has too few rows to be worth a frame."""
-    cells: Cells = {}
-    for row in rows.to_dict("records"):
-        # The scan has no quantity: only sums are scanned.
-        key = (row["domain"], row.get("quantity", "sum"), row["site"], row["position"], int(row["layer"]))
-        cells.setdefault(key, []).append(row)
-    return cells
+def _by_place(frames: Mapping[str, pd.DataFrame]) -> dict[tuple[Any, ...], Cells]:
+    """Cells of every place: plain records, because a cell has too few rows to be worth a frame."""
+    places: dict[tuple[Any, ...], Cells] = {}
+    for name in CELL_TABLES:
+        for row in frames[name].to_dict("records"):
+            # The scan has no quantity: only sums are scanned.
+            place = (row["domain"], row.get("quantity", "sum"), row["site"], row["position"])
+            cell = places.setdefault(place, {}).setdefault(int(row["layer"]), {table: [] for table in CELL_TABLES})
+            cell[name].append(row)
+    return places
 
 
-def _map_row(place: Row, claim: Row, tables: Mapping[str, Cells], layers: list[int]) -> dict[str, Any]:
-    cells = {
-        layer: {name: rows.get((*(place[key] for key in PLACE), layer), []) for name, rows in tables.items()}
-        for layer in layers
-    }
+def _map_row(place: Row, claim: Row, cells: Cells) -> dict[str, Any]:
     frequencies = sorted({int(row["frequency"]) for cell in cells.values() for row in _circular(cell["r2_table"])})
     periods = sorted({row["scanned_period"] for cell in cells.values() for row in cell["scan"]}, reverse=True)
     items = {int(row["label"]): str(row["item"]) for cell in cells.values() for row in cell["circles"]}
@@ -288,7 +289,9 @@ def _map_row(place: Row, claim: Row, tables: Mapping[str, Cells], layers: list[i
         "items": [items[label] for label in sorted(items)],
         "frequencies": frequencies,
         "periods": rounded(periods, 4),
-        "cells": {layer: _cell(cell, frequencies, periods) for layer, cell in cells.items() if cell["r2_table"]},
+        "cells": {
+            layer: _cell(cell, frequencies, periods) for layer, cell in sorted(cells.items()) if cell["r2_table"]
+        },
     }
 
 
@@ -349,14 +352,12 @@ def best_dimensions(rows: Iterable[Row]) -> list[list[int | float | None]]:
     for row in rows:
         if row["unit"] == "dimension":
             families.setdefault(int(row["dim"]), {}).setdefault(row["family"], []).append(row)
-
-    def largest(circles: list[Row], column: str) -> Row:
-        return max(circles, key=lambda row: _or_less(row[column]))
-
     best = []
     for dim, family in families.items():
         if circles := family.get("fourier"):
-            published, partial = largest(circles, "r2_class_means"), largest(circles, "r2_partial")
+            published, partial = (
+                max(circles, key=lambda row: _or_less(row[column])) for column in ("r2_class_means", "r2_partial")
+            )
             rivals = [family[name][0]["r2_class_means"] if name in family else None for name in RIVALS]
             strength = _or_less(published["r2_class_means"]), _or_less(partial["r2_partial"])
             r2 = rounded([published["r2_class_means"], *rivals, partial["r2_partial"]])

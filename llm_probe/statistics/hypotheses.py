@@ -1,22 +1,19 @@
 """Named rivals of "the residue lies on a circle": what else, made of the same operands, looks like one?
 
-Averaged over a residue class, a digit-count step or a carry is nearly a cosine (science.md §1), so the question is
-put per prompt and beyond the same nuisances Z (template and one-hot operands, `dimensions.fixed_nuisances`; the
-spline and the carry of the dimension search stay in, they *are* hypotheses here). With Y = M_Z responses (n, r), C
-the circle's columns and H a hypothesis', every share is of ||Y||² summed over the responses (Frisch-Waugh-Lovell):
+Averaged over a residue class, a digit-count step or a carry is nearly a cosine, so the question is put per prompt and
+beyond the nuisances Z (template and one-hot operands, `dimensions.fixed_nuisances`; spline and carry *are* hypotheses
+here). With Y = M_Z responses (n, r), C the circle's columns and H a hypothesis', every share is of ||Y||² summed over
+the responses (Frisch-Waugh-Lovell):
 
     circle             ||Q_C^T Y||²,    Q_C = orth(M_Z C)          circle_beyond      ||orth(M_{Z,H} C)^T Y||²
     hypothesis         ||Q_H^T Y||²,    Q_H = orth(M_Z H)          hypothesis_beyond  ||orth(M_{Z,C} H)^T Y||²
 
-Beyond one-hot operands some names mean the same column, and a `Share` says so in `aliases`: for a + b the quotient,
-floor((a+b)/p) = floor(a/p) + floor(b/p) + wrap, is the wrap, and -s/p besides: a sawtooth in the label, contained in
-its parabola. On two-digit operands the digit count of a + b is the tens' carry.
-
-Hypotheses are judged one at a time: where two are carried at once, each one's share holds what it has in common with
-the other. Carry and digit count ask about *written* operands (`has_digits`); for calendars they are absent.
+Beyond one-hot operands some names mean the same column (`aliases`): for a + b the quotient is the wrap, and -s/p
+besides: a sawtooth in the label, contained in its parabola. Hypotheses are judged one at a time: where two are carried
+at once, each one's share holds what it has in common with the other.
 
 Shapes: columns (n, c), c = 0 where a hypothesis does not apply; symbols: operands a, b, integer result n = a op b,
-period p, label s = n mod p.
+period p, label s = n mod p. Carry and digit count ask about *written* operands (`has_digits`).
 """
 
 from __future__ import annotations
@@ -196,12 +193,9 @@ def explanation(shares: Mapping[str, Share]) -> tuple[str, Share] | None:
 def explained_away(share: Share) -> bool:
     """Whether the circle's share is the hypothesis' rather than its own.
 
-    Each side keeps a part of its share once the other is known: kept = beyond / own. The circle gives way if it
-    keeps less than half, so that most of it was the other's, and less than the hypothesis keeps. The same sentence with
-    the names exchanged says when the hypothesis gives way to the circle; both at once is impossible, and where two
-    sets of columns explain the same and neither keeps more, neither gives way. Nothing is tuned: half is "most",
-    and a part is compared with a part. It does not say that no circle is left (`circle_beyond` says how much), and
-    asks nothing of how large the share was: a circle at the level of chance may give way to anything.
+    Each side keeps a part of its share once the other is known: kept = beyond / own. The circle gives way if it keeps
+    less than half and less than the hypothesis keeps; both cannot give way at once. It does not say that no circle is
+    left (`circle_beyond` does), and a circle at the level of chance may give way to anything.
     """
     return _gives_way(share.circle, share.circle_beyond, share.hypothesis, share.hypothesis_beyond)
 
