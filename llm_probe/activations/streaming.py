@@ -8,12 +8,7 @@ it comes:
 
     class_sums   (cells, n_classes, d_model): what class means need, whatever the number of prompts
     rows         (n_rows, cells, d_model): every prompt, for regressions per prompt
-
-    batches = stream(loaded, encoded, ReadPlan(layers=(3, 9), positions=("last",)))
-    sums, counts = class_sums(batches, labels, period)
-
-`read` does both for one claim: the published grid becomes class means, whatever its size; discovery and confirmation
-prompts are kept row by row, because held-out fits and the renaming null need them.
+    read         both for one claim: class means of the published grid, rows of discovery and confirmation
 
 Cost: about 2 · parameters FLOP per token of the blocks up to the last requested layer.
 """

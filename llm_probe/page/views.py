@@ -6,8 +6,7 @@ a place, each with what its claim rests on (`claim_evidence`) and its `cells` by
 
     t, r      trained and random: R² at each of the row's `frequencies`; the best one's p and angle error;
               points, the class means on the best plane, and `step`: from an item to the next one round it
-    rivals    held-out R² of planes that are parabolas
-    scan      share of the variance in 1/10000 at each of the row's `periods`
+    rivals    held-out R² of planes that are parabolas; scan: share of the variance in 1/10000 at each of `periods`
     dims      the best dimensions; `reach`, the best dimension with random weights
 
 Columns that are only printed are formatted here; R² values that are plotted stay floats.

@@ -178,10 +178,7 @@ class Gains:
 
 
 def gains_of(
-    smoothers: Sequence[RidgeSmoother],
-    adjusted: Float[Tensor, "n cells d"],
-    labels: Labels,
-    periods: tuple[int, ...],
+    smoothers: Sequence[RidgeSmoother], adjusted: Float[Tensor, "n cells d"], labels: Labels, periods: tuple[int, ...]
 ) -> Gains:
     """A column from one modulus' discovery prompts; `adjusted` from `dimensions.adjusted_states`."""
     planes = plane_gain(smoothers, labels, periods).double()

@@ -26,8 +26,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
+from llm_probe.statistics.dimensions import basis_beyond
 from toy.maths import fourier
-from toy.maths.regression import bic_gain, drop_zero, orthonormal, residual
+from toy.maths.regression import bic_gain, residual
 
 
 def is_sum(labels: Labels) -> bool:
@@ -37,9 +38,8 @@ def is_sum(labels: Labels) -> bool:
 
 def is_difference(labels: Labels) -> bool:
     """Whether the integer result is a - b (and not, on offsets of zero only, also a + b)."""
-    return (
-        labels.quantity == "sum" and not is_sum(labels) and bool((labels.total == labels.first - labels.offset).all())
-    )
+    subtracts = bool((labels.total == labels.first - labels.offset).all())
+    return labels.quantity == "sum" and not is_sum(labels) and subtracts
 
 
 def mirrored_total(labels: Labels) -> Int[Tensor, " n"]:
@@ -152,8 +152,8 @@ def explained(
     """
     y = residual(responses.double(), nuisances.to(responses.device))
     total = float(y.square().sum())
-    circle = _basis(fourier.design(labels.label, frequency, labels.period), nuisances)
-    bases = {name: _basis(columns(labels, frequency), nuisances) for name, columns in HYPOTHESES.items()}
+    circle = basis_beyond(fourier.design(labels.label, frequency, labels.period), nuisances)
+    bases = {name: basis_beyond(columns(labels, frequency), nuisances) for name, columns in HYPOTHESES.items()}
     shares = {}
     for name, basis in bases.items():
         if basis.shape[1] == 0:
@@ -161,9 +161,9 @@ def explained(
         share = _share(y, total, basis)
         shares[name] = Share(
             hypothesis=share,
-            hypothesis_beyond=_share(y, total, _basis(basis, circle)),
+            hypothesis_beyond=_share(y, total, basis_beyond(basis, circle)),
             circle=_share(y, total, circle),
-            circle_beyond=_share(y, total, _basis(circle, basis)),
+            circle_beyond=_share(y, total, basis_beyond(circle, basis)),
             chance=basis.shape[1] / (len(y) - nuisances.shape[1]),
             columns=basis.shape[1],
             bic=float(bic_gain(torch.tensor([share]), y.numel(), basis.shape[1] * y.shape[1])),
@@ -208,10 +208,6 @@ def explains_away(share: Share) -> bool:
 def _gives_way(own: float, own_beyond: float, other: float, other_beyond: float) -> bool:
     # beyond / own against beyond / own, cross-multiplied: a share of zero has nothing to give.
     return own_beyond < own / 2 and own_beyond * other < other_beyond * own
-
-
-def _basis(columns: Float[Tensor, "n c"], beyond: Float[Tensor, "n q"]) -> Float[Tensor, "n k"]:
-    return orthonormal(drop_zero(residual(columns, beyond)))
 
 
 def _share(y: Float[Tensor, "n r"], total: float, basis: Float[Tensor, "n k"]) -> float:

@@ -89,10 +89,7 @@ def heldout_scores(
 
 
 def search(
-    smoothers: Sequence[RidgeSmoother],
-    labels: Labels,
-    renamed: Renamed,
-    frequencies: tuple[int, ...],
+    smoothers: Sequence[RidgeSmoother], labels: Labels, renamed: Renamed, frequencies: tuple[int, ...]
 ) -> PlaneSearch:
     """Score every cell (one smoother each), frequency and penalty, and the renaming null of their maximum."""
     device = smoothers[0].left.device

@@ -58,19 +58,16 @@ def digit_classes(claim: Claim) -> list[list[int]]:
     held = {digit for digit in "0123456789" if digit in around}
     if claim.is_arithmetic:
         held |= set(str(domain.period))
-    classes: list[list[str]] = []
+
+    def change_places(one: str, other: str) -> bool:
+        swap = str.maketrans(one + other, other + one)
+        return all({text.translate(swap) for text in texts} == texts for texts in (firsts, offsets))
+
+    classes: dict[str, list[int]] = {}
     for digit in sorted(set("0123456789") - held):
-        home = next((kind for kind in classes if _closed(kind[0], digit, firsts, offsets)), None)
-        if home is None:
-            classes.append([digit])
-        else:
-            home.append(digit)
-    return [[int(digit) for digit in kind] for kind in classes]
-
-
-def _closed(one: str, other: str, *sets: set[str]) -> bool:
-    swap = str.maketrans(one + other, other + one)
-    return all({text.translate(swap) for text in texts} == texts for texts in sets)
+        first = next((first for first in classes if change_places(first, digit)), digit)
+        classes.setdefault(first, []).append(int(digit))
+    return list(classes.values())
 
 
 def item_kinds(spellings: Sequence[Sequence[Tokens]], context: set[int]) -> list[int]:
