@@ -336,7 +336,7 @@ def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure 
     if not scanned:
         return None
     columns = min(len(scanned), 3)
-    figure, grid = _frames(len(scanned), columns, 3.4 * columns, 2)
+    figure, grid = _frames(len(scanned), columns, 3.4 * columns, 2.0)
     for axes, (claim, cell) in zip(grid, scanned, strict=True):
         period_scan(axes, cell, claim["period"])
         axes.set_title(f"{claim['name']}, layer {claim['layer']}", fontsize=SIZE, loc="left", parse_math=False)
