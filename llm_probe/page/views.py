@@ -209,15 +209,16 @@ def _plane_statistics(trained: Row, random: Row | None) -> list[list[str]]:
         if statistic.label is not None and any(value is not None for value in values):
             without = statistic.without(trained) if callable(statistic.without) else statistic.without
             label = statistic.label or column.replace("_", " ")
-            lines.append([label, *map(_measure_text, values), without, column])
+            shown = [
+                r2_text(value)
+                if statistic.bounded or value is None
+                else f"{value:.3g}"
+                if abs(value) < 1000
+                else f"{value:,.0f}"
+                for value in values
+            ]
+            lines.append([label, *shown, without, column])
     return lines
-
-
-def _measure_text(value: float | None) -> str:
-    """A number between -1 and 1 as an R²; a larger one with three significant digits, and no exponent."""
-    if value is None or value <= 1:
-        return r2_text(value)
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _p_values(claim: Row) -> list[list[str]]:

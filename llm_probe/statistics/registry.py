@@ -86,6 +86,8 @@ class PlaneStatistic:
     """Name of its line on the page; empty: the column's own name. None: no line, because it stands in another's."""
     without: str | Callable[[Mapping[str, Any]], str] = ""
     """What there is without a circle, for the page: a text, or what makes one of the row of `invariants.csv`."""
+    bounded: bool = True
+    """At most 1, as an R² is, so that two decimals show it; of others three significant digits are shown."""
     since: int = 2
     """Version of the tables (`schema.VERSION`) that brought the column."""
 
@@ -161,6 +163,7 @@ PLANE_STATISTICS: dict[str, PlaneStatistic] = {
         "Mean square between residues over the mean square within them; 1 for noise.",
         "F between residues",
         "1",
+        bounded=False,
     ),
     "r2_wraps": PlaneStatistic(
         lambda at: at.heldout_r2(at.discovery, invariants.wrap_groups(at.labels)),
