@@ -209,16 +209,13 @@ def _plane_statistics(trained: Row, random: Row | None) -> list[list[str]]:
         if statistic.label is not None and any(value is not None for value in values):
             without = statistic.without(trained) if callable(statistic.without) else statistic.without
             label = statistic.label or column.replace("_", " ")
-            shown = [
-                r2_text(value)
-                if statistic.bounded or value is None
-                else f"{value:.3g}"
-                if abs(value) < 1000
-                else f"{value:,.0f}"
-                for value in values
-            ]
-            lines.append([label, *shown, without, column])
+            shown = r2_text if statistic.bounded else _three_digits
+            lines.append([label, *map(shown, values), without, column])
     return lines
+
+
+def _three_digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _p_values(claim: Row) -> list[list[str]]:
