@@ -6,15 +6,10 @@ are scored over all their tokens, teacher-forced, and the spellings of one answe
     P(answer) = sum over spellings of  prod_t p(token_t | prompt, tokens before t) * (1 - q)
 
 q is the probability of stepping from the end of a spelling on into a longer answer: without it "1" would own the
-probability of "10", "11" and "12". What follows a complete answer otherwise is not read. Predictions are needed at the
-*nodes* of the tree that have children: the root (after the prompt), and every proper beginning of a spelling.
+probability of "10", "11" and "12". Predictions are needed at the *nodes* of the tree that have children: the root
+(after the prompt), and every proper beginning of a spelling. Answers "1", "12", "3": nodes 0 root {1, 3}, 1 "1" {2}.
 
-    answers "1", "12", "3":   nodes  0 root {1, 3},  1 "1" {2}
-
-Two ways to read them:
-
-    AnswerTree.read, .score   from logits at every node: interventions (`causal`) and the logit lens. A `Reading` keeps
-                              of each prediction log p of the tree's K tokens, log(1 - q) and the arg-max.
+    AnswerTree.read, .score   from logits at every node: interventions (`causal`) and the logit lens
     walk                      from the model itself: one pass over the prompts, then one token for each node and prompt
                               on copies of their key-value cache, as many at once as a batch has room for. Branches
                               that could only turn a near tie (`NEGLIGIBLE`) are left out.

@@ -21,11 +21,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise, takewhile
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from llm_probe.models.loading import LoadedModel
@@ -65,7 +64,8 @@ def shared_prefixes(ids: Sequence[tuple[int, ...]], first_read: int) -> Prefixes
     """The cut of fewest tokens for prompts of equal length, at most `first_read`; None where no cut saves any."""
     n, length = len(ids), len(ids[0])
     # In sorted order a row begins a new prefix of k tokens if it shares fewer than k with the row before it.
-    common = [_common(*neighbours) for neighbours in pairwise(sorted(ids))]
+    rows = torch.tensor(sorted(ids))
+    common = (rows[1:] == rows[:-1]).long().cumprod(dim=1).sum(dim=1).tolist()
     tokens = [k * (1 + sum(c < k for c in common)) + n * (length - k) for k in range(first_read + 1)]
     cut = tokens.index(min(tokens))
     if cut == 0:
@@ -104,8 +104,14 @@ def prefix_cache(stack: nn.Module, last: nn.Module, shared: Prefixes, device: to
     with stop_after(last):
         stack(input_ids=torch.tensor(shared.distinct, device=device), past_key_values=cache, use_cache=True)
     owner = torch.tensor(shared.owner, device=device)
+
+    def behind(layer_keys: Tensor, layer_values: Tensor, keys: Tensor, values: Tensor, *_: Any, **__: Any):
+        """What a layer of the remainders attends to, in place of `DynamicLayer.update`; nothing is kept."""
+        rows = owner.to(keys.device)
+        return torch.cat([layer_keys[rows], keys], dim=-2), torch.cat([layer_values[rows], values], dim=-2)
+
     for layer in cache.layers:
-        layer.update = partial(_behind, layer.keys, layer.values, owner)
+        layer.update = partial(behind, layer.keys, layer.values)
     return cache
 
 
@@ -113,21 +119,3 @@ def agree(shared: Float[Tensor, "rows cells d"], whole: Float[Tensor, "rows cell
     """Whether each vector differs by rounding only."""
     tolerance = HALF_TOLERANCE.get(dtype, TOLERANCE)
     return bool(((shared - whole).norm(dim=-1) <= tolerance * whole.norm(dim=-1)).all())
-
-
-def _behind(
-    prefix_keys: Tensor,
-    prefix_values: Tensor,
-    owner: Int[Tensor, " rows"],
-    keys: Tensor,
-    values: Tensor,
-    *_: Any,
-    **__: Any,
-) -> tuple[Tensor, Tensor]:
-    """What a layer of the remainders attends to, in place of `DynamicLayer.update`; nothing is kept."""
-    owner = owner.to(keys.device)
-    return torch.cat([prefix_keys[owner], keys], dim=-2), torch.cat([prefix_values[owner], values], dim=-2)
-
-
-def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=True)))

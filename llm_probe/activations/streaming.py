@@ -8,9 +8,7 @@ it comes:
 
     class_sums   (cells, n_classes, d_model): what class means need, whatever the number of prompts
     rows         (n_rows, cells, d_model): every prompt, for regressions per prompt
-
-    batches = stream(loaded, encoded, ReadPlan(layers=(3, 9), positions=("last",)))
-    sums, counts = class_sums(batches, labels, period)
+    read         both for one claim: class means of the published grid, rows of discovery and confirmation
 
 Cost: about 2 · parameters FLOP per token of the blocks up to the last requested layer.
 """
@@ -27,13 +25,19 @@ from torch import Tensor, nn
 
 from llm_probe.activations.prefixes import Prefixes, Sharing, agree, can_share, prefix_cache, worthwhile
 from llm_probe.models.loading import LoadedModel, check_layers, evaluating
-from llm_probe.questions.tokens import Encoded, buckets
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.prompts import Prompt, published_grid
+from llm_probe.questions.tokens import Encoded, buckets, encode
 from llm_probe.run.table import Position, Site
 from toy.networks.hooks import capture, stop_after
 from toy.run.errors import InputError
 
 CPU_BATCH_TOKENS = 8192
 GPU_BATCH_TOKENS = 65536
+Cell = tuple[int, Site, Position]
+"""Layer, site and position."""
+Batches = Iterable[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]]
+"""Indices of prompts and their states, batch by batch."""
 READ_BYTES = 512 * 2**20
 """Largest (rows, cells, d_model) float32 tensor of one batch: with many cells it limits the batch, not the tokens."""
 
@@ -47,7 +51,7 @@ class ReadPlan:
     positions: tuple[Position, ...] = ("last",)
 
     @property
-    def cells(self) -> list[tuple[int, Site, Position]]:
+    def cells(self) -> list[Cell]:
         """The order of the cells: layer by layer, in each its sites, in each its positions."""
         return [(layer, site, position) for layer in self.layers for site in self.sites for position in self.positions]
 
@@ -59,11 +63,10 @@ def stream(
     *,
     batch_tokens: int | None = None,
     share_prefixes: bool = True,
-    on_batch: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]]:
     """Batches of (indices into `encoded`, activations), on the model's device, longest prompts first.
 
-    Running out of memory halves the batch and goes on. `on_batch(done, total)` counts the prompts.
+    Running out of memory halves the batch and goes on.
     With `share_prefixes`, beginnings that prompts share are computed once where that pays: the activations are the
     same up to rounding, 1e-5 in float32.
 
@@ -76,7 +79,6 @@ def stream(
     # Longest first: if memory is short, that shows in the first minute.
     pending = deque(buckets(lengths, _batch_tokens(loaded, plan, lengths, batch_tokens)))
     sharing = Sharing(allowed=share_prefixes and can_share(loaded))
-    done = 0
     while pending:
         batch = pending.popleft()
         cells = _forward_or_none(loaded, [encoded[index] for index in batch], plan, sharing)
@@ -90,16 +92,11 @@ def stream(
             smaller = buckets([lengths[index] for index in left], len(batch) // 2 * lengths[batch[0]])
             pending = deque([left[index] for index in group] for group in smaller)
             continue
-        done += len(batch)
-        if on_batch is not None:
-            on_batch(done, len(encoded))
         yield torch.tensor(batch, device=cells.device), cells
 
 
 def class_sums(
-    batches: Iterable[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]],
-    labels: Int[Tensor, " n"],
-    n_classes: int,
+    batches: Batches, labels: Int[Tensor, " n"], n_classes: int
 ) -> tuple[Float[Tensor, "cells n_classes d_model"], Int[Tensor, " n_classes"]]:
     """Sums of the activations of each class and the number of prompts in it; the mean is their quotient.
 
@@ -121,9 +118,7 @@ def class_sums(
     return sums, torch.bincount(labels, minlength=n_classes)
 
 
-def rows(
-    batches: Iterable[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]], n_rows: int
-) -> Float[Tensor, "n_rows cells d_model"]:
+def rows(batches: Batches, n_rows: int) -> Float[Tensor, "n_rows cells d_model"]:
     """Every prompt's activations in the order of the prompts, float32 on the CPU."""
     kept: Tensor | None = None
     for indices, cells in batches:
@@ -141,6 +136,54 @@ def layer_states(
     """Every prompt's states behind every block at some positions, float32 on the CPU."""
     plan = ReadPlan(layers=tuple(range(len(loaded.layers))), positions=positions)
     return rows(stream(loaded, encoded, plan), len(encoded)).unflatten(1, (-1, len(positions)))
+
+
+@dataclass(frozen=True)
+class States:
+    """Residual states of one claim under one set of weights, float32."""
+
+    cells: tuple[Cell, ...]
+    discovery: Float[Tensor, "n cells d"]
+    confirmation: Float[Tensor, "m cells d"]
+    class_means: Float[Tensor, "cells labels d"] | None
+    """Means over the published grid (for items: over the discovery statements); None without a grid."""
+
+
+def read(
+    loaded: LoadedModel,
+    claim: Claim,
+    discovery: Sequence[Prompt],
+    confirmation: Sequence[Prompt],
+    plan: ReadPlan,
+    *,
+    chat: bool = False,
+    batch_tokens: int | None = None,
+    on_prompts: Callable[[int], None] = lambda count: None,
+    grid: bool = True,
+) -> States:
+    """Run every prompt of a claim through the model; `on_prompts` is told how many more are done.
+
+    `grid`: whether the published grid is read too, where there is one.
+    """
+
+    def batches(prompts: Sequence[Prompt]) -> Batches:
+        encoded = encode(loaded.tokenizer, prompts, chat=chat)
+        for batch in stream(loaded, encoded, plan, batch_tokens=batch_tokens):
+            on_prompts(len(batch[0]))
+            yield batch
+
+    def means(of: Batches, prompts: Sequence[Prompt]) -> Float[Tensor, "cells labels d"]:
+        sums, counts = class_sums(of, torch.tensor([prompt.label for prompt in prompts]), claim.period)
+        return (sums / counts[:, None].clamp_min(1)).cpu()
+
+    n, class_means = len(discovery), None
+    kept = rows(batches([*discovery, *confirmation]), n + len(confirmation))
+    if claim.quantity == "item":
+        class_means = means([(torch.arange(n), kept[:n])], discovery)
+    elif grid and claim.domain.has_grid:
+        prompts = published_grid(claim.domain)
+        class_means = means(batches(prompts), prompts)
+    return States(tuple(plan.cells), kept[:n], kept[n:], class_means)
 
 
 def _forward_or_none(
@@ -216,8 +259,8 @@ def _read(
     return cells
 
 
-def _batch_tokens(loaded: LoadedModel, plan: ReadPlan, lengths: list[int], requested: int | None) -> int:
-    tokens = requested or (CPU_BATCH_TOKENS if loaded.device.type == "cpu" else GPU_BATCH_TOKENS)
+def _batch_tokens(loaded: LoadedModel, plan: ReadPlan, lengths: list[int], most_tokens: int | None) -> int:
+    tokens = most_tokens or (CPU_BATCH_TOKENS if loaded.device.type == "cpu" else GPU_BATCH_TOKENS)
     most_rows = max(1, READ_BYTES // (4 * len(plan.cells) * loaded.d_model))
     return min(tokens, most_rows * min(lengths, default=1))
 

@@ -21,12 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.states import States
-from llm_probe.activations.streaming import ReadPlan
+from llm_probe.activations.streaming import ReadPlan, States
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
-from llm_probe.questions.claims import Claim
-from llm_probe.questions.companions import families
+from llm_probe.questions.claims import Claim, families
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import Prompt, published_grid

@@ -270,11 +270,21 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
         )  # fmt: skip
         axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    for axes in list(grid)[len(claims) :]:
-        axes.set_visible(False)
 
 
 # ------------------------------------------------------------------------------------------------------ shared parts
+
+
+def _frames(
+    count: int, columns: int, width: float, row: float, rest: float = 0.5, **shared: bool
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` frames in rows of at most `columns`; the places that are left over stay empty."""
+    rows = -(-count // columns)
+    figure = Figure((width, rest + row * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return figure, grid[:count]
 
 
 def _dot(axes: Axes, value: float | None, y: float, colour: str, face: str) -> None:
@@ -326,15 +336,11 @@ def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure 
     if not scanned:
         return None
     columns = min(len(scanned), 3)
-    rows = -(-len(scanned) // columns)
-    figure = Figure((3.4 * columns, 0.5 + 2 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for axes, (claim, cell) in zip(grid, scanned, strict=False):
+    figure, grid = _frames(len(scanned), columns, 3.4 * columns, 2.0)
+    for axes, (claim, cell) in zip(grid, scanned, strict=True):
         period_scan(axes, cell, claim["period"])
         axes.set_title(f"{claim['name']}, layer {claim['layer']}", fontsize=SIZE, loc="left", parse_math=False)
         axes.set(xlabel="", ylabel="")
-    for axes in grid[len(scanned) :]:
-        axes.set_visible(False)
     figure.supxlabel("period of the integer result (solid: trained, dashed: random weights)", fontsize=SIZE)
     figure.supylabel("share of variance (%)", fontsize=SIZE)
     return figure
@@ -352,10 +358,8 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures = {name: Figure((7.6, 1.2 + 0.3 * count), layout="constrained") for name in ("verdicts", "layer_map")}
         verdict_strip(figures["verdicts"].subplots(), verdicts)
         layer_map(figures["layer_map"].subplots(), verdicts, r2_table)
-        rows = -(-count // 4)
-        figures["layers"] = Figure((9.6, 0.6 + 1.6 * rows), layout="constrained")
-        grid = figures["layers"].subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
-        layer_curves(grid.ravel().tolist(), verdicts, r2_table)
+        figures["layers"], grid = _frames(count, 4, 9.6, 1.6, 0.6, sharex=True, sharey=True)
+        layer_curves(grid, verdicts, r2_table)
         figures["layers"].supxlabel("layer (output of the block); italic: linear controls", fontsize=SIZE)
         figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
     if supported := at(ordered(verdicts), verdict="supported").to_dict("records"):

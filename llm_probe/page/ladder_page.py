@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from llm_probe.page import TEMPLATES
-from llm_probe.page.sections import Element, svg, svg_path, svg_text
 from llm_probe.page.style import GREY, RANDOM, RULE, TRAINED
 from llm_probe.page.terminal import facts
 from llm_probe.page.views import FLOOR, VERDICTS, claim_name, number, r2_text, text
@@ -146,54 +145,38 @@ def _frames(runs: Sequence[RunTables], claims: Mapping[Claim, bool], tables: Tab
 
 
 def _picture(name: str, points: Sequence[tuple[float, Row]], sizes: Sequence[float]) -> Markup:
+    """R² against the logarithm of the size, drawn by ladder_svg.html: a dot with its interval, or an arrowhead."""
     low, high = math.log10(min(sizes)), math.log10(max(sizes))
 
     def x(size: float) -> float:
         return LEFT + 14 + (math.log10(size) - low) / max(high - low, 1e-9) * (RIGHT - LEFT - 28)
 
-    elements: list[Element] = []
-    for tick in (0, 0.5, 1):
-        elements.append(svg_path(f"M{LEFT},{_y(tick):.1f}H{RIGHT}", stroke=RULE if tick else GREY))
-        elements.append(svg_text(LEFT - 6, _y(tick) + 4, f"{tick:g}", "end"))
-    for weights, column, colour in (("random", "random_r2", RANDOM), ("trained", "plane_r2", TRAINED)):
-        shown = [(x(size), value, row) for size, row in points if (value := number(row[column])) is not None]
-        line = {"points": " ".join(f"{at:.1f},{_y(value):.1f}" for at, value, _ in shown), "fill": "none"}
-        dash = {"stroke-dasharray": "4 3"} if weights == "random" else {}
-        elements.append(("polyline", {**line, "stroke": colour, "stroke-opacity": 0.6, **dash}, ""))
-        for at, value, row in shown:
-            elements += _mark(at, value, row, weights, colour)
-    elements += _size_labels(points, x)
-    elements.append(svg_text((LEFT + RIGHT) / 2, HEIGHT - 4, "parameters", "middle"))
-    return svg(f"{name}: R² against the number of parameters", WIDTH, HEIGHT, elements, fixed=False)
+    labels: list[tuple[float, str]] = []
+    for size in sorted({size for size, _ in points}):
+        if not labels or x(size) - labels[-1][0] >= 48:
+            shown = f"{size / 1e9:.2g} B" if size >= 1e9 else f"{size / 1e6:{'.2g' if size < 1e8 else '.0f'}} M"
+            labels.append((x(size), shown))
+    lines = []
+    for weights, column, colour, face in (
+        ("random", "random_r2", RANDOM, "#fff"),
+        ("trained", "plane_r2", TRAINED, ""),
+    ):
+        known = [(x(size), value, row) for size, row in points if (value := number(row[column])) is not None]
+        marks = [
+            {
+                "x": at,
+                "y": _y(value),
+                "below": value < FLOOR,
+                "title": f"{weights}: {r2_text(value)}",
+                "ends": [_y(end) for key in ("low", "high") if (end := number(row[f"plane_r2_{key}"])) is not None],
+            }
+            for at, value, row in known
+        ]
+        lines.append({"weights": weights, "colour": colour, "face": face or colour, "marks": marks})
+    box = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "bottom": BOTTOM}
+    ticks = [(tick, _y(tick), RULE if tick else GREY) for tick in (0, 0.5, 1)]
+    return render_template(TEMPLATES, "ladder_svg.html", name=name, lines=lines, labels=labels, ticks=ticks, **box)
 
 
 def _y(value: int | float) -> float:
     return BOTTOM - (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR) * (BOTTOM - TOP)
-
-
-def _mark(at: float, value: float, row: Row, weights: str, colour: str) -> list[Element]:
-    """An R² as a dot with its interval, or as an arrowhead at the floor where it lies below."""
-    y, face = _y(value), colour if weights == "trained" else "#fff"
-    title = Markup("<title>{}: {}</title>").format(weights, r2_text(value))
-    if value < FLOOR:
-        outline = {"fill": face, "stroke": colour, "stroke-width": 1.5, "d": f"M{at - 5:.1f},{y - 8:.1f}h10l-5,9z"}
-        return [("path", outline, title)]
-    low, high = (number(row[f"plane_r2_{end}"]) if weights == "trained" else None for end in ("low", "high"))
-    bar = []
-    if low is not None and high is not None:
-        bar = [svg_path(f"M{at:.1f},{_y(low):.1f}V{_y(high):.1f}", stroke=colour, stroke_width=2.5)]
-    dot = {"cx": f"{at:.1f}", "cy": f"{y:.1f}", "r": 4.5, "fill": face, "stroke": colour, "stroke-width": 2}
-    return [*bar, ("circle", dot, title)]
-
-
-def _size_labels(points: Sequence[tuple[float, Row]], x: Callable[[float], float]) -> list[Element]:
-    """The sizes under the axis, as many as there is room for."""
-    labels, last = [], -math.inf
-    for size in sorted({size for size, _ in points}):
-        if x(size) - last >= 48:
-            last = x(size)
-            short = (
-                f"{size / 1e9:.2g} B" if size >= 1e9 else f"{size / 1e6:.2g} M" if size < 1e8 else f"{size / 1e6:.0f} M"
-            )
-            labels.append(svg_text(last, BOTTOM + 18, short, "middle"))
-    return labels

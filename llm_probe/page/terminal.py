@@ -37,23 +37,24 @@ def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
         return "\n".join(wrapped)
 
     body = [line(names), *map(line, lines)] if lines else ["no claim was tested"]
-    return "\n".join([_headline(run), "", *body, _where(run)])
+    about = [short_name(run), *facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
+    headline = " · ".join([*about, f"control: {run.get('control') or 'none'}"])
+    where = ""
+    if run.get("command"):  # a model in memory wrote no files
+        out = str(run.get("out", ".")).rstrip("/")
+        where = f"\nreport  {out}/report.html      table  {out}/r2_table.csv\nagain   {run['command']}"
+    return "\n".join([headline.replace(" prompts · ", " prompts in "), "", *body, where])
 
 
 def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
     accuracy, (reason, published) = number(claim["accuracy"]), why(claim)
-    return (
-        claim["name"],
-        str(claim["period"]),
-        "-" if accuracy is None else f"{accuracy:.2f}",
-        str(claim["layer"]) if text(claim["layers_held"]) else "-",
-        _plain(r2_text(claim["plane_r2"])),
-        _plain(r2_text(claim["random_r2"])),
-        _plain(p_text(claim["p_fwer"])),
-        "; ".join(
-            filter(None, [f"{claim['verdict']}: {reason}".removesuffix(": "), _plain(closure_text(claim)), published])
-        ),
-    )
+    layer = str(claim["layer"]) if text(claim["layers_held"]) else "-"
+    shown = "-" if accuracy is None else f"{accuracy:.2f}"
+    figures = (r2_text(claim["plane_r2"]), r2_text(claim["random_r2"]), p_text(claim["p_fwer"]), closure_text(claim))
+    *columns, closure = (figure.replace("−", "-").replace("–", "-") for figure in figures)
+    verdict = f"{claim['verdict']}: {reason}".removesuffix(": ")
+    words = "; ".join(filter(None, [verdict, closure, published]))
+    return claim["name"], str(claim["period"]), shown, layer, *columns, words
 
 
 def why(claim: Mapping[Any, Any]) -> tuple[str, str]:
@@ -63,23 +64,6 @@ def why(claim: Mapping[Any, Any]) -> tuple[str, str]:
     if dim is None or r2 is None:
         return reason, ""
     return reason, f"dim {dim:.0f}: {r2:.3f}" + ("" if random is None else f", random {random:.3f}")
-
-
-def _headline(run: Run) -> str:
-    about = [short_name(run), *facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
-    return " · ".join([*about, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
-
-
-def _where(run: Run) -> str:
-    """Where the files are and how to make them again; nothing for a model in memory, which wrote none."""
-    if not run.get("command"):
-        return ""
-    out = str(run.get("out", ".")).rstrip("/")
-    return f"\nreport  {out}/report.html      table  {out}/r2_table.csv\nagain   {run['command']}"
-
-
-def _plain(figure: str) -> str:
-    return figure.replace("−", "-").replace("–", "-")
 
 
 def short_name(run: Run) -> str:

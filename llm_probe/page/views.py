@@ -6,8 +6,7 @@ a place, each with what its claim rests on (`claim_evidence`) and its `cells` by
 
     t, r      trained and random: R² at each of the row's `frequencies`; the best one's p and angle error;
               points, the class means on the best plane, and `step`: from an item to the next one round it
-    rivals    held-out R² of planes that are parabolas
-    scan      share of the variance in 1/10000 at each of the row's `periods`
+    rivals    held-out R² of planes that are parabolas; scan: share of the variance in 1/10000 at each of `periods`
     dims      the best dimensions; `reach`, the best dimension with random weights
 
 Columns that are only printed are formatted here; R² values that are plotted stay floats.
@@ -57,7 +56,9 @@ EXPLAINED = {
 """Columns whose meaning `page.js` prints beside its pictures."""
 
 Row = Mapping[Any, Any]
-Cells = dict[tuple[Any, ...], list[Row]]
+CELL_TABLES = ("r2_table", "circles", "scan")
+Cells = dict[int, dict[str, list[Row]]]
+"""Layer to the rows of each of `CELL_TABLES`."""
 
 
 # ------------------------------------------------------------------------------------------------- numbers and names
@@ -185,7 +186,7 @@ def claim_evidence(claim: Row, controls: Iterable[Row], invariants: Iterable[Row
     trained, random = sides.get("trained"), sides.get("random")
     return {
         "controls": [_control(row) for row in controls if (row["domain"], row["quantity"]) == key],
-        "measures": [] if trained is None else _invariants(trained, random),
+        "measures": [] if trained is None else _plane_statistics(trained, random),
         "read": [None if side is None else int(side["layer"]) for side in (trained, random)],
         "tests": _p_values(claim),
     }
@@ -198,41 +199,30 @@ def _control(row: Row) -> dict[str, Any]:
     return {"name": control_name(row["control"]), "differs": differs, "r2": round(float(row["r2"]), 3), "where": where}
 
 
-def _invariants(trained: Row, random: Row | None) -> list[list[str]]:
-    """[name, trained, random, what there is without a circle] of every column that applies."""
-    noise, line = number(trained["circulant_noise"]), number(trained["circulant_line"])
-    columns = {
-        # An item that is left out is pushed to the far side where there is no signal: every angle is off by pi alike.
-        "resultant": ("resultant of angle errors", "0" if trained["quantity"] == "sum" else "0 or 1"),
-        "decode_accuracy": ("decoded to its residue", f"{trained['decode_chance']:.2f}"),
-        "kappa": ("Cohen's κ of that", "0"),
-        "circulant_beyond_simplex": (
-            "circulant beyond a simplex",
-            "" if noise is None or line is None else f"noise {noise:.2f}, line {line:.2f}",
-        ),
-        "phi_share": ("share of variance, Φ", ""),
-        "f_ratio": ("F between residues", "1"),
-        "r2_wraps": ("R² across wraps", "0"),
-        "r2_without_massive": ("R² without massive dimensions", "0"),
-    }
+def _plane_statistics(trained: Row, random: Row | None) -> list[list[str]]:
+    """[label, trained, random, what there is without a circle, column] of every registered statistic that applies."""
+    from llm_probe.statistics.registry import PLANE_STATISTICS  # loads torch
 
-    def shown(row: Row | None, column: str) -> str:
-        value = None if row is None else number(row[column])
-        if value is None or column != "f_ratio":
-            return r2_text(value)
-        return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    lines = []
+    for column, statistic in PLANE_STATISTICS.items():
+        values = [None if row is None else number(row.get(column)) for row in (trained, random)]
+        if statistic.label is not None and any(value is not None for value in values):
+            without = statistic.without(trained) if callable(statistic.without) else statistic.without
+            label = statistic.label or column.replace("_", " ")
+            shown = r2_text if statistic.bounded else _three_digits
+            lines.append([label, *map(shown, values), without, column])
+    return lines
 
-    return [
-        [name, shown(trained, column), shown(random, column), without]
-        for column, (name, without) in columns.items()
-        if number(trained[column]) is not None or (random is not None and number(random[column]) is not None)
-    ]
+
+def _three_digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _p_values(claim: Row) -> list[list[str]]:
     """[name, p, effect, column] of every p that applies; only the assignment test has an effect."""
     effect = number(claim["assignment_effect"])
     gain = "" if effect is None else f" This claim: {effect:+.2f} nats.".replace("-", "−")
+    gain = gain and f"{gain} {meaning('verdicts', 'assignment_effect')}"
     return [
         [name, p_text(claim[column]), gain * (column == "p_assignment"), column]
         for column, name in P_VALUES.items()
@@ -246,37 +236,37 @@ def _p_values(claim: Row) -> list[list[str]]:
 def payload(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """What `page.js` draws from; row i is row i of the map."""
     planes = best_planes(frames["r2_table"])
-    tables = {name: _by_location(frames[name]) for name in ("r2_table", "circles", "scan")}
+    cells = _by_place(frames)
     layers = sorted(int(layer) for layer in planes["layer"].unique())
     claims, controls, invariants = (frames[name].to_dict("records") for name in ("verdicts", "controls", "invariants"))
     by_claim = {(claim["domain"], claim["quantity"]): claim for claim in claims}
     rows = []
     for place in map_places(frames["verdicts"], planes).to_dict("records"):
         claim = by_claim[place["domain"], place["quantity"]]
-        rows.append(_map_row(place, claim, tables, layers) | claim_evidence(claim, controls, invariants))
+        own = cells.get(tuple(place[key] for key in PLACE), {})
+        rows.append(_map_row(place, claim, own) | claim_evidence(claim, controls, invariants))
     examples: dict[str, list[dict[str, Any]]] = {}
     for row in frames["examples"].to_dict("records"):
         words = {"prompt": text(row["prompt"]), "answer": text(row["answer"]), "wrote": text(row["model_answer"])}
         examples.setdefault(str(row["domain"]), []).append({**words, "right": bool(row["right"])})
-    meanings = {name: {column: meaning(name, column) for column in columns} for name, columns in EXPLAINED.items()}
+    explained = EXPLAINED | {"invariants": [name for name, *_ in column_meanings()["invariants"]]}
+    meanings = {name: {column: meaning(name, column) for column in columns} for name, columns in explained.items()}
     return {"floor": FLOOR, "layers": layers, "rows": rows, "examples": examples, "meanings": meanings}
 
 
-def _by_location(rows: pd.DataFrame) -> Cells:
-    """Rows of a table by place and layer: plain records, because a cell has too few rows to be worth a frame."""
-    cells: Cells = {}
-    for row in rows.to_dict("records"):
-        # The scan has no quantity: only sums are scanned.
-        key = (row["domain"], row.get("quantity", "sum"), row["site"], row["position"], int(row["layer"]))
-        cells.setdefault(key, []).append(row)
-    return cells
+def _by_place(frames: Mapping[str, pd.DataFrame]) -> dict[tuple[Any, ...], Cells]:
+    """Cells of every place: plain records, because a cell has too few rows to be worth a frame."""
+    places: dict[tuple[Any, ...], Cells] = {}
+    for name in CELL_TABLES:
+        for row in frames[name].to_dict("records"):
+            # The scan has no quantity: only sums are scanned.
+            place = (row["domain"], row.get("quantity", "sum"), row["site"], row["position"])
+            cell = places.setdefault(place, {}).setdefault(int(row["layer"]), {table: [] for table in CELL_TABLES})
+            cell[name].append(row)
+    return places
 
 
-def _map_row(place: Row, claim: Row, tables: Mapping[str, Cells], layers: list[int]) -> dict[str, Any]:
-    cells = {
-        layer: {name: rows.get((*(place[key] for key in PLACE), layer), []) for name, rows in tables.items()}
-        for layer in layers
-    }
+def _map_row(place: Row, claim: Row, cells: Cells) -> dict[str, Any]:
     frequencies = sorted({int(row["frequency"]) for cell in cells.values() for row in _circular(cell["r2_table"])})
     periods = sorted({row["scanned_period"] for cell in cells.values() for row in cell["scan"]}, reverse=True)
     items = {int(row["label"]): str(row["item"]) for cell in cells.values() for row in cell["circles"]}
@@ -296,7 +286,9 @@ def _map_row(place: Row, claim: Row, tables: Mapping[str, Cells], layers: list[i
         "items": [items[label] for label in sorted(items)],
         "frequencies": frequencies,
         "periods": rounded(periods, 4),
-        "cells": {layer: _cell(cell, frequencies, periods) for layer, cell in cells.items() if cell["r2_table"]},
+        "cells": {
+            layer: _cell(cell, frequencies, periods) for layer, cell in sorted(cells.items()) if cell["r2_table"]
+        },
     }
 
 
@@ -357,14 +349,12 @@ def best_dimensions(rows: Iterable[Row]) -> list[list[int | float | None]]:
     for row in rows:
         if row["unit"] == "dimension":
             families.setdefault(int(row["dim"]), {}).setdefault(row["family"], []).append(row)
-
-    def largest(circles: list[Row], column: str) -> Row:
-        return max(circles, key=lambda row: _or_less(row[column]))
-
     best = []
     for dim, family in families.items():
         if circles := family.get("fourier"):
-            published, partial = largest(circles, "r2_class_means"), largest(circles, "r2_partial")
+            published, partial = (
+                max(circles, key=lambda row: _or_less(row[column])) for column in ("r2_class_means", "r2_partial")
+            )
             rivals = [family[name][0]["r2_class_means"] if name in family else None for name in RIVALS]
             strength = _or_less(published["r2_class_means"]), _or_less(partial["r2_partial"])
             r2 = rounded([published["r2_class_means"], *rivals, partial["r2_partial"]])

@@ -1,14 +1,10 @@
 """From prompts to token ids, and from the characters of a slot to the index of its token.
 
 The probe reads a model at four positions: at the token that holds the last character of the item, of the offset
-and of the modulus, and at the last token of the text. They are located by the fast tokenizer's character
-offsets, never by comparing token strings, because every family of tokenizers draws the borders elsewhere:
-
-- byte-level offsets may or may not include the space before a word, and SentencePiece writes it into the token:
-  the *last* character of a slot is safe from both;
-- a character outside ASCII may be spread over several tokens that all report its offsets, and the piece that
-  SentencePiece puts in front of a text may claim its first character: the last token that holds it is taken;
-- zero-width pieces (normalised away) hold no character at all.
+and of the modulus, and at the last token of the text. They are located by the fast tokenizer's character offsets,
+never by comparing token strings, because every family of tokenizers draws the borders elsewhere: byte-level offsets
+may or may not include the space before a word (the *last* character is safe from that), several tokens may report one
+character outside ASCII (the last token that holds it is taken), and zero-width pieces hold no character at all.
 
 Prompts of equal length are batched without padding (`buckets`): no mask, and a position counts from the left in
 every row.

@@ -7,13 +7,10 @@ task has three, held at the value of its slice - and its label is the answer's p
     label(i, j) = i + j mod n, or i - j mod n         where the task is composition in a cyclic group
     label(i, j) = position of task(t_i, t_j)          elsewhere (a² + ab + b², …)
 
-Questions are the rows of the split's test part. Rows that were trained on are no evidence: their answers can be known
-by heart, and an answer known by heart is read from the stream too, at every frequency a little.
-
-Both operands are tokens of one kind, so the renaming null (`nulls`) permutes the names of all tokens in both slots at
-once. A token that the question itself says - the third operand - keeps its name. In a network that never learnt the
-rows of W_E are exchangeable, so the null is exact over draws of the questions. Of 2,000 untrained networks with p = 23,
-5.3 % have p <= 0.05 when each gets other questions, and 4.6 to 6.5 % when all get the same.
+Questions are the rows of the split's test part: an answer known by heart is read from the stream too. The renaming null
+permutes the names of all tokens in both slots at once; the third operand keeps its name. In a network that never
+learnt the rows of W_E are exchangeable, so the null is exact over draws of the questions: of 2,000 untrained networks
+with p = 23, 5.3 % have p <= 0.05 when each gets other questions, and 4.6 to 6.5 % when all get the same.
 """
 
 from __future__ import annotations

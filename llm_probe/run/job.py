@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 
-from llm_probe.activations import states
+from llm_probe.activations import streaming
 from llm_probe.activations.behaviour import behaviour_rows, example_rows, score
-from llm_probe.activations.states import Cell, States
-from llm_probe.activations.streaming import ReadPlan
+from llm_probe.activations.streaming import Cell, ReadPlan, States
 from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fingerprint
-from llm_probe.questions.claims import Claim, Labels
-from llm_probe.questions.companions import Family, families, family_of
+from llm_probe.questions.claims import Claim, Family, Labels, families, family_of
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import PARTS, Grid, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
@@ -122,7 +120,7 @@ class Job:
         self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], plan: ReadPlan, **more
     ) -> States:
         options = {"chat": self.config.chat, "batch_tokens": self.config.batch_tokens}
-        return states.read(self.loaded, claim, discovery, confirmation, plan, **options, **more)
+        return streaming.read(self.loaded, claim, discovery, confirmation, plan, **options, **more)
 
     def _plan(self, claim: Claim, prompt: Prompt) -> ReadPlan:
         return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position))

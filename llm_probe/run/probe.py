@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from llm_probe.models.loading import LoadedModel, load, wrap
-from llm_probe.questions.claims import Claim
-from llm_probe.questions.companions import families
+from llm_probe.questions.claims import Claim, families
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.selection import claims_for, named_claims, own_claims
 from llm_probe.run.config import ProbeConfig

@@ -5,28 +5,21 @@ more: the *same* operand pairs are asked under m moduli, and period p_i must gai
 
     gain[u, i, j]   what period p_i explains in unit u (a plane of a cell, or a dimension) under modulus p_j (`gains`)
     L               the gain without its row means (a period is easy to read) and column means (a prompt is)
-    T[u]          = Σ_ij C[i, j] L[u, i, j],      C = I - 11ᵀ/m - SSᵀ,   S = orth(log p, log² p)
-    T_π[u]        = Σ_ij C[i, j] L[u, i, π(j)]
+    T_π[u]        = Σ_ij C[i, j] L[u, i, π(j)],   C = I - 11ᵀ/m - SSᵀ,   S = orth(log p, log² p);   T[u] = T_identity[u]
     p_fwer[u]     = #{π : max_v T_π[v] >= T[u]} / #π
 
 over every assignment π of prompts to periods (m! up to seven moduli; above, a seeded sample of 5,040 with the true one
-in it), all units permuted together, the true assignment counted: exact if the columns of the gain are exchangeable
-(max-T; Westfall & Young 1993). Two ways to break that are known and handled:
+in it): exact if the columns of the gain are exchangeable (max-T; Westfall & Young 1993). Two things break that:
 
-- *Size.* Long periods are read more easily; if prompts with large moduli also carry n more strongly, strength times
-  ease makes a diagonal without any arithmetic. So the diagonal counts only as far as it is more than products of
-  parabolas in log p: that is SSᵀ, for two of m - 1 degrees of freedom. Of 40 networks that carry n in general, as
-  strongly as p/23, 60 % have a p <= 0.05 on planes without this term and none with it.
+- *Size.* Where prompts with large moduli carry n more strongly, strength times ease makes a diagonal without any
+  arithmetic, so products of parabolas in log p are taken out (SSᵀ). Of 40 networks that carry n in general, as strongly
+  as p/23, 60 % have p <= 0.05 on planes without this term and none with it.
 - *Divisors.* 24 is read wherever 12 is computed. Of two moduli where one divides the other only one stands in a table
-  (`unrelated_subset`). Moduli that share a factor without dividing (9, 12) share some frequencies, which raises what is
-  off the diagonal: that costs power only.
+  (`unrelated_subset`); moduli that only share a factor (9, 12) cost power.
 
-The p answers for the set of moduli together: one modulus alone has m places to be, so that no p is below 1/m. What one
-modulus adds is its `effect`: gain[j, j] minus what the table off the diagonal predicts for that cell,
+The p is of the moduli together (one alone has m places to be, so that no p is below 1/m). What one modulus adds is
 
-    effect_j = gain[j, j] - (r_j + c_j + s_jᵀ Λ s_j),   r, c, Λ by least squares on the cells i != j,
-
-so that the arithmetic under other moduli cannot raise it. Three of seven moduli are enough for a small p: read both.
+    effect_j = gain[j, j] - (r_j + c_j + s_jᵀ Λ s_j),   r, c, Λ by least squares on the cells i != j.
 """
 
 from __future__ import annotations
@@ -151,8 +144,8 @@ def assignments(count: int, seed: int = 0) -> Int[Tensor, "assignments m"]:
     if count <= ENUMERATED_MODULI:
         return torch.tensor(list(itertools.permutations(range(count))))
     generator = torch.Generator().manual_seed(seed)
-    drawn = [torch.randperm(count, generator=generator) for _ in range(ASSIGNMENTS - 1)]
-    return torch.stack([torch.arange(count), *drawn])
+    sample = [torch.randperm(count, generator=generator) for _ in range(ASSIGNMENTS - 1)]
+    return torch.stack([torch.arange(count), *sample])
 
 
 def interaction(gain: Float[Tensor, "units m m"]) -> Float[Tensor, "units m m"]:
@@ -221,15 +214,15 @@ def modulus_tests(
     `planes`, `dimensions`: gain[u, i, j] of period `moduli[i]` under modulus `moduli[j]`.
     """
     subsets = {modulus: unrelated_subset(moduli, modulus) for modulus in moduli if why_not(moduli, modulus) is None}
-    found: dict[int, ModulusTest] = {}
+    tests: dict[int, ModulusTest] = {}
     for subset in dict.fromkeys(subsets.values()):
         index = torch.tensor([list(moduli).index(modulus) for modulus in subset])
         gains = [gain[:, index][:, :, index] for gain in (planes, dimensions) if gain is not None]
         left_out = tuple(modulus for modulus in moduli if modulus not in subset)
         for test in _of_subset(subset, left_out, gains, seed):
             if subsets[test.modulus] == subset:
-                found[test.modulus] = test
-    return {modulus: found[modulus] for modulus in subsets}
+                tests[test.modulus] = test
+    return {modulus: tests[modulus] for modulus in subsets}
 
 
 def _of_subset(

@@ -1,20 +1,17 @@
 """How large a class-mean R² is when there is nothing: the law of the largest of a search, in closed form.
 
-**Independent class means.** n class means that are white noise have power in floor((n-1)/2) planes (one a frequency)
-and, if n is even, in one further column, the Nyquist frequency. The shares of the planes are the gaps of uniform
-points, so that (Fisher 1929, inclusion and exclusion over j planes above r)
+**Independent class means.** n class means that are white noise have power in K = floor((n-1)/2) planes (one a
+frequency) and, if n is even, in the Nyquist column. The shares of the planes are the gaps of uniform points, so that
+(Fisher 1929, inclusion and exclusion over j planes above r)
 
-    P(max_k R²_k > r) = Σ_{j ≥ 1, jr < 1} (-1)^(j+1) C(K, j) (1 - jr)^((n-3)/2),   K = floor((n-1)/2)
+    P(max_k R²_k > r) = Σ_{j ≥ 1, jr < 1} (-1)^(j+1) C(K, j) (1 - jr)^((n-3)/2);   for r > 1/2 R²_k ~ Beta(1, (n-3)/2)
 
-of which only j = 1 is left for r > 1/2: R²_k ~ Beta(1, (n-3)/2). For even n the case "no plane, but the Nyquist
-column is above r" is added: its share is x ~ Beta(1/2, (n-2)/2), and given x the planes share 1 - x as if n were
-n - 1; one integral over x, exact for every r. The largest over m independent columns exceeds r with probability
-1 - (1 - P)^m. Searched dimensions and layers are not independent: for them this is an upper bound of the law of *this*
-null, and says nothing of structured ones.
+For even n the case "no plane, but the Nyquist column is above r" is added: its share is x ~ Beta(1/2, (n-2)/2), and
+given x the planes share 1 - x as if n were n - 1. The largest over m independent columns exceeds r with probability
+1 - (1 - P)^m; for searched dimensions and layers, which are not independent, that is an upper bound.
 
-**A fixed fit** of q columns to n points: R² ~ Beta(q/2, (n-1-q)/2).
-
-**From draws** x_1 … x_N of the same statistic: P(X ≥ r) = (1 + #{x_i ≥ r}) / (1 + N), which is never zero.
+**A fixed fit** of q columns to n points: R² ~ Beta(q/2, (n-1-q)/2). **From draws** x_1 … x_N of the same statistic:
+P(X ≥ r) = (1 + #{x_i ≥ r}) / (1 + N), which is never zero.
 """
 
 from __future__ import annotations

@@ -1,23 +1,16 @@
 """Control labels for the same prompts: the same search, run for a quantity that the model has no reason to carry.
 
-A probe that is rich enough finds anything. What counts is how much more it finds of the true label than of a control
-label with the same number of values, read from the same activations: selectivity = R² true - R² control (Hewitt &
-Liang 2019, 1909.03368). Five controls, each integers in [0, p):
+A probe that is rich enough finds anything; what counts is how much more it reads of the true label than of a control
+with as many values, from the same activations: selectivity (Hewitt & Liang 2019, 1909.03368). Each is in [0, p):
 
-- `shuffled` (sums): the labels change places among the units that are left out together (operand pairs), within
-  units of equally many prompts: prompts of one pair stay together and every label keeps its count.
-- `difference`: (a - b) mod p, a quantity of the same operands with a circle of its own. Where the claim itself is about
-  a - b the control is `sum`, (a + b) mod p.
+- `shuffled` (sums): labels change places among operand pairs of equally many prompts; every label keeps its count.
+- `difference`: (a - b) mod p, with a circle of its own; `sum`, (a + b) mod p, where the claim itself is about a - b.
 - `latin_square` (a + b and a - b): π3[(π1[a mod p] + π2[b mod p]) mod p] with random permutations, an isotope of the
-  true table. Each residue stands once in every row and column, so the marginals and what one-hot operands absorb
-  (nothing) are those of the task; only the cyclic order is gone. A draw is rejected if its label is a function of
-  (a + b) mod p or of (a - b) mod p: then it would be the true task, or its mirror image, under other names. All
-  affine maps are among these. For p of three or less every draw is.
-- `reordered` (items): the items in a random order, not a rotation or reflection of the true one; shuffling the
-  labels of whole items is the same thing, so items have no `shuffled`. Three items have no other order.
+  true table: the marginals and what one-hot operands absorb (nothing) are those of the task, only the cyclic order is
+  gone. A label that is a function of (a + b) mod p or (a - b) mod p, as all are for p <= 3, is rejected.
+- `reordered` (items): a random order that is no rotation or reflection of the true one; three items have no other.
 
-All but `shuffled` are functions of the operands, the period and the seed alone, so that they can be confirmed on new
-prompts; shuffled labels mean nothing there.
+All but `shuffled` are functions of the operands, the period and the seed alone and can be confirmed on new prompts.
 """
 
 from __future__ import annotations
@@ -30,14 +23,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from llm_probe.activations.states import Cell
+from llm_probe.activations.streaming import Cell
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import Control, ControlRow, R2Row
 from llm_probe.statistics.assignment import divides
 from llm_probe.statistics.gains import Gains
 from llm_probe.statistics.hypotheses import is_difference, is_sum, mirrored_total
-from llm_probe.statistics.planes import PENALTIES, circles
-from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2
+from llm_probe.statistics.planes import circles, heldout_scores
+from toy.maths.regression import Groups, RidgeSmoother
 
 
 def control_labels(labels: Labels, seed: int) -> dict[str, Int[Tensor, " n"]]:
@@ -125,12 +118,7 @@ def _heldout(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tu
     targets = circles(labels.label, frequencies, labels.period).to(smoothers[0].left.device)
     units = labels.groups("unit")
     assert isinstance(units, Groups), "a claim has at least two operand pairs or items"
-    baseline = baseline_residuals(targets, units)
-    found = []
-    for smoother in smoothers:
-        path = smoother.heldout_path(targets, units, PENALTIES)
-        found.append(torch.stack([plane_r2(errors, baseline) for errors in path]).amax(dim=0).cpu())
-    return torch.stack(found)
+    return torch.stack([heldout_scores(smoother, targets, units).amax(dim=0).cpu() for smoother in smoothers])
 
 
 def prompt_controls(

@@ -67,6 +67,18 @@ def fixed_nuisances(labels: Labels) -> Float[Tensor, "n q"]:
     return orthonormal(torch.cat(blocks, dim=1))
 
 
+def nuisance_basis(labels: Labels) -> Float[Tensor, "n q"]:
+    """Z: an orthonormal basis of every nuisance and the constant; the fixed ones come first."""
+    fixed = fixed_nuisances(labels)
+    carry = units_carry(labels.first, labels.offset) & labels.has_digits
+    return torch.cat([fixed, basis_beyond(Magnitude(labels).columns(labels.total, carry), fixed)], dim=1)
+
+
+def basis_beyond(columns: Float[Tensor, "n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "n k"]:
+    """Orthonormal columns for what the orthonormal `fixed` basis leaves of some columns; k is the rank of that."""
+    return orthonormal(drop_zero(residual(columns, fixed)))
+
+
 class Magnitude:
     """Nuisances that change with the labels: a cubic spline of the integer result, and the units' carry."""
 
@@ -100,27 +112,22 @@ def adjusted_states(states: Float[Tensor, "n cells d"], labels: Labels) -> Float
 
 
 def search(
-    responses: Float[Tensor, "n cells d"],
-    labels: Labels,
-    renamed: Renamed,
-    frequencies: tuple[int, ...],
+    responses: Float[Tensor, "n cells d"], labels: Labels, renamed: Renamed, frequencies: tuple[int, ...]
 ) -> DimensionSearch:
     """Partial R² of all dimensions and frequencies, rivals, and corrected p; `responses` from `adjusted_states`."""
     n, cells, d = responses.shape
     fixed = fixed_nuisances(labels)
     responses = responses.reshape(n, -1)
-    magnitude = Magnitude(labels)
-    carry = units_carry(labels.first, labels.offset) & labels.has_digits
-    extra = orthonormal(drop_zero(residual(magnitude.columns(labels.total, carry), fixed)))
-    nuisances = torch.cat([fixed, extra], dim=1)
+    nuisances = nuisance_basis(labels)
+    extra = nuisances[:, fixed.shape[1] :]
     adjusted = responses - (extra.to(responses) @ (extra.to(responses).T @ responses))
-    blocks = [_frequency_basis(labels.label, k, labels.period, nuisances) for k in frequencies]
+    blocks = [basis_beyond(fourier.design(labels.label, k, labels.period), nuisances) for k in frequencies]
     r2 = torch.stack([_share(adjusted, block) for block in blocks])
     rivals, parameters = {}, {"fourier": max((block.shape[1] for block in blocks), default=0) + (len(blocks) > 1)}
     for family in FAMILIES[1:]:
-        columns = residual(family_columns(labels, family), nuisances)
-        parameters[family] = orthonormal(drop_zero(columns)).shape[1]
-        rivals[family] = _share(adjusted, orthonormal(drop_zero(columns))).view(cells, d)
+        basis = basis_beyond(family_columns(labels, family), nuisances)
+        parameters[family] = basis.shape[1]
+        rivals[family] = _share(adjusted, basis).view(cells, d)
     maxima = null_maxima(responses, labels, renamed, frequencies, fixed)
     return DimensionSearch(
         r2.view(-1, cells, d).cpu(),
@@ -142,12 +149,6 @@ def heldout_r2(responses: Float[Tensor, "n d"], columns: Float[Tensor, "n c"], l
     ]
     left, base = (error.square().sum(dim=0) for error in errors)
     return 1 - left / base.clamp_min(1e-30)
-
-
-def _frequency_basis(
-    labels: Int[Tensor, " n"], frequency: int, period: int, nuisances: Float[Tensor, "n q"]
-) -> Float[Tensor, "n c"]:
-    return orthonormal(drop_zero(residual(fourier.design(labels, frequency, period), nuisances)))
 
 
 def _share(responses: Float[Tensor, "n r"], basis: Float[Tensor, "n c"]) -> Float[Tensor, " r"]:

@@ -8,7 +8,10 @@ that in log R² it is a column effect and is centred away. It also has more powe
 two of 128 dimensions, seven moduli, 800 prompts, is found at p <= 0.05 in 7 of 15 networks against 3 of 15 (both with
 a contrast of log p alone, whose power is a little higher). A held-out R² can be negative, so planes stay in nats.
 
-Symbols: N prompts, p_i the periods, n the integer result, Z nuisances (`design`). One call makes one column j.
+The circle of period p at frequency k, X_k = [cos, sin](2πkn/p), can be tested only if M_Z X_k keeps the rank of X_k:
+otherwise some nuisances span it, no response can tell the two apart, and the message names them.
+
+Symbols: N prompts, p_i the periods, n the integer result, Z nuisances (`dimensions`). One call makes one column j.
 """
 
 from __future__ import annotations
@@ -19,18 +22,78 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.assignment import ModulusTest, modulus_tests, why_not
-from llm_probe.statistics.design import circle_bases, identifiable, nuisance_basis
+from llm_probe.statistics.dimensions import Magnitude, nuisance_basis, whitened, without
 from llm_probe.statistics.planes import PENALTIES, circles
+from llm_probe.statistics.renaming import units_carry
 from toy.maths import fourier
-from toy.maths.regression import RidgeSmoother, baseline_residuals, plane_r2
+from toy.maths.regression import RidgeSmoother, baseline_residuals, drop_zero, orthonormal, plane_r2, residual
+from toy.run.errors import InputError
 
 PLANE_FREQUENCIES = 3
 SMALLEST_R2 = 1e-12
+FREE_PROMPTS = 12
+"""Prompts beyond the nuisances' rank and the circle's: below it an F statistic has next to no power."""
+
+
+def circle_bases(
+    total: Num[Tensor, " n"], period: int, frequencies: Sequence[int], nuisances: Float[Tensor, "n q"]
+) -> Float[Tensor, "k n 2"]:
+    """Q_k = orth(M_Z X_k) of every frequency; where the rank is short (a Nyquist sine), a column of zeros."""
+    waves = torch.stack([fourier.circle(total, k, period) for k in frequencies])
+    # Twice: what the first projection leaves to rounding would be scaled up to a direction of its own.
+    return whitened(without(without(waves, nuisances), nuisances))
+
+
+def nuisance_blocks(labels: Labels) -> dict[str, Float[Tensor, "n _"]]:
+    """The columns of each nuisance of a sum by its name."""
+    named = {"template": labels.template, "first operand": labels.first, "second operand": labels.offset}
+    blocks = {
+        name: torch.nn.functional.one_hot(values.unique(return_inverse=True)[1])[:, 1:].double()
+        for name, values in named.items()
+    }
+    carry = units_carry(labels.first, labels.offset)
+    columns = Magnitude(labels).columns(labels.total, carry)
+    return (
+        blocks | {"spline of the result": columns[:, :-1]} | ({"carry": columns[:, -1:]} if labels.has_digits else {})
+    )
+
+
+def check_identifiable(labels: Labels, period: int, frequencies: Sequence[int]) -> None:
+    """Raises InputError with the names of the nuisances that span a direction of a circle, if any do."""
+    blocks = nuisance_blocks(labels)
+    for k in frequencies:
+        if spanned := spanning_blocks(fourier.design(labels.total, k, period), blocks):
+            enough = 2 * (sum(block.shape[1] for block in blocks.values()) + 2 + FREE_PROMPTS)
+            raise InputError(
+                f"period {period}, k = {k} cannot be told from {' and '.join(spanned)} among these "
+                f"{len(labels.total)} prompts, of which the nuisances take up {nuisance_basis(labels).shape[1]}: give "
+                f"{enough} prompts or more, or another period"
+            )
+
+
+def spanning_blocks(columns: Float[Tensor, "n c"], blocks: Mapping[str, Float[Tensor, "n _"]]) -> tuple[str, ...]:
+    """Names of blocks that, with the constant, span a direction of the columns; none where all of it is left.
+
+    No name can be left out; with several such sets, the one that keeps the blocks that come last.
+    """
+
+    def spans(names: Sequence[str]) -> bool:
+        parts = [torch.ones(len(columns), 1, dtype=torch.float64), *(blocks[name].double() for name in names)]
+        left = residual(columns, orthonormal(torch.cat(parts, dim=1)))
+        return orthonormal(drop_zero(left)).shape[1] < orthonormal(columns).shape[1]
+
+    kept = list(blocks)
+    if not spans(kept):
+        return ()
+    for name in blocks:
+        if spans(rest := [other for other in kept if other != name]):
+            kept = rest
+    return tuple(kept) or ("the constant",)
 
 
 def dimension_gain(
@@ -52,7 +115,7 @@ def dimension_gain(
         frequencies = list(fourier.frequencies(period))[:highest]
         circles_of = circle_bases(labels.total, period, frequencies, nuisances)
         if bool((circles_of.square().sum(dim=(1, 2)) == 0).any()):
-            identifiable(labels, period, frequencies)
+            check_identifiable(labels, period, frequencies)
         bases.append(circles_of.transpose(1, 2).flatten(0, 1))
         counts.append(len(frequencies))
     basis = torch.cat([nuisances.T, *bases]).to(responses)
@@ -115,10 +178,7 @@ class Gains:
 
 
 def gains_of(
-    smoothers: Sequence[RidgeSmoother],
-    adjusted: Float[Tensor, "n cells d"],
-    labels: Labels,
-    periods: tuple[int, ...],
+    smoothers: Sequence[RidgeSmoother], adjusted: Float[Tensor, "n cells d"], labels: Labels, periods: tuple[int, ...]
 ) -> Gains:
     """A column from one modulus' discovery prompts; `adjusted` from `dimensions.adjusted_states`."""
     planes = plane_gain(smoothers, labels, periods).double()

@@ -1,22 +1,19 @@
 """Named rivals of "the residue lies on a circle": what else, made of the same operands, looks like one?
 
-Averaged over a residue class, a digit-count step or a carry is nearly a cosine (science.md §1), so the question is
-put per prompt and beyond the same nuisances Z (template and one-hot operands, `dimensions.fixed_nuisances`; the
-spline and the carry of the dimension search stay in, they *are* hypotheses here). With Y = M_Z responses (n, r), C
-the circle's columns and H a hypothesis', every share is of ||Y||² summed over the responses (Frisch-Waugh-Lovell):
+Averaged over a residue class, a digit-count step or a carry is nearly a cosine, so the question is put per prompt and
+beyond the nuisances Z (template and one-hot operands, `dimensions.fixed_nuisances`; spline and carry *are* hypotheses
+here). With Y = M_Z responses (n, r), C the circle's columns and H a hypothesis', every share is of ||Y||² summed over
+the responses (Frisch-Waugh-Lovell):
 
     circle             ||Q_C^T Y||²,    Q_C = orth(M_Z C)          circle_beyond      ||orth(M_{Z,H} C)^T Y||²
     hypothesis         ||Q_H^T Y||²,    Q_H = orth(M_Z H)          hypothesis_beyond  ||orth(M_{Z,C} H)^T Y||²
 
-Beyond one-hot operands some names mean the same column, and a `Share` says so in `aliases`: for a + b the quotient,
-floor((a+b)/p) = floor(a/p) + floor(b/p) + wrap, is the wrap, and -s/p besides: a sawtooth in the label, contained in
-its parabola. On two-digit operands the digit count of a + b is the tens' carry.
-
-Hypotheses are judged one at a time: where two are carried at once, each one's share holds what it has in common with
-the other. Carry and digit count ask about *written* operands (`has_digits`); for calendars they are absent.
+Beyond one-hot operands some names mean the same column (`aliases`): for a + b the quotient is the wrap, and -s/p
+besides: a sawtooth in the label, contained in its parabola. Hypotheses are judged one at a time: where two are carried
+at once, each one's share holds what it has in common with the other.
 
 Shapes: columns (n, c), c = 0 where a hypothesis does not apply; symbols: operands a, b, integer result n = a op b,
-period p, label s = n mod p.
+period p, label s = n mod p. Carry and digit count ask about *written* operands (`has_digits`).
 """
 
 from __future__ import annotations
@@ -29,8 +26,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
+from llm_probe.statistics.dimensions import basis_beyond
 from toy.maths import fourier
-from toy.maths.regression import bic_gain, drop_zero, orthonormal, residual
+from toy.maths.regression import bic_gain, residual
 
 
 def is_sum(labels: Labels) -> bool:
@@ -40,9 +38,8 @@ def is_sum(labels: Labels) -> bool:
 
 def is_difference(labels: Labels) -> bool:
     """Whether the integer result is a - b (and not, on offsets of zero only, also a + b)."""
-    return (
-        labels.quantity == "sum" and not is_sum(labels) and bool((labels.total == labels.first - labels.offset).all())
-    )
+    subtracts = bool((labels.total == labels.first - labels.offset).all())
+    return labels.quantity == "sum" and not is_sum(labels) and subtracts
 
 
 def mirrored_total(labels: Labels) -> Int[Tensor, " n"]:
@@ -155,8 +152,8 @@ def explained(
     """
     y = residual(responses.double(), nuisances.to(responses.device))
     total = float(y.square().sum())
-    circle = _basis(fourier.design(labels.label, frequency, labels.period), nuisances)
-    bases = {name: _basis(columns(labels, frequency), nuisances) for name, columns in HYPOTHESES.items()}
+    circle = basis_beyond(fourier.design(labels.label, frequency, labels.period), nuisances)
+    bases = {name: basis_beyond(columns(labels, frequency), nuisances) for name, columns in HYPOTHESES.items()}
     shares = {}
     for name, basis in bases.items():
         if basis.shape[1] == 0:
@@ -164,9 +161,9 @@ def explained(
         share = _share(y, total, basis)
         shares[name] = Share(
             hypothesis=share,
-            hypothesis_beyond=_share(y, total, _basis(basis, circle)),
+            hypothesis_beyond=_share(y, total, basis_beyond(basis, circle)),
             circle=_share(y, total, circle),
-            circle_beyond=_share(y, total, _basis(circle, basis)),
+            circle_beyond=_share(y, total, basis_beyond(circle, basis)),
             chance=basis.shape[1] / (len(y) - nuisances.shape[1]),
             columns=basis.shape[1],
             bic=float(bic_gain(torch.tensor([share]), y.numel(), basis.shape[1] * y.shape[1])),
@@ -196,12 +193,9 @@ def explanation(shares: Mapping[str, Share]) -> tuple[str, Share] | None:
 def explained_away(share: Share) -> bool:
     """Whether the circle's share is the hypothesis' rather than its own.
 
-    Each side keeps a part of its share once the other is known: kept = beyond / own. The circle gives way if it
-    keeps less than half, so that most of it was the other's, and less than the hypothesis keeps. The same sentence with
-    the names exchanged says when the hypothesis gives way to the circle; both at once is impossible, and where two
-    sets of columns explain the same and neither keeps more, neither gives way. Nothing is tuned: half is "most",
-    and a part is compared with a part. It does not say that no circle is left (`circle_beyond` says how much), and
-    asks nothing of how large the share was: a circle at the level of chance may give way to anything.
+    Each side keeps a part of its share once the other is known: kept = beyond / own. The circle gives way if it keeps
+    less than half and less than the hypothesis keeps; both cannot give way at once. It does not say that no circle is
+    left (`circle_beyond` does), and a circle at the level of chance may give way to anything.
     """
     return _gives_way(share.circle, share.circle_beyond, share.hypothesis, share.hypothesis_beyond)
 
@@ -214,10 +208,6 @@ def explains_away(share: Share) -> bool:
 def _gives_way(own: float, own_beyond: float, other: float, other_beyond: float) -> bool:
     # beyond / own against beyond / own, cross-multiplied: a share of zero has nothing to give.
     return own_beyond < own / 2 and own_beyond * other < other_beyond * own
-
-
-def _basis(columns: Float[Tensor, "n c"], beyond: Float[Tensor, "n q"]) -> Float[Tensor, "n k"]:
-    return orthonormal(drop_zero(residual(columns, beyond)))
 
 
 def _share(y: Float[Tensor, "n r"], total: float, basis: Float[Tensor, "n k"]) -> float:

@@ -1,25 +1,22 @@
 """Rotation-invariant statistics of n class means, and of the points that a fit predicts for them.
 
-The residual basis is not privileged, so nothing here looks at one dimension.
-
 **Circulant fraction.** Items on a circle have a Gram matrix that depends on i - j mod n only. With G (n, n) the Gram
-matrix of the centred means and P the projection on symmetric circulant matrices (average along wrapped diagonals),
+matrix of the centred means and P the average along wrapped diagonals,
 
     fraction = ||P G||² / ||G||² = Σ_k m_k λ_k² / ||G||²,   λ_k = u_kᴴ G u_k,
 
-u_k the unit Fourier vectors and m_k = 2 (1 at the Nyquist frequency): P is diagonal in the Fourier basis. A circle has
-1, a line of equally spaced items 1/5 as n grows. G = A Bᵀ, symmetrised, of two disjoint sets of prompts (see
-`closure`) has no prompt noise on its diagonal. But *any* n vectors at equal distances - a one-hot code, random
-embeddings of many dimensions - give G ∝ I - 11ᵀ/n, which is circulant in every order of the items: so the fraction
-never stands without its spectrum, or without `circulant_beyond_simplex`, which asks it of what is left of G.
+u_k the unit Fourier vectors and m_k = 2 (1 at the Nyquist frequency). A circle has 1, a line of equally spaced items
+1/5 as n grows. G = A Bᵀ, symmetrised, of two disjoint sets of prompts has no prompt noise on its diagonal. But *any* n
+vectors at equal distances give G ∝ I - 11ᵀ/n, circulant in every order of the items: `circulant_beyond_simplex` asks
+about what is left of G.
 
 **Φ_T** (Fu et al. 2026, arXiv 2604.20817). For N vectors e(n) of integers n, F_ν = N^(-1/2) Σ_n e(n) e^(-2πiνn),
 
     Φ_T = Σ_{l=1}^{T-1} ||F_{l/T}||²,   tr S_B = Φ_T / N where the residue classes are equally large,
 
-S_B the mean over classes of (μ_r - μ)(μ_r - μ)ᵀ and S_W the mean over vectors of (e - μ_r)(e - μ_r)ᵀ. Their theorem:
-Φ_T > 0 is necessary for a linear probe of n mod T, never sufficient; S_W and Cohen's κ of a decoder say whether it is.
-Our reading where N is no multiple of T: e is centred first, so that unequal classes do not turn the mean into power.
+S_B the mean over classes of (μ_r - μ)(μ_r - μ)ᵀ, S_W the mean over vectors of (e - μ_r)(e - μ_r)ᵀ. Φ_T > 0 is
+necessary for a linear probe of n mod T, never sufficient: S_W and Cohen's κ say whether it is. e is centred first, so
+that unequal classes do not turn the mean into power.
 
 Shapes: means (n, d), one row per item in order; states (m, d) and labels (m,), one row per prompt; points (m, 2).
 """

@@ -80,11 +80,16 @@ def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int |
     return torch.cat([fourier.circle(labels, k, period) for k in frequencies], dim=1)
 
 
+def heldout_scores(
+    smoother: RidgeSmoother, targets: Float[Tensor, "n m"], groups: Groups
+) -> Float[Tensor, "penalties k"]:
+    """Held-out R² of every plane (a pair of columns) at each of PENALTIES."""
+    baseline = baseline_residuals(targets, groups)
+    return torch.stack([plane_r2(errors, baseline) for errors in smoother.heldout_path(targets, groups, PENALTIES)])
+
+
 def search(
-    smoothers: Sequence[RidgeSmoother],
-    labels: Labels,
-    renamed: Renamed,
-    frequencies: tuple[int, ...],
+    smoothers: Sequence[RidgeSmoother], labels: Labels, renamed: Renamed, frequencies: tuple[int, ...]
 ) -> PlaneSearch:
     """Score every cell (one smoother each), frequency and penalty, and the renaming null of their maximum."""
     device = smoothers[0].left.device
@@ -95,11 +100,11 @@ def search(
     folds = {by: labels.groups(by) for by in ("template", "residue")}
     rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
     null_maxima = torch.full((len(renamed.total),), -torch.inf, dtype=torch.float64)
-    found: list[dict[str, Tensor]] = []
+    of_cell: list[dict[str, Tensor]] = []
     for smoother in smoothers:
-        found.append(_cell(smoother, labels, targets, units, folds, rivals))
+        of_cell.append(_cell(smoother, labels, targets, units, folds, rivals))
         null_maxima = torch.maximum(null_maxima, _null_maxima(smoother, null_targets, units, len(renamed.total)).cpu())
-    stacked = {key: torch.stack([entry[key] for entry in found]).cpu() for key in found[0]}
+    stacked = {key: torch.stack([entry[key] for entry in of_cell]).cpu() for key in of_cell[0]}
     return PlaneSearch(
         frequencies,
         stacked["r2"],
@@ -126,33 +131,19 @@ def _cell(
     residuals = torch.stack(list(smoother.heldout_path(targets, units, PENALTIES)))
     scores = torch.stack([plane_r2(left, baseline_residuals(targets, units)) for left in residuals])
     r2, penalty = scores.max(dim=0)
-    columns = penalty.repeat_interleave(2)
-    chosen = residuals.gather(0, columns.expand(1, *targets.shape))[0]
-    result = {"r2": r2, "penalty": penalty, "angle_error": _angle_errors(targets - chosen, targets)}
-    best = 2 * int(r2.argmax())
-    result["points"] = _label_means((targets - chosen)[:, best : best + 2].cpu(), labels)
+    predicted = targets - residuals.gather(0, penalty.repeat_interleave(2).expand(1, *targets.shape))[0]
+    planes = list(zip(predicted.split(2, dim=1), targets.split(2, dim=1), strict=True))
+    angle_error = torch.stack([fourier.angle_between(*plane).median() for plane in planes])
+    sums = torch.zeros(labels.period, 2, dtype=torch.float64)
+    sums.index_add_(0, labels.label, planes[int(r2.argmax())][0].cpu())
+    points = sums / labels.label.bincount(minlength=labels.period)[:, None]
+    result = {"r2": r2, "penalty": penalty, "angle_error": angle_error, "points": points}
     for by, groups in folds.items():
         if groups is not None:
-            base = baseline_residuals(targets, groups)
-            left = [plane_r2(errors, base) for errors in smoother.heldout_path(targets, groups, PENALTIES)]
-            result[by] = torch.stack(left).gather(0, penalty[None])[0]
+            result[by] = heldout_scores(smoother, targets, groups).gather(0, penalty[None])[0]
     for family, columns in rivals.items():
-        base = baseline_residuals(columns, units)
-        left = [plane_r2(errors, base)[0] for errors in smoother.heldout_path(columns, units, PENALTIES)]
-        result[family] = torch.stack(left).max()
+        result[family] = heldout_scores(smoother, columns, units).max()
     return result
-
-
-def _angle_errors(predicted: Float[Tensor, "n m"], true: Float[Tensor, "n m"]) -> Float[Tensor, " k"]:
-    pairs = range(0, true.shape[1], 2)
-    return torch.stack(
-        [fourier.angle_between(predicted[:, i : i + 2], true[:, i : i + 2]).median() for i in pairs],
-    )
-
-
-def _label_means(points: Float[Tensor, "n 2"], labels: Labels) -> Float[Tensor, "labels 2"]:
-    sums = torch.zeros(labels.period, 2, dtype=torch.float64).index_add_(0, labels.label, points)
-    return sums / labels.label.bincount(minlength=labels.period)[:, None]
 
 
 def renamed_circles(
@@ -168,12 +159,7 @@ def _null_maxima(
 ) -> Float[Tensor, " renamings"]:
     """Largest R² of each renaming over frequencies and penalties, in float32: the projection is shared."""
     single = RidgeSmoother(*(part.float() for part in vars(smoother).values()))
-    best = torch.full((renamings,), -torch.inf, device=targets.device)
-    baseline = baseline_residuals(targets, units)
-    for residuals in single.heldout_path(targets, units, PENALTIES):
-        r2 = plane_r2(residuals, baseline)
-        best = torch.maximum(best, r2.view(renamings, -1).max(dim=1).values)
-    return best.double()
+    return heldout_scores(single, targets, units).view(len(PENALTIES), renamings, -1).amax(dim=(0, 2)).double()
 
 
 def rival_targets(labels: Labels) -> dict[str, Float[Tensor, "n 2"]]:

@@ -1,34 +1,22 @@
 """The renaming null: what would the same search find if the tokens had other names?
 
-In a network that never learnt, the embeddings of the ten digits - or of the seven weekdays - are exchangeable:
-renaming them changes nothing in distribution. So the largest statistic of a search over every layer, dimension,
-frequency and penalty, computed with the labels that *renamed* prompts would have, has the same law as the one
-computed with the true labels, and
+In a network that never learnt, the embeddings of the ten digits - or of the seven weekdays - are exchangeable, so the
+largest statistic of a search over every layer, dimension, frequency and penalty has the same law under the labels that
+*renamed* prompts would have as under the true ones, whatever the search (max-T; Westfall & Young 1993):
 
     p = (1 + #{renamings whose maximum >= observed}) / (1 + #renamings)
 
-is exact for untrained weights, whatever the search (max-T; Westfall & Young 1993).
+A renaming is a bijection of *tokens* that maps the set of possible prompts onto itself:
 
-Renaming: digits in both operands (and in the items, where those are numbers), or items of one kind. Where the second
-operand is an item too (`second_is_item`, the toy), it is renamed with the first. Small sets of orders are enumerated
-(seven days: 720, because rotations of a circle are the same circle).
+- **digits**, where operands or items are numbers: x and y may change places if swapping them everywhere gives the same
+  operands and items again and no other text of the prompt holds them. The digits fall into classes, permuted
+  independently: 1, …, 12 o'clock leave {3, …, 9}, operands 10 … 99 mod 23 leave {1, 4, …, 9}.
+- **items**, where they are words of equally many tokens, each of which belongs to this item alone or, at the same
+  place, to all ("first grade"): "C" and "C sharp" share a token that "D" has not, so both keep their names. A second
+  operand that is an item (the toy) is renamed with the first. Rotations of a circle are the same circle.
 
-Which names can change places without an untrained network noticing.
-
-Renaming must be a bijection of *tokens* that maps the set of possible prompts onto itself. Two kinds are used:
-
-- **digits**, where operands or items are numbers: x and y may change places if swapping them in every operand and
-  every item gives the same operands and the same items again, and no other text of the prompt holds them. "May change
-  places" is an equivalence, so the digits fall into classes, permuted independently and in both operands at once:
-  1, …, 12 o'clock leave {3, …, 9}, operands 10 … 99 mod 23 leave {1, 4, …, 9}.
-- **items**, where they are words: items change places if they have equally many tokens, and each token belongs to this
-  item alone or, at the same place, to all of them ("first grade", "second grade"). "C" and "C sharp" share a token
-  that "D" has not, so both keep their names.
-
-An order is a tensor: of the ten digits, `names[d]` is what d becomes; of n items, `order[i]`.
-
-What it does not rule out - a general representation of numbers in which every period can be read - is asked by
-the period scan (`scan`) and by the assignment test (`assignment`).
+An order is a tensor: of the ten digits, `names[d]` is what d becomes; of n items, `order[i]`. A general representation
+of numbers, in which every period can be read, passes this null: `scan` and `assignment` ask about it.
 """
 
 from __future__ import annotations
@@ -70,19 +58,16 @@ def digit_classes(claim: Claim) -> list[list[int]]:
     held = {digit for digit in "0123456789" if digit in around}
     if claim.is_arithmetic:
         held |= set(str(domain.period))
-    classes: list[list[str]] = []
+
+    def change_places(one: str, other: str) -> bool:
+        swap = str.maketrans(one + other, other + one)
+        return all({text.translate(swap) for text in texts} == texts for texts in (firsts, offsets))
+
+    classes: dict[str, list[int]] = {}
     for digit in sorted(set("0123456789") - held):
-        home = next((kind for kind in classes if _closed(kind[0], digit, firsts, offsets)), None)
-        if home is None:
-            classes.append([digit])
-        else:
-            home.append(digit)
-    return [[int(digit) for digit in kind] for kind in classes]
-
-
-def _closed(one: str, other: str, *sets: set[str]) -> bool:
-    swap = str.maketrans(one + other, other + one)
-    return all({text.translate(swap) for text in texts} == texts for texts in sets)
+        first = next((first for first in classes if change_places(first, digit)), digit)
+        classes.setdefault(first, []).append(int(digit))
+    return list(classes.values())
 
 
 def item_kinds(spellings: Sequence[Sequence[Tokens]], context: set[int]) -> list[int]:
@@ -213,10 +198,10 @@ def item_orders(
     Rotations are the same circle, so if all items are of one kind the first keeps its place; `mirrored`: reflections
     are the same too.
     """
-    found = orders(_item_classes(kinds, fixed), len(kinds), count, generator)
-    if mirrored and _all_free(kinds, fixed) and len(kinds) > 2 and len(found) == n_orders([len(kinds) - 1]) - 1:
-        found = found[found[:, 1] < found[:, -1]]
-    return found
+    result = orders(_item_classes(kinds, fixed), len(kinds), count, generator)
+    if mirrored and _all_free(kinds, fixed) and len(kinds) > 2 and len(result) == n_orders([len(kinds) - 1]) - 1:
+        result = result[result[:, 1] < result[:, -1]]
+    return result
 
 
 def _all_free(kinds: Sequence[int], fixed: Sequence[int]) -> bool:

@@ -25,8 +25,7 @@ from typing import Any
 
 import torch
 
-from llm_probe.questions.claims import Claim, Labels
-from llm_probe.questions.companions import families
+from llm_probe.questions.claims import Claim, Labels, families
 from llm_probe.questions.prompts import PARTS, Part, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
 from llm_probe.sweep.folder import VERSION, in_time
@@ -230,7 +229,7 @@ _TIMED: dict[tuple[str, int, int, int], float] = {}
 
 def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int) -> float:
     """Core seconds of the statistics of a claim at one place: the analysis of noise, timed once."""
-    from llm_probe.activations.states import States
+    from llm_probe.activations.streaming import States
     from llm_probe.statistics import renaming
     from llm_probe.verdicts.evidence import gather
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.states import Cell, States
+from llm_probe.activations.streaming import Cell, States
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import ALPHA, TABLES, InvariantRow, R2Row, Weights
 from llm_probe.statistics import dimensions, hypotheses, invariants, planes

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.states import States
+from llm_probe.activations.streaming import States
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import CircleRow, R2Row, ScanRow, Weights
 from llm_probe.statistics import dimensions

@@ -40,8 +40,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from llm_probe.activations.states import read
-from llm_probe.activations.streaming import ReadPlan
+from llm_probe.activations.streaming import ReadPlan, read
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.job import Job, positions

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 
 from llm_probe.models.loading import LoadedModel, load
-from llm_probe.questions.companions import families
+from llm_probe.questions.claims import families
 from llm_probe.questions.selection import named_claims, own_claims
 from llm_probe.run import table as main_table
 from llm_probe.run.job import Job

@@ -41,7 +41,7 @@ function measures(row) {
   const [trained, random] = row.read;
   return h("div", {}, h("h3", {}, "The confirmed plane in numbers"), h("table", { class: "dims measures" },
       h("thead", {}, h("tr", {}, ["(without a circle)", "trained", "random"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, row.measures.map(([name, own, other, without]) => h("tr", {},
+      h("tbody", {}, row.measures.map(([name, own, other, without, column]) => h("tr", { title: data.meanings.invariants[column] },
         h("th", { scope: "row" }, name, without ? h("small", {}, ` (${without})`) : null),
         h("td", { class: "own" }, own), h("td", { class: "other" }, other))))),
     h("p", { class: "note" }, `No rotation of the stream changes these. New prompts; R² held out on discovery prompts. Layer ${trained}` + (random === null ? ". " : `, random weights ${random}. `) +

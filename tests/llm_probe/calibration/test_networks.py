@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, _numbers, plant
-from llm_probe.questions.claims import Claim
-from llm_probe.questions.companions import plain
+from llm_probe.questions.claims import Claim, plain
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import question
 from toy.maths import fourier

@@ -9,8 +9,7 @@ import torch
 from llm_probe.activations.streaming import ReadPlan
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted
 from llm_probe.calibration.trials import CLAIMS, NetworkStates, Setting, _shuffled, run_trial
-from llm_probe.questions.claims import Claim
-from llm_probe.questions.companions import plain
+from llm_probe.questions.claims import Claim, plain
 from llm_probe.questions.domains import modular
 from llm_probe.questions.prompts import question
 from llm_probe.run.config import ProbeConfig

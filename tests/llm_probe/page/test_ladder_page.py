@@ -93,9 +93,9 @@ def test_the_page_is_inert_and_its_text_is_text(runs: list[RunTables]) -> None:
 
 
 def test_the_download_holds_every_verdict(runs: list[RunTables]) -> None:
-    found = re.search(r'download="verdicts.csv" href="data:text/csv;base64,([^"]+)"', ladder_page.render(runs))
-    assert found
-    rows = list(csv.DictReader(base64.b64decode(found.group(1)).decode().splitlines()))
+    link = re.search(r'download="verdicts.csv" href="data:text/csv;base64,([^"]+)"', ladder_page.render(runs))
+    assert link
+    rows = list(csv.DictReader(base64.b64decode(link.group(1)).decode().splitlines()))
     assert len(rows) == sum(len(run.frames["verdicts"]) for run in runs)
     assert {row["run"] for row in rows} == {"small", "large", "third"}
     assert {row["parameters"] for row in rows} == {"1000000", "8000000000", "600000000"}

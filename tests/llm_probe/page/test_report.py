@@ -11,19 +11,18 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from llm_probe.verdicts.joined import selective
 
 from llm_probe.page import TEMPLATES, report, terminal
 from llm_probe.page.views import CONTROL_NAMES
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
+from llm_probe.verdicts.judgement import selective
 from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
 
 SCRIPT = "<script>alert(1)</script>"
@@ -164,9 +163,9 @@ def test_a_row_holds_every_control_of_its_claim_and_no_other() -> None:
     more = {"no_modulus": 0.51, "wrong_modulus": 0.62, "random_weights": -0.3}
     rows = [{**known, "control": name, "r2": r2, "frequency": None} for name, r2 in more.items()]
     frames["controls"] = report.pd.concat([frames["controls"], report.pd.DataFrame(rows)], ignore_index=True)
-    found = {row["name"]: row["controls"] for row in Page(report.render(frames, RUN)).payload["rows"]}
-    assert [control["name"] for control in found["days: item"]] == ["items reordered"]
-    kinds = {control["name"]: (control["differs"], control["r2"], control["where"]) for control in found["mod-add 7"]}
+    by_name = {row["name"]: row["controls"] for row in Page(report.render(frames, RUN)).payload["rows"]}
+    assert [control["name"] for control in by_name["days: item"]] == ["items reordered"]
+    kinds = {control["name"]: (control["differs"], control["r2"], control["where"]) for control in by_name["mod-add 7"]}
     assert kinds == {
         "shuffled labels": ("labels", -0.02, "layer 0, k = 1"),
         "no modulus asked": ("prompts", 0.51, "layer 0"),
@@ -183,14 +182,16 @@ def test_the_judged_plane_stands_beside_random_weights_and_what_there_is_without
     frames = made_up(DAYS[:1], layers=2)
     measured = {"circulant_beyond_simplex": 0.7, "circulant_noise": 0.1, "circulant_line": 0.13, "f_ratio": 50.47}
     frames["invariants"].loc[frames["invariants"]["weights"] == "trained", list(measured)] = list(measured.values())
-    row = Page(report.render(frames, RUN)).payload["rows"][0]
+    page = Page(report.render(frames, RUN))
+    row = page.payload["rows"][0]
     assert row["measures"] == [
-        ["resultant of angle errors", "0.88", "0.05", "0"],
-        ["decoded to its residue", "0.88", "0.05", "0.14"],
-        ["circulant beyond a simplex", "0.70", "–", "noise 0.10, line 0.13"],
-        ["F between residues", "50.5", "–", "1"],
+        ["resultant of angle errors", "0.88", "0.05", "0", "resultant"],
+        ["decoded to its residue", "0.88", "0.05", "0.14", "decode_accuracy"],
+        ["circulant beyond a simplex", "0.70", "–", "noise 0.10, line 0.13", "circulant_beyond_simplex"],
+        ["F between residues", "50.5", "–", "1", "f_ratio"],
     ]
     assert row["read"] == [0, 0]
+    assert all(page.payload["meanings"]["invariants"][column] for *_, column in row["measures"])
 
 
 def test_p_values_that_do_not_apply_are_left_out() -> None:
@@ -311,7 +312,7 @@ def test_a_table_too_large_for_the_page_is_linked_beside_it(monkeypatch: pytest.
 def test_column_meanings_are_the_docstrings_of_the_fields() -> None:
     meanings = column_meanings()
     for name, row_type in table.TABLES.items():
-        assert [column for column, _, _ in meanings[name]] == [field.name for field in fields(row_type)]
+        assert [column for column, _, _ in meanings[name]] == list(table.columns_of(row_type))
     said = {column: text for column, _, text in meanings["r2_table"]}
     assert said["r2_class_means"].startswith("The published statistic")
     assert all(meaning for rows in meanings.values() for _, _, meaning in rows)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import modular
-from llm_probe.statistics import assignment, design, dimensions, gains, planes
+from llm_probe.statistics import assignment, dimensions, gains, planes
 from llm_probe.statistics.assignment import assignment_test, modulus_tests, unrelated_subset
 from toy.maths import fourier
 from toy.maths.regression import RidgeSmoother, partial_r2, residual
@@ -27,11 +27,11 @@ def random_tables(units: int, m: int, seed: int) -> torch.Tensor:
 
 
 def test_a_diagonal_is_one_of_all_assignments() -> None:
-    found = assignment_test(torch.eye(5)[None], FIVE)
-    assert found.maxima.shape == (120,)
-    assert found.p_joint == pytest.approx(1 / 120)
+    test = assignment_test(torch.eye(5)[None], FIVE)
+    assert test.maxima.shape == (120,)
+    assert test.p_joint == pytest.approx(1 / 120)
     # T is the trace of C: five, less a mean and a parabola.
-    assert found.statistic.item() == pytest.approx(2)
+    assert test.statistic.item() == pytest.approx(2)
     assert assignment_test(torch.eye(7)[None], SEVEN).p_joint == pytest.approx(1 / 5040)
 
 
@@ -39,8 +39,8 @@ def test_the_wrong_diagonal_and_a_table_without_one() -> None:
     shifted = torch.roll(torch.eye(5), 1, dims=1)[None]
     assert assignment_test(shifted, FIVE).p_joint > 0.5
     for flat in (torch.full((1, 5, 5), 0.7), torch.arange(5.0)[None, :, None].expand(1, 5, 5).contiguous()):
-        found = assignment_test(flat, FIVE)
-        assert found.p_joint == 1
+        test = assignment_test(flat, FIVE)
+        assert test.p_joint == 1
 
 
 def test_strength_times_ease_is_no_diagonal() -> None:
@@ -67,10 +67,10 @@ def test_maxima_equal_the_sums_of_every_assignment() -> None:
         max(float((weights * table[:, list(order)]).sum()) for table in tables)
         for order in itertools.permutations(range(5))
     ]
-    found = assignment_test(tables, FIVE)
-    torch.testing.assert_close(found.maxima, torch.tensor(expected, dtype=torch.float64))
-    by_hand = [sum(value >= own - 1e-12 for value in expected) / 120 for own in found.statistic.tolist()]
-    assert found.p_fwer.tolist() == pytest.approx(by_hand)
+    test = assignment_test(tables, FIVE)
+    torch.testing.assert_close(test.maxima, torch.tensor(expected, dtype=torch.float64))
+    by_hand = [sum(value >= own - 1e-12 for value in expected) / 120 for own in test.statistic.tolist()]
+    assert test.p_fwer.tolist() == pytest.approx(by_hand)
 
 
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100))
@@ -146,22 +146,22 @@ def test_what_is_said_of_one_modulus() -> None:
     cells[1, 1, 1] -= 0.5
     cells[1, 2, 7] += 0.5
     cells[1, 7, 2] += 0.5
-    found = modulus_tests(DEFAULT, cells, random_tables(40, 8, 1))
-    assert list(found) == list(DEFAULT)
-    assert found[7].moduli == (7, 11, 12, 13, 17, 19, 23)
-    assert found[7].left_out == (24,)
-    assert found[24].left_out == (12,)
-    assert found[7].p_planes == pytest.approx(1 / 5040)
-    assert found[7].p <= 2 * found[7].p_planes
-    assert found[7].p_dimension is not None
-    assert found[7].p_dimension > 0.05
-    assert found[7].cell == 1
-    assert found[7].n_permutations == 5040
+    tests = modulus_tests(DEFAULT, cells, random_tables(40, 8, 1))
+    assert list(tests) == list(DEFAULT)
+    assert tests[7].moduli == (7, 11, 12, 13, 17, 19, 23)
+    assert tests[7].left_out == (24,)
+    assert tests[24].left_out == (12,)
+    assert tests[7].p_planes == pytest.approx(1 / 5040)
+    assert tests[7].p <= 2 * tests[7].p_planes
+    assert tests[7].p_dimension is not None
+    assert tests[7].p_dimension > 0.05
+    assert tests[7].cell == 1
+    assert tests[7].n_permutations == 5040
     # Noise of 0.01, several times as much in the prediction of the diagonal.
-    assert found[7].effect == pytest.approx(0.5, abs=0.05)
-    assert found[7].rank == 1
-    assert found[11].effect == pytest.approx(0, abs=0.05)
-    assert found[11].rank > 1
+    assert tests[7].effect == pytest.approx(0.5, abs=0.05)
+    assert tests[7].rank == 1
+    assert tests[11].effect == pytest.approx(0, abs=0.05)
+    assert tests[11].rank > 1
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +184,10 @@ def network(labels: Labels, seed: int) -> dict[int, torch.Tensor]:
     second, last = draw(64, 64) / 8, draw(64, D_MODEL) / 8
     states = {}
     for p in SEVEN:
-        asked = torch.cat([modulus[p % 10], modulus[10 + p // 10], modulus[20] * p / 23]).view(3, 64).sum(dim=0)
-        states[p] = torch.relu(torch.relu(seen @ first + asked) @ second) @ last
+        modulus_signal = (
+            torch.cat([modulus[p % 10], modulus[10 + p // 10], modulus[20] * p / 23]).view(3, 64).sum(dim=0)
+        )
+        states[p] = torch.relu(torch.relu(seen @ first + modulus_signal) @ second) @ last
     return states
 
 
@@ -235,10 +237,10 @@ def test_a_general_number_is_not_arithmetic(labels: Labels) -> None:
 
 def test_gains_equal_regression_by_regression(labels: Labels) -> None:
     states = network(labels, 0)[11]
-    nuisances = design.nuisance_basis(labels)
+    nuisances = dimensions.nuisance_basis(labels)
     responses = residual(states.double(), nuisances)
-    found = gains.dimension_gain(dimensions.adjusted_states(states[:, None], labels), labels, (12, 7))
-    for row, period in zip(found[:, 0], (12, 7), strict=True):
+    gain = gains.dimension_gain(dimensions.adjusted_states(states[:, None], labels), labels, (12, 7))
+    for row, period in zip(gain[:, 0], (12, 7), strict=True):
         each = [
             partial_r2(responses, fourier.design(labels.total, k, period), nuisances)
             for k in fourier.frequencies(period)
@@ -250,13 +252,13 @@ def test_gains_equal_regression_by_regression(labels: Labels) -> None:
     assert units is not None
     base = planes.baseline_residuals(targets, units)
     r2 = planes.plane_r2(smoother.heldout_residuals(targets, units, planes.PENALTIES[0]), base)
-    found = gains.plane_gain([smoother], labels, (12,))
-    assert found.item() == pytest.approx(-0.5 * math.log(1 - r2.max().item()))
+    gain = gains.plane_gain([smoother], labels, (12,))
+    assert gain.item() == pytest.approx(-0.5 * math.log(1 - r2.max().item()))
 
 
 def test_dead_dimensions_gain_nothing_anywhere(labels: Labels) -> None:
     states = network(labels, 1)[7][:, None].clone()
     states[:, 0, 2] = 5.0
-    found = gains.dimension_gain(dimensions.adjusted_states(states, labels), labels, SEVEN)
-    assert bool(found.isfinite().all())
-    assert found[:, 0, 2].tolist() == pytest.approx([math.log(1e-12)] * 7)
+    gain = gains.dimension_gain(dimensions.adjusted_states(states, labels), labels, SEVEN)
+    assert bool(gain.isfinite().all())
+    assert gain[:, 0, 2].tolist() == pytest.approx([math.log(1e-12)] * 7)

@@ -13,9 +13,9 @@ from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
 @pytest.mark.parametrize("n", [5, 7, 8, 10, 12, 23, 24])
 def test_the_law_of_the_best_frequency_is_that_of_white_noise(n: int) -> None:
     generator = torch.Generator().manual_seed(n)
-    drawn = class_mean_r2(torch.randn(n, 40_000, generator=generator, dtype=torch.float64)).amax(dim=0)
+    draws = class_mean_r2(torch.randn(n, 40_000, generator=generator, dtype=torch.float64)).amax(dim=0)
     for r in (0.2, 0.35, 0.45, 0.5, 0.6, 0.8, 0.95):
-        expected = float((drawn >= r).double().mean())
+        expected = float((draws >= r).double().mean())
         assert class_mean_null.best_frequency_exceeds(r, n) == pytest.approx(expected, abs=0.01)
 
 
@@ -43,10 +43,10 @@ def test_the_largest_of_columns_is_solved_for_its_quantiles() -> None:
 
 def test_a_fixed_fit_is_beta() -> None:
     generator = torch.Generator().manual_seed(0)
-    drawn = r2_in_sample(torch.randn(12, 20_000, generator=generator, dtype=torch.float64), _columns(12))
+    draws = r2_in_sample(torch.randn(12, 20_000, generator=generator, dtype=torch.float64), _columns(12))
     law = class_mean_null.fixed_fit(12, 3)
-    assert law.above(0.4) == pytest.approx(float((drawn > 0.4).double().mean()), abs=0.015)
-    assert law.median == pytest.approx(float(drawn.median()), abs=0.01)
+    assert law.above(0.4) == pytest.approx(float((draws > 0.4).double().mean()), abs=0.015)
+    assert law.median == pytest.approx(float(draws.median()), abs=0.01)
 
 
 def _columns(n: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from llm_probe.activations.states import Cell
+from llm_probe.activations.streaming import Cell
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
 from llm_probe.run.table import R2Row
@@ -35,9 +35,9 @@ def test_r2_from_gains_by_hand() -> None:
         14: column([[0.8, 0.8], [0.1, 0.1], [0.9, 0.9]]),  # shares its period: no control
     }
     plain = column([[0.6, -0.4], [0.99, 0.99], [0.7, 0.7]])
-    found = {one.control: one for one in prompt_controls(CLAIM, columns, plain, CELLS, 800)}
-    assert set(found) == {"no_modulus", "wrong_modulus"}
-    wrong, none = found["wrong_modulus"], found["no_modulus"]
+    controls = {one.control: one for one in prompt_controls(CLAIM, columns, plain, CELLS, 800)}
+    assert set(controls) == {"no_modulus", "wrong_modulus"}
+    wrong, none = controls["wrong_modulus"], controls["no_modulus"]
     assert wrong.r2 == pytest.approx(0.35)
     assert (wrong.layer, wrong.site, wrong.position, wrong.frequency) == (3, "attn_out", "last", None)
     assert none.r2 == pytest.approx(0.6)
@@ -58,6 +58,6 @@ def test_the_best_plane_of_random_weights() -> None:
         row("plane", 0.5, 2, family="quadratic", frequency=None),  # a rival is no plane of the circle
         row("dimension", None, 2),
     )
-    found = weights_control(CLAIM, "random_weights", rows)
-    assert (found.control, found.r2, found.layer, found.frequency) == ("random_weights", 0.02, 1, 3)
-    assert found.n_prompts == 800
+    best = weights_control(CLAIM, "random_weights", rows)
+    assert (best.control, best.r2, best.layer, best.frequency) == ("random_weights", 0.02, 1, 3)
+    assert best.n_prompts == 800

@@ -41,7 +41,7 @@ def decoupled(period: int, operation: str = "add") -> Labels:
     return Labels.of(claim, claim.prompts("discovery", 700, 0))
 
 
-def judged(labels: Labels, columns: torch.Tensor, frequency: int = 1, noise: float = NOISE) -> dict[str, Share]:
+def shares_of(labels: Labels, columns: torch.Tensor, frequency: int = 1, noise: float = NOISE) -> dict[str, Share]:
     """Shares of mixtures of a planted quantity beside operands and noise; sd 1 beyond the operands, and `noise`."""
     nuisances = fixed_nuisances(labels)
     mixed = regression.residual(columns, nuisances) @ normal(columns.shape[1], RESPONSES, seed=1)
@@ -58,7 +58,7 @@ def both_long(labels: Labels) -> torch.Tensor:
 @pytest.mark.parametrize("make", [grid, decoupled])
 def test_no_hypothesis_explains_a_planted_circle(make: Callable[[int], Labels], period: int, frequency: int) -> None:
     labels = make(period)
-    shares = judged(labels, fourier.circle(labels.label, frequency, period), frequency)
+    shares = shares_of(labels, fourier.circle(labels.label, frequency, period), frequency)
     assert set(shares) <= set(HYPOTHESES)
     for share in shares.values():
         assert share.circle > 0.98
@@ -72,7 +72,7 @@ def test_a_digit_count_on_the_published_grid_is_named(period: int, class_means: 
     labels = grid(period)
     sums = torch.zeros(period, 1, dtype=torch.float64).index_add_(0, labels.label, both_long(labels))
     assert float(regression.class_mean_r2(sums / period)[0, 0]) == pytest.approx(class_means, abs=5e-4)
-    shares = judged(labels, both_long(labels))
+    shares = shares_of(labels, both_long(labels))
     best = best_rival(shares)
     assert best is not None
     name, share = best
@@ -97,7 +97,7 @@ PLANTED: dict[str, Callable[[Labels], torch.Tensor]] = {
 @pytest.mark.parametrize("make", [grid, decoupled])
 def test_each_rival_is_reported_under_its_own_name(make: Callable[[int], Labels], planted: str) -> None:
     labels = make(23)
-    shares = judged(labels, PLANTED[planted](labels))
+    shares = shares_of(labels, PLANTED[planted](labels))
     best = best_rival(shares)
     assert best is not None
     name, share = best
@@ -114,16 +114,16 @@ def test_the_explanation_need_not_be_the_best_rival() -> None:
     labels = grid(23)
     wrapped = 4 * PLANTED["quotient"](labels)
     mirrored = 3 * fourier.circle(labels.first - labels.offset, 1, 23)
-    shares = judged(labels, torch.cat([wrapped, mirrored], dim=1))
+    shares = shares_of(labels, torch.cat([wrapped, mirrored], dim=1))
     best, why = best_rival(shares), explanation(shares)
     assert best is not None and why is not None
     assert (best[0], why[0]) == ("difference", "quotient")
     assert not explained_away(best[1])
-    assert explanation(judged(labels, fourier.circle(labels.label, 1, 23))) is None
+    assert explanation(shares_of(labels, fourier.circle(labels.label, 1, 23))) is None
 
 
 def test_quotient_wrap_and_sawtooth_are_one_column_beyond_the_operands() -> None:
-    shares = judged(decoupled(11), PLANTED["quotient"](decoupled(11)))
+    shares = shares_of(decoupled(11), PLANTED["quotient"](decoupled(11)))
     assert shares["quotient"].aliases == ("wrap",)
     assert shares["wrap"].aliases == ("quotient",)
     assert shares["quotient"].columns == 1
@@ -192,17 +192,17 @@ def test_subtraction_has_borrows_and_the_sum_as_its_mirror() -> None:
     assert is_difference(labels) and not is_sum(labels)
     torch.testing.assert_close(mirrored_total(labels), labels.first + labels.offset)
     borrow = (labels.first % 10 < labels.offset % 10).double()[:, None]
-    best = best_rival(judged(labels, borrow))
+    best = best_rival(shares_of(labels, borrow))
     assert best is not None and best[0] == "carry"
     mirrored = fourier.circle(labels.first + labels.offset, 2, 11)
-    best = best_rival(judged(labels, mirrored, frequency=2))
+    best = best_rival(shares_of(labels, mirrored, frequency=2))
     assert best is not None and best[0] == "difference"
 
 
 def test_products_have_neither_carry_nor_wrap() -> None:
     labels = decoupled(11, "mul")
     assert not is_sum(labels) and not is_difference(labels)
-    assert {"carry", "wrap"}.isdisjoint(judged(labels, fourier.circle(labels.label, 1, 11)))
+    assert {"carry", "wrap"}.isdisjoint(shares_of(labels, fourier.circle(labels.label, 1, 11)))
 
 
 def test_items_have_only_what_an_index_has() -> None:

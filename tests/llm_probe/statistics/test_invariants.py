@@ -73,8 +73,8 @@ def test_noise_has_the_reference_fractions(n: int, dims: int) -> None:
     reference = invariants.circulant_reference(n)
     assert reference.noise == pytest.approx(1 / 7 if n == 7 else 1 / 11)
     pairs = [(normal(n, dims, seed=seed), normal(n, dims, seed=9999 + seed)) for seed in range(300)]
-    found = torch.tensor([invariants.circulant_fraction(first, second) for first, second in pairs])
-    assert float(found.mean()) == pytest.approx(reference.noise, abs=4 * float(found.std()) / 300**0.5 + 0.004)
+    fractions = torch.tensor([invariants.circulant_fraction(first, second) for first, second in pairs])
+    assert float(fractions.mean()) == pytest.approx(reference.noise, abs=4 * float(fractions.std()) / 300**0.5 + 0.004)
     for halves in (pairs, [(first, None) for first, _ in pairs]):
         left = torch.tensor([invariants.circulant_beyond_simplex(*pair) for pair in halves])
         assert float(left.mean()) == pytest.approx(reference.noise_beyond_simplex, abs=4 * float(left.std()) / 300**0.5)
@@ -102,8 +102,8 @@ def test_resultant_by_hand() -> None:
 
 def test_resultant_of_noise_is_the_chance_level() -> None:
     true = fourier.circle(torch.arange(50), 1, 50)
-    found = [invariants.resultant(normal(50, 2, seed=seed), true) for seed in range(400)]
-    assert sum(found) / 400 == pytest.approx(invariants.resultant_chance(50), rel=0.08)
+    lengths = [invariants.resultant(normal(50, 2, seed=seed), true) for seed in range(400)]
+    assert sum(lengths) / 400 == pytest.approx(invariants.resultant_chance(50), rel=0.08)
 
 
 @settings(max_examples=40)
@@ -121,8 +121,8 @@ def test_every_label_is_decoded_from_its_own_point(period: int, frequency: int, 
 def test_decoding_noise_is_at_chance_and_one_point_is_refused() -> None:
     labels = torch.arange(6000) % 12
     for frequency in (1, 3, 6):
-        found = invariants.decode_accuracy(normal(6000, 2), labels, 12, frequency)
-        assert found == pytest.approx(invariants.decode_chance(12, frequency), abs=0.03)
+        accuracy = invariants.decode_accuracy(normal(6000, 2), labels, 12, frequency)
+        assert accuracy == pytest.approx(invariants.decode_chance(12, frequency), abs=0.03)
     with pytest.raises(InputError, match="single point"):
         invariants.decoded(normal(4, 2), 12, 12)
 
@@ -144,33 +144,33 @@ def test_phi_is_the_fourier_power_of_the_harmonics_and_the_trace_of_the_scatter(
 ) -> None:
     n = period * turns
     vectors = normal(n, 3, seed=seed) + 16.8
-    found = invariants.phi(vectors, torch.arange(n), period)
+    power = invariants.phi(vectors, torch.arange(n), period)
     waves = torch.polar(
         torch.ones(period - 1, n, dtype=torch.float64),
         -2 * math.pi * torch.outer(torch.arange(1, period), torch.arange(n)).double() / period,
     )
     expected = float((waves @ vectors.to(waves.dtype)).abs().square().sum()) / n
-    assert found.phi == pytest.approx(expected)
-    assert found.between == pytest.approx(found.phi / n)
-    assert found.between + found.within == pytest.approx(float(vectors.var(dim=0, correction=0).sum()))
+    assert power.phi == pytest.approx(expected)
+    assert power.between == pytest.approx(power.phi / n)
+    assert power.between + power.within == pytest.approx(float(vectors.var(dim=0, correction=0).sum()))
 
 
 def test_phi_does_not_tell_residues_from_turns() -> None:
     """e(n) = A r + B m: Φ_T does not change with B, the scatter within does (the theorem's counterexample)."""
     n = torch.arange(100)
     residue, turn = n % 10, n // 10
-    found = [
+    scaled = [
         invariants.phi(torch.stack([residue + scale * turn], dim=1).double(), n, 10) for scale in (0.0, 1.0, 100.0)
     ]
-    assert [one.phi for one in found] == pytest.approx([found[0].phi] * 3)
-    assert found[0].f_ratio == math.inf
-    assert found[1].f_ratio == pytest.approx((10 * 82.5 / 9) / (10 * 82.5 / 90))
-    assert found[2].f_ratio == pytest.approx(found[1].f_ratio / 100**2)
+    assert [one.phi for one in scaled] == pytest.approx([scaled[0].phi] * 3)
+    assert scaled[0].f_ratio == math.inf
+    assert scaled[1].f_ratio == pytest.approx((10 * 82.5 / 9) / (10 * 82.5 / 90))
+    assert scaled[2].f_ratio == pytest.approx(scaled[1].f_ratio / 100**2)
 
 
 def test_noise_has_an_f_ratio_of_one_and_missing_residues_are_refused() -> None:
-    found = invariants.phi(normal(210, 500) + 3, torch.arange(210), 7)
-    assert found.f_ratio == pytest.approx(1, abs=0.1)
+    noise = invariants.phi(normal(210, 500) + 3, torch.arange(210), 7)
+    assert noise.f_ratio == pytest.approx(1, abs=0.1)
     with pytest.raises(InputError, match="on 3 residues"):
         invariants.phi(normal(30, 2), torch.arange(30) % 3, 7)
     with pytest.raises(InputError, match="more than 7"):

@@ -51,10 +51,10 @@ def test_a_renaming_changes_item_and_offset_together() -> None:
 
 def test_orders_are_all_used_where_there_are_few() -> None:
     generator = torch.Generator().manual_seed(0)
-    found = orders([[0, 1], [2, 3, 4]], 5, 10, generator)
-    assert len(found) == n_orders([2, 3]) - 1 == 11
-    assert len({tuple(row) for row in found.tolist()}) == 11
-    assert all(sorted(row) == [0, 1, 2, 3, 4] for row in found.tolist())
+    every = orders([[0, 1], [2, 3, 4]], 5, 10, generator)
+    assert len(every) == n_orders([2, 3]) - 1 == 11
+    assert len({tuple(row) for row in every.tolist()}) == 11
+    assert all(sorted(row) == [0, 1, 2, 3, 4] for row in every.tolist())
     assert orders([[0], [1]], 2, 10, generator).tolist() == [[0, 1]]
     assert orders([list(range(9))], 9, 25, generator).shape == (25, 9)
 

@@ -34,19 +34,19 @@ def test_a_planted_line_has_a_tiny_p_at_its_cell_and_frequency(period: int, k: i
     claim, labels = sums(period)
     states = noise(labels, 2, 20, 0)
     states[:, 1, 4:6] += wave(labels, k / period)
-    found = scanned(claim, labels, states)
-    assert found.p_period is not None and found.p_period < 1e-4
-    assert torch.unravel_index(found.prominence.argmax(), found.prominence.shape) == (1, k - 1)
-    assert found.frequencies[: period // 2].tolist() == pytest.approx([j / period for j in range(1, period // 2 + 1)])
-    assert int(found.share[1].argmax()) == k - 1  # its own line, not the grid's nearest
+    result = scanned(claim, labels, states)
+    assert result.p_period is not None and result.p_period < 1e-4
+    assert torch.unravel_index(result.prominence.argmax(), result.prominence.shape) == (1, k - 1)
+    assert result.frequencies[: period // 2].tolist() == pytest.approx([j / period for j in range(1, period // 2 + 1)])
+    assert int(result.share[1].argmax()) == k - 1  # its own line, not the grid's nearest
 
 
 def test_a_line_elsewhere_is_not_its_own() -> None:
     claim, labels = sums(7)
     states = noise(labels, 1, 20, 0)
     states[:, 0, :2] += wave(labels, 0.225)
-    found = scanned(claim, labels, states)
-    assert found.p_period is not None and found.p_period > 0.05
+    result = scanned(claim, labels, states)
+    assert result.p_period is not None and result.p_period > 0.05
 
 
 def test_white_noise_is_conservative() -> None:
@@ -61,8 +61,8 @@ def test_white_noise_is_conservative() -> None:
 def test_every_period_of_n_alike_is_no_period() -> None:
     claim, labels = sums(7)
     waves = torch.cat([wave(labels, float(f)) for f in torch.linspace(0.01, 0.5, 90)], dim=1)
-    found = scanned(claim, labels, waves[:, None] + noise(labels, 1, 180, 1) / 10)
-    assert found.p_period is not None and found.p_period > 0.5
+    result = scanned(claim, labels, waves[:, None] + noise(labels, 1, 180, 1) / 10)
+    assert result.p_period is not None and result.p_period > 0.5
 
 
 def test_a_decimal_line_proves_nothing() -> None:
@@ -70,9 +70,9 @@ def test_a_decimal_line_proves_nothing() -> None:
     claim, labels = sums(5)
     states = noise(labels, 1, 20, 0)
     states[:, 0, :2] += 2 * wave(labels, 1 / 5)
-    found = scanned(claim, labels, states)
-    assert found.p_period is None
-    assert not found.prominence.isfinite().any()
+    result = scanned(claim, labels, states)
+    assert result.p_period is None
+    assert not result.prominence.isfinite().any()
     claim, labels = sums(20)
     usable = scanned(claim, labels, noise(labels, 1, 20, 0)).prominence.isfinite()[0].tolist()
     # k/20 is a multiple of 1/10 for even k; 1/20 is above the lowest line.
@@ -85,9 +85,9 @@ def test_none_where_own_lines_leave_too_few_others() -> None:
     claim, labels = sums(24)
     assert scanned(claim, labels, noise(labels, 1, 20, 0)).p_period is not None
     wide = Labels("sum", 47, labels.total % 47, labels.total, labels.first, labels.offset, labels.template, True)
-    found = scan(adjusted_states(noise(labels, 1, 20, 0), wide), wide, tuple(range(1, 24)))
-    assert found.p_period is None
-    assert not found.prominence.isfinite().any()
+    result = scan(adjusted_states(noise(labels, 1, 20, 0), wide), wide, tuple(range(1, 24)))
+    assert result.p_period is None
+    assert not result.prominence.isfinite().any()
 
 
 def test_massive_dimensions_are_set_to_zero_by_hand() -> None:
@@ -108,5 +108,5 @@ def test_a_small_line_under_massive_dimensions_is_seen() -> None:
     states = noise(labels, 1, 20, 0)
     states[:, 0, 6:8] += 0.7 * wave(labels, 1 / 7)
     states[:, 0, :4] *= 300
-    found = scanned(claim, labels, states)
-    assert found.p_period is not None and found.p_period < 1e-3
+    result = scanned(claim, labels, states)
+    assert result.p_period is not None and result.p_period < 1e-3

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from llm_probe.activations.states import Cell
+from llm_probe.activations.streaming import Cell
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.statistics.controls import _heldout, label_control_rows
@@ -21,10 +21,10 @@ def sums(period: int, size: int = 600) -> Labels:
 def states(*parts: tuple[torch.Tensor, int, int], seed: int = 0) -> RidgeSmoother:
     """Twelve dimensions of noise, and the circle (label, frequency, period) in two each; R² is 9/2 to 1."""
     rows = len(parts[0][0]) if parts else 600
-    found = torch.randn(rows, 12, generator=torch.Generator().manual_seed(seed))
+    activations = torch.randn(rows, 12, generator=torch.Generator().manual_seed(seed))
     for place, (label, frequency, period) in enumerate(parts):
-        found[:, 2 * place : 2 * place + 2] += 3 * circles(label, (frequency,), period).float()
-    return RidgeSmoother.of(found)
+        activations[:, 2 * place : 2 * place + 2] += 3 * circles(label, (frequency,), period).float()
+    return RidgeSmoother.of(activations)
 
 
 def test_the_true_label_is_read_and_its_controls_are_not() -> None:
@@ -44,9 +44,9 @@ def test_a_difference_that_is_there_is_found_where_it_is() -> None:
     difference = (labels.first - labels.offset) % 7
     smoothers = [states((labels.label, 2, 7)), states((difference, 3, 7), (labels.label, 1, 7), seed=1)]
     by_name = {row.control: row for row in label_control_rows(smoothers, CELLS, labels, "mod-add 7", (1, 2, 3), 0)}
-    found = by_name["difference"]
-    assert found.r2 == pytest.approx(4.5 / 5.5, abs=0.04)
-    assert (found.layer, found.site, found.position, found.frequency) == (5, "resid_post", "last", 3)
+    row = by_name["difference"]
+    assert row.r2 == pytest.approx(4.5 / 5.5, abs=0.04)
+    assert (row.layer, row.site, row.position, row.frequency) == (5, "resid_post", "last", 3)
     assert by_name["latin_square"].r2 < 0.3
 
 

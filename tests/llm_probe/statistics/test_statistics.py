@@ -75,8 +75,8 @@ def test_claims_that_no_p_value_can_decide() -> None:
 
 def test_corrected_p_by_hand() -> None:
     maxima = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    found = renaming.corrected_p(torch.tensor([0.05, 0.3, 0.35, 0.9]), maxima)
-    torch.testing.assert_close(found, torch.tensor([5, 3, 2, 1]).double() / 5)
+    p = renaming.corrected_p(torch.tensor([0.05, 0.3, 0.35, 0.9]), maxima)
+    torch.testing.assert_close(p, torch.tensor([5, 3, 2, 1]).double() / 5)
 
 
 def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
@@ -84,10 +84,10 @@ def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
     quiet = digit_network(labels, 0)
     states = torch.stack([quiet, planted(quiet, labels, 2, (5, 9), 0.5)], dim=1)
     smoothers = [RidgeSmoother.of(states[:, cell]) for cell in range(2)]
-    found = planes.search(smoothers, labels, renamed, claim.tested_frequencies)
-    assert found.p_renaming[1, 1].item() == pytest.approx(0.01)
-    assert found.p_renaming[0].min().item() > 0.05
-    assert int(found.r2.argmax()) == 1 * 3 + 1
+    result = planes.search(smoothers, labels, renamed, claim.tested_frequencies)
+    assert result.p_renaming[1, 1].item() == pytest.approx(0.01)
+    assert result.p_renaming[0].min().item() > 0.05
+    assert int(result.r2.argmax()) == 1 * 3 + 1
     adjusted = dimensions.adjusted_states(states, labels)
     by_dimension = dimensions.search(adjusted, labels, renamed, claim.tested_frequencies)
     assert set(by_dimension.r2[1, 1].topk(2).indices.tolist()) == {5, 9}
@@ -102,8 +102,8 @@ def test_a_general_number_representation_is_not_modular(arithmetic) -> None:
     claim, labels, renamed = arithmetic
     angles = 2 * math.pi * torch.linspace(0.01, 0.5, 90) * labels.total[:, None]
     waves = torch.cat([angles.cos(), angles.sin()], dim=1)
-    found = planes.search([RidgeSmoother.of(waves)], labels, renamed, claim.tested_frequencies)
-    assert found.p_renaming.min().item() <= 0.01
+    result = planes.search([RidgeSmoother.of(waves)], labels, renamed, claim.tested_frequencies)
+    assert result.p_renaming.min().item() <= 0.01
     assert scan.scan(dimensions.adjusted_states(waves[:, None], labels), labels, (1, 2, 3)).p_period > 0.05
 
 
@@ -117,8 +117,8 @@ def test_variance_shares_by_hand(arithmetic) -> None:
     adjusted = dimensions.adjusted_states(states[:, None], labels)
     # The largest four dimensions are left out of a share, so four larger ones are added to be left out.
     adjusted = torch.cat([adjusted, 10 * adjusted[:, :, :4]], dim=2)
-    found = scan.shares(adjusted, labels, torch.tensor([1 / 7, 3 / 7], dtype=torch.float64))[0]
-    assert found.tolist() == pytest.approx([0.8, 0.2], abs=0.02)
+    shares = scan.shares(adjusted, labels, torch.tensor([1 / 7, 3 / 7], dtype=torch.float64))[0]
+    assert shares.tolist() == pytest.approx([0.8, 0.2], abs=0.02)
 
 
 def test_untrained_networks_give_uniform_p(arithmetic) -> None:
@@ -127,8 +127,8 @@ def test_untrained_networks_give_uniform_p(arithmetic) -> None:
     plane_p, dimension_p, period_p = [], [], []
     for seed in range(30):
         states = digit_network(labels, seed)[:, None]
-        found = planes.search([RidgeSmoother.of(states[:, 0])], labels, renamed, claim.tested_frequencies)
-        plane_p.append(found.p_renaming.min().item())
+        result = planes.search([RidgeSmoother.of(states[:, 0])], labels, renamed, claim.tested_frequencies)
+        plane_p.append(result.p_renaming.min().item())
         adjusted = dimensions.adjusted_states(states, labels)
         by_dimension = dimensions.search(adjusted, labels, renamed, claim.tested_frequencies)
         dimension_p.append(by_dimension.p_renaming(by_dimension.r2.max()).item())
@@ -145,7 +145,7 @@ def test_dimension_null_equals_regression_by_regression(arithmetic) -> None:
     few = renaming.Renamed(renamed.total[:3], renamed.carry[:3])
     fixed = dimensions.fixed_nuisances(labels)
     responses = residual(digit_network(labels, 3).double(), fixed)
-    found = dimensions.null_maxima(responses, labels, few, claim.tested_frequencies, fixed)
+    renamed_maxima = dimensions.null_maxima(responses, labels, few, claim.tested_frequencies, fixed)
     magnitude = dimensions.Magnitude(labels)
     for index in range(3):
         extra = orthonormal(drop_zero(residual(magnitude.columns(few.total[index], few.carry[index]), fixed)))
@@ -155,7 +155,7 @@ def test_dimension_null_equals_regression_by_regression(arithmetic) -> None:
             partial_r2(adjusted, planes.fourier.design(few.total[index] % 7, k, 7), nuisances).max().item()
             for k in claim.tested_frequencies
         )
-        assert found[index].item() == pytest.approx(best, rel=1e-4)
+        assert renamed_maxima[index].item() == pytest.approx(best, rel=1e-4)
 
 
 def test_items_on_a_circle_and_on_a_line() -> None:
@@ -168,10 +168,10 @@ def test_items_on_a_circle_and_on_a_line() -> None:
     index = labels.label.double()
     circle = torch.cat([planes.circles(labels.label, (1,), 12).float() * 2, noise], dim=1)
     line = torch.cat([torch.stack([index, index**2 / 11], dim=1).float() / 2, noise], dim=1)
-    found = [planes.search([RidgeSmoother.of(states)], labels, renamed, (1,)) for states in (circle, line)]
-    assert found[0].p_renaming.item() <= 0.01
-    assert found[0].r2.item() > found[0].rivals["quadratic"].item()
-    assert found[1].rivals["quadratic"].item() > found[1].r2.item()
+    both = [planes.search([RidgeSmoother.of(states)], labels, renamed, (1,)) for states in (circle, line)]
+    assert both[0].p_renaming.item() <= 0.01
+    assert both[0].r2.item() > both[0].rivals["quadratic"].item()
+    assert both[1].rivals["quadratic"].item() > both[1].r2.item()
 
 
 def test_confirmation_predicts_new_prompts_and_unseen_items() -> None:
@@ -183,11 +183,11 @@ def test_confirmation_predicts_new_prompts_and_unseen_items() -> None:
         noise = torch.randn(len(of.label), 10, generator=generator) * 0.05
         return torch.cat([planes.circles(of.label, (1,), 7).float(), noise], dim=1)
 
-    found, _ = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
-    assert found.r2 > 0.9
-    assert found.low <= found.r2 <= found.high
-    assert found.angle_error < 0.2
-    assert found.points.shape == (len(new.label), 2)
+    confirmed, points = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
+    assert confirmed.r2 > 0.9
+    assert confirmed.low <= confirmed.r2 <= confirmed.high
+    assert confirmed.angle_error < 0.2
+    assert points.shape == (len(new.label), 2)
 
 
 def test_closure_of_a_circle_a_line_and_noise() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_probe.activations.states import Cell, States
+from llm_probe.activations.streaming import Cell, States
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import published_grid

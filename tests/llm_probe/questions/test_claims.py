@@ -5,8 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from llm_probe.questions.claims import Claim
-from llm_probe.questions.companions import COMPANIONS, families, family_of, plain
+from llm_probe.questions.claims import COMPANIONS, Claim, families, family_of, plain
 from llm_probe.questions.domains import DOMAINS, Operation, modular
 from llm_probe.run.config import DEFAULT_MODULI
 from llm_probe.statistics.assignment import divides, why_not
