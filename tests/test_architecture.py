@@ -51,12 +51,6 @@ DECLARATIONS = {"llm_probe.run.table"}
 """What lower rooms may import of `llm_probe.run`: the types of the tables' columns."""
 KNOWN_ROOM_ARROWS: set[tuple[str, str]] = set()
 """(importing module, imported module) that point from a lower room upwards."""
-KNOWN_REPLICATION_ARROWS: set[tuple[str, str]] = {
-    ("llm_probe.calibration.known_circles", "llm_probe.statistics.class_mean_null"),
-    ("llm_probe.calibration.trials", "llm_probe.statistics.class_mean_null"),
-    ("llm_probe.compare.comparison", "llm_probe.replication.published_run"),
-}
-"""(importing module, imported module) from elsewhere into `llm_probe.replication`."""
 KNOWN_SHARED_ARROWS: set[tuple[str, str]] = set()
 """(importing module, imported module) from `toy.maths` and `toy.run`, which all share, into other rooms of `toy`."""
 KNOWN_CYCLE_ARROWS: set[tuple[str, str]] = set()
@@ -205,7 +199,7 @@ def test_nothing_builds_on_the_replication() -> None:
         for module, target in arrows(at_start=False)
         if target.startswith(inside) and not module.startswith(inside) and MODULES[module] not in SOURCES["scripts"]
     }
-    assert wrong == KNOWN_REPLICATION_ARROWS
+    assert wrong == set()
 
 
 def test_shared_rooms_of_the_toy_import_no_other_room_of_it() -> None:

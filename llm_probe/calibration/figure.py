@@ -166,10 +166,10 @@ def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Seque
     for place, statistic in enumerate(statistics):
         own = sorted((row for row in rows if row.statistic == statistic), key=lambda row: row.amplitude)
         aside = 1.035 ** (place - (len(statistics) - 1) / 2)
-        x, look = [row.amplitude * aside for row in own], _look(statistic)
+        x, style = [row.amplitude * aside for row in own], _style(statistic)
         lower, upper = [row.lower for row in own], [row.upper for row in own]
-        axes.vlines(x, lower, upper, color=look["color"], linewidth=0.9, alpha=0.7)
-        axes.plot(x, [row.power for row in own], markersize=4.5, **look)
+        axes.vlines(x, lower, upper, color=style["color"], linewidth=0.9, alpha=0.7)
+        axes.plot(x, [row.power for row in own], markersize=4.5, **style)
     amplitudes = sorted({row.amplitude for row in rows})
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
@@ -178,7 +178,7 @@ def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Seque
     axes.set(ylim=(-0.02, 1.03), yticks=[0, 0.25, 0.5, 0.75, 1])
 
 
-def _look(statistic: str) -> dict[str, Any]:
+def _style(statistic: str) -> dict[str, Any]:
     return {"linestyle": "-", "linewidth": 1.3, **LOOKS.get(statistic, {"color": GREY, "marker": "."})}
 
 
@@ -199,7 +199,7 @@ def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
         axes.set_visible(False)
     figure.supxlabel("radius of the planted circle (standard deviations of a dimension)", fontsize=SIZE, color=INK)
     figure.supylabel(f"share of networks in which it is found (dotted: {WANTED})", fontsize=SIZE, color=INK)
-    handles = [Line2D([], [], markersize=4.5, **_look(name)) for name in statistics]
+    handles = [Line2D([], [], markersize=4.5, **_style(name)) for name in statistics]
     figure.legend(handles, statistics, loc="outside upper center", ncols=3, frameon=False, fontsize=SIZE)
     return figure
 

@@ -24,21 +24,11 @@ def main() -> int:
 
 
 def _dive(config: DeepDiveConfig) -> None:
-    from tqdm import tqdm
+    from llm_probe.replication.experiments.deep_dive import deep_dive
 
-    from llm_probe.replication.experiments.deep_dive import deep_dive, write
-
-    command = shlex.join(["python", "scripts/replication/deep_dive.py", *sys.argv[1:]])
-    with tqdm(desc="deep dive", unit=" cells", disable=None, leave=False) as bar:
-
-        def tell(weights: str, name: str) -> None:
-            bar.set_postfix_str(f"{weights}: {name}")
-            bar.update()
-
-        result = deep_dive(config, command, tell)
-    write(result, config.folder)
-    print(result)
-    print(f"\ntables and figures  {config.folder}")
+    result = deep_dive(config, shlex.join(["python", "scripts/replication/deep_dive.py", *sys.argv[1:]]))
+    result.write(config.folder)
+    print(f"{result}\ntables and figures  {config.folder}")
 
 
 if __name__ == "__main__":

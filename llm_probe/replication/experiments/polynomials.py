@@ -16,7 +16,7 @@ dimensions over all of d_model are unselected; the best dimension was selected b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
+from llm_probe.run.study import Rows, together
 from toy.maths import fourier
 from toy.maths.regression import (
     Groups,
@@ -37,6 +38,7 @@ from toy.maths.regression import (
     rival_columns,
 )
 
+Source = Literal["trained", "random", "noise"]
 Family = Literal["fourier", "linear", "quadratic", "cubic"]
 PARAMETERS: dict[Family, int] = {"fourier": 3, "linear": 1, "quadratic": 2, "cubic": 3}
 """Columns of each family, and one more for the selected frequency."""
@@ -46,7 +48,7 @@ PARAMETERS: dict[Family, int] = {"fourier": 3, "linear": 1, "quadratic": 2, "cub
 class PolynomialRow:
     """One family on the class means of one prime."""
 
-    weights: Literal["trained", "random", "noise"]
+    weights: Source
     """`trained`, `random`, or `noise`: normal class means of equal number in place of the model's."""
     layer: int
     """Block whose output at the last token was read, counted from 0."""
@@ -135,40 +137,39 @@ def _r2(errors: Float[Tensor, "n d"], means: Float[Tensor, "n d"]) -> Float[Tens
     return torch.where(base > 0, 1 - errors.square().sum(dim=0) / base.clamp_min(1e-300), 0.0)
 
 
-def measure(reader: Reader) -> dict[str, list[Any]]:
+def measure(reader: Reader) -> Rows:
     """Every prime under one set of weights; with the random ones, the noise rows too."""
-    rows: list[PolynomialRow] = []
+    dims, parts = reader.config.dims, []
     for p in dict.fromkeys(reader.config.primes):
 
-        def make(p: int = p) -> dict[str, Any]:
-            read = zip(reader.layers, reader.class_means(p), strict=True)
-            return {"rows": [row for layer, means in read for row in _rows(means, layer, reader.config.dims)]}
+        def make(p: int = p) -> Rows:
+            means = zip(reader.layers, reader.class_means(p), strict=True)
+            return {"polynomial": [row for layer, one in means for row in _rows(one, reader.weights, layer, dims)]}
 
-        cell = reader.cell(f"polynomial {p}", make, dims=reader.config.dims)
-        rows += [PolynomialRow(weights=reader.weights, period=p, **row) for row in cell["rows"]]
+        parts.append(reader.rows(f"polynomial {p}", make, dims=dims))
         if reader.weights == "random":
             generator = torch.Generator().manual_seed(reader.config.seed + p)
             noise = torch.randn(p, reader.d_model, generator=generator, dtype=torch.float64)
-            for layer in reader.layers:
-                rows += [PolynomialRow(weights="noise", period=p, **row) for row in _rows(noise, layer, ())]
-    return {"polynomial": rows}
+            parts += [{"polynomial": _rows(noise, "noise", layer, ())} for layer in reader.layers]
+    return together(parts)
 
 
-def _rows(means: Float[Tensor, "n d"], layer: int, followed: tuple[int, ...]) -> list[dict[str, Any]]:
+def _rows(means: Float[Tensor, "n d"], weights: Source, layer: int, followed: tuple[int, ...]) -> list[PolynomialRow]:
     fits = scores(means)
     won = [
         torch.nn.functional.one_hot(values.argmax(dim=0), len(PARAMETERS)).double().mean(dim=0).tolist()
         for values in (fits.aicc, fits.bic, fits.heldout)
     ]
     return [
-        {"layer": layer, "family": family, "chosen": chosen, "dim": dim}
-        | {"frequency": int(fits.frequency[dim]) if family == "fourier" else None}
-        | {"r2": float(fits.r2[place, dim]), "aicc_gain": float(fits.aicc[place, dim])}
-        | {"bic_gain": float(fits.bic[place, dim]), "r2_heldout": float(fits.heldout[place, dim])}
-        | {f"won_{by}": shares[place] for by, shares in zip(("aicc", "bic", "heldout"), won, strict=True)}
+        PolynomialRow(
+            weights, layer, len(means), family, chosen, dim,
+            int(fits.frequency[dim]) if family == "fourier" else None,
+            *(float(values[place, dim]) for values in (fits.r2, fits.aicc, fits.bic, fits.heldout)),
+            *(shares[place] for shares in won),
+        )
         for chosen, dim in [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]
         for place, family in enumerate(PARAMETERS)
-    ]
+    ]  # fmt: skip
 
 
 def summary(tables: dict[str, Frame]) -> Frame:

@@ -102,7 +102,7 @@ def _prime(reader: Reader, p: int) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         prompts = arithmetic(p).prompts()
-        seen = reader.rows(prompts)
+        seen = reader.states(prompts)
         scores = [class_mean_r2(means).max(dim=0) for means in adjusted_means(seen, prompts, p)]
         halves = split_means(seen, prompts, p, reader.config.seed)
         tops = [[[top_dims(half) for half in split] for split in halves[:, :, at]] for at in range(len(reader.layers))]

@@ -16,11 +16,11 @@ from toy.run.errors import InputError
 
 def made_up(setting: Setting) -> Trial:
     """p = 0.01 for every tenth seed; planted signals of 0.1 sd or more are found."""
-    found = setting.seed % 10 == 0 if setting.planted is None else setting.planted.amplitude >= 0.1
-    p = {"p_fwer (planes)": 0.01 if found else 0.5}
+    detected = setting.seed % 10 == 0 if setting.planted is None else setting.planted.amplitude >= 0.1
+    p = {"p_fwer (planes)": 0.01 if detected else 0.5}
     if setting.null == "magnitudes":
-        p["p_selective"] = 0.05 if found else 1.0
-    return Trial(p, "supported" if setting.planted and found else "refuted")
+        p["p_selective"] = 0.05 if detected else 1.0
+    return Trial(p, "supported" if setting.planted and detected else "refuted")
 
 
 @pytest.fixture

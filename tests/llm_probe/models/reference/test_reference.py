@@ -94,17 +94,17 @@ def test_only_answer_tokens_are_targets(tokenizer: PreTrainedTokenizerFast) -> N
     prompts = [question(modular("add", 13), "published", a, b) for a, b in ((6, 6), (90, 4))]
     tokens, targets = tokenise(tokenizer, prompts)
     for row, answer in enumerate(("12\n", "3\n")):
-        asked = targets[row] != IGNORED
-        assert tokenizer.decode(targets[row][asked]) == answer
+        targeted = targets[row] != IGNORED
+        assert tokenizer.decode(targets[row][targeted]) == answer
         # A target stands where the token before it is read.
-        assert tokenizer.decode(tokens[row, : int(asked.nonzero()[0]) + 1]) == prompts[row].text
+        assert tokenizer.decode(tokens[row, : int(targeted.nonzero()[0]) + 1]) == prompts[row].text
 
 
 def test_the_learning_rate_by_hand() -> None:
     recipe = Recipe(first_steps=100, second_steps=100, constant_share=0.5, learning_rate=1.0)
-    found = [learning_rate(recipe, step) for step in (0, 4, 9, 99, 150, 175, 200)]
+    rates = [learning_rate(recipe, step) for step in (0, 4, 9, 99, 150, 175, 200)]
     # Ten steps of warm-up, constant to step 100 + 50, then straight down to 2 % at step 200.
-    assert found == pytest.approx([0.1, 0.5, 1, 1, 1, 0.51, 0.02])
+    assert rates == pytest.approx([0.1, 0.5, 1, 1, 1, 0.51, 0.02])
 
 
 def test_a_resumed_training_is_the_one_that_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,9 +133,9 @@ def test_the_committed_model_answers_pairs_it_never_saw(reference: LoadedModel) 
         accuracy(reference.model, reference.tokenizer, domain, published=False, most=30)
         for domain in reference_domains()
     ]
-    right, asked = (sum(column) for column in zip(*answers, strict=True))
-    assert asked == 30 * 12
-    assert right / asked >= 0.98
+    right, questions = (sum(column) for column in zip(*answers, strict=True))
+    assert questions == 30 * 12
+    assert right / questions >= 0.98
 
 
 def test_the_committed_weights_are_small() -> None:
