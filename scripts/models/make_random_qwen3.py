@@ -13,7 +13,7 @@ template is a minimal ChatML of this project, not Qwen's (no system prompt, tool
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import hashlib
 import sys
@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import tyro
 
 from toy.run.errors import InputError
 
@@ -141,11 +139,11 @@ def write_model(snapshot: Path, options: Options) -> int:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/models/make_random_qwen3.py")
-    return ended(lambda: _make(options), "the model is not whole, the same command makes it again")
+    return run(__file__, Options, __doc__, make, "the model is not whole, the same command makes it again")
 
 
-def _make(options: Options) -> None:
+def make(options: Options, _: str) -> None:
+    """Lay out the cache and say how to use it."""
     if options.layers < 1 or options.hidden < 64 or options.hidden % 64:
         raise InputError("give --layers of at least 1 and --hidden as a multiple of 64")
     if qwen_ranks() is None:

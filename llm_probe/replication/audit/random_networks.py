@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,15 +155,10 @@ def table(config: NullConfig, on_network: Callable[[int], None] = lambda seed: N
     """
     cells = Cells(config.cells, CELL_VERSION)
     for seed in range(config.seeds):
-        built: list[LoadedModel] = []
-
-        def network(seed: int = seed, built: list[LoadedModel] = built) -> LoadedModel:
-            built[:] = built or [random_qwen3(config.layers, seed)]
-            return built[0]
-
+        network = cache(lambda seed=seed: random_qwen3(config.layers, seed))
         for domain, grid in grids(config).items():
             key = key_of({"domain": domain, "layers": config.layers, "seed": seed})
-            measured = cells.get(key, lambda d=domain, g=grid: {"rows": measure(network(), d, g)})
+            measured = cells.get(key, lambda d=domain, g=grid, n=network: {"rows": measure(n(), d, g)})
             for row in measured["rows"]:
                 yield {"null": "random-init Qwen3", "domain": domain, "n": grid.period, "seed": seed} | row
         on_network(seed)

@@ -112,9 +112,9 @@ def polynomial_heldout(axes: Axes, rows: Frame) -> None:
             part = best[(best["weights"] == weights) & (best["family"] == family)].sort_values("period")
             at = [i + 0.15 * (place - 1.5) for i in range(len(part))]
             below = part["r2_heldout"].to_numpy() < FLOOR
-            style = {"color": style["color"], "markerfacecolor": FACES[weights], "linestyle": "none", "markersize": 5}
+            points = {"color": style["color"], "markerfacecolor": FACES[weights], "linestyle": "none", "markersize": 5}
             shown = part["r2_heldout"].clip(lower=FLOOR).to_numpy()
-            axes.plot(at, shown, marker=mark, **style, label=f"{weights}: {family}")
+            axes.plot(at, shown, marker=mark, **points, label=f"{weights}: {family}")
             lower = [x for x, hidden in zip(at, below, strict=True) if hidden]
             axes.plot(
                 lower, [FLOOR - 0.06] * len(lower), marker=11, color=style["color"], linestyle="none", markersize=3
