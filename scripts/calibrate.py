@@ -56,7 +56,7 @@ def calibrate(options: Options, _: str) -> None:
     if options.planted:
         planted = harness.planted_settings(options.planted)
         trials = _trials([setting for _, setting in planted], options.out, workers, "planted signals")
-        power_rows = harness.power(planted, trials) + known_circles.rows(8, options.work)
+        power_rows = harness.power(harness.by_signal(planted, trials)) + known_circles.rows(8, options.work)
         tables["power"] = frame(power_rows, harness.PowerRow)
         print(figure.power_text(power_rows))
     for name, table in tables.items():

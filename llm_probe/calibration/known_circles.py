@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from llm_probe.calibration.harness import PowerRow, rate_of, statistics_of
+from llm_probe.calibration.harness import PowerRow, power
 from llm_probe.calibration.trials import Trial
 from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
@@ -58,16 +58,10 @@ def rows(seeds: int, folder: Path) -> list[PowerRow]:
     Raises:
         InputError: fewer than one seed, none of them grokked, or the folder cannot be written.
     """
-    kinds = {
-        "grokked toy": grokked_trials(seeds, folder / f"toys-{seeds}"),
-        "closed form": [closed_form_trial(modulus) for modulus in CLOSED_MODULI],
-    }
-    return [
-        PowerRow(statistic, planted, AMPLITUDE, *rate)
-        for planted, trials in kinds.items()
-        for statistic in statistics_of(trials)
-        if (rate := rate_of(statistic, trials))
-    ]
+    return power({
+        ("grokked toy", AMPLITUDE): grokked_trials(seeds, folder / f"toys-{seeds}"),
+        ("closed form", AMPLITUDE): [closed_form_trial(modulus) for modulus in CLOSED_MODULI],
+    })  # fmt: skip
 
 
 def grokked_trials(seeds: int, folder: Path, config: ToyConfig = TOY) -> list[Trial]:
@@ -80,11 +74,8 @@ def grokked_trials(seeds: int, folder: Path, config: ToyConfig = TOY) -> list[Tr
     grokked = [run for run in runs if run.metrics()[-1]["test_accuracy"] >= THRESHOLD]
     if not grokked:
         raise InputError(f"none of {seeds} toys grokked in {config.steps} steps: give more seeds")
-    trials = []
-    for run in grokked:
-        result = run_config(ProbeConfig(model=str(run.folder), device="cpu", out=run.folder / "probe"))
-        trials.append(_trial(result, config.n_layers * config.d_model))
-    return trials
+    probes = (ProbeConfig(model=str(run.folder), device="cpu", out=run.folder / "probe") for run in grokked)
+    return [_trial(run_config(probe), config.n_layers * config.d_model) for probe in probes]
 
 
 def closed_form_trial(modulus: int) -> Trial:

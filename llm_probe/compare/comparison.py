@@ -34,7 +34,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -67,7 +67,7 @@ class ComparedRow:
     run: str
     """Name of the run that is compared with the baseline."""
     domain: str
-    """Domain of the claim: `days`, `mod-add 7`, …"""
+    """Domain of the claim, such as `days` or `mod-add 7`."""
     period: int
     """Period of the claim: the number of items, or the modulus."""
     quantity: Quantity
@@ -117,7 +117,7 @@ class ComparedLayerRow:
     run: str
     """Name of the run that is compared with the baseline."""
     domain: str
-    """Domain of the claim: `days`, `mod-add 7`, …"""
+    """Domain of the claim, such as `days` or `mod-add 7`."""
     period: int
     """Period of the claim: the number of items, or the modulus."""
     quantity: Quantity
@@ -194,14 +194,11 @@ def compare(runs: Sequence[RunTables]) -> Comparison:
     claims = _frame([row for other in others for row in compared_claims(baseline, other)], ComparedRow)
     for other in others:
         if not claims.loc[claims["run"] == other.name, "agrees"].notna().any():
-            raise InputError(
-                f"{baseline.folder} and {other.folder} have no claim in common: there is nothing to compare"
-            )
+            folders = f"{baseline.folder} and {other.folder}"
+            raise InputError(f"{folders} have no claim in common: there is nothing to compare")
     layers = _frame([row for other in others for row in compared_layers(baseline, other)], ComparedLayerRow)
-    differing = [
-        (baseline.name, other.name, *line) for other in others for line in provenance_differences(baseline, other)
-    ]
-    return Comparison(tuple(runs), claims, layers, pd.DataFrame(differing, columns=list(PROVENANCE)))
+    lines = [(baseline.name, other.name, *line) for other in others for line in provenance_differences(baseline, other)]
+    return Comparison(tuple(runs), claims, layers, pd.DataFrame(lines, columns=list(PROVENANCE)))
 
 
 def _frame(rows: list[Any], row_type: type) -> pd.DataFrame:
@@ -289,8 +286,7 @@ def layer_pairs(baseline: int, other: int) -> list[tuple[int, int]]:
     return [tuple(-(-(layer + 1) * depth // deeper) - 1 for depth in (baseline, other)) for layer in range(deeper)]  # type: ignore[misc]
 
 
-@dataclass(frozen=True)
-class _Layer:
+class _Layer(NamedTuple):
     """What one run has at one place and layer."""
 
     period: int

@@ -100,14 +100,13 @@ class Nulls:
         assert claim.modulus is not None, "`METRICS` says that these kinds need a modulus"
         n, period = claim.modulus, min(claim.modulus, LARGEST_PERIOD)
         if claim.kind == "input_r2":
-            terms = INPUT_TERMS.get(claim.metric)
-            if terms is None:
+            if (terms := INPUT_TERMS.get(claim.metric)) is None:
                 return []
             return [fixed_fit(n**2, 2 * terms), _law_of_networks(magnitude_networks.input_share(period, terms))]
         if claim.kind == "rival_r2":
             degree = degree_of(claim)
-            networks = _law_of_networks(magnitude_networks.r2(period, grid_of(claim), degree))
-            return [fixed_fit(n, DEGREES.index(degree) + 1), networks]
+            values = magnitude_networks.r2(period, grid_of(claim), degree)
+            return [fixed_fit(n, DEGREES.index(degree) + 1), _law_of_networks(values)]
         if claim.kind == "line_r2":
             noise, values = fixed_fit(n, 1, search.columns), magnitude_networks.r2(period, "positions", "linear")
         else:

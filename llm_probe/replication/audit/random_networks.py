@@ -48,7 +48,7 @@ class NullRow:
     null: str
     """Kind of network that was drawn."""
     domain: str
-    """`days`, `mod-add 7`, …; `alphabet position` is fitted by a straight line, as it was published."""
+    """Domain, such as `days` or `mod-add 7`; `alphabet position` is fitted by a straight line, as it was published."""
     n: int
     """Number of class means, which is the period."""
     seed: int

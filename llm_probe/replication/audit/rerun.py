@@ -129,7 +129,7 @@ def fit_r2(means: Float[Tensor, "n d"], family: Family) -> Float[Tensor, "k d"]:
     return r2_in_sample(means, rival_columns(torch.arange(len(means)), len(means), family))[None]
 
 
-def _row(claim: PublishedClaim, grids: Sequence[Float[Tensor, "k d"]], verdicts: Verdicts) -> RerunRow:
+def _row(claim: PublishedClaim, grids: Sequence[Float[Tensor, "_ d"]], verdicts: Verdicts) -> RerunRow:
     """The row of reruns.csv, from the R² on each of the claim's grids."""
     dim, fourier = claim.dim, METRICS[claim.metric] == "fourier"
     k = claim.frequency if fourier else None

@@ -16,13 +16,14 @@ dimensions over all of d_model are unselected; the best dimension was selected b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from llm_probe.replication.experiments.grids import arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.study import Rows, together
 from toy.maths import fourier
@@ -82,8 +83,7 @@ QUESTION = "a Fourier pair, or a polynomial?"
 TABLES = {"polynomial": PolynomialRow}
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """Every dimension and family of one set of class means, each (families, d), families in the order PARAMETERS."""
 
     r2: Float[Tensor, "families d"]
@@ -95,26 +95,19 @@ class Scores:
 
 def scores(means: Float[Tensor, "n d"]) -> Scores:
     """Fit every family to every dimension."""
-    n = len(means)
+    n, labels = len(means), torch.arange(len(means))
     means = means.double() - means.double().mean(dim=0)
-    waves = class_mean_r2(means)
-    r2 = [waves.amax(dim=0)]
-    heldout = [fourier_heldout(means)]
-    ones = torch.ones(n, 1, dtype=torch.float64)
-    each = Groups.of(torch.arange(n))
+    waves, ones = class_mean_r2(means), torch.ones(n, 1, dtype=torch.float64)
+    fits = [(waves.amax(dim=0), fourier_heldout(means))]
     for family in list(PARAMETERS)[1:]:
-        columns = rival_columns(torch.arange(n), n, family)
-        r2.append(r2_in_sample(means, columns))
-        errors = heldout_least_squares(means, orthonormal(torch.cat([ones, columns], dim=1)), each)
-        heldout.append(_r2(errors, means))
-    counts = list(PARAMETERS.values())
-    return Scores(
-        torch.stack(r2),
-        torch.stack([aicc_gain(value, n, 1, count) for value, count in zip(r2, counts, strict=True)]),
-        torch.stack([bic_gain(value, n, count) for value, count in zip(r2, counts, strict=True)]),
-        torch.stack(heldout),
-        (waves.argmax(dim=0) + 1).double(),
-    )
+        columns = rival_columns(labels, n, family)
+        errors = heldout_least_squares(means, orthonormal(torch.cat([ones, columns], dim=1)), Groups.of(labels))
+        fits.append((r2_in_sample(means, columns), _r2(errors, means)))
+    r2, heldout = (torch.stack(part) for part in zip(*fits, strict=True))
+    counted = list(zip(r2, PARAMETERS.values(), strict=True))
+    aicc = torch.stack([aicc_gain(value, n, 1, count) for value, count in counted])
+    bic = torch.stack([bic_gain(value, n, count) for value, count in counted])
+    return Scores(r2, aicc, bic, heldout, (waves.argmax(dim=0) + 1).double())
 
 
 def fourier_heldout(means: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
@@ -143,7 +136,7 @@ def measure(reader: Reader) -> Rows:
     for p in dict.fromkeys(reader.config.primes):
 
         def make(p: int = p) -> Rows:
-            means = zip(reader.layers, reader.class_means(p), strict=True)
+            means = zip(reader.layers, reader.class_means(arithmetic(p)), strict=True)
             return {"polynomial": [row for layer, one in means for row in _rows(one, reader.weights, layer, dims)]}
 
         parts.append(reader.rows(f"polynomial {p}", make, dims=dims))
@@ -158,13 +151,13 @@ def _rows(means: Float[Tensor, "n d"], weights: Source, layer: int, followed: tu
     fits = scores(means)
     won = [
         torch.nn.functional.one_hot(values.argmax(dim=0), len(PARAMETERS)).double().mean(dim=0).tolist()
-        for values in (fits.aicc, fits.bic, fits.heldout)
+        for values in fits[1:4]
     ]
     return [
         PolynomialRow(
             weights, layer, len(means), family, chosen, dim,
             int(fits.frequency[dim]) if family == "fourier" else None,
-            *(float(values[place, dim]) for values in (fits.r2, fits.aicc, fits.bic, fits.heldout)),
+            *(float(values[place, dim]) for values in fits[:4]),
             *(shares[place] for shares in won),
         )
         for chosen, dim in [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]

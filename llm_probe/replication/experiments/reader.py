@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from llm_probe.models.loading import LoadedModel
     from llm_probe.questions.prompts import Prompt
+    from llm_probe.replication.experiments.grids import Grid
     from llm_probe.run.study import Rows, Session
 
 Frame = Any
@@ -163,9 +164,8 @@ class Reader:
 
         return prompt_rows(self.loaded, prompts, self.layers, batch_tokens=self.config.batch_tokens).double()
 
-    def class_means(self, modulus: int, start: int = 0) -> Tensor:
-        """Class means of a grid of sums mod p at every layer: (layers, n, d), float64."""
-        from llm_probe.replication.experiments.grids import arithmetic, class_means
+    def class_means(self, grid: Grid) -> Tensor:
+        """Class means of a grid at every layer: (layers, n, d), float64."""
+        from llm_probe.replication.experiments.grids import class_means
 
-        grid = arithmetic(modulus, start=start)
         return class_means(self.loaded, grid, self.layers, batch_tokens=self.config.batch_tokens)

@@ -62,7 +62,7 @@ def test_power_by_hand() -> None:
     name = "plane, k = 3, every modulus"
     settings = [(name, Setting("magnitudes", seed, Planted(0.2, 3))) for seed in range(4)]
     trials = [Trial({"a": p}, "supported") for p in (0.01, 0.02, 0.5, 0.05)]
-    rows = {row.statistic: row for row in harness.power(settings, trials)}
+    rows = {row.statistic: row for row in harness.power(harness.by_signal(settings, trials))}
     assert set(rows) == {"a", "supported"}
     assert (rows["a"].planted, rows["a"].amplitude, rows["a"].n_networks, rows["a"].power) == (name, 0.2, 4, 0.75)
     assert rows["supported"].power == 1
