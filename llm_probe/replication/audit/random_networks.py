@@ -129,17 +129,12 @@ def random_qwen3(layers: int, seed: int) -> LoadedModel:
 
 def measure(loaded: LoadedModel, domain: str, grid: Grid) -> list[dict[str, Any]]:
     """One row a layer: the statistic's largest, tenth and quantiles over the dimensions."""
-    import torch
-
+    from llm_probe.replication.audit.magnitude_networks import fit_r2
     from llm_probe.replication.experiments.grids import class_means
-    from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
 
     rows = []
     for layer, means in enumerate(class_means(loaded, grid, range(len(loaded.layers)))):
-        if domain == POSITION_DOMAIN:
-            best = r2_in_sample(means, rival_columns(torch.arange(grid.period), grid.period, "linear"))
-        else:
-            best = class_mean_r2(means).amax(dim=0)
+        best = fit_r2(means, "linear" if domain == POSITION_DOMAIN else "fourier").amax(dim=0)
         ordered = best.sort(descending=True).values
         row = {"layer": layer, "dims": len(best), "max_r2": float(ordered[0])}
         row["tenth_r2"] = float(ordered[min(9, len(ordered) - 1)])

@@ -24,22 +24,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel
 from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim, csv_table
 from llm_probe.replication.audit.evidence import COMPOSITES, PRIMES
+from llm_probe.replication.audit.magnitude_networks import Statistic, fit_r2
 from llm_probe.replication.audit.searches import WIDTH, domain_of
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic, class_means
-from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
 from toy.run.errors import InputError
 
-Family = Literal["fourier", "linear", "quadratic", "cubic"]
-METRICS: dict[str, Family] = {
+METRICS: dict[str, Statistic] = {
     "fourier_r2_residue_means": "fourier",
     "linear_r2_residue_means": "linear",
     "quadratic_r2_residue_means": "quadratic",
@@ -120,13 +117,6 @@ def rerun(
         else _row(claim, parts[index], verdicts)
         for index, (claim, reason) in enumerate(zip(claims, reasons, strict=True))
     ]
-
-
-def fit_r2(means: Float[Tensor, "n d"], family: Family) -> Float[Tensor, "k d"]:
-    """R² of every dimension, one row a frequency; a polynomial has a single row."""
-    if family == "fourier":
-        return class_mean_r2(means)
-    return r2_in_sample(means, rival_columns(torch.arange(len(means)), len(means), family))[None]
 
 
 def _row(claim: PublishedClaim, grids: Sequence[Float[Tensor, "_ d"]], verdicts: Verdicts) -> RerunRow:

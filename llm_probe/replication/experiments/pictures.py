@@ -169,8 +169,8 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
     """One figure: its panels below each other, one column a layer."""
     parts = FIGURES[name]
     layers = sorted(tables[parts[0][0]]["layer"].unique())
-    drawn = Figure((max(4.6, 4.4 * len(layers)), 0.9 + 2.9 * len(parts)), layout="constrained")
-    grid = drawn.subplots(len(parts), len(layers), squeeze=False, sharey="row")
+    picture = Figure((max(4.6, 4.4 * len(layers)), 0.9 + 2.9 * len(parts)), layout="constrained")
+    grid = picture.subplots(len(parts), len(layers), squeeze=False, sharey="row")
     for line, (table, draw) in zip(grid, parts, strict=True):
         for axes, layer in zip(line, layers, strict=True):
             draw(axes, tables[table][tables[table]["layer"] == layer])
@@ -180,7 +180,7 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
         line[-1].legend(*entries, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE - 1)
     for axes, layer in zip(grid[0], layers, strict=True):
         axes.set_title(f"after block {layer}", fontsize=SIZE, color=INK, pad=14)
-    return drawn
+    return picture
 
 
 def save_all(folder: Path, tables: dict[str, Frame]) -> list[Path]:
