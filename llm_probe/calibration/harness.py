@@ -135,7 +135,7 @@ def false_positives(settings: Sequence[Setting], trials: Sequence[Trial]) -> lis
 
 def power(groups: Mapping[tuple[str, float], Sequence[Trial]]) -> list[PowerRow]:
     """One row a statistic, kind of signal and amplitude."""
-    return [PowerRow(statistic, *signal, *rate) for statistic, signal, rate in rates(groups)]
+    return [PowerRow(name, kind, amplitude, *rate) for name, (kind, amplitude), rate in rates(groups)]
 
 
 def by_signal(settings: Sequence[tuple[str, Setting]], trials: Sequence[Trial]) -> dict[tuple[str, float], list[Trial]]:

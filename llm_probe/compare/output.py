@@ -203,7 +203,7 @@ def _panel(axes: Axes, statistic: str, claims: list[tuple[str, str]], sides: Sid
 def _mark(axes: Axes, value: float | None, y: int | float, shape: str, hue: str, *, hollow: bool) -> None:
     """A value, or an arrowhead at the left end where it lies below the floor."""
     if value is not None:
-        style = {"color": hue, "markerfacecolor": "white" if hollow else hue}
+        style: Any = {"color": hue, "markerfacecolor": "white" if hollow else hue}
         marker = "<" if value < FLOOR else shape
         axes.plot(max(value, FLOOR), y, marker, **style, markersize=MARK - hollow, zorder=4 - hollow)
 

@@ -150,16 +150,16 @@ def _parsed(row: dict[str, str | None], line: int) -> PublishedClaim:
     metric = METRICS.get(text["metric"])
     if metric is None:
         raise InputError(f"unknown statistic {text['metric']!r}; known are {', '.join(METRICS)}")
-    numbers = {name: _integer(name, text[name]) for name in _INTEGERS}
+    modulus, layer, dim, frequency = (_integer(name, text[name]) for name in _INTEGERS)
     if lacking := [name for name in metric.needs if not text[name]]:
         raise InputError(f"{text['metric']} needs the field {lacking[0]!r}")
-    modulus, frequency = numbers["modulus"], numbers["frequency"]
     if modulus is not None and not 5 <= modulus <= 1000:
         raise InputError(f"the modulus must be from 5 to 1000, not {modulus}")
     if frequency is not None and modulus is not None and not 1 <= frequency <= modulus // 2:
         raise InputError(f"frequency {frequency} is not from 1 to {modulus // 2}, what a period of {modulus} has")
-    texts = {name: text[name] for name in _TEXTS}
-    return PublishedClaim(**texts, **numbers, value=_value(text["value"], text["metric"], metric), line=line)
+    value = _value(text["value"], text["metric"], metric)
+    about = (text["source"], text["model"], text["experiment"], text["domain"])
+    return PublishedClaim(*about, modulus, layer, dim, frequency, text["metric"], value, line)
 
 
 def _integer(name: str, text: str) -> int | None:

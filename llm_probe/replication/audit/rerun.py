@@ -108,7 +108,8 @@ def rerun(
         on_grid(grid, len(served))
         layers = sorted({layer for index in served if (layer := claims[index].layer) is not None})
         means = class_means(loaded, grid, layers, published_layers=True, batch_tokens=batch_tokens)
-        by_layer, fit_once = dict(zip(layers, means, strict=True)), cache(fit_r2)
+        by_layer: dict[int | None, Tensor] = dict(zip(layers, means, strict=True))
+        fit_once = cache(fit_r2)
         for index in served:
             parts[index].append(fit_once(by_layer[claims[index].layer], METRICS[claims[index].metric]))
     return [

@@ -130,7 +130,7 @@ def _compare(reader: Reader, domain: str, family: str) -> Rows:
         for k in range(1, (period + 1) // 2):
             planes = compare(*parts, lambda a, b, k=k: plane_overlap(a, b, k))
             place = (reader.weights, layer, domain, period, family, len(ends) == 1, k)
-            share = (of_grid[k - 1] for of_grid in shares)
+            share = (shares[0][k - 1], shares[1][k - 1])
             rows.append(CalendarRow(*place, *share, *planes, planes_chance, *dims, dims_chance))
     return {"calendar": rows}
 

@@ -6,7 +6,7 @@ black. An R² that leaves residues out has no lower bound: what lies below -0.2 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ FIGURES: dict[str, list[tuple[str, Draw]]] = {
 """Figure to its rows of panels: the table each draws from and the function."""
 
 
-def figure(name: str, tables: dict[str, Frame]) -> Figure:
+def figure(name: str, tables: Mapping[str, Frame]) -> Figure:
     """One figure: its panels below each other, one column a layer."""
     parts = FIGURES[name]
     layers = sorted(tables[parts[0][0]]["layer"].unique())
@@ -183,7 +183,7 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
     return picture
 
 
-def save_all(folder: Path, tables: dict[str, Frame]) -> list[Path]:
+def save_all(folder: Path, tables: Mapping[str, Frame]) -> list[Path]:
     """A figure for every experiment that was run, as svg and png."""
     figures = {
         name: figure(name, tables)

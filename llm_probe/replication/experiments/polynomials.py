@@ -39,6 +39,7 @@ from toy.maths.regression import (
     rival_columns,
 )
 
+Chosen = Literal["best", "asked"]
 Source = Literal["trained", "random", "noise"]
 Family = Literal["fourier", "linear", "quadratic", "cubic"]
 PARAMETERS: dict[Family, int] = {"fourier": 3, "linear": 1, "quadratic": 2, "cubic": 3}
@@ -57,7 +58,7 @@ class PolynomialRow:
     """Modulus of the sums, which is the number of class means."""
     family: Family
     """Family of curves that was fitted to the class means."""
-    chosen: Literal["best", "asked"]
+    chosen: Chosen
     """`best`: the dimension of the largest Fourier R²; `asked`: by --dims."""
     dim: int
     """Index of the residual dimension."""
@@ -149,6 +150,7 @@ def measure(reader: Reader) -> Rows:
 
 def _rows(means: Float[Tensor, "n d"], weights: Source, layer: int, followed: tuple[int, ...]) -> list[PolynomialRow]:
     fits = scores(means)
+    dims: list[tuple[Chosen, int]] = [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]
     won = [
         torch.nn.functional.one_hot(values.argmax(dim=0), len(PARAMETERS)).double().mean(dim=0).tolist()
         for values in fits[1:4]
@@ -160,7 +162,7 @@ def _rows(means: Float[Tensor, "n d"], weights: Source, layer: int, followed: tu
             *(float(values[place, dim]) for values in fits[:4]),
             *(shares[place] for shares in won),
         )
-        for chosen, dim in [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]
+        for chosen, dim in dims
         for place, family in enumerate(PARAMETERS)
     ]  # fmt: skip
 
