@@ -5,10 +5,9 @@
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
 
-Only where the states come from differs from the main job: `NetworkStates` stands in place of
-a model; renamings, searches, scan, assignment test, controls, confirmation and verdict are
-those of `run`. The verdict's random-weights control is taken to reach nothing, so that it cannot help: a trial here is
-its own random network.
+Only where the states come from differs from the main job: `NetworkStates` stands in place of a model; renamings,
+searches, scan, assignment test, controls, confirmation and verdict are those of `run`. The verdict's random-weights
+control is taken to reach nothing, so that it cannot help: a trial here is its own random network.
 """
 
 from __future__ import annotations

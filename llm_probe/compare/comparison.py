@@ -295,16 +295,16 @@ class _Layer(NamedTuple):
     dims: frozenset[int]
 
 
-def _layers(run: RunTables) -> dict[tuple[Any, ...], _Layer]:
+def _layers(run: RunTables) -> dict[Any, _Layer]:
     """Trained weights by `PLACE` and layer, in the order of the table."""
     rows = at(run.frames["r2_table"], weights="trained", family="fourier")
     planes = {tuple(row[key] for key in (*PLACE, "layer")): row for row in best_planes(rows).to_dict("records")}
-    layers: dict[tuple[Any, ...], _Layer] = {}
+    layers = {}
     for key, group in rows.groupby([*PLACE, "layer"], sort=False):
         plane, kept = planes.get(key), group.loc[group["unit"] == "dimension"]  # type: ignore[call-overload]
         interval = approximate(float(plane["r2_heldout"]), int(plane["n_groups"])) if plane else None
         class_mean, dims = number(kept["r2_class_means"].max()), frozenset(map(int, kept["dim"]))
-        layers[key] = _Layer(int(group["period"].iloc[0]), interval, class_mean, dims)  # type: ignore[index]
+        layers[key] = _Layer(int(group["period"].iloc[0]), interval, class_mean, dims)
     return layers
 
 

@@ -26,7 +26,7 @@ def dive(config: DeepDiveConfig, command: str) -> None:
 
     result = deep_dive(config, command)
     result.write(config.folder)
-    print(f"{result}\ntables and figures  {config.folder}")
+    print(f"{result}\n\ntables and figures  {config.folder}")
 
 
 if __name__ == "__main__":

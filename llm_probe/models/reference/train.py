@@ -52,14 +52,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(recipe.vocabulary)
     model, stream = build_model(recipe), Stream(recipe, tokenizer)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [weight for weight in model.parameters() if (weight.ndim == 2) == decayed], "decayed": decayed}
-            for decayed in (True, False)
-        ],
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.98),
-    )
+    weights = {decayed: [one for one in model.parameters() if (one.ndim == 2) == decayed] for decayed in (True, False)}
+    groups = [{"params": some, "decayed": decayed} for decayed, some in weights.items()]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
     checkpoint, first = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
