@@ -72,7 +72,8 @@ def measure(reader: Reader) -> Rows:
     """The scan on both grids under one set of weights."""
     first, last = reader.config.scanned
     moduli = range(first, last + 1)
-    grids = {(operands, n): arithmetic(n, start=STARTS[operands]) for operands in STARTS for n in moduli}
+    places: list[tuple[Operands, int]] = [(operands, n) for operands in STARTS for n in moduli]
+    grids = {(operands, n): arithmetic(n, start=STARTS[operands]) for operands, n in places}
     cells = {key: reader.cell(f"range {grid.name}", lambda g=grid: _scores(reader, g)) for key, grid in grids.items()}
     steps = {place: (step_r2(grid), step_r2(grid, 20)) for place, grid in grids.items()}
     rows: list[RangeRow] = []
