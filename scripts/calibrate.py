@@ -4,14 +4,12 @@ python scripts/calibrate.py                    1,000 null networks: results/cali
 python scripts/calibrate.py --planted 40       and as many networks for each planted signal: power.csv
 """
 
-from _command import ended
+from _command import run
 
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
 
 from toy.run.errors import InputError
 
@@ -34,11 +32,10 @@ class Options:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the trials, write the tables, print the rates."""
-    options = tyro.cli(Options, prog="python scripts/calibrate.py", args=arguments, description=__doc__)
-    return ended(lambda: calibrate(options), "finished networks are kept, the same command goes on")
+    return run(__file__, Options, __doc__, calibrate, "finished networks are kept, the same command goes on", arguments)
 
 
-def calibrate(options: Options) -> None:
+def calibrate(options: Options, _: str) -> None:
     """The work behind `main`."""
     from llm_probe.calibration import figure, harness, known_circles
     from llm_probe.run.table import frame
@@ -52,14 +49,14 @@ def calibrate(options: Options) -> None:
         raise InputError(f"{options.workers} workers cannot run: give 1 or more, or 0 for one a core")
     workers = options.workers or os.cpu_count() or 1
     settings = harness.null_settings(options.networks)
-    rows = harness.false_positives(settings, _run(settings, options.out, workers, "null networks"))
+    rows = harness.false_positives(settings, _trials(settings, options.out, workers, "null networks"))
     tables = {"false_positives": frame(rows, harness.FalsePositiveRow)}
     print(figure.rates_text(rows))
     power_rows = []
     if options.planted:
         planted = harness.planted_settings(options.planted)
-        trials = _run([setting for _, setting in planted], options.out, workers, "planted signals")
-        power_rows = harness.power(planted, trials) + known_circles.rows(8, options.work)
+        trials = _trials([setting for _, setting in planted], options.out, workers, "planted signals")
+        power_rows = harness.power(harness.by_signal(planted, trials)) + known_circles.rows(8, options.work)
         tables["power"] = frame(power_rows, harness.PowerRow)
         print(figure.power_text(power_rows))
     for name, table in tables.items():
@@ -67,7 +64,7 @@ def calibrate(options: Options) -> None:
     figure.write(options.out, rows, power_rows)
 
 
-def _run(settings: list, out: Path, workers: int, name: str) -> list:
+def _trials(settings: list, out: Path, workers: int, name: str) -> list:
     from tqdm import tqdm
 
     from llm_probe.calibration.harness import run_all

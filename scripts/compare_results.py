@@ -5,7 +5,7 @@ python scripts/compare_results.py results/reference published                   
 python scripts/compare_results.py A B --fail-if-verdict-changes                   exit code 1 when one changed
 """
 
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/compare_results.py")
-    return ended(lambda: _compare(options), "what was written is whole")
+    return run(__file__, Options, __doc__, compare_runs, "what was written is whole")
 
 
-def _compare(options: Options) -> int:
+def compare_runs(options: Options, _: str) -> int:
+    """Compare, write the tables and the figure, and print them; 1 for changed verdicts where that is asked for."""
     from llm_probe.compare.comparison import compare, read_sides
     from llm_probe.compare.output import terminal, write
     from llm_probe.replication.audit.published_run import published_run

@@ -4,12 +4,10 @@ python scripts/doctor.py             exit code 1 if something that is needed is 
 python scripts/doctor.py --offline   without asking the hub
 """
 
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass
-
-import tyro
 
 
 @dataclass(frozen=True)
@@ -21,15 +19,15 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/doctor.py")
-    return ended(lambda: _examine(options), "nothing was written, the same command starts again")
+    return run(__file__, Options, __doc__, examine, "nothing was written, the same command starts again")
 
 
-def _examine(options: Options) -> int:
-    from llm_probe.run.doctor import examine, report
+def examine(options: Options, _: str) -> int:
+    """Print what was found; 1 if something that is needed is missing."""
+    from llm_probe.run import doctor
 
-    findings = examine(online=not options.offline)
-    print(report(findings))
+    findings = doctor.examine(online=not options.offline)
+    print(doctor.report(findings))
     return int(any(one.state == "missing" for one in findings))
 
 

@@ -4,26 +4,24 @@ python scripts/probe_llm.py                                         the referenc
 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --moduli 7 11
 """
 
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 
-import tyro
 from _page import rewrite
 
 from llm_probe.run.config import ProbeConfig
 
 
 def main() -> int:
-    config = tyro.cli(ProbeConfig, description=__doc__, prog="python scripts/probe_llm.py")
-    return ended(lambda: _probe(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+    kept = "finished cells are in {0.folder}/cells: the same command goes on"
+    return run(__file__, ProbeConfig, __doc__, probe, kept)
 
 
-def _probe(config: ProbeConfig) -> None:
+def probe(config: ProbeConfig, command: str) -> None:
+    """Probe, write the tables and the page, and print the verdicts."""
     from llm_probe.run.probe import plan_of, run
 
-    command = shlex.join(["python", "scripts/probe_llm.py", *sys.argv[1:]])
     plan = plan_of(config)
     result = run(plan, config.folder, command)
     result.write(config.folder)

@@ -5,9 +5,8 @@ python scripts/report.py results/reference results/all-MiniLM-L6-v2 --out page.h
 python scripts/report.py results/sweeps/x                                        its cells; what is missing comes first
 """
 
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +90,10 @@ def write(out: Path, content: str) -> None:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/report.py")
-    command = shlex.join(["python", "scripts/report.py", *sys.argv[1:]])
-    return ended(lambda: print(f"page  {make(options, command)}"), "the page that was there is whole")
+    def work(options: Options, command: str) -> None:
+        print(f"page  {make(options, command)}")
+
+    return run(__file__, Options, __doc__, work, "the page that was there is whole")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ axis of rates is a square root: 0 is on it, and 0.05 is not lost beside 1. Inter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ NULL_NAMES = {
     "qwen3": "random Qwen3",
     "shuffled": "shuffled labels",
 }
-LOOKS: dict[str, dict[str, Any]] = {
+STYLES: dict[str, dict[str, Any]] = {
     "supported": {"color": INK, "marker": "o", "linewidth": 2},
     "p_fwer (planes)": {"color": TRAINED, "marker": "s"},
     "p_fwer (dimensions)": {"color": SKY, "marker": "^"},
@@ -66,18 +66,16 @@ def rates_text(rows: Sequence[FalsePositiveRow]) -> str:
 
 def power_text(rows: Sequence[PowerRow]) -> str:
     """Statistic x planted signal at the amplitude nearest to 0.1 that was planted, with intervals."""
-    sizes = _amplitudes(rows)
-    nearest = {kind: min(each, key=lambda size: abs(size - SHOWN)) for kind, each in sizes.items()}
+    nearest = {kind: min(sizes, key=lambda size: abs(size - SHOWN)) for kind, sizes in _amplitudes(rows).items()}
     texts = {
         (row.statistic, row.planted): f"{row.power:.2f} ({row.lower:.2f}-{row.upper:.2f})"
         for row in rows
         if row.amplitude == nearest[row.planted]
     }
-    halves = [kind.rpartition(", ")[::2] if ", " in kind else ("", kind) for kind in sizes]
+    halves = [kind.rpartition(", ")[::2] for kind in nearest]
     table = [["", *line] for line in zip(*halves, strict=True) if any(line)]
-    table.append(["statistic", *(f"{nearest[kind]:g} sd" for kind in sizes)])
-    for statistic in _ordered({row.statistic for row in rows}):
-        table.append([statistic, *(texts.get((statistic, kind), "-") for kind in sizes)])
+    table.append(["statistic", *(f"{size:g} sd" for size in nearest.values())])
+    table += [[name, *(texts.get((name, kind), "-") for kind in nearest)] for name in _ordered(rows)]
     return "Power: share of the networks in which the planted signal is found\n" + _aligned(table)
 
 
@@ -99,14 +97,14 @@ def _amplitudes(rows: Sequence[PowerRow]) -> dict[str, set[float]]:
 def _pooled(rows: Sequence[FalsePositiveRow]) -> list[FalsePositiveRow]:
     """The rows over all nulls together."""
     pooled = {row.statistic: row for row in rows if row.null == "all"}
-    return [pooled[name] for name in _ordered(set(pooled))]
+    return [pooled[name] for name in _ordered(pooled.values())]
 
 
-def _ordered(statistics: set[str]) -> list[str]:
-    """Those that are printed, the verdict first, then those that are not."""
-    known = [name for name in LOOKS if name in statistics]
-    other = sorted(statistics - set(LOOKS))
-    return [*(name for name in known if name not in COMPARED), *other, *(name for name in known if name in COMPARED)]
+def _ordered(rows: Iterable[FalsePositiveRow | PowerRow]) -> list[str]:
+    """Their statistics: those that are printed, the verdict first, then those that are not."""
+    names, known = {row.statistic for row in rows}, list(STYLES)
+    order = [*known[: -len(COMPARED)], *sorted(names - set(known)), *COMPARED]
+    return [name for name in order if name in names]
 
 
 # ---------------------------------------------------------------------------------------------------------- figures
@@ -149,11 +147,10 @@ def rates(axes: Axes, rows: Sequence[FalsePositiveRow]) -> None:
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.set(xlim=(0, 1), ylim=(max(heights, default=0) + 0.7, -0.6), yticks=[])
     axes.spines["left"].set_color(BAND)
-    nulls = [null for null in NULL_MARKS if any(row.null == null for row in rows)]
-    marks = [Line2D([], [], color=TRAINED, marker="o", markersize=7, linewidth=2.4)] + [
-        Line2D([], [], color=GREY, marker=NULL_MARKS[null], markerfacecolor="white", markersize=4.5, linestyle="none")
-        for null in nulls
-    ]
+    nulls = {null: mark for null, mark in NULL_MARKS.items() if any(row.null == null for row in rows)}
+    small = {"color": GREY, "markerfacecolor": "white", "markersize": 4.5, "linestyle": "none"}
+    marks = [Line2D([], [], color=TRAINED, marker="o", markersize=7, linewidth=2.4)]
+    marks += [Line2D([], [], marker=mark, **small) for mark in nulls.values()]
     axes.legend(
         marks, ["all, 95 %", *(NULL_NAMES[null] for null in nulls)], loc="lower center",
         bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=SIZE, handletextpad=0.5, columnspacing=1.4,
@@ -166,10 +163,10 @@ def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Seque
     for place, statistic in enumerate(statistics):
         own = sorted((row for row in rows if row.statistic == statistic), key=lambda row: row.amplitude)
         aside = 1.035 ** (place - (len(statistics) - 1) / 2)
-        x, look = [row.amplitude * aside for row in own], _look(statistic)
+        x, style = [row.amplitude * aside for row in own], _style(statistic)
         lower, upper = [row.lower for row in own], [row.upper for row in own]
-        axes.vlines(x, lower, upper, color=look["color"], linewidth=0.9, alpha=0.7)
-        axes.plot(x, [row.power for row in own], markersize=4.5, **look)
+        axes.vlines(x, lower, upper, color=style["color"], linewidth=0.9, alpha=0.7)
+        axes.plot(x, [row.power for row in own], markersize=4.5, **style)
     amplitudes = sorted({row.amplitude for row in rows})
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
@@ -178,8 +175,8 @@ def power_over_amplitude(axes: Axes, rows: Sequence[PowerRow], statistics: Seque
     axes.set(ylim=(-0.02, 1.03), yticks=[0, 0.25, 0.5, 0.75, 1])
 
 
-def _look(statistic: str) -> dict[str, Any]:
-    return {"linestyle": "-", "linewidth": 1.3, **LOOKS.get(statistic, {"color": GREY, "marker": "."})}
+def _style(statistic: str) -> dict[str, Any]:
+    return {"linestyle": "-", "linewidth": 1.3, **STYLES.get(statistic, {"color": GREY, "marker": "."})}
 
 
 def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
@@ -187,7 +184,7 @@ def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
     kinds = [kind for kind, sizes in _amplitudes(rows).items() if len(sizes) > 1]
     if not kinds:
         return None
-    statistics = _ordered({row.statistic for row in rows if row.planted in kinds})
+    statistics = _ordered(row for row in rows if row.planted in kinds)
     columns = min(2, len(kinds))
     lines = -(-len(kinds) // columns)
     figure = Figure((3.7 * columns, 1.0 + 2.4 * lines), layout="constrained")
@@ -199,7 +196,7 @@ def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
         axes.set_visible(False)
     figure.supxlabel("radius of the planted circle (standard deviations of a dimension)", fontsize=SIZE, color=INK)
     figure.supylabel(f"share of networks in which it is found (dotted: {WANTED})", fontsize=SIZE, color=INK)
-    handles = [Line2D([], [], markersize=4.5, **_look(name)) for name in statistics]
+    handles = [Line2D([], [], markersize=4.5, **_style(name)) for name in statistics]
     figure.legend(handles, statistics, loc="outside upper center", ncols=3, frameon=False, fontsize=SIZE)
     return figure
 

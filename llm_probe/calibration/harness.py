@@ -9,7 +9,7 @@ Intervals are Clopper-Pearson's, 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Null, Setting, Trial, run_trial
@@ -126,44 +127,43 @@ def _stored(setting: Setting, folder: Path) -> Trial:
 
 def false_positives(settings: Sequence[Setting], trials: Sequence[Trial]) -> list[FalsePositiveRow]:
     """One row a statistic and null, and one for all nulls together."""
-    rates = (
-        (statistic, null, rate_of(statistic, [
-            trial for one, trial in zip(settings, trials, strict=True) if null in ("all", one.null)
-        ]))
-        for statistic in statistics_of(trials)
-        for null in ("all", *SHARES)
-    )  # fmt: skip
-    return [FalsePositiveRow(statistic, null, *rate) for statistic, null, rate in rates if rate]
+    groups: dict[str, list[Trial]] = {"all": list(trials), **{null: [] for null in SHARES}}
+    for setting, trial in zip(settings, trials, strict=True):
+        groups[setting.null].append(trial)
+    return [FalsePositiveRow(statistic, null, *rate) for statistic, null, rate in rates(groups)]
 
 
-def power(settings: Sequence[tuple[str, Setting]], trials: Sequence[Trial]) -> list[PowerRow]:
+def power(groups: Mapping[tuple[str, float], Sequence[Trial]]) -> list[PowerRow]:
     """One row a statistic, kind of signal and amplitude."""
+    return [PowerRow(name, kind, amplitude, *rate) for name, (kind, amplitude), rate in rates(groups)]
+
+
+def by_signal(settings: Sequence[tuple[str, Setting]], trials: Sequence[Trial]) -> dict[tuple[str, float], list[Trial]]:
+    """The trials of each kind of signal and amplitude."""
     groups: dict[tuple[str, float], list[Trial]] = {}
     for (kind, setting), trial in zip(settings, trials, strict=True):
         assert setting.planted is not None
         groups.setdefault((kind, setting.planted.amplitude), []).append(trial)
-    return [
-        PowerRow(statistic, kind, amplitude, *rate)
-        for statistic in statistics_of(trials)
-        for (kind, amplitude), group in groups.items()
-        if (rate := rate_of(statistic, group))
-    ]
+    return groups
 
 
-def statistics_of(trials: Iterable[Trial]) -> list[str]:
-    """Every p-value that some trial has, and the verdict."""
-    return [*dict.fromkeys(name for trial in trials for name in trial.p), "supported"]
+def rates(groups: Mapping[Any, Sequence[Trial]]) -> Iterator[tuple[str, Any, tuple[int, float, float, float]]]:
+    """(statistic, group, its rate) for every p-value that some trial has, and the verdict, where it applies."""
+    names = dict.fromkeys(name for trials in groups.values() for trial in trials for name in trial.p)
+    for statistic in (*names, "supported"):
+        for group, trials in groups.items():
+            if rate := rate_of(statistic, trials):
+                yield statistic, group, rate
 
 
 def rate_of(statistic: str, trials: Sequence[Trial]) -> tuple[int, float, float, float] | None:
     """(networks, share on which it fires, its 95 % interval); None where the statistic applies to none."""
     from scipy.stats import binomtest
 
-    fires = [
-        trial.verdict == "supported" if statistic == "supported" else trial.p[statistic] <= LEVEL
-        for trial in trials
-        if statistic == "supported" or statistic in trial.p
-    ]
+    if statistic == "supported":
+        fires = [trial.verdict == "supported" for trial in trials]
+    else:
+        fires = [trial.p[statistic] <= LEVEL for trial in trials if statistic in trial.p]
     if not fires:
         return None
     interval = binomtest(sum(fires), len(fires)).proportion_ci(method="exact")

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from llm_probe.calibration.harness import PowerRow, rate_of, statistics_of
+from llm_probe.calibration.harness import PowerRow, power
 from llm_probe.calibration.trials import Trial
 from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
@@ -59,16 +59,10 @@ def rows(seeds: int, folder: Path) -> list[PowerRow]:
     Raises:
         InputError: fewer than one seed, none of them grokked, or the folder cannot be written.
     """
-    kinds = {
-        "grokked toy": grokked_trials(seeds, folder / f"toys-{seeds}"),
-        "closed form": [closed_form_trial(modulus) for modulus in CLOSED_MODULI],
-    }
-    return [
-        PowerRow(statistic, planted, AMPLITUDE, *rate)
-        for planted, trials in kinds.items()
-        for statistic in statistics_of(trials)
-        if (rate := rate_of(statistic, trials))
-    ]
+    return power({
+        ("grokked toy", AMPLITUDE): grokked_trials(seeds, folder / f"toys-{seeds}"),
+        ("closed form", AMPLITUDE): [closed_form_trial(modulus) for modulus in CLOSED_MODULI],
+    })  # fmt: skip
 
 
 def grokked_trials(seeds: int, folder: Path, config: ToyConfig = TOY) -> list[Trial]:

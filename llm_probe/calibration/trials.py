@@ -5,10 +5,9 @@
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
 
-Only where the states come from differs from the main job: `NetworkStates` stands in place of
-a model; renamings, searches, scan, assignment test, controls, confirmation and verdict are
-those of `run`. The verdict's random-weights control is taken to reach nothing, so that it cannot help: a trial here is
-its own random network.
+Only where the states come from differs from the main job: `NetworkStates` stands in place of a model; renamings,
+searches, scan, assignment test, controls, confirmation and verdict are those of `run`. The verdict's random-weights
+control is taken to reach nothing, so that it cannot help: a trial here is its own random network.
 """
 
 from __future__ import annotations
@@ -84,9 +83,9 @@ class Setting:
         if self.planted is None:
             return {}
         # Companions are the same sums under other moduli; hours have none.
-        companions = [claim for family in families([self.claim]) for claim in family.companions]
-        carriers = [self.claim, *(companions if self.planted.everywhere else [])]
-        return {claim.name: self.planted for claim in carriers}
+        everywhere = families([self.claim]) if self.planted.everywhere else []
+        companions = [claim for family in everywhere for claim in family.companions]
+        return {claim.name: self.planted for claim in (self.claim, *companions)}
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,9 @@ class NetworkStates:
     """A claim's name to the circle that is planted in its states."""
 
     def __call__(
-        self,
-        claim: Claim,
-        discovery: Sequence[Prompt],
-        confirmation: Sequence[Prompt],
-        plan: ReadPlan,
-        *,
-        grid: bool = True,
-        **_: Any,
-    ) -> States:
+        self, claim: Claim, discovery: Sequence[Prompt], confirmation: Sequence[Prompt], plan: ReadPlan,
+        *, grid: bool = True, **_: Any,
+    ) -> States:  # fmt: skip
         """The states of one claim; no model is read."""
         has_grid = grid and claim.quantity == "sum" and claim.domain.has_grid
         averaged = published_grid(claim.domain) if has_grid else discovery
@@ -126,36 +119,37 @@ class NetworkStates:
         return plant(states, label, claim.period, planted, self.network.seed)
 
 
-def network_job(setting: Setting) -> Job:
-    """A job that reads `NetworkStates`; every item of a network is a vector of its own."""
-    config = replace(setting.config, seed=setting.seed, layers=tuple(range(CELLS)))
-    states = NetworkStates(MagnitudeNetwork(setting.seed), setting.planted_in)
-    name = f"network {setting.seed}"
-    return Job(config, Session(PROBE), _no_model, "trained", name, states, _every_item_free)
+def job_of(setting: Setting) -> Job:
+    """The job of a trial; every item of a magnitude network is a vector of its own."""
+    config, seed = replace(setting.config, seed=setting.seed), setting.seed
+    if setting.null == "shuffled":
+        return Job(config, Session(PROBE), lambda: load(str(REFERENCE_FOLDER)), "trained", "reference")
+    if setting.null == "qwen3":
+        return Job(config, Session(PROBE), lambda: _small_qwen3(seed), "trained", f"qwen3 {seed}")
+    states = NetworkStates(MagnitudeNetwork(seed), setting.planted_in)
+    config = replace(config, layers=tuple(range(CELLS)))
 
+    def item_kinds(claim: Claim) -> list[int]:
+        return [] if claim.renames_digits else [0] * claim.period
 
-def _every_item_free(claim: Claim) -> list[int]:
-    return [] if claim.renames_digits else [0] * claim.period
+    return Job(config, Session(PROBE), _no_model, "trained", f"network {seed}", states, item_kinds)
 
 
 def run_trial(setting: Setting) -> Trial:
     """Put one network through the job and keep its p-values and verdict."""
-    claim, config = setting.claim, replace(setting.config, seed=setting.seed)
-    if setting.null in ("magnitudes", "names"):
-        job, width = network_job(setting), MagnitudeNetwork(setting.seed).d_model
-    else:
-        if setting.null == "shuffled":
-            job = Job(config, Session(PROBE), _reference, "trained", "reference")
-            claim = _shuffled(claim, setting.seed, config)
-        else:
-            job = Job(config, Session(PROBE), lambda: _small_qwen3(setting.seed), "trained", f"qwen3 {setting.seed}")
-        width = job.loaded.d_model
+    claim, job = setting.claim, job_of(setting)
+    if setting.null == "shuffled":
+        claim = _shuffled(claim, setting.seed, job.config)
+    states = job.read_states
+    width = states.network.d_model if isinstance(states, NetworkStates) else job.loaded.d_model
     hypothesis = hypotheses(job, [claim])[0]
-    evidence = hypothesis.evidence
-    silent = replace(evidence, confirmation=replace(evidence.confirmation, r2=-1.0, high=-1.0))
-    reason = undecidable(claim, job.item_kinds(claim), config.renamings)
-    n_dimensions = len(job.cells(claim)) * width
-    hypothesis = replace(hypothesis, random=silent, undecidable=reason, n_dimensions=n_dimensions)
+    confirmation = replace(hypothesis.evidence.confirmation, r2=-1.0, high=-1.0)
+    hypothesis = replace(
+        hypothesis,
+        random=replace(hypothesis.evidence, confirmation=confirmation),
+        undecidable=undecidable(claim, job.item_kinds(claim), job.config.renamings),
+        n_dimensions=len(job.cells(claim)) * width,
+    )
     return Trial(_p_values(hypothesis), next(verdicts([hypothesis])).verdict)
 
 
@@ -189,10 +183,6 @@ def _shuffled(claim: Claim, seed: int, config: ProbeConfig) -> GivenClaim:
     )
     domain = replace(claim.domain, operands=None, questions={}, statements={"given": "{item}"})
     return GivenClaim(domain, "item", given)
-
-
-def _reference() -> LoadedModel:
-    return load(str(REFERENCE_FOLDER))
 
 
 def _small_qwen3(seed: int) -> LoadedModel:

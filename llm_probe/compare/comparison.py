@@ -34,7 +34,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -67,7 +67,7 @@ class ComparedRow:
     run: str
     """Name of the run that is compared with the baseline."""
     domain: str
-    """Domain of the claim: `days`, `mod-add 7`, …"""
+    """Domain of the claim, such as `days` or `mod-add 7`."""
     period: int
     """Period of the claim: the number of items, or the modulus."""
     quantity: Quantity
@@ -117,7 +117,7 @@ class ComparedLayerRow:
     run: str
     """Name of the run that is compared with the baseline."""
     domain: str
-    """Domain of the claim: `days`, `mod-add 7`, …"""
+    """Domain of the claim, such as `days` or `mod-add 7`."""
     period: int
     """Period of the claim: the number of items, or the modulus."""
     quantity: Quantity
@@ -194,14 +194,11 @@ def compare(runs: Sequence[RunTables]) -> Comparison:
     claims = _frame([row for other in others for row in compared_claims(baseline, other)], ComparedRow)
     for other in others:
         if not claims.loc[claims["run"] == other.name, "agrees"].notna().any():
-            raise InputError(
-                f"{baseline.folder} and {other.folder} have no claim in common: there is nothing to compare"
-            )
+            folders = f"{baseline.folder} and {other.folder}"
+            raise InputError(f"{folders} have no claim in common: there is nothing to compare")
     layers = _frame([row for other in others for row in compared_layers(baseline, other)], ComparedLayerRow)
-    differing = [
-        (baseline.name, other.name, *line) for other in others for line in provenance_differences(baseline, other)
-    ]
-    return Comparison(tuple(runs), claims, layers, pd.DataFrame(differing, columns=list(PROVENANCE)))
+    lines = [(baseline.name, other.name, *line) for other in others for line in provenance_differences(baseline, other)]
+    return Comparison(tuple(runs), claims, layers, pd.DataFrame(lines, columns=list(PROVENANCE)))
 
 
 def _frame(rows: list[Any], row_type: type) -> pd.DataFrame:
@@ -289,8 +286,7 @@ def layer_pairs(baseline: int, other: int) -> list[tuple[int, int]]:
     return [tuple(-(-(layer + 1) * depth // deeper) - 1 for depth in (baseline, other)) for layer in range(deeper)]  # type: ignore[misc]
 
 
-@dataclass(frozen=True)
-class _Layer:
+class _Layer(NamedTuple):
     """What one run has at one place and layer."""
 
     period: int
@@ -299,16 +295,16 @@ class _Layer:
     dims: frozenset[int]
 
 
-def _layers(run: RunTables) -> dict[tuple[Any, ...], _Layer]:
+def _layers(run: RunTables) -> dict[Any, _Layer]:
     """Trained weights by `PLACE` and layer, in the order of the table."""
     rows = at(run.frames["r2_table"], weights="trained", family="fourier")
     planes = {tuple(row[key] for key in (*PLACE, "layer")): row for row in best_planes(rows).to_dict("records")}
-    layers: dict[tuple[Any, ...], _Layer] = {}
+    layers = {}
     for key, group in rows.groupby([*PLACE, "layer"], sort=False):
         plane, kept = planes.get(key), group.loc[group["unit"] == "dimension"]  # type: ignore[call-overload]
         interval = approximate(float(plane["r2_heldout"]), int(plane["n_groups"])) if plane else None
         class_mean, dims = number(kept["r2_class_means"].max()), frozenset(map(int, kept["dim"]))
-        layers[key] = _Layer(int(group["period"].iloc[0]), interval, class_mean, dims)  # type: ignore[index]
+        layers[key] = _Layer(int(group["period"].iloc[0]), interval, class_mean, dims)
     return layers
 
 

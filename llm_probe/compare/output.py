@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,8 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     Raises:
         InputError: the folder cannot be written.
     """
-    tables = {
-        "compare": comparison.claims,
-        "compare_layers": comparison.layers,
-        "compare_provenance": comparison.provenance,
-    }
+    tables = {"compare": comparison.claims, "compare_layers": comparison.layers}
+    tables["compare_provenance"] = comparison.provenance
     try:
         for name, rows in tables.items():
             write_atomic(folder / f"{name}.csv", rows.to_csv(index=False, float_format="%.6g"))
@@ -101,9 +99,8 @@ def _texts(claim: dict) -> tuple[str, ...]:
         return "-" if values == ["–", "–"] else f"{values[0]} -> {values[1]}"
 
     low, high = number(claim["difference_low"]), number(claim["difference_high"])
-    change = "-"
-    if low is not None and high is not None:
-        change = f"{claim['difference']:+.2f} ({low:+.2f} to {high:+.2f})"
+    known = low is not None and high is not None
+    change = f"{claim['difference']:+.2f} ({low:+.2f} to {high:+.2f})" if known else "-"
     dims = [number(claim[key]) for key in ("baseline_dim", "dim")]
     moved = "" if None in dims else f"{dims[0]:.0f}" + (f" -> {dims[1]:.0f}" if claim["dim_moved"] else "")
     verdicts = (text(claim["baseline_verdict"]), text(claim["verdict"]), "" if claim["agrees"] else "differs")
@@ -159,12 +156,13 @@ def figure(comparison: Comparison) -> Figure:
         for run in comparison.runs
     }
     claims = [claim for claim in sides[comparison.runs[0].name] if claim in shared]
-    statistics = [
+    having = Counter(
         name
+        for side in sides.values()
         for name in LABELS
-        if sum(any(number(side[claim][name]) is not None for claim in claims if claim in side)
-               for side in sides.values()) > 1
-    ]  # fmt: skip
+        if any(number(side[claim][name]) is not None for claim in claims if claim in side)
+    )
+    statistics = [name for name in LABELS if having[name] > 1]
     # Text right of the axes needs the room of one column of words a run.
     picture = Figure((3.6 + 3.4 * len(statistics), 1.3 + 0.3 * len(claims)), layout="constrained")
     panels = picture.subplots(1, max(len(statistics), 1), sharey=True, squeeze=False)[0]
@@ -205,26 +203,20 @@ def _panel(axes: Axes, statistic: str, claims: list[tuple[str, str]], sides: Sid
 def _mark(axes: Axes, value: float | None, y: int | float, shape: str, hue: str, *, hollow: bool) -> None:
     """A value, or an arrowhead at the left end where it lies below the floor."""
     if value is not None:
-        face = "white" if hollow else hue
+        style: Any = {"color": hue, "markerfacecolor": "white" if hollow else hue}
         marker = "<" if value < FLOOR else shape
-        axes.plot(
-            max(value, FLOOR), y, marker, color=hue, markerfacecolor=face, markersize=MARK - hollow, zorder=4 - hollow
-        )
+        axes.plot(max(value, FLOOR), y, marker, **style, markersize=MARK - hollow, zorder=4 - hollow)
 
 
 def _words(axes: Axes, claims: list[tuple[str, str]], sides: Sides) -> None:
     """The verdicts right of the last panel: one word where all agree, else one a run, bold if it is not the first's."""
     for y, claim in enumerate(claims):
         words = [text(side[claim]["verdict"]) if claim in side else ABSENT for side in sides.values()]
-        if len(set(words) - {ABSENT}) == 1:
-            _annotate(axes, y, 8, next(word for word in words if word != ABSENT), GREY)
-            continue
-        for place, word in enumerate(words):
-            _annotate(axes, y, 8 + 88 * place, word, LOOKS[place % len(LOOKS)][1], bold=word not in (ABSENT, words[0]))
-
-
-def _annotate(axes: Axes, y: int, away: int, words: str, colour: str, *, bold: bool = False) -> None:
-    axes.annotate(
-        words, (1, y), (away, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
-        fontsize=SIZE, color=colour, weight="bold" if bold else "normal", annotation_clip=False,
-    )  # fmt: skip
+        different = set(words) - {ABSENT}
+        shown = [(word, LOOKS[place % len(LOOKS)][1]) for place, word in enumerate(words)]
+        for place, (word, hue) in enumerate([(*different, GREY)] if len(different) == 1 else shown):
+            bold = len(different) > 1 and word not in (ABSENT, words[0])
+            axes.annotate(
+                word, (1, y), (8 + 88 * place, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                va="center", fontsize=SIZE, color=hue, weight="bold" if bold else "normal", annotation_clip=False,
+            )  # fmt: skip

@@ -276,7 +276,7 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
 
 
 def _frames(
-    count: int, columns: int, width: float, row: float, rest: float = 0.5, **shared: bool
+    count: int, columns: int, width: float, row: float, rest: float = 0.5, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
     """A figure of `count` frames in rows of at most `columns`; the places that are left over stay empty."""
     rows = -(-count // columns)

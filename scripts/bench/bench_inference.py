@@ -14,7 +14,7 @@ calibration     `--harness` null networks of `scripts/calibrate.py`, each throug
 from __future__ import annotations
 
 import _root
-import _command
+from _command import run
 
 import os
 import sys
@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
-
-import tyro
 
 from bench._bench import Line, line, show, timed
 
@@ -55,9 +53,12 @@ class Bench:
 
 
 def main() -> int:
-    bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_inference.py")
+    return run(__file__, Bench, __doc__, measure, "nothing was written, the same command starts again")
+
+
+def measure(bench: Bench, _: str) -> None:
+    """Run every part, and show the table."""
     show([*renaming_lines(bench), *assignment_lines(), *calibration_lines(bench.harness)], bench.out, "cpu")
-    return 0
 
 
 def noise() -> tuple[Claim, Labels, Tensor]:

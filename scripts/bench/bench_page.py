@@ -7,7 +7,7 @@ it is installed) loads it from the file; its start, measured on an empty page, i
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import shutil
 import subprocess
@@ -15,8 +15,6 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
 
 from bench._bench import keep, timed
 
@@ -36,11 +34,10 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_page.py")
-    return ended(lambda: bench(options), "nothing was written, the same command starts again")
+    return run(__file__, Options, __doc__, bench, "nothing was written, the same command starts again")
 
 
-def bench(options: Options) -> None:
+def bench(options: Options, _: str) -> None:
     """Render, load, write the table."""
     from llm_probe.page import report
     from llm_probe.run.schema import read_run

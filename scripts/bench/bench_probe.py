@@ -19,7 +19,7 @@ matrix-product rate counts two operations per block parameter and token, all of 
 from __future__ import annotations
 
 import _root
-import _command
+from _command import run
 
 import sys
 from collections.abc import Callable
@@ -27,8 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
-
-import tyro
 
 from bench._bench import Line, line, random_qwen3, show, timed
 
@@ -60,14 +58,17 @@ class Bench:
 
 
 def main() -> int:
-    bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_probe.py")
+    return run(__file__, Bench, __doc__, measure, "nothing was written, the same command starts again")
+
+
+def measure(bench: Bench, _: str) -> None:
+    """Run the scans and the regressions, and show the table."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.inference_mode():
         scans = [row for dtype in DEVICE_DTYPES[device] for row in scan_lines(bench, device, dtype)]
         show([*scans, *regression_lines(bench, device)], bench.out, device)
-    return 0
 
 
 def ratio(samples: dict[str, list[float]], one: str, other: str) -> float:

@@ -4,37 +4,30 @@ python scripts/calibration/null_class_means.py   the table that audit_claims.py 
 """
 
 import _root
-from _command import ended
+from _command import run
 
-import csv
-import io
 import sys
 import time
-
-import tyro
 
 from llm_probe.replication.audit.random_networks import COLUMNS, NullConfig, table
 from toy.run.files import write_atomic
 
 
 def main() -> int:
-    return ended(_measure, "the same command goes on")
+    return run(__file__, NullConfig, __doc__, measure, "the same command goes on")
 
 
-def _measure() -> None:
+def measure(config: NullConfig, _: str) -> None:
+    """Measure every network and write the table."""
+    import pandas as pd
+
     started = time.perf_counter()
 
     def tell(seed: int) -> None:
         print(f"network {seed} done after {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
-    config = tyro.cli(NullConfig, description=__doc__, prog="python scripts/calibration/null_class_means.py")
-    rows = list(table(config, tell))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: f"{value:.6f}" if isinstance(value, float) else value for name, value in row.items()})
-    write_atomic(config.out, text.getvalue())
+    rows = pd.DataFrame(table(config, tell), columns=list(COLUMNS))
+    write_atomic(config.out, rows.to_csv(index=False, float_format="%.6f"))
     print(f"{len(rows)} rows in {config.out}")
 
 

@@ -13,7 +13,7 @@ template is a minimal ChatML of this project, not Qwen's (no system prompt, tool
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import hashlib
 import sys
@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import tyro
 
 from toy.run.errors import InputError
 
@@ -74,13 +72,9 @@ def qwen_tokenizer() -> Any:
     tokenizer = TikTokenConverter(str(ranks), pattern=QWEN_PRETOKENIZATION, extra_special_tokens=special).converted()
     tokenizer.normalizer = normalizers.NFC()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token=TURN_END,
-        pad_token=END_OF_TEXT,
-        additional_special_tokens=[TURN_START],
-        clean_up_tokenization_spaces=False,
-        chat_template=CHAT_TEMPLATE,
-    )
+        tokenizer_object=tokenizer, eos_token=TURN_END, pad_token=END_OF_TEXT, chat_template=CHAT_TEMPLATE,
+        additional_special_tokens=[TURN_START], clean_up_tokenization_spaces=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,12 +113,12 @@ def snapshot_folder(options: Options) -> Path:
     return snapshot
 
 
-def write_model(snapshot: Path, options: Options) -> int:
+def write_model(snapshot: Path, tokenizer: Any, options: Options) -> int:
     """Draw the weights, save them with the tokenizer, and count the parameters."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer, heads = qwen_tokenizer(), options.hidden // 64
+    heads = options.hidden // 64
     config = Qwen3Config(
         vocab_size=151936, hidden_size=options.hidden, intermediate_size=3 * options.hidden,
         num_hidden_layers=options.layers, num_attention_heads=heads, num_key_value_heads=max(1, heads // 2),
@@ -141,17 +135,16 @@ def write_model(snapshot: Path, options: Options) -> int:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/models/make_random_qwen3.py")
-    return ended(lambda: _make(options), "the model is not whole, the same command makes it again")
+    return run(__file__, Options, __doc__, make, "the model is not whole, the same command makes it again")
 
 
-def _make(options: Options) -> None:
+def make(options: Options, _: str) -> None:
+    """Lay out the cache and say how to use it."""
     if options.layers < 1 or options.hidden < 64 or options.hidden % 64:
         raise InputError("give --layers of at least 1 and --hidden as a multiple of 64")
-    if qwen_ranks() is None:
-        raise InputError("Qwen's vocabulary is not installed: run `pip install dashscope tiktoken`")
+    tokenizer = qwen_tokenizer()
     snapshot = snapshot_folder(options)
-    parameters = write_model(snapshot, options)
+    parameters = write_model(snapshot, tokenizer, options)
     print(f"{parameters:,} random parameters in {snapshot}")
     print(f"try: HF_HOME={options.cache} HF_HUB_OFFLINE=1 python scripts/probe_llm.py --model {MODEL}")
 

@@ -8,7 +8,7 @@ Configuration, tokenizer and safetensors weights are fetched; what is in the cac
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass
@@ -38,11 +38,11 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/models/prefetch.py")
-    return ended(lambda: _fetch(options), "the same command goes on")
+    return run(__file__, Options, __doc__, fetch, "the same command goes on")
 
 
-def _fetch(options: Options) -> None:
+def fetch(options: Options, _: str) -> None:
+    """Download every model once and say where it lies."""
     wanted = dict.fromkeys((name, options.revision) for name in options.models)
     if options.grid:
         grid = read_grid(options.grid)

@@ -7,15 +7,13 @@ Interrupted, the same command goes on from the last checkpoint in --work.
 """
 
 import _root
-from _command import ROOT, ended
+from _command import ROOT, run
 
 import json
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import tyro
 
 from llm_probe.models.reference.recipe import Recipe, card
 
@@ -35,11 +33,11 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/models/train_reference_lm.py")
-    return ended(lambda: _train(options), f"the same command goes on from {options.work}")
+    return run(__file__, Options, __doc__, train_and_measure, "the same command goes on from {0.work}")
 
 
-def _train(options: Options) -> None:
+def train_and_measure(options: Options, _: str) -> None:
+    """Train, measure, and write the model with its card."""
     import torch
 
     from llm_probe.models.reference.train import measure, train

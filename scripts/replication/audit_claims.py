@@ -8,9 +8,8 @@ Commands:
 """
 
 import _root
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,12 @@ class Options:
     """Results of scripts/probe_llm.py on the same model: its verdicts stand beside the numbers."""
 
 
-def run(options: Options, command: str) -> str:
+def main() -> int:
+    kept = "what was written is whole; the audit takes about a minute"
+    return run(__file__, Options, __doc__, lambda options, command: print(audit(options, command)), kept)
+
+
+def audit(options: Options, command: str) -> str:
     """Judge every claim, write the table and the page, and return what is printed.
 
     Raises:
@@ -76,22 +80,20 @@ def run(options: Options, command: str) -> str:
     write_atomic(options.out / "audit.html", page.render(judgements, refusals, facts(nulls), command))
     refused = f"{len(refusals)} row{'s' * (len(refusals) > 1)} refused\n" if refusals else ""
     files = f"verdicts  {options.out}/verdicts.csv      page  {options.out}/audit.html"
-    return f"{page.terminal(judgements)}\n\n{refused}{files}" + (
-        run_again(loaded, claims, verdicts, options.out) if loaded else ""
-    )
+    again = run_again(loaded, claims, verdicts, options.out) if loaded else ""
+    return f"{page.terminal(judgements)}\n\n{refused}{files}{again}"
 
 
 def run_again(
     loaded: "LoadedModel", claims: "list[PublishedClaim]", verdicts: dict[tuple[str, int], str], out: Path
 ) -> str:
     """The claims on a model: reruns.csv, and what to print."""
-    from tqdm import tqdm
-
     from llm_probe.replication.audit import rerun
+    from llm_probe.run.study import stage
     from toy.run.files import write_atomic
 
     grids = {grid for claim in claims if rerun.why_not(loaded, claim) is None for grid in rerun.grids_of(claim)}
-    with tqdm(total=len(grids), desc="run again", unit=" grids", disable=None, leave=False) as bar:
+    with stage("run again", len(grids), "grids") as bar:
 
         def tell(grid: rerun.Grid, _: int) -> None:
             bar.set_postfix_str(f"{grid.name}, {grid.n_prompts} prompts")
@@ -100,12 +102,6 @@ def run_again(
         rows = rerun.rerun(loaded, claims, verdicts, on_grid=tell)
     write_atomic(out / "reruns.csv", rerun.table(claims, rows))
     return f"\n\n{rerun.terminal(claims, rows, verdicts)}\n\nreruns    {out}/reruns.csv"
-
-
-def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/replication/audit_claims.py")
-    command = shlex.join(["python", "scripts/replication/audit_claims.py", *sys.argv[1:]])
-    return ended(lambda: print(run(options, command)), "what was written is whole; the audit takes about a minute")
 
 
 if __name__ == "__main__":

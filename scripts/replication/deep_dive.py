@@ -8,37 +8,25 @@ Results go to results/deep_dive/<model>; an interrupted run goes on where it was
 """
 
 import _root
-from _command import ended
+from _command import run
 
-import shlex
 import sys
-
-import tyro
 
 from llm_probe.replication.experiments.reader import DeepDiveConfig
 
 
 def main() -> int:
-    config = tyro.cli(DeepDiveConfig, description=__doc__, prog="python scripts/replication/deep_dive.py")
-    return ended(lambda: _dive(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+    kept = "finished cells are in {0.folder}/cells: the same command goes on"
+    return run(__file__, DeepDiveConfig, __doc__, dive, kept)
 
 
-def _dive(config: DeepDiveConfig) -> None:
-    from tqdm import tqdm
+def dive(config: DeepDiveConfig, command: str) -> None:
+    """Run the experiments, write the tables and figures, and print what they say."""
+    from llm_probe.replication.experiments.deep_dive import deep_dive
 
-    from llm_probe.replication.experiments.deep_dive import deep_dive, write
-
-    command = shlex.join(["python", "scripts/replication/deep_dive.py", *sys.argv[1:]])
-    with tqdm(desc="deep dive", unit=" cells", disable=None, leave=False) as bar:
-
-        def tell(weights: str, name: str) -> None:
-            bar.set_postfix_str(f"{weights}: {name}")
-            bar.update()
-
-        result = deep_dive(config, command, tell)
-    write(result, config.folder)
-    print(result)
-    print(f"\ntables and figures  {config.folder}")
+    result = deep_dive(config, command)
+    result.write(config.folder)
+    print(f"{result}\n\ntables and figures  {config.folder}")
 
 
 if __name__ == "__main__":

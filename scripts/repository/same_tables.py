@@ -12,7 +12,7 @@ text. Exit code 1 if anything differs.
 from __future__ import annotations
 
 import _root
-from _command import ROOT, ended
+from _command import ROOT, run
 
 import shutil
 import subprocess
@@ -42,11 +42,12 @@ class Request:
 
 
 def main() -> int:
-    request = tyro.cli(Request, description=__doc__, prog="python scripts/repository/same_tables.py")
-    return ended(lambda: _compare(request), f"tables that are complete are in {WORK}: the same command goes on")
+    kept = f"tables that are complete are in {WORK}: the same command goes on"
+    return run(__file__, Request, __doc__, compare, kept)
 
 
-def _compare(request: Request) -> int:
+def compare(request: Request, _: str) -> int:
+    """Probe with both, print every difference; 1 if there is one."""
     models = {"reference": ["--model", "reference"]}
     if request.minilm:
         if not MINILM.is_dir():
@@ -82,11 +83,10 @@ def differing(before: Path, after: Path) -> Iterator[str]:
         yield f"{len(new)} rows instead of {len(old)}"
         return
     for column in (name for name in old if name in new):
-        texts = list(zip(old[column].tolist(), new[column].tolist(), strict=True))
-        changed = [row for row, (was, now) in enumerate(texts) if was != now]
-        if changed:
-            was, now = texts[changed[0]]
-            yield f"{column} differs in {len(changed)} of {len(texts)} rows, in row {changed[0]} {was!r} is {now!r}"
+        changed = old.index[old[column] != new[column]]
+        if len(changed):
+            row, was, now = changed[0], old[column][changed[0]], new[column][changed[0]]
+            yield f"{column} differs in {len(changed)} of {len(old)} rows, in row {row} {was!r} is {now!r}"
 
 
 def _checkout(commit: str) -> Path:

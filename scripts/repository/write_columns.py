@@ -30,7 +30,7 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.replication.audit.rerun import RerunRow
     from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
     from llm_probe.compare.comparison import ComparedLayerRow, ComparedRow
-    from llm_probe.replication.experiments.deep_dive import EXPERIMENTS
+    from llm_probe.replication.experiments.deep_dive import TABLES as DEEP_DIVE
     from llm_probe.circuits.table import TABLES as CIRCUITS
     from llm_probe.run.table import TABLES
     from sae.circles.table import TABLES as FEATURES
@@ -43,7 +43,7 @@ def sections() -> dict[str, dict[str, type]]:
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {"false_positives": FalsePositiveRow, "power": PowerRow, "class_mean_null": NullRow},
         "published": {"claims": PublishedClaim, "verdicts": AuditRow, "reruns": RerunRow},
-        "deep_dive": {name: row for experiment in EXPERIMENTS.values() for name, row in experiment.TABLES.items()},
+        "deep_dive": DEEP_DIVE,
     }
 
 

@@ -79,15 +79,14 @@ def card(recipe: Recipe, measured: dict[str, Any]) -> str:
     """Markdown with every measured number."""
     import torch
 
-    rows = []
-    for name, accuracy in measured["held-out accuracy"].items():
-        (right, questions), (right_full, questions_full) = accuracy["published"], accuracy["full"]
-        small, full = right / questions, right_full / questions_full
-        rows.append(f"| {name} | {small:.4f} | {questions} | {full:.4f} | {questions_full} |")
+    rows = [
+        f"| {name} | {right / questions:.4f} | {questions} | {right_full / questions_full:.4f} | {questions_full} |"
+        for name, grids in measured["held-out accuracy"].items()
+        for (right, questions), (right_full, questions_full) in [(grids["published"], grids["full"])]
+    ]
     return TEXT.format(
+        **asdict(recipe),
         parameters=measured["parameters"] / 1e6,
-        layers=recipe.layers,
-        d_model=recipe.d_model,
         moduli=", ".join(map(str, MODULI)),
         calendars=", ".join(CALENDARS),
         largest=LARGEST_OPERAND - 1,
@@ -96,7 +95,6 @@ def card(recipe: Recipe, measured: dict[str, Any]) -> str:
         rows="\n".join(rows),
         perplexity=measured["english perplexity"],
         unigram=measured["unigram perplexity"],
-        seed=recipe.seed,
         torch=torch.__version__,
         recipe="\n".join(f"{key} = {value}" for key, value in asdict(recipe).items()),
     )

@@ -52,7 +52,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(recipe.vocabulary)
     model, stream = build_model(recipe), Stream(recipe, tokenizer)
-    optimizer = _optimizer(model, recipe)
+    weights = {decayed: [one for one in model.parameters() if (one.ndim == 2) == decayed] for decayed in (True, False)}
+    groups = [{"params": some, "decayed": decayed} for decayed, some in weights.items()]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
     checkpoint, first = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -85,19 +87,10 @@ def train(
     return model.eval(), tokenizer
 
 
-def _optimizer(model: Qwen3ForCausalLM, recipe: Recipe) -> torch.optim.AdamW:
-    groups = [
-        {"params": [weight for weight in model.parameters() if (weight.ndim == 2) == decayed], "decayed": decayed}
-        for decayed in (True, False)
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
-
-
 def held_out_pairs(domain: Domain, *, published: bool) -> tuple[np.ndarray, np.ndarray]:
     """Every operand pair of a grid that was never trained on: [0, n)² if `published`, else the whole range."""
-    n = domain.period
-    firsts = range(n) if published else domain.first_operands
-    offsets = range(n) if published else domain.offsets
+    n = range(domain.period)
+    firsts, offsets = (n, n) if published else (domain.first_operands, domain.offsets)
     first, offset = (grid.ravel() for grid in np.meshgrid(np.array(firsts), np.array(offsets), indexing="ij"))
     kept = is_held_out(domain, first, offset)
     return first[kept], offset[kept]
@@ -132,19 +125,29 @@ def accuracy(
     return right, len(prompts)
 
 
+def accuracies(
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, most: int = 4000
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Held-out accuracy of every domain on both grids."""
+    return {
+        domain.name: {
+            grid: accuracy(model, tokenizer, domain, published=grid == "published", most=most)
+            for grid in ("published", "full")
+        }
+        for domain in reference_domains()
+    }
+
+
 def quick_accuracy(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, step: int) -> dict[str, float]:
-    """Held-out accuracy on a few hundred prompts a domain, for the log."""
+    """Held-out accuracy on a few hundred prompts a domain and its means over the moduli, for the log."""
     model.eval()
-    shares: dict[str, float] = {}
-    grids: dict[str, list[float]] = {"mod published": [], "mod full": []}
-    for domain in reference_domains():
-        for grid in ("published", "full"):
-            right, questions = accuracy(model, tokenizer, domain, published=grid == "published", most=200)
-            shares[f"{domain.name} {grid}"] = round(right / questions, 3)
-            if domain.operands:
-                grids[f"mod {grid}"].append(right / questions)
+    counts = accuracies(model, tokenizer, 200)
+    table = {name: {grid: right / n for grid, (right, n) in grids.items()} for name, grids in counts.items()}
     model.train()
-    return {key: round(float(np.mean(values)), 3) for key, values in grids.items()} | shares
+    sums = [row for name, row in table.items() if name.startswith("mod-add")]
+    means = {f"mod {grid}": float(np.mean([row[grid] for row in sums])) for grid in ("published", "full")}
+    shares = {f"{name} {grid}": share for name, row in table.items() for grid, share in row.items()}
+    return {key: round(value, 3) for key, value in (means | shares).items()}
 
 
 @torch.no_grad()
@@ -164,16 +167,10 @@ def english_perplexity(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFa
 
 def measure(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     """Everything the model card states."""
-    table = {
-        domain.name: {
-            grid: accuracy(model, tokenizer, domain, published=grid == "published") for grid in ("published", "full")
-        }
-        for domain in reference_domains()
-    }
     perplexity, unigram = english_perplexity(model, tokenizer)
     return {
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "held-out accuracy": table,
+        "held-out accuracy": accuracies(model, tokenizer),
         "english perplexity": perplexity,
         "unigram perplexity": unigram,
     }

@@ -16,11 +16,12 @@ cosines and ranks, for which "how large is it by chance" has no answer without t
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from toy.run.errors import InputError
 
@@ -142,39 +143,31 @@ def read_claims(path: Path) -> tuple[list[PublishedClaim], list[str]]:
 def _parsed(row: dict[str, str | None], line: int) -> PublishedClaim:
     if "more" in row:
         raise InputError(f"it has more than {len(COLUMNS)} fields; put commas inside a field between quotation marks")
-    cut = [name for name in COLUMNS if row[name] is None]
-    empty = [name for name in (*_TEXTS, "value") if not (row[name] or "").strip()]
-    if cut or empty:
-        raise InputError(f"the field {(cut or empty)[0]!r} is missing")
     text = {name: (row[name] or "").strip() for name in COLUMNS}
+    cut = [name for name in COLUMNS if row[name] is None]
+    if missing := cut or [name for name in (*_TEXTS, "value") if not text[name]]:
+        raise InputError(f"the field {missing[0]!r} is missing")
     metric = METRICS.get(text["metric"])
     if metric is None:
         raise InputError(f"unknown statistic {text['metric']!r}; known are {', '.join(METRICS)}")
     modulus, layer, dim, frequency = (_integer(name, text[name]) for name in _INTEGERS)
-    lacking = [name for name in metric.needs if not text[name]]
-    if lacking:
+    if lacking := [name for name in metric.needs if not text[name]]:
         raise InputError(f"{text['metric']} needs the field {lacking[0]!r}")
-    _check_period(modulus, frequency)
+    if modulus is not None and not 5 <= modulus <= 1000:
+        raise InputError(f"the modulus must be from 5 to 1000, not {modulus}")
+    if frequency is not None and modulus is not None and not 1 <= frequency <= modulus // 2:
+        raise InputError(f"frequency {frequency} is not from 1 to {modulus // 2}, what a period of {modulus} has")
     value = _value(text["value"], text["metric"], metric)
     about = (text["source"], text["model"], text["experiment"], text["domain"])
     return PublishedClaim(*about, modulus, layer, dim, frequency, text["metric"], value, line)
 
 
 def _integer(name: str, text: str) -> int | None:
-    if not text:
-        return None
     # "7.0" is what a table program makes of a column with empty cells.
     digits = text.removesuffix(".0")
-    if not digits.isascii() or not digits.isdigit():
+    if text and not (digits.isascii() and digits.isdigit()):
         raise InputError(f"the {name} must be a whole number of at least 0, not {text!r}")
-    return int(digits)
-
-
-def _check_period(modulus: int | None, frequency: int | None) -> None:
-    if modulus is not None and not 5 <= modulus <= 1000:
-        raise InputError(f"the modulus must be from 5 to 1000, not {modulus}")
-    if frequency is not None and modulus is not None and not 1 <= frequency <= modulus // 2:
-        raise InputError(f"frequency {frequency} is not from 1 to {modulus // 2}, what a period of {modulus} has")
+    return int(digits) if text else None
 
 
 def _value(text: str, name: str, metric: Metric) -> float:
@@ -184,8 +177,21 @@ def _value(text: str, name: str, metric: Metric) -> float:
         raise InputError(f"the value {text!r} is no number") from None
     if not math.isfinite(value) or not metric.low <= value <= metric.high:
         most = "" if math.isinf(metric.high) else f" and at most {metric.high:g}"
-        raise InputError(f"{name} must be at least {metric.low:g}{most}, not {text.strip()}")
+        raise InputError(f"{name} must be at least {metric.low:g}{most}, not {text}")
     return value
+
+
+def csv_table(
+    claims: Sequence[PublishedClaim], row_type: type, rows: Sequence[Any], number: Callable[[float], object] = float
+) -> str:
+    """Every claim's columns and those of its row (floats by `number`) as CSV; an empty cell means "not applicable"."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(field.name for field in fields(row_type))])
+    for claim, row in zip(claims, rows, strict=True):
+        values = [number(value) if isinstance(value, float) else value for value in vars(row).values()]
+        writer.writerow([*(getattr(claim, name) for name in COLUMNS), *values])
+    return text.getvalue()
 
 
 def beside(claim: PublishedClaim, claims: Sequence[PublishedClaim], *metrics: str) -> dict[str, float]:

@@ -23,10 +23,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.replication.audit.claims import PublishedClaim, beside
-from llm_probe.replication.audit.magnitude_networks import Grid, operands
+from llm_probe.replication.audit.magnitude_networks import Grid, fit_r2, operands
 from llm_probe.replication.audit.searches import domain_of, grid_of
 from toy.maths.fourier import design, power
-from toy.maths.regression import class_mean_r2, orthonormal, r2_in_sample, residual, rival_columns
+from toy.maths.regression import class_mean_r2, orthonormal, residual, rival_columns
 
 MARGIN = 0.02
 """How near to the published value a function must come to be named."""
@@ -111,8 +111,7 @@ def _at(shares: Float[Tensor, " k"], frequency: int | None) -> float:
 def straight_line(name: str, n: int) -> float:
     """R² of a line through a function of the position."""
     a, b = operands(n, "positions")
-    values = class_means(_POSITION[name](a, b, n), a, b, n)
-    return float(r2_in_sample(values, rival_columns(torch.arange(n), n, "linear"))[0])
+    return float(fit_r2(class_means(_POSITION[name](a, b, n), a, b, n), "linear"))
 
 
 def confounds_of(claim: PublishedClaim, claims: Sequence[PublishedClaim]) -> list[Confound]:

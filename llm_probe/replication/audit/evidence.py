@@ -98,27 +98,26 @@ class Nulls:
 
     def _laws(self, claim: PublishedClaim, search: Search) -> list[Law]:
         assert claim.modulus is not None, "`METRICS` says that these kinds need a modulus"
-        n, drawn_n = claim.modulus, min(claim.modulus, LARGEST_PERIOD)
+        n, period = claim.modulus, min(claim.modulus, LARGEST_PERIOD)
         if claim.kind == "input_r2":
-            terms = INPUT_TERMS.get(claim.metric)
-            if terms is None:
+            if (terms := INPUT_TERMS.get(claim.metric)) is None:
                 return []
-            return [fixed_fit(n**2, 2 * terms), _drawn(magnitude_networks.input_share(drawn_n, terms))]
+            return [fixed_fit(n**2, 2 * terms), _law_of_networks(magnitude_networks.input_share(period, terms))]
         if claim.kind == "rival_r2":
             degree = degree_of(claim)
-            drawn = _drawn(magnitude_networks.r2(drawn_n, grid_of(claim), degree))
-            return [fixed_fit(n, DEGREES.index(degree) + 1), drawn]
+            values = magnitude_networks.r2(period, grid_of(claim), degree)
+            return [fixed_fit(n, DEGREES.index(degree) + 1), _law_of_networks(values)]
         if claim.kind == "line_r2":
-            noise, values = fixed_fit(n, 1, search.columns), magnitude_networks.r2(drawn_n, "positions", "linear")
+            noise, values = fixed_fit(n, 1, search.columns), magnitude_networks.r2(period, "positions", "linear")
         else:
             noise = white_noise(n, search.columns)
-            values = magnitude_networks.r2(drawn_n, grid_of(claim), "fourier")
+            values = magnitude_networks.r2(period, grid_of(claim), "fourier")
         measured = self.table.law(domain_of(claim), search.dims, search.layers) if self.table else None
-        drawn = _drawn(magnitude_networks.largest_of(values, search.columns))
-        return [noise, drawn, *([measured] if measured else [])]
+        networks = _law_of_networks(magnitude_networks.largest_of(values, search.columns))
+        return [noise, networks, *([measured] if measured else [])]
 
 
-def _drawn(values: np.ndarray) -> Law:
+def _law_of_networks(values: np.ndarray) -> Law:
     return law_of_draws(magnitude_networks.NAME, values.ravel())
 
 
@@ -130,7 +129,7 @@ def _mean_laws(claim: PublishedClaim, draws: int = 4000) -> list[Law]:
         noise += class_mean_r2(torch.randn(n, draws, generator=generator, dtype=torch.float64)).amax(dim=0)
     # An output is the same function at every period, as a dimension is the same dimension.
     values = np.mean([magnitude_networks.r2(n, "square", "fourier") for n in periods], axis=0)
-    return [law_of_draws("white noise", (noise / len(periods)).numpy()), _drawn(values)]
+    return [law_of_draws("white noise", (noise / len(periods)).numpy()), _law_of_networks(values)]
 
 
 def degree_of(claim: PublishedClaim) -> magnitude_networks.Statistic:

@@ -83,13 +83,17 @@ def _over_networks(
     return np.stack([score(means.double() @ out.double()).numpy() for means, out in zip(hidden, readout, strict=True)])
 
 
+def fit_r2(means: Float[Tensor, "n d"], statistic: Statistic) -> Float[Tensor, "k d"]:
+    """The published statistic of n class means: one row a frequency, or a single one of a polynomial in the label."""
+    if statistic == "fourier":
+        return class_mean_r2(means)
+    return r2_in_sample(means, rival_columns(torch.arange(len(means)), len(means), statistic))[None]
+
+
 @cache
 def r2(n: int, grid: Grid, statistic: Statistic) -> Float[np.ndarray, "r c"]:
-    """The published statistic of every output: the best frequency, or a polynomial in the label."""
-    if statistic == "fourier":
-        return _over_networks(hidden_means(n, grid), lambda means: class_mean_r2(means).amax(dim=0))
-    columns = rival_columns(torch.arange(n), n, statistic)
-    return _over_networks(hidden_means(n, grid), lambda means: r2_in_sample(means, columns))
+    """The published statistic of every output, of all frequencies the best."""
+    return _over_networks(hidden_means(n, grid), lambda means: fit_r2(means, statistic).amax(dim=0))
 
 
 @cache

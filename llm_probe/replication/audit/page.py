@@ -8,15 +8,13 @@ never for perplexities.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from llm_probe.page import TEMPLATES
 from llm_probe.page.views import VERDICTS
-from llm_probe.replication.audit.claims import COLUMNS, Kind
+from llm_probe.replication.audit.claims import COLUMNS, Kind, csv_table
 from llm_probe.replication.audit.evidence import DROPS, Judgement
 from llm_probe.replication.audit.judge import Verdict, p_text
 from llm_probe.replication.audit.searches import search_of
@@ -54,14 +52,12 @@ VERDICT_COLUMNS = (*COLUMNS, *(field.name for field in fields(AuditRow)))
 FITS: tuple[Kind, ...] = ("class_mean_r2", "mean_r2", "line_r2", "input_r2")
 SHOWN = 6
 """Rows of an experiment that are seen before its list is opened."""
-ORDER: tuple[Kind, ...] = (
-    "class_mean_r2", "mean_r2", "line_r2", "rival_r2", "input_r2", "ablation", "perplexity", "accuracy",
-)  # fmt: skip
 NAMES: dict[Kind, str] = {
     "class_mean_r2": "R² of class means", "mean_r2": "R² of class means, averaged", "line_r2": "R² of a line",
     "rival_r2": "R² of a polynomial", "input_r2": "R² over all inputs", "ablation": "ablation",
     "perplexity": "perplexity", "accuracy": "accuracy",
 }  # fmt: skip
+ORDER: tuple[Kind, ...] = tuple(NAMES)
 
 
 def experiments(judgements: Sequence[Judgement]) -> dict[str, list[Judgement]]:
@@ -96,12 +92,9 @@ def counted(judgements: Sequence[Judgement]) -> str:
 
 
 def table(judgements: Sequence[Judgement]) -> str:
-    """`verdicts.csv`; an empty cell means "not applicable"."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(VERDICT_COLUMNS)
-    for one in judgements:
-        row = AuditRow(
+    """`verdicts.csv`."""
+    rows = [
+        AuditRow(
             published=one.claim.value,
             null_median="" if one.null_median is None else f"{one.null_median:.5f}",
             null_95="" if one.null_95 is None else f"{one.null_95:.5f}",
@@ -110,8 +103,9 @@ def table(judgements: Sequence[Judgement]) -> str:
             verdict=one.verdict,
             reason=one.reason,
         )
-        writer.writerow([*(getattr(one.claim, name) for name in COLUMNS), *vars(row).values()])
-    return text.getvalue()
+        for one in judgements
+    ]
+    return csv_table([one.claim for one in judgements], AuditRow, rows)
 
 
 def terminal(judgements: Sequence[Judgement]) -> str:

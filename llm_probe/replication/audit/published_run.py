@@ -36,8 +36,7 @@ def published_run(folder: Path = FOLDER) -> RunTables:
         raise InputError(f"{path} has class-mean R² of {', '.join(models) or 'no model'}: keep those of one")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        lines = [(reader.line_num, row) for row in reader]
-    audited = dict(lines)
+        audited = dict((reader.line_num, row) for row in reader)  # noqa: C402 - the number changes with each row
     best: dict[tuple[str, int], PublishedClaim] = {}
     for claim in claims:
         key = domain_of(claim), claim.modulus or 0

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ class NullRow:
     null: str
     """Kind of network that was drawn."""
     domain: str
-    """`days`, `mod-add 7`, …; `alphabet position` is fitted by a straight line, as it was published."""
+    """Domain, such as `days` or `mod-add 7`; `alphabet position` is fitted by a straight line, as it was published."""
     n: int
     """Number of class means, which is the period."""
     seed: int
@@ -128,17 +129,12 @@ def random_qwen3(layers: int, seed: int) -> LoadedModel:
 
 def measure(loaded: LoadedModel, domain: str, grid: Grid) -> list[dict[str, Any]]:
     """One row a layer: the statistic's largest, tenth and quantiles over the dimensions."""
-    import torch
-
+    from llm_probe.replication.audit.magnitude_networks import fit_r2
     from llm_probe.replication.experiments.grids import class_means
-    from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
 
     rows = []
     for layer, means in enumerate(class_means(loaded, grid, range(len(loaded.layers)))):
-        if domain == POSITION_DOMAIN:
-            best = r2_in_sample(means, rival_columns(torch.arange(grid.period), grid.period, "linear"))
-        else:
-            best = class_mean_r2(means).amax(dim=0)
+        best = fit_r2(means, "linear" if domain == POSITION_DOMAIN else "fourier").amax(dim=0)
         ordered = best.sort(descending=True).values
         row = {"layer": layer, "dims": len(best), "max_r2": float(ordered[0])}
         row["tenth_r2"] = float(ordered[min(9, len(ordered) - 1)])
@@ -154,15 +150,10 @@ def table(config: NullConfig, on_network: Callable[[int], None] = lambda seed: N
     """
     cells = Cells(config.cells, CELL_VERSION)
     for seed in range(config.seeds):
-        built: list[LoadedModel] = []
-
-        def network(seed: int = seed, built: list[LoadedModel] = built) -> LoadedModel:
-            built[:] = built or [random_qwen3(config.layers, seed)]
-            return built[0]
-
+        network = cache(lambda seed=seed: random_qwen3(config.layers, seed))
         for domain, grid in grids(config).items():
             key = key_of({"domain": domain, "layers": config.layers, "seed": seed})
-            measured = cells.get(key, lambda d=domain, g=grid: {"rows": measure(network(), d, g)})
+            measured = cells.get(key, lambda d=domain, g=grid, n=network: {"rows": measure(n(), d, g)})
             for row in measured["rows"]:
                 yield {"null": "random-init Qwen3", "domain": domain, "n": grid.period, "seed": seed} | row
         on_network(seed)

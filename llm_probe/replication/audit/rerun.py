@@ -17,29 +17,26 @@ and mean nothing: only the calibrated verdict of a probe run of the same model s
 from __future__ import annotations
 
 import csv
-import io
 import json
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel
-from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim
+from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim, csv_table
 from llm_probe.replication.audit.evidence import COMPOSITES, PRIMES
+from llm_probe.replication.audit.magnitude_networks import Statistic, fit_r2
 from llm_probe.replication.audit.searches import WIDTH, domain_of
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic, class_means
-from toy.maths.regression import class_mean_r2, r2_in_sample, rival_columns
 from toy.run.errors import InputError
 
-Family = Literal["fourier", "linear", "quadratic", "cubic"]
-METRICS: dict[str, Family] = {
+METRICS: dict[str, Statistic] = {
     "fourier_r2_residue_means": "fourier",
     "linear_r2_residue_means": "linear",
     "quadratic_r2_residue_means": "quadratic",
@@ -102,24 +99,45 @@ def rerun(
 ) -> list[RerunRow]:
     """One row a claim, in order; `on_grid` is told each grid that is read and how many claims it serves."""
     reasons = [why_not(loaded, claim) for claim in claims]
-    searches = {index: _Search(claims[index], loaded) for index, reason in enumerate(reasons) if reason is None}
-    users: dict[Grid, list[_Search]] = {}
-    for search in searches.values():
-        for grid in grids_of(search.claim):
-            users.setdefault(grid, []).append(search)
+    users: dict[Grid, list[int]] = {}
+    for index, reason in enumerate(reasons):
+        for grid in grids_of(claims[index]) if reason is None else []:
+            users.setdefault(grid, []).append(index)
+    parts: dict[int, list[Float[Tensor, "k d"]]] = {index: [] for served in users.values() for index in served}
     for grid, served in users.items():
         on_grid(grid, len(served))
-        layers = sorted({search.layer for search in served})
+        layers = sorted({layer for index in served if (layer := claims[index].layer) is not None})
         means = class_means(loaded, grid, layers, published_layers=True, batch_tokens=batch_tokens)
-        scores = _Scores(dict(zip(layers, means, strict=True)))
-        for search in served:
-            search.add(scores, grid)
+        by_layer: dict[int | None, Tensor] = dict(zip(layers, means, strict=True))
+        fit_once = cache(fit_r2)
+        for index in served:
+            parts[index].append(fit_once(by_layer[claims[index].layer], METRICS[claims[index].metric]))
     return [
-        searches[index].row(verdicts)
-        if index in searches
-        else RerunRow(claim.value, *[None] * 7, reason=reasons[index] or "", calibrated="")
-        for index, claim in enumerate(claims)
+        RerunRow(claim.value, *[None] * 7, reason=reason, calibrated="")
+        if reason
+        else _row(claim, parts[index], verdicts)
+        for index, (claim, reason) in enumerate(zip(claims, reasons, strict=True))
     ]
+
+
+def _row(claim: PublishedClaim, grids: Sequence[Float[Tensor, "_ d"]], verdicts: Verdicts) -> RerunRow:
+    """The row of reruns.csv, from the R² on each of the claim's grids."""
+    dim, fourier = claim.dim, METRICS[claim.metric] == "fourier"
+    k = claim.frequency if fourier else None
+    best = sum((r2.amax(dim=0) for r2 in grids[1:]), grids[0].amax(dim=0)) / len(grids)
+    value = sum(float(r2[:, dim].max() if k is None else r2[k - 1, dim]) for r2 in grids) / len(grids)
+    return RerunRow(
+        published=claim.value,
+        reproduced=value,
+        difference=value - claim.value,
+        reproduced_frequency=int(grids[0][:, dim].argmax()) + 1 if fourier and len(grids) == 1 else None,
+        reproduced_best_dim=int(best.argmax()),
+        reproduced_best_r2=float(best.max()),
+        rank=1 + int((best > best[dim]).sum()),
+        n_prompts=sum(grid.n_prompts for grid in grids_of(claim)),
+        reason="",
+        calibrated=verdicts.get((domain_of(claim), claim.modulus or 0), ""),
+    )
 
 
 def grids_of(claim: PublishedClaim) -> list[Grid]:
@@ -155,64 +173,6 @@ def why_not(loaded: LoadedModel, claim: PublishedClaim) -> str | None:
     return next((reason for holds, reason in checks if not holds), None)
 
 
-class _Scores:
-    """R² of every dimension of a grid, each family and layer computed once for all claims."""
-
-    def __init__(self, means: dict[int, Float[Tensor, "n d"]]) -> None:
-        self.means = means
-        self.known: dict[tuple[Family, int], Float[Tensor, "k d"]] = {}
-
-    def r2(self, family: Family, layer: int) -> Float[Tensor, "k d"]:
-        """One row a frequency; a polynomial has a single row."""
-        if (family, layer) not in self.known:
-            means = self.means[layer]
-            self.known[family, layer] = (
-                class_mean_r2(means)
-                if family == "fourier"
-                else r2_in_sample(means, rival_columns(torch.arange(len(means)), len(means), family))[None]
-            )
-        return self.known[family, layer]
-
-
-class _Search:
-    """One claim's search, summed over its grids."""
-
-    def __init__(self, claim: PublishedClaim, loaded: LoadedModel) -> None:
-        assert claim.layer is not None
-        assert claim.dim is not None
-        self.claim, self.layer, self.dim = claim, claim.layer, claim.dim
-        self.family: Family = METRICS[claim.metric]
-        self.best = torch.zeros(loaded.d_model, dtype=torch.float64)
-        self.value, self.grids, self.prompts = 0.0, 0, 0
-        self.frequency: int | None = None
-
-    def add(self, scores: _Scores, grid: Grid) -> None:
-        """One more grid of this claim."""
-        r2 = scores.r2(self.family, self.layer)
-        own, k = r2[:, self.dim], self.claim.frequency if self.family == "fourier" else None
-        self.best += r2.amax(dim=0)
-        self.value += float(own.max() if k is None else own[k - 1])
-        self.frequency = int(own.argmax()) + 1 if self.family == "fourier" else None
-        self.grids += 1
-        self.prompts += grid.n_prompts
-
-    def row(self, verdicts: Verdicts) -> RerunRow:
-        """The row of reruns.csv, once every grid was added."""
-        best, value = self.best / self.grids, self.value / self.grids
-        return RerunRow(
-            published=self.claim.value,
-            reproduced=value,
-            difference=value - self.claim.value,
-            reproduced_frequency=self.frequency if self.grids == 1 else None,
-            reproduced_best_dim=int(best.argmax()),
-            reproduced_best_r2=float(best.max()),
-            rank=1 + int((best > best[self.dim]).sum()),
-            n_prompts=self.prompts,
-            reason="",
-            calibrated=verdicts.get((domain_of(self.claim), self.claim.modulus or 0), ""),
-        )
-
-
 # ------------------------------------------------------------------------------------------- the table and its summary
 
 
@@ -235,14 +195,8 @@ def calibrated_verdicts(folder: Path, model: str) -> dict[tuple[str, int], str]:
 
 
 def table(claims: Sequence[PublishedClaim], rows: Sequence[RerunRow]) -> str:
-    """`reruns.csv`; an empty cell means "not applicable"."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(RERUN_COLUMNS)
-    for claim, row in zip(claims, rows, strict=True):
-        numbers = [f"{value:.6g}" if isinstance(value, float) else value for value in vars(row).values()]
-        writer.writerow([*(getattr(claim, name) for name in COLUMNS), *numbers])
-    return text.getvalue()
+    """`reruns.csv`."""
+    return csv_table(claims, RerunRow, rows, number="{:.6g}".format)
 
 
 def terminal(claims: Sequence[PublishedClaim], rows: Sequence[RerunRow], verdicts: Verdicts) -> str:

@@ -14,7 +14,6 @@ and what they share stands between what two halves of one grid share (ceiling) a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -31,6 +30,7 @@ from llm_probe.replication.experiments.effects import (
 )
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
+from llm_probe.run.study import Rows, together
 from llm_probe.run.table import Weights
 from toy.maths import fourier
 
@@ -98,22 +98,21 @@ def pair(domain: str, family: str) -> tuple[Grid, Grid]:
     return grid, arithmetic(base.period, text=arithmetic_text)
 
 
-def measure(reader: Reader) -> dict[str, list[Any]]:
+def measure(reader: Reader) -> Rows:
     """Every domain and family under one set of weights."""
-    rows: list[CalendarRow] = []
-    for domain in UNITS:
-        for family in FAMILIES:
-            cell = reader.cell(f"calendar {domain}: {family}", lambda d=domain, f=family: _compare(reader, d, f))
-            rows += [CalendarRow(reader.weights, **row) for row in cell["rows"]]
-    return {"calendar": rows}
+    return together([
+        reader.rows(f"calendar {domain}: {family}", lambda d=domain, f=family: _compare(reader, d, f))
+        for domain in UNITS
+        for family in FAMILIES
+    ])  # fmt: skip
 
 
-def _compare(reader: Reader, domain: str, family: str) -> dict[str, Any]:
+def _compare(reader: Reader, domain: str, family: str) -> Rows:
     grids = pair(domain, family)
     prompts = [grid.prompts() for grid in grids]
     period, seed = grids[0].period, reader.config.seed
     ends = {entry.ids[-1] for part in prompts for entry in encode(reader.loaded.tokenizer, part)}
-    states = [reader.rows(part) for part in prompts]
+    states = [reader.states(part) for part in prompts]
     means = [adjusted_means(rows, part, period) for rows, part in zip(states, prompts, strict=True)]
     halves, nulls = (
         [
@@ -122,22 +121,18 @@ def _compare(reader: Reader, domain: str, family: str) -> dict[str, Any]:
         ]
         for shuffled in (False, True)
     )
-    fixed = {"domain": domain, "period": period, "family": family, "same_token": len(ends) == 1}
-    fixed |= {"planes_chance": 2 / reader.d_model, "dims_chance": min(TOP, reader.d_model) / reader.d_model}
+    planes_chance, dims_chance = 2 / reader.d_model, min(TOP, reader.d_model) / reader.d_model
     rows = []
     for at, layer in enumerate(reader.layers):
-        shares = [frequency_shares(part[at]) for part in means]
+        shares = [frequency_shares(part[at]).tolist() for part in means]
         parts = (halves[0][:, :, at], halves[1][:, :, at], (nulls[0][:, :, at], nulls[1][:, :, at]))
         dims = compare(*parts, shared_dims)
         for k in range(1, (period + 1) // 2):
             planes = compare(*parts, lambda a, b, k=k: plane_overlap(a, b, k))
-            rows.append(
-                {**fixed, "layer": layer, "frequency": k}
-                | {"share_calendar": float(shares[0][k - 1]), "share_arithmetic": float(shares[1][k - 1])}
-                | {"planes": planes.between, "planes_ceiling": planes.ceiling, "planes_floor": planes.floor}
-                | {"dims": dims.between, "dims_ceiling": dims.ceiling, "dims_floor": dims.floor}
-            )
-    return {"rows": rows}
+            place = (reader.weights, layer, domain, period, family, len(ends) == 1, k)
+            share = (shares[0][k - 1], shares[1][k - 1])
+            rows.append(CalendarRow(*place, *share, *planes, planes_chance, *dims, dims_chance))
+    return {"calendar": rows}
 
 
 def frequency_shares(means: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:

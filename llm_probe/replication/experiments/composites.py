@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
@@ -25,6 +24,7 @@ from llm_probe.questions.prompts import Prompt
 from llm_probe.replication.experiments.effects import adjusted_means, effect_weights, nuisance_basis, sample
 from llm_probe.replication.experiments.grids import arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
+from llm_probe.run.study import Rows, together
 from llm_probe.run.table import Weights
 from toy.maths.fourier import noise_maximum
 from toy.maths.regression import class_mean_r2, residual
@@ -68,33 +68,28 @@ QUESTION = "is the best dimension of a composite better than nothing?"
 TABLES = {"composites": CompositeRow}
 
 
-def measure(reader: Reader) -> dict[str, list[Any]]:
+def measure(reader: Reader) -> Rows:
     """Every composite under one set of weights."""
-    rows: list[CompositeRow] = []
-    for n in dict.fromkeys(reader.config.composites):
-        cell = reader.cell(f"composite {n}", lambda n=n: _composite(reader, n), prompts=reader.config.prompts)
-        rows += [CompositeRow(reader.weights, **row) for row in cell["rows"]]
-    return {"composites": rows}
+    prompts = reader.config.prompts
+    moduli = dict.fromkeys(reader.config.composites)
+    return together([
+        reader.rows(f"composite {n}", lambda n=n: _composite(reader, n), prompts=prompts) for n in moduli
+    ])  # fmt: skip
 
 
-def _composite(reader: Reader, n: int) -> dict[str, Any]:
+def _composite(reader: Reader, n: int) -> Rows:
     config = reader.config
     prompts = sample(arithmetic(n).prompts(), n, config.prompts, config.seed)
-    states = reader.rows(prompts)
-    means = adjusted_means(states, prompts, n)
-    maxima = shuffled_maxima(states, prompts, n, config.seed)
-    name, confound = worst_confound(prompts, n)
-    rows = []
+    states = reader.states(prompts)
+    means, maxima = adjusted_means(states, prompts, n), shuffled_maxima(states, prompts, n, config.seed)
+    confound, rows = worst_confound(prompts, n), []
     for at, layer in enumerate(reader.layers):
-        r2 = class_mean_r2(means[at])
+        r2, shuffled = class_mean_r2(means[at]), maxima[:, at]
         k, dim = divmod(int(r2.argmax()), r2.shape[1])
-        rows.append(
-            {"layer": layer, "period": n, "n_pairs": n * n, "n_prompts": len(prompts), "dim": dim, "frequency": k + 1}
-            | {"r2": float(r2.max()), "iid_maximum": noise_maximum(n, reader.d_model)}
-            | {"shuffled_median": float(maxima[:, at].median()), "shuffled_95": float(maxima[:, at].quantile(0.95))}
-            | {"confound": name, "confound_r2": confound}
-        )
-    return {"rows": rows}
+        best = (dim, k + 1, float(r2.max()), noise_maximum(n, reader.d_model))
+        null = (float(shuffled.median()), float(shuffled.quantile(0.95)))
+        rows.append(CompositeRow(reader.weights, layer, n, n * n, len(prompts), *best, *null, *confound))
+    return {"composites": rows}
 
 
 def shuffled_maxima(

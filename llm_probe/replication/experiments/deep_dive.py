@@ -15,29 +15,20 @@ so an interrupted run goes on where it was, and trained and random weights go th
 
 from __future__ import annotations
 
-import json
 import textwrap
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import pandas as pd
-
-from llm_probe.models.loading import load
+from llm_probe.models.loading import LoadedModel, load
 from llm_probe.replication.experiments import calendars, composites, polynomials, primes, range_scan
 from llm_probe.replication.experiments.reader import DeepDiveConfig, Reader, checked
-from llm_probe.run import table
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.study import provenance
-from llm_probe.run.table import Weights
-from toy.run.cells import Cells, key_of, writing_results
-from toy.run.files import write_atomic
+from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
+from llm_probe.run.table import frame
+from toy.run.cells import key_of
 
-CELL_VERSION = 1
-"""Raise it when a change alters a cell's numbers or fields."""
 EXPERIMENTS: dict[str, ModuleType] = {
     "primes": primes,
     "range": range_scan,
@@ -47,84 +38,78 @@ EXPERIMENTS: dict[str, ModuleType] = {
 }
 
 
-@dataclass(frozen=True)
-class DeepDive:
-    """The tables of a deep dive and what they say."""
+def _figures(folder: Path, tables: Frames) -> None:
+    from llm_probe.replication.experiments import pictures
 
-    tables: dict[str, pd.DataFrame]
-    conclusions: dict[str, str]
-    """Experiment to its sentence."""
-    run: dict[str, Any]
-
-    def __str__(self) -> str:
-        lines = []
-        for name, sentence in self.conclusions.items():
-            summary = EXPERIMENTS[name].summary(self.tables).reset_index()
-            lines += [f"{name}: {EXPERIMENTS[name].QUESTION}", ""]
-            lines += [summary.to_string(index=False, float_format=lambda value: f"{value:.2f}", na_rep="-"), ""]
-            lines += [*textwrap.wrap(sentence, 116, initial_indent="  ", subsequent_indent="  "), ""]
-        return "\n".join(lines)
+    pictures.save_all(folder, tables)
 
 
-def deep_dive(
-    config: DeepDiveConfig, command: str = "", on_cell: Callable[[Weights, str], None] = lambda weights, name: None
-) -> DeepDive:
-    """Run the chosen experiments, the trained weights first, then their random twin.
+def _words(result: Result) -> str:
+    """Every experiment's question, summary and sentence."""
+    lines = []
+    for name, conclusion in result.run["conclusions"].items():
+        summary = EXPERIMENTS[name].summary(result.frames).reset_index()
+        lines += [f"{name}: {EXPERIMENTS[name].QUESTION}", ""]
+        lines += [summary.to_string(index=False, float_format=lambda value: f"{value:.2f}", na_rep="-"), ""]
+        lines += [*textwrap.wrap(conclusion, 116, initial_indent="  ", subsequent_indent="  "), ""]
+    return "\n".join(lines)
+
+
+TABLES = {name: row for experiment in EXPERIMENTS.values() for name, row in experiment.TABLES.items()}
+DEEP_DIVE = Study(TABLES, cell_version=2, figures=_figures, words=_words, record="deep_dive.json")
+
+
+def deep_dive(config: DeepDiveConfig, command: str = "") -> Result:
+    """Run the chosen experiments, the trained weights first, then their random twin; only they have tables.
 
     Raises:
         InputError: an unknown experiment, an encoder, a layer, dimension or modulus that cannot be used.
     """
-    started, config = time.monotonic(), checked(config)
+    config = checked(config)
+    chosen = {name: experiment for name, experiment in EXPERIMENTS.items() if name in config.experiments}
+    tables = {name: TABLES[name] for experiment in chosen.values() for name in experiment.TABLES}
+    return replace(DEEP_DIVE, tables=tables).run(config.folder, lambda session: _rows(config, chosen, session), command)
 
-    def make() -> Any:
+
+def _rows(config: DeepDiveConfig, experiments: dict[str, ModuleType], session: Session) -> Rows:
+    def make() -> LoadedModel:
         return load(config.model, revision=config.revision, dtype=config.dtype, device=config.device)
 
-    reader = Reader(config, Cells(config.folder, CELL_VERSION), make, on_cell=on_cell)
-    record = _record(config, reader, command)
-    names = [name for name in EXPERIMENTS if name in config.experiments]
-    trained = [EXPERIMENTS[name].measure(reader) for name in names]
-    reader = reader.untrained()
-    tables = {}
-    for name, rows in zip(names, trained, strict=True):
-        random = EXPERIMENTS[name].measure(reader)
-        for part, kind in EXPERIMENTS[name].TABLES.items():
-            tables[part] = table.frame(rows[part] + random[part], kind)
-    conclusions = {name: conclude(EXPERIMENTS[name], tables) for name in names}
-    record |= {"conclusions": conclusions, "seconds": round(time.monotonic() - started, 1)}
-    return DeepDive(tables, conclusions, record)
+    reader = Reader(config, session, make)
+    _describe(config, reader)
+    trained = _measured(reader, experiments)
+    rows = together([*trained, *_measured(reader.untrained(), experiments)])
+    tables = {name: frame(rows[name], row_type) for name, row_type in session.study.tables.items()}
+    session.facts["conclusions"] = {name: conclude(experiment, tables) for name, experiment in experiments.items()}
+    return rows
 
 
-def conclude(experiment: ModuleType, tables: dict[str, pd.DataFrame]) -> str:
+def _measured(reader: Reader, experiments: dict[str, ModuleType]) -> Sequence[Rows]:
+    """The rows of every experiment under one set of weights."""
+    rows = []
+    with stage(f"{reader.weights} weights", len(experiments), "experiments") as bar:
+        reader.on_cell = bar.set_postfix_str
+        for experiment in experiments.values():
+            rows.append(experiment.measure(reader))
+            bar.update()
+    return rows
+
+
+def conclude(experiment: ModuleType, tables: Frames) -> str:
     """What the numbers of an experiment say, layer by layer."""
     summary, sentences = experiment.summary(tables), []
     for layer in summary.index.unique("layer"):
-        here = {name: tables[name][tables[name]["layer"] == layer] for name in experiment.TABLES}
-        sentences.append(f"after block {layer} {experiment.sentence(summary.loc[layer], here)}")
+        of_layer = {name: tables[name][tables[name]["layer"] == layer] for name in experiment.TABLES}
+        sentences.append(f"after block {layer} {experiment.sentence(summary.loc[layer], of_layer)}")
     return "; ".join(sentences)
 
 
-def _record(config: DeepDiveConfig, reader: Reader, command: str) -> dict[str, Any]:
+def _describe(config: DeepDiveConfig, reader: Reader) -> None:
     """Where the tables come from: `deep_dive.json`."""
-    shared = ProbeConfig(model=config.model, revision=config.revision, dtype=config.dtype, seed=config.seed)
-    record = provenance(shared, reader.loaded, reader.layers, command)
+    model = {name: getattr(config, name) for name in ("model", "revision", "dtype", "seed")}
+    reader.session.describe(ProbeConfig(**model, out=config.folder), reader.loaded, reader.layers, reader.fingerprint)
+    facts = reader.session.facts
     for name in ("prompts", "renamings", "positions", "sites", "chat"):
-        record.pop(name, None)
+        del facts[name]
     settings = {name: value for name, value in asdict(config).items() if name not in ("out", "batch_tokens")}
-    record |= {"out": str(config.folder), "weights_fingerprint": reader.fingerprint}
-    return record | {"configuration_hash": key_of(settings)[:12], "settings": settings}
-
-
-def write(result: DeepDive, folder: Path) -> None:
-    """Tables, figures and provenance; each file appears whole or not at all.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    from llm_probe.replication.experiments import pictures
-
-    with writing_results(folder):
-        for name, frame in result.tables.items():
-            write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
-        # allow_nan=False: a number that is none would make the file no JSON.
-        write_atomic(folder / "deep_dive.json", json.dumps(result.run, indent=1, allow_nan=False) + "\n")
-        pictures.save_all(folder / "figures", result.tables)
+    facts |= {"configuration_hash": key_of(settings)[:12], "settings": settings}

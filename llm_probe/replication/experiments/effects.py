@@ -30,8 +30,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -175,8 +174,7 @@ def plane_overlap(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"], fre
     return float((bases[0].T @ bases[1]).square().sum() / 2)
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(NamedTuple):
     """One comparison with what it can be at most and would be by chance."""
 
     between: float

@@ -6,7 +6,7 @@ black. An R² that leaves residues out has no lower bound: what lies below -0.2 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,11 @@ Draw = Callable[[Axes, Frame], None]
 
 def prime_r2(axes: Axes, rows: Frame) -> None:
     """Best dimension of each prime, and that of the first prime followed."""
-    for weights, look in LOOKS.items():
+    for weights, style in LOOKS.items():
         for chosen, thin in (("best", {}), ("first prime", {"linestyle": ":", "marker": "s", "alpha": 0.75})):
             part = rows[(rows["weights"] == weights) & (rows["chosen"] == chosen)]
             said = f"{weights}: {'best dimension' if chosen == 'best' else 'best of the first prime, followed'}"
-            axes.plot(part["period"], part["r2"], **{**look, **thin}, markersize=5, label=said)
+            axes.plot(part["period"], part["r2"], **{**style, **thin}, markersize=5, label=said)
     law = rows.drop_duplicates("period")
     axes.plot(law["period"], law["iid_maximum"], color=INK, linewidth=1, linestyle="-.", label="best of white noise")
     _frame(axes, "prime modulus p", "class-mean R²", (0.0, 1.03))
@@ -45,10 +45,10 @@ def prime_r2(axes: Axes, rows: Frame) -> None:
 
 def prime_overlap(axes: Axes, rows: Frame) -> None:
     """Ten best dimensions shared within a prime, and between it and the others."""
-    for weights, look in LOOKS.items():
+    for weights, style in LOOKS.items():
         shares = agreement(rows[rows["weights"] == weights])
-        thin = {**look, "linestyle": ":", "marker": "s", "alpha": 0.75}
-        axes.plot(shares.index, 10 * shares["own"], **look, markersize=5, label=f"{weights}: two halves of p's pairs")
+        thin = {**style, "linestyle": ":", "marker": "s", "alpha": 0.75}
+        axes.plot(shares.index, 10 * shares["own"], **style, markersize=5, label=f"{weights}: two halves of p's pairs")
         axes.plot(shares.index, 10 * shares["others"], **thin, markersize=5, label=f"{weights}: p and another prime")
     axes.axhline(10 * rows["chance"].iloc[0], color=INK, linewidth=1, linestyle="-.", label="two random sets")
     _frame(axes, "prime modulus p", "of the ten best dimensions, shared", (0.0, 10.3))
@@ -61,9 +61,9 @@ def range_curve(operands: str) -> Draw:
     def draw(axes: Axes, rows: Frame) -> None:
         here = rows[(rows["operands"] == operands) & (rows["selected_on"] == "from 0")]
         dims = here.groupby("weights")["dim"].first()
-        for weights, look in LOOKS.items():
+        for weights, style in LOOKS.items():
             part = here[here["weights"] == weights]
-            axes.plot(part["n"], part["r2"], **look, markersize=3.5, linewidth=1.3, label=f"{weights}: one dimension")
+            axes.plot(part["n"], part["r2"], **style, markersize=3.5, linewidth=1.3, label=f"{weights}: one dimension")
         law = here.drop_duplicates("n")
         steps = (("hypothesis", "[a ≥ 10][b ≥ 10] alone", ":"), ("tens", "[a ≥ 20][b ≥ 20] alone", "-."))
         for column, name, line in steps:
@@ -85,14 +85,14 @@ def calendar_overlap(what: str) -> Draw:
         order = list(dict.fromkeys(zip(chosen["domain"], chosen["family"], strict=True)))
         order.sort(key=lambda place: ("days", "months", "hours").index(place[0]))
         scale = 10 if what == "dims" else 1
-        for weights, look in LOOKS.items():
+        for weights, style in LOOKS.items():
             part = chosen[chosen["weights"] == weights].set_index(["domain", "family"]).loc[order]
             at = [place + (0.16 if weights == "random" else -0.16) for place in range(len(order))]
             low, high = scale * part[f"{what}_floor"], scale * part[f"{what}_ceiling"]
             axes.vlines(
-                at, low, high, color=look["color"], linewidth=7, alpha=0.22, label=f"{weights}: floor to ceiling"
+                at, low, high, color=style["color"], linewidth=7, alpha=0.22, label=f"{weights}: floor to ceiling"
             )
-            axes.plot(at, scale * part[what], "o", color=look["color"], markerfacecolor=FACES[weights], markersize=6,
+            axes.plot(at, scale * part[what], "o", color=style["color"], markerfacecolor=FACES[weights], markersize=6,
                       label=f"{weights}: calendar with arithmetic")  # fmt: skip
         axes.set_xticks(range(len(order)), [f"{domain}: {SHORT[family]}" for domain, family in order], rotation=40)
         for label in axes.get_xticklabels():
@@ -107,17 +107,17 @@ def calendar_overlap(what: str) -> Draw:
 def polynomial_heldout(axes: Axes, rows: Frame) -> None:
     """The best dimension's left-out residues: each family, trained and random."""
     best = rows[rows["chosen"] == "best"]
-    for weights, look in LOOKS.items():
+    for weights, style in LOOKS.items():
         for place, (family, mark) in enumerate(FAMILY_MARKS.items()):
             part = best[(best["weights"] == weights) & (best["family"] == family)].sort_values("period")
             at = [i + 0.15 * (place - 1.5) for i in range(len(part))]
             below = part["r2_heldout"].to_numpy() < FLOOR
-            style = {"color": look["color"], "markerfacecolor": FACES[weights], "linestyle": "none", "markersize": 5}
+            points = {"color": style["color"], "markerfacecolor": FACES[weights], "linestyle": "none", "markersize": 5}
             shown = part["r2_heldout"].clip(lower=FLOOR).to_numpy()
-            axes.plot(at, shown, marker=mark, **style, label=f"{weights}: {family}")
+            axes.plot(at, shown, marker=mark, **points, label=f"{weights}: {family}")
             lower = [x for x, hidden in zip(at, below, strict=True) if hidden]
             axes.plot(
-                lower, [FLOOR - 0.06] * len(lower), marker=11, color=look["color"], linestyle="none", markersize=3
+                lower, [FLOOR - 0.06] * len(lower), marker=11, color=style["color"], linestyle="none", markersize=3
             )
     periods = sorted(best["period"].unique())
     axes.set_xticks(range(len(periods)), [str(p) for p in periods])
@@ -128,9 +128,9 @@ def polynomial_heldout(axes: Axes, rows: Frame) -> None:
 def polynomial_won(axes: Axes, rows: Frame) -> None:
     """Share of all dimensions in which Fourier has the best AICc."""
     part = rows[(rows["family"] == "fourier") & (rows["chosen"] == "best")]
-    for weights, look in LOOKS.items():
+    for weights, style in LOOKS.items():
         own = part[part["weights"] == weights].sort_values("period")
-        axes.plot(own["period"], 100 * own["won_aicc"], **look, markersize=5, label=weights)
+        axes.plot(own["period"], 100 * own["won_aicc"], **style, markersize=5, label=weights)
     noise = part[part["weights"] == "noise"].sort_values("period")
     axes.plot(noise["period"], 100 * noise["won_aicc"], color=INK, linewidth=1, linestyle="-.", label="white noise")
     _frame(axes, "prime modulus p", "dimensions with Fourier best by AICc (%)", (0.0, 103.0))
@@ -140,12 +140,12 @@ def polynomial_won(axes: Axes, rows: Frame) -> None:
 def composite_r2(axes: Axes, rows: Frame) -> None:
     """Best R² of each composite beside its nulls."""
     periods = sorted(rows["period"].unique())
-    for weights, look in LOOKS.items():
+    for weights, style in LOOKS.items():
         part = rows[rows["weights"] == weights].set_index("period").loc[periods]
         at = [i + (0.12 if weights == "random" else -0.12) for i in range(len(periods))]
-        axes.vlines(at, part["shuffled_median"], part["shuffled_95"], color=look["color"], linewidth=6, alpha=0.25,
+        axes.vlines(at, part["shuffled_median"], part["shuffled_95"], color=style["color"], linewidth=6, alpha=0.25,
                     label=f"{weights}: rows shuffled, median to 95 %")  # fmt: skip
-        axes.plot(at, part["r2"], "o", color=look["color"], markerfacecolor=FACES[weights], markersize=6,
+        axes.plot(at, part["r2"], "o", color=style["color"], markerfacecolor=FACES[weights], markersize=6,
                   label=f"{weights}: best dimension")  # fmt: skip
     law = rows.drop_duplicates("period").set_index("period").loc[periods]
     axes.plot(range(len(periods)), law["iid_maximum"], "_", color=INK, markersize=26, label="best of white noise")
@@ -165,12 +165,12 @@ FIGURES: dict[str, list[tuple[str, Draw]]] = {
 """Figure to its rows of panels: the table each draws from and the function."""
 
 
-def figure(name: str, tables: dict[str, Frame]) -> Figure:
+def figure(name: str, tables: Mapping[str, Frame]) -> Figure:
     """One figure: its panels below each other, one column a layer."""
     parts = FIGURES[name]
     layers = sorted(tables[parts[0][0]]["layer"].unique())
-    drawn = Figure((max(4.6, 4.4 * len(layers)), 0.9 + 2.9 * len(parts)), layout="constrained")
-    grid = drawn.subplots(len(parts), len(layers), squeeze=False, sharey="row")
+    picture = Figure((max(4.6, 4.4 * len(layers)), 0.9 + 2.9 * len(parts)), layout="constrained")
+    grid = picture.subplots(len(parts), len(layers), squeeze=False, sharey="row")
     for line, (table, draw) in zip(grid, parts, strict=True):
         for axes, layer in zip(line, layers, strict=True):
             draw(axes, tables[table][tables[table]["layer"] == layer])
@@ -180,10 +180,10 @@ def figure(name: str, tables: dict[str, Frame]) -> Figure:
         line[-1].legend(*entries, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE - 1)
     for axes, layer in zip(grid[0], layers, strict=True):
         axes.set_title(f"after block {layer}", fontsize=SIZE, color=INK, pad=14)
-    return drawn
+    return picture
 
 
-def save_all(folder: Path, tables: dict[str, Frame]) -> list[Path]:
+def save_all(folder: Path, tables: Mapping[str, Frame]) -> list[Path]:
     """A figure for every experiment that was run, as svg and png."""
     figures = {
         name: figure(name, tables)

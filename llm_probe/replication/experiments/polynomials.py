@@ -16,14 +16,16 @@ dimensions over all of d_model are unselected; the best dimension was selected b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from llm_probe.replication.experiments.grids import arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
+from llm_probe.run.study import Rows, together
 from toy.maths import fourier
 from toy.maths.regression import (
     Groups,
@@ -37,6 +39,8 @@ from toy.maths.regression import (
     rival_columns,
 )
 
+Chosen = Literal["best", "asked"]
+Source = Literal["trained", "random", "noise"]
 Family = Literal["fourier", "linear", "quadratic", "cubic"]
 PARAMETERS: dict[Family, int] = {"fourier": 3, "linear": 1, "quadratic": 2, "cubic": 3}
 """Columns of each family, and one more for the selected frequency."""
@@ -46,7 +50,7 @@ PARAMETERS: dict[Family, int] = {"fourier": 3, "linear": 1, "quadratic": 2, "cub
 class PolynomialRow:
     """One family on the class means of one prime."""
 
-    weights: Literal["trained", "random", "noise"]
+    weights: Source
     """`trained`, `random`, or `noise`: normal class means of equal number in place of the model's."""
     layer: int
     """Block whose output at the last token was read, counted from 0."""
@@ -54,7 +58,7 @@ class PolynomialRow:
     """Modulus of the sums, which is the number of class means."""
     family: Family
     """Family of curves that was fitted to the class means."""
-    chosen: Literal["best", "asked"]
+    chosen: Chosen
     """`best`: the dimension of the largest Fourier R²; `asked`: by --dims."""
     dim: int
     """Index of the residual dimension."""
@@ -80,8 +84,7 @@ QUESTION = "a Fourier pair, or a polynomial?"
 TABLES = {"polynomial": PolynomialRow}
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """Every dimension and family of one set of class means, each (families, d), families in the order PARAMETERS."""
 
     r2: Float[Tensor, "families d"]
@@ -93,26 +96,19 @@ class Scores:
 
 def scores(means: Float[Tensor, "n d"]) -> Scores:
     """Fit every family to every dimension."""
-    n = len(means)
+    n, labels = len(means), torch.arange(len(means))
     means = means.double() - means.double().mean(dim=0)
-    waves = class_mean_r2(means)
-    r2 = [waves.amax(dim=0)]
-    heldout = [fourier_heldout(means)]
-    ones = torch.ones(n, 1, dtype=torch.float64)
-    each = Groups.of(torch.arange(n))
+    waves, ones = class_mean_r2(means), torch.ones(n, 1, dtype=torch.float64)
+    fits = [(waves.amax(dim=0), fourier_heldout(means))]
     for family in list(PARAMETERS)[1:]:
-        columns = rival_columns(torch.arange(n), n, family)
-        r2.append(r2_in_sample(means, columns))
-        errors = heldout_least_squares(means, orthonormal(torch.cat([ones, columns], dim=1)), each)
-        heldout.append(_r2(errors, means))
-    counts = list(PARAMETERS.values())
-    return Scores(
-        torch.stack(r2),
-        torch.stack([aicc_gain(value, n, 1, count) for value, count in zip(r2, counts, strict=True)]),
-        torch.stack([bic_gain(value, n, count) for value, count in zip(r2, counts, strict=True)]),
-        torch.stack(heldout),
-        (waves.argmax(dim=0) + 1).double(),
-    )
+        columns = rival_columns(labels, n, family)
+        errors = heldout_least_squares(means, orthonormal(torch.cat([ones, columns], dim=1)), Groups.of(labels))
+        fits.append((r2_in_sample(means, columns), _r2(errors, means)))
+    r2, heldout = (torch.stack(part) for part in zip(*fits, strict=True))
+    counted = list(zip(r2, PARAMETERS.values(), strict=True))
+    aicc = torch.stack([aicc_gain(value, n, 1, count) for value, count in counted])
+    bic = torch.stack([bic_gain(value, n, count) for value, count in counted])
+    return Scores(r2, aicc, bic, heldout, (waves.argmax(dim=0) + 1).double())
 
 
 def fourier_heldout(means: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
@@ -135,40 +131,40 @@ def _r2(errors: Float[Tensor, "n d"], means: Float[Tensor, "n d"]) -> Float[Tens
     return torch.where(base > 0, 1 - errors.square().sum(dim=0) / base.clamp_min(1e-300), 0.0)
 
 
-def measure(reader: Reader) -> dict[str, list[Any]]:
+def measure(reader: Reader) -> Rows:
     """Every prime under one set of weights; with the random ones, the noise rows too."""
-    rows: list[PolynomialRow] = []
+    dims, parts = reader.config.dims, []
     for p in dict.fromkeys(reader.config.primes):
 
-        def make(p: int = p) -> dict[str, Any]:
-            read = zip(reader.layers, reader.class_means(p), strict=True)
-            return {"rows": [row for layer, means in read for row in _rows(means, layer, reader.config.dims)]}
+        def make(p: int = p) -> Rows:
+            means = zip(reader.layers, reader.class_means(arithmetic(p)), strict=True)
+            return {"polynomial": [row for layer, one in means for row in _rows(one, reader.weights, layer, dims)]}
 
-        cell = reader.cell(f"polynomial {p}", make, dims=reader.config.dims)
-        rows += [PolynomialRow(weights=reader.weights, period=p, **row) for row in cell["rows"]]
+        parts.append(reader.rows(f"polynomial {p}", make, dims=dims))
         if reader.weights == "random":
             generator = torch.Generator().manual_seed(reader.config.seed + p)
             noise = torch.randn(p, reader.d_model, generator=generator, dtype=torch.float64)
-            for layer in reader.layers:
-                rows += [PolynomialRow(weights="noise", period=p, **row) for row in _rows(noise, layer, ())]
-    return {"polynomial": rows}
+            parts += [{"polynomial": _rows(noise, "noise", layer, ())} for layer in reader.layers]
+    return together(parts)
 
 
-def _rows(means: Float[Tensor, "n d"], layer: int, followed: tuple[int, ...]) -> list[dict[str, Any]]:
+def _rows(means: Float[Tensor, "n d"], weights: Source, layer: int, followed: tuple[int, ...]) -> list[PolynomialRow]:
     fits = scores(means)
+    dims: list[tuple[Chosen, int]] = [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]
     won = [
         torch.nn.functional.one_hot(values.argmax(dim=0), len(PARAMETERS)).double().mean(dim=0).tolist()
-        for values in (fits.aicc, fits.bic, fits.heldout)
+        for values in fits[1:4]
     ]
     return [
-        {"layer": layer, "family": family, "chosen": chosen, "dim": dim}
-        | {"frequency": int(fits.frequency[dim]) if family == "fourier" else None}
-        | {"r2": float(fits.r2[place, dim]), "aicc_gain": float(fits.aicc[place, dim])}
-        | {"bic_gain": float(fits.bic[place, dim]), "r2_heldout": float(fits.heldout[place, dim])}
-        | {f"won_{by}": shares[place] for by, shares in zip(("aicc", "bic", "heldout"), won, strict=True)}
-        for chosen, dim in [("best", int(fits.r2[0].argmax())), *(("asked", dim) for dim in followed)]
+        PolynomialRow(
+            weights, layer, len(means), family, chosen, dim,
+            int(fits.frequency[dim]) if family == "fourier" else None,
+            *(float(values[place, dim]) for values in fits[:4]),
+            *(shares[place] for shares in won),
+        )
+        for chosen, dim in dims
         for place, family in enumerate(PARAMETERS)
-    ]
+    ]  # fmt: skip
 
 
 def summary(tables: dict[str, Frame]) -> Frame:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 
 from llm_probe.replication.experiments.effects import (
     TOP,
@@ -29,6 +28,7 @@ from llm_probe.replication.experiments.effects import (
 )
 from llm_probe.replication.experiments.grids import arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
+from llm_probe.run.study import Rows
 from llm_probe.run.table import Weights
 from toy.maths.fourier import noise_maximum
 from toy.maths.regression import class_mean_r2
@@ -82,58 +82,44 @@ QUESTION = "has each prime circuits of its own?"
 TABLES = {"primes": PrimeRow, "primes_overlap": PrimeOverlapRow}
 
 
-def measure(reader: Reader) -> dict[str, list[Any]]:
+def measure(reader: Reader) -> Rows:
     """Both tables under one set of weights."""
-    cells = {p: _prime(reader, p) for p in dict.fromkeys(reader.config.primes)}
-    rows: list[PrimeRow] = []
-    overlaps: list[PrimeOverlapRow] = []
-    for place, layer in enumerate(reader.layers):
-        first = next(iter(cells.values()))["r2"][place]
-        followed = int(torch.tensor(first).argmax())
+    cells = {p: reader.cell(f"prime {p}", lambda p=p: _prime(reader, p)) for p in dict.fromkeys(reader.config.primes)}
+    chance = min(TOP, reader.d_model) / reader.d_model
+    rows, overlaps = [], []
+    for at, layer in enumerate(reader.layers):
+        followed = _best(next(iter(cells.values()))["r2"][at])
         for p, cell in cells.items():
-            rows += _rows(reader, p, layer, cell["r2"][place], cell["frequency"][place], followed)
-            halves = {q: other["halves"][place] for q, other in cells.items() if q >= p}
-            overlaps += [_overlap(reader, layer, p, q, halves[p], other) for q, other in halves.items()]
+            r2, frequency = cell["r2"][at], cell["frequency"][at]
+            tenth, iid = sorted(r2, reverse=True)[min(TOP, len(r2)) - 1], noise_maximum(p, len(r2))
+            chosen = [("best", _best(r2)), ("first prime", followed), *(("asked", dim) for dim in reader.config.dims)]
+            rows += [
+                PrimeRow(reader.weights, layer, p, p * p, how, dim, frequency[dim], r2[dim], tenth, iid)
+                for how, dim in chosen
+            ]
+            for q, other in cells.items():
+                if q >= p:
+                    halves, others = cell["halves"][at], other["halves"][at]
+                    value = within(halves, shared) if p == q else between(halves, others, shared)
+                    overlaps.append(PrimeOverlapRow(reader.weights, layer, p, q, value, chance))
     return {"primes": rows, "primes_overlap": overlaps}
+
+
+def _best(r2: list[float]) -> int:
+    return r2.index(max(r2))
 
 
 def _prime(reader: Reader, p: int) -> dict[str, Any]:
     """R² and best k of every dimension on the full grid, and the ten best of both halves of every split."""
-
-    def make() -> dict[str, Any]:
-        prompts = arithmetic(p).prompts()
-        seen = reader.rows(prompts)
-        scores = [class_mean_r2(means).max(dim=0) for means in adjusted_means(seen, prompts, p)]
-        halves = split_means(seen, prompts, p, reader.config.seed)
-        tops = [[[top_dims(half) for half in split] for split in halves[:, :, at]] for at in range(len(reader.layers))]
-        return {
-            "r2": [score.values.tolist() for score in scores],
-            "frequency": [(score.indices + 1).tolist() for score in scores],
-            "halves": tops,
-        }
-
-    return reader.cell(f"prime {p}", make)
-
-
-def _rows(reader: Reader, p: int, layer: int, r2: list[float], frequency: list[int], followed: int) -> list[PrimeRow]:
-    ordered = sorted(r2, reverse=True)
-    chosen = [
-        ("best", r2.index(ordered[0])),
-        ("first prime", followed),
-        *(("asked", dim) for dim in reader.config.dims),
-    ]
-    iid = noise_maximum(p, len(r2))
-    tenth = ordered[min(TOP, len(r2)) - 1]
-    return [
-        PrimeRow(reader.weights, layer, p, p * p, name, dim, frequency[dim], r2[dim], tenth, iid)
-        for name, dim in chosen
-    ]
-
-
-def _overlap(reader: Reader, layer: int, p: int, q: int, one: list[Any], two: list[Any]) -> PrimeOverlapRow:
-    """`one`, `two`: the ten best dimensions of both halves of every split of p's pairs and of q's."""
-    value = within(one, shared) if p == q else between(one, two, shared)
-    return PrimeOverlapRow(reader.weights, layer, p, q, value, min(TOP, reader.d_model) / reader.d_model)
+    prompts = arithmetic(p).prompts()
+    states = reader.states(prompts)
+    scores = [class_mean_r2(means).max(dim=0) for means in adjusted_means(states, prompts, p)]
+    halves = split_means(states, prompts, p, reader.config.seed)
+    return {
+        "r2": [score.values.tolist() for score in scores],
+        "frequency": [(score.indices + 1).tolist() for score in scores],
+        "halves": [[[top_dims(half) for half in split] for split in halves[:, :, at]] for at in range(len(scores))],
+    }
 
 
 def summary(tables: dict[str, Frame]) -> Frame:
@@ -150,7 +136,7 @@ def summary(tables: dict[str, Frame]) -> Frame:
             "shared within": 10 * overlaps[same].groupby(KEYS)["shared"].mean(),
             "shared between": 10 * overlaps[~same].groupby(KEYS)["shared"].mean(),
             "chance": 10 * groups["chance"].mean(),
-            "own halves closer": {key: exceeding(part) for key, part in groups},
+            "own halves closer": {key: int(agreement(part).eval("own > others").sum()) for key, part in groups},
         }
     ).rename_axis(KEYS)
 
@@ -176,9 +162,3 @@ def agreement(overlaps: Frame) -> Frame:
     both: Frame = pd.concat([apart, apart.rename(columns={"period": "other", "other": "period"})])
     own = overlaps[same].set_index("period")["shared"]
     return pd.DataFrame({"own": own, "others": both.groupby("period")["shared"].mean()}).sort_index()
-
-
-def exceeding(overlaps: Frame) -> int:
-    """Primes whose own halves share more than they share with the other primes on average."""
-    shares = agreement(overlaps)
-    return int((shares["own"] > shares["others"]).sum())

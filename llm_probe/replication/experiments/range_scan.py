@@ -20,6 +20,7 @@ import torch
 
 from llm_probe.replication.experiments.grids import Grid, arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
+from llm_probe.run.study import Rows
 from llm_probe.run.table import Weights
 from toy.maths.regression import class_mean_r2
 
@@ -67,42 +68,32 @@ def step_r2(grid: Grid, least: int = 10) -> float:
     return float(class_mean_r2((sums / len(grid.items))[:, None])[0, 0])
 
 
-def measure(reader: Reader) -> dict[str, list[Any]]:
+def measure(reader: Reader) -> Rows:
     """The scan on both grids under one set of weights."""
     first, last = reader.config.scanned
-    cells: dict[tuple[Operands, int], dict[str, Any]] = {
-        (operands, n): _scores(reader, n, start) for operands, start in STARTS.items() for n in range(first, last + 1)
-    }
-    grids = {place: arithmetic(place[1], start=STARTS[place[0]]) for place in cells}
+    moduli = range(first, last + 1)
+    places: list[tuple[Operands, int]] = [(operands, n) for operands in STARTS for n in moduli]
+    grids = {(operands, n): arithmetic(n, start=STARTS[operands]) for operands, n in places}
+    cells = {key: reader.cell(f"range {grid.name}", lambda g=grid: _scores(reader, g)) for key, grid in grids.items()}
     steps = {place: (step_r2(grid), step_r2(grid, 20)) for place, grid in grids.items()}
     rows: list[RangeRow] = []
     for at, layer in enumerate(reader.layers):
-        chosen: list[tuple[Any, int]] = [
-            (operands, int(torch.tensor(cells[operands, reader.config.selected_at]["first"][at]).argmax()))
-            for operands in STARTS
-        ]
+        chosen: list[tuple[Any, int]] = []
+        for operands in STARTS:
+            r2 = cells[operands, reader.config.selected_at]["first"][at]
+            chosen.append((operands, r2.index(max(r2))))
         chosen += [("asked", dim) for dim in reader.config.dims]
         for (operands, n), cell in cells.items():
-            iid = 1 - 0.5 ** (2 / (n - 3))
-            rows += [
-                RangeRow(reader.weights, layer, operands, n, how, dim, cell["first"][at][dim], cell["best"][at][dim],
-                         *steps[operands, n], iid)
-                for how, dim in chosen
-            ]  # fmt: skip
+            for how, dim in chosen:
+                r2 = (cell["first"][at][dim], cell["best"][at][dim], *steps[operands, n], 1 - 0.5 ** (2 / (n - 3)))
+                rows.append(RangeRow(reader.weights, layer, operands, n, how, dim, *r2))
     return {"range": rows}
 
 
-def _scores(reader: Reader, n: int, start: int) -> dict[str, Any]:
+def _scores(reader: Reader, grid: Grid) -> dict[str, Any]:
     """R² of k = 1 and of the best k of every dimension."""
-
-    def make() -> dict[str, Any]:
-        scores = [class_mean_r2(means) for means in reader.class_means(n, start)]
-        return {
-            "first": [score[0].tolist() for score in scores],
-            "best": [score.amax(dim=0).tolist() for score in scores],
-        }
-
-    return reader.cell(f"range {arithmetic(n, start=start).name}", make)
+    scores = [class_mean_r2(means) for means in reader.class_means(grid)]
+    return {"first": [score[0].tolist() for score in scores], "best": [score.amax(dim=0).tolist() for score in scores]}
 
 
 def correlation(rows: Frame, since: int, of: str = "hypothesis") -> float | None:

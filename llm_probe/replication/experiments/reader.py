@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.table import Weights
-from toy.run.cells import Cells, key_of
+from toy.run.cells import key_of
 from toy.run.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from llm_probe.models.loading import LoadedModel
     from llm_probe.questions.prompts import Prompt
+    from llm_probe.replication.experiments.grids import Grid
+    from llm_probe.run.study import Rows, Session
 
 Frame = Any
 """A pandas DataFrame: its type stubs call what most of its methods return a union of everything."""
@@ -99,27 +101,24 @@ def checked(config: DeepDiveConfig) -> DeepDiveConfig:
 
 
 class Reader:
-    """Reads prompts under one set of weights."""
+    """Reads prompts under one set of weights, and keeps what is made of them in the cells of a session."""
 
     def __init__(
-        self,
-        config: DeepDiveConfig,
-        cells: Cells,
-        make: Callable[[], LoadedModel],
-        like: Reader | None = None,
-        on_cell: Callable[[Weights, str], None] = lambda weights, name: None,
+        self, config: DeepDiveConfig, session: Session, make: Callable[[], LoadedModel], trained: Reader | None = None
     ) -> None:
-        """`like` is the reader of the trained weights, for its twin: cells are filed under the trained model.
+        """`trained` is the reader of the trained weights, for its twin: cells are filed under the trained model.
 
         Raises:
             InputError: an encoder, or a layer that does not exist.
         """
         from llm_probe.models.loading import check_layers, weights_fingerprint
 
-        self.config, self.cells, self.make, self.on_cell = config, cells, make, on_cell
-        self.weights: Weights = "random" if like else "trained"
-        if like:
-            self.layers, self.d_model, self.fingerprint = like.layers, like.d_model, like.fingerprint
+        self.config, self.session, self.make = config, session, make
+        self.weights: Weights = "random" if trained else "trained"
+        self.on_cell: Callable[[str], None] = lambda name: None
+        """Is told the name of every cell before it is read or computed."""
+        if trained:
+            self.layers, self.d_model, self.fingerprint = trained.layers, trained.d_model, trained.fingerprint
             return
         if self.loaded.is_encoder:
             raise InputError(
@@ -144,27 +143,29 @@ class Reader:
 
         make = twin(self.loaded, self.config.seed + 1)
         del self.loaded
-        return Reader(self.config, self.cells, make, self, self.on_cell)
+        return Reader(self.config, self.session, make, self)
 
-    def cell(self, name: str, make: Callable[[], dict[str, Any]], **also: Any) -> dict[str, Any]:
-        """A finished piece by its name and by what else its numbers depend on, computed if it is not on disk."""
-        key = key_of(
-            {"name": name, "weights": self.weights, "layers": self.layers, "model": self.fingerprint}
-            | {"seed": self.config.seed, "dtype": self.config.dtype}
-            | also
-        )
-        self.on_cell(self.weights, name)
-        return self.cells.get(key, make)
+    def rows(self, name: str, make: Callable[[], Rows], **settings: Any) -> Rows:
+        """The rows of a cell by its name and by what else its numbers depend on, computed if it is not on disk."""
+        return self.session.rows(self._key(name, settings), make)
 
-    def rows(self, prompts: Sequence[Prompt]) -> Tensor:
+    def cell(self, name: str, make: Callable[[], dict[str, Any]], **settings: Any) -> dict[str, Any]:
+        """The same for what is no row yet."""
+        return self.session.cells.get(self._key(name, settings), make)
+
+    def _key(self, name: str, settings: dict[str, Any]) -> str:
+        self.on_cell(name)
+        place = {"name": name, "weights": self.weights, "layers": self.layers, "model": self.fingerprint}
+        return key_of({**place, "seed": self.config.seed, "dtype": self.config.dtype, **settings})
+
+    def states(self, prompts: Sequence[Prompt]) -> Tensor:
         """The last token of every prompt at every layer: (prompts, layers, d), float64."""
         from llm_probe.replication.experiments.grids import prompt_rows
 
         return prompt_rows(self.loaded, prompts, self.layers, batch_tokens=self.config.batch_tokens).double()
 
-    def class_means(self, modulus: int, start: int = 0) -> Tensor:
-        """Class means of a grid of sums mod p at every layer: (layers, n, d), float64."""
-        from llm_probe.replication.experiments.grids import arithmetic, class_means
+    def class_means(self, grid: Grid) -> Tensor:
+        """Class means of a grid at every layer: (layers, n, d), float64."""
+        from llm_probe.replication.experiments.grids import class_means
 
-        grid = arithmetic(modulus, start=start)
         return class_means(self.loaded, grid, self.layers, batch_tokens=self.config.batch_tokens)

@@ -62,7 +62,7 @@ def test_power_lines_hold_the_given_numbers() -> None:
     rows = [row for row in POWER if row.planted == PLANE]
     figure.power_over_amplitude(axes, rows, ["supported", "p_selective"])
     lines = {line.get_color(): line for line in axes.lines}
-    supported = lines[figure.LOOKS["supported"]["color"]]
+    supported = lines[figure.STYLES["supported"]["color"]]
     assert list(supported.get_ydata()) == [0.2, 1.0]
     assert list(supported.get_xdata()) == pytest.approx([0.1, 1.0], rel=0.05)  # a little aside of the other's
 

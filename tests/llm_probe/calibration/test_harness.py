@@ -16,11 +16,11 @@ from toy.run.errors import InputError
 
 def made_up(setting: Setting) -> Trial:
     """p = 0.01 for every tenth seed; planted signals of 0.1 sd or more are found."""
-    found = setting.seed % 10 == 0 if setting.planted is None else setting.planted.amplitude >= 0.1
-    p = {"p_fwer (planes)": 0.01 if found else 0.5}
+    detected = setting.seed % 10 == 0 if setting.planted is None else setting.planted.amplitude >= 0.1
+    p = {"p_fwer (planes)": 0.01 if detected else 0.5}
     if setting.null == "magnitudes":
-        p["p_selective"] = 0.05 if found else 1.0
-    return Trial(p, "supported" if setting.planted and found else "refuted")
+        p["p_selective"] = 0.05 if detected else 1.0
+    return Trial(p, "supported" if setting.planted and detected else "refuted")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_power_by_hand() -> None:
     name = "plane, k = 3, every modulus"
     settings = [(name, Setting("magnitudes", seed, Planted(0.2, 3))) for seed in range(4)]
     trials = [Trial({"a": p}, "supported") for p in (0.01, 0.02, 0.5, 0.05)]
-    rows = {row.statistic: row for row in harness.power(settings, trials)}
+    rows = {row.statistic: row for row in harness.power(harness.by_signal(settings, trials))}
     assert set(rows) == {"a", "supported"}
     assert (rows["a"].planted, rows["a"].amplitude, rows["a"].n_networks, rows["a"].power) == (name, 0.2, 4, 0.75)
     assert rows["supported"].power == 1

@@ -59,9 +59,9 @@ def test_a_toy_that_has_not_grokked_is_none_of_them(tmp_path: Path) -> None:
 
 
 def test_rows_by_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found, missed = Trial({"a": 0.05}, "supported"), Trial({"a": 0.06}, "undetermined")
-    monkeypatch.setattr(known_circles, "grokked_trials", lambda seeds, folder: [found, found, missed, found])
-    monkeypatch.setattr(known_circles, "closed_form_trial", lambda modulus: found)
+    hit, missed = Trial({"a": 0.05}, "supported"), Trial({"a": 0.06}, "undetermined")
+    monkeypatch.setattr(known_circles, "grokked_trials", lambda seeds, folder: [hit, hit, missed, hit])
+    monkeypatch.setattr(known_circles, "closed_form_trial", lambda modulus: hit)
     rows = {(row.planted, row.statistic): row for row in known_circles.rows(4, tmp_path)}
     assert set(rows) == {(kind, name) for kind in ("grokked toy", "closed form") for name in ("a", "supported")}
     assert rows["grokked toy", "supported"].power == rows["grokked toy", "a"].power == 0.75

@@ -41,8 +41,8 @@ def test_without_the_modulus_every_modulus_is_the_same_question() -> None:
     plains = [Claim(plain(modular("add", modulus)), "sum") for modulus in (7, 11, 23)]
     states = [MagnitudeNetwork(0).states(claim, claim.prompts("discovery", 50, 0)) for claim in plains]
     assert torch.equal(states[0], states[1]) and torch.equal(states[0], states[2])
-    asked = MagnitudeNetwork(0).states(SUM, SUM.prompts("discovery", 50, 0))
-    assert not torch.allclose(asked, states[0])
+    question_states = MagnitudeNetwork(0).states(SUM, SUM.prompts("discovery", 50, 0))
+    assert not torch.allclose(question_states, states[0])
 
 
 def test_words_are_vectors_without_an_order() -> None:

@@ -70,7 +70,7 @@ def test_a_signal_is_planted_where_the_modulus_is_said(everywhere: bool) -> None
 def test_class_means_of_the_published_grid_by_hand() -> None:
     network, claim = MagnitudeNetwork(0), CLAIMS["magnitudes"][0]
     parts = claim.prompts("discovery", 20, 0), claim.prompts("confirmation", 10, 0)
-    states = NetworkStates(network, {})(None, claim, *parts, ReadPlan(tuple(range(CELLS))))
+    states = NetworkStates(network, {})(claim, *parts, ReadPlan(tuple(range(CELLS))))
     assert states.class_means is not None
     pairs = [(a, b) for a in range(7) for b in range(7) if (a + b) % 7 == 3]
     grid = [question(claim.domain, "published", a, b) for a, b in pairs]

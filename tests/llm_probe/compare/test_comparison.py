@@ -183,5 +183,5 @@ def test_what_is_written_has_no_nan_and_reads_back(write_run: Write, tmp_path: P
     assert len(again) == 2 * len(runs[0].frames["verdicts"])
     assert again["agrees"].all() and again["agrees"].dtype == bool
     assert "505,505,False," in (tmp_path / "out" / "compare.csv").read_text()
-    drawn = (tmp_path / "out" / "compare.svg").read_text()
-    assert all(f">{name}<" in drawn for name in ("a", "b", "c", "random weights"))
+    picture = (tmp_path / "out" / "compare.svg").read_text()
+    assert all(f">{name}<" in picture for name in ("a", "b", "c", "random weights"))

@@ -94,10 +94,10 @@ def test_only_answer_tokens_are_targets(tokenizer: PreTrainedTokenizerFast) -> N
     prompts = [question(modular("add", 13), "published", a, b) for a, b in ((6, 6), (90, 4))]
     tokens, targets = tokenise(tokenizer, prompts)
     for row, answer in enumerate(("12\n", "3\n")):
-        answered = targets[row] != IGNORED
-        assert tokenizer.decode(targets[row][answered]) == answer
+        targeted = targets[row] != IGNORED
+        assert tokenizer.decode(targets[row][targeted]) == answer
         # A target stands where the token before it is read.
-        assert tokenizer.decode(tokens[row, : int(answered.nonzero()[0]) + 1]) == prompts[row].text
+        assert tokenizer.decode(tokens[row, : int(targeted.nonzero()[0]) + 1]) == prompts[row].text
 
 
 def test_the_learning_rate_by_hand() -> None:

@@ -62,9 +62,9 @@ def test_the_share_over_all_inputs_is_far_below_that_of_class_means() -> None:
 
 
 def test_the_confounds_of_a_claim_come_best_first_and_only_when_near() -> None:
-    found = confounds_of(claim(), [])
-    assert [one.name for one in found] == ["two-digit operands [a ≥ 10][b ≥ 10]"]
-    assert found[0].r2 == pytest.approx(0.988, abs=5e-4)
+    confounds = confounds_of(claim(), [])
+    assert [one.name for one in confounds] == ["two-digit operands [a ≥ 10][b ≥ 10]"]
+    assert confounds[0].r2 == pytest.approx(0.988, abs=5e-4)
     many = confounds_of(claim(value=0.92), [])
     assert len(many) > 4 and [one.r2 for one in many] == sorted((one.r2 for one in many), reverse=True)
     assert confounds_of(claim(frequency=7, value=0.967), []) == []
@@ -73,8 +73,8 @@ def test_the_confounds_of_a_claim_come_best_first_and_only_when_near() -> None:
 
 def test_a_polynomial_published_beside_a_claim_is_its_confound() -> None:
     rival = claim(metric="cubic_r2_residue_means", value=0.978, frequency=None)
-    found = confounds_of(claim(frequency=7), [rival, claim(metric="cubic_r2_residue_means", value=0.99, dim=3)])
-    assert found == [Confound("a fitted cubic polynomial", 0.978)]
+    confounds = confounds_of(claim(frequency=7), [rival, claim(metric="cubic_r2_residue_means", value=0.99, dim=3)])
+    assert confounds == [Confound("a fitted cubic polynomial", 0.978)]
 
 
 def test_a_line_through_positions() -> None:

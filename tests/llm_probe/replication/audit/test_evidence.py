@@ -102,17 +102,17 @@ def test_questions_behind_shares(claims: list[PublishedClaim]) -> None:
 def test_verdicts_of_single_claims(
     claims: list[PublishedClaim], experiment: str, fields: dict, verdict: str, words: str
 ) -> None:
-    found = judge_claim(one(claims, experiment, **fields), claims, Nulls(None))
-    assert (found.verdict, words in found.reason) == (verdict, True), found.reason
+    judgement = judge_claim(one(claims, experiment, **fields), claims, Nulls(None))
+    assert (judgement.verdict, words in judgement.reason) == (verdict, True), judgement.reason
 
 
 @pytest.mark.usefixtures("few_networks")
 def test_the_strongest_null_counts(claims: list[PublishedClaim]) -> None:
     claim = one(claims, "prime_generalization_dim35", modulus=7)
-    found = judge_claim(claim, claims, Nulls(None))
-    assert found.null == magnitude_networks.NAME and found.p_fwer is not None
-    assert found.p_fwer == pytest.approx(0.05, abs=0.015)  # 0.9855 on a uniform law from 0.9 to 0.99
-    assert "white noise p = " in found.reason
+    judgement = judge_claim(claim, claims, Nulls(None))
+    assert judgement.null == magnitude_networks.NAME and judgement.p_fwer is not None
+    assert judgement.p_fwer == pytest.approx(0.05, abs=0.015)  # 0.9855 on a uniform law from 0.9 to 0.99
+    assert "white noise p = " in judgement.reason
 
 
 def test_an_ablation_without_its_partner_is_undetermined(claims: list[PublishedClaim]) -> None:
@@ -125,15 +125,15 @@ def test_the_table_and_the_page_hold_every_claim(claims: list[PublishedClaim]) -
     chosen = [
         claim for claim in claims if claim.experiment in ("composites_top10", "causal_ablation_zero", "nanda_paper")
     ]
-    judged = [judge_claim(claim, claims, Nulls(None)) for claim in chosen]
-    rows = list(csv.DictReader(page.table(judged).splitlines()))
+    judgements = [judge_claim(claim, claims, Nulls(None)) for claim in chosen]
+    rows = list(csv.DictReader(page.table(judgements).splitlines()))
     assert tuple(rows[0]) == page.VERDICT_COLUMNS and len(rows) == len(chosen)
     assert all(row["reason"] and row["verdict"] in page.VERDICTS for row in rows)
-    assert "nan" not in page.table(judged).lower().replace("nanda", "")
-    html = page.render(judged, ["line 3 <b> is refused"], ["a fact"], "python x")
+    assert "nan" not in page.table(judgements).lower().replace("nanda", "")
+    html = page.render(judgements, ["line 3 <b> is refused"], ["a fact"], "python x")
     assert html.count('class="chip') == len(chosen) + 3
     assert "&lt;b&gt;" in html and "<script" not in html and not re.search(r'(src|href)="http', html)
-    assert f"{len(chosen)} published numbers" in page.terminal(judged)
+    assert f"{len(chosen)} published numbers" in page.terminal(judgements)
     assert page.terminal([]).endswith("0 published numbers: 0 supported, 0 undetermined, 0 refuted.")
 
 

@@ -60,8 +60,8 @@ ABLATION = AblationEvidence(14, 2, 50, 0.0019, 1, 0.09, 0.38, 0.15)
     ],
 )
 def test_each_rule(evidence, verdict: str, words: str) -> None:
-    found, reason = judge(evidence)
-    assert found == verdict
+    ruling, reason = judge(evidence)
+    assert ruling == verdict
     assert words in reason.replace(", a drop", ": a drop")
     assert reason.endswith(".") and "nan" not in reason.lower()
 

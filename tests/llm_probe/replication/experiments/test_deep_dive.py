@@ -13,9 +13,10 @@ import pytest
 
 from llm_probe.models.loading import wrap
 from llm_probe.replication.experiments import deep_dive as module
-from llm_probe.replication.experiments.deep_dive import EXPERIMENTS, DeepDive, deep_dive, write
+from llm_probe.replication.experiments.deep_dive import EXPERIMENTS, deep_dive
 from llm_probe.replication.experiments.primes import agreement
 from llm_probe.replication.experiments.reader import DeepDiveConfig, Reader, checked
+from llm_probe.run.study import Result
 from toy.run.errors import InputError
 
 SMALL = DeepDiveConfig(
@@ -36,9 +37,9 @@ def config(tiny, tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_experiment_from_prompts_to_files(config: DeepDiveConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = deep_dive(config, "the command")
-    write(found, config.folder)
-    assert set(found.conclusions) == set(EXPERIMENTS)
+    result = deep_dive(config, "the command")
+    result.write(config.folder)
+    assert set(result.run["conclusions"]) == set(EXPERIMENTS)
     for experiment in EXPERIMENTS.values():
         for name, kind in experiment.TABLES.items():
             table = pd.read_csv(config.folder / f"{name}.csv")
@@ -49,54 +50,54 @@ def test_every_experiment_from_prompts_to_files(config: DeepDiveConfig, monkeypa
             assert set(table["layer"]) == {2, 3}
     record = json.loads((config.folder / "deep_dive.json").read_text(encoding="utf-8"))
     assert record["command"] == "the command"
-    assert record["conclusions"] == found.conclusions
+    assert record["conclusions"] == result.run["conclusions"]
     for name in EXPERIMENTS:
         assert "after block 3" in (config.folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
-    _check_numbers(found)
-    _check_resumed(config, found, monkeypatch)
+    _check_numbers(result)
+    _check_resumed(config, result, monkeypatch)
 
 
-def _check_numbers(found: DeepDive) -> None:
-    primes = found.tables["primes"]
+def _check_numbers(result: Result) -> None:
+    primes = result.frames["primes"]
     best, followed = (primes[primes["chosen"] == chosen] for chosen in ("best", "first prime"))
     assert (best["r2"].to_numpy() >= followed["r2"].to_numpy()).all()
     assert (best[best["period"] == 7]["dim"].to_numpy() == followed[followed["period"] == 11]["dim"].to_numpy()).all()
-    scan = found.tables["range"]
+    scan = result.frames["range"]
     assert (scan[scan["operands"] == "two digits"]["hypothesis"] == 0).all()
     assert (scan["r2"] <= scan["r2_best"] + 1e-12).all()
-    assert found.tables["calendar"]["same_token"].all()
-    composites = found.tables["composites"].set_index("period")
+    assert result.frames["calendar"]["same_token"].all()
+    composites = result.frames["composites"].set_index("period")
     assert set(composites.loc[12, "n_prompts"]) == {96}
     assert set(composites.loc[12, "n_pairs"]) == {144}
-    assert "primes: has each prime" in str(found)
+    assert "primes: has each prime" in str(result)
 
 
-def _check_resumed(config: DeepDiveConfig, found: DeepDive, monkeypatch: pytest.MonkeyPatch) -> None:
+def _check_resumed(config: DeepDiveConfig, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command reads cells only."""
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a finished cell was computed again")
 
-    monkeypatch.setattr(Reader, "rows", never)
+    monkeypatch.setattr(Reader, "states", never)
     monkeypatch.setattr(Reader, "class_means", never)
     again = deep_dive(config)
-    for name, table in found.tables.items():
-        pd.testing.assert_frame_equal(table, again.tables[name])
-    assert again.conclusions == found.conclusions
+    for name, table in result.frames.items():
+        pd.testing.assert_frame_equal(table, again.frames[name])
+    assert again.run["conclusions"] == result.run["conclusions"]
 
 
 def test_other_settings_are_other_cells(config: DeepDiveConfig) -> None:
     first = deep_dive(replace(config, experiments=("polynomial",), primes=(7,)))
     other = deep_dive(replace(config, experiments=("polynomial",), primes=(7,), dims=(5,)))
-    assert set(first.tables["polynomial"]["dim"]) != set(other.tables["polynomial"]["dim"])
-    assert 5 in set(other.tables["polynomial"]["dim"])
+    assert set(first.frames["polynomial"]["dim"]) != set(other.frames["polynomial"]["dim"])
+    assert 5 in set(other.frames["polynomial"]["dim"])
 
 
 def test_agreement_of_primes_by_hand() -> None:
     rows = [(7, 7, 0.5), (7, 11, 0.1), (7, 13, 0.3), (11, 11, 0.2), (11, 13, 0.4), (13, 13, 0.6)]
-    found = agreement(pd.DataFrame(rows, columns=["period", "other", "shared"]))
-    assert found["own"].tolist() == [0.5, 0.2, 0.6]
-    assert found["others"].tolist() == pytest.approx([0.2, 0.25, 0.35])
+    shares = agreement(pd.DataFrame(rows, columns=["period", "other", "shared"]))
+    assert shares["own"].tolist() == [0.5, 0.2, 0.6]
+    assert shares["others"].tolist() == pytest.approx([0.2, 0.25, 0.35])
 
 
 @pytest.mark.parametrize(

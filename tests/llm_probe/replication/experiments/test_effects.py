@@ -43,8 +43,8 @@ def test_on_a_complete_grid_they_are_the_class_means() -> None:
 def test_on_half_a_grid_the_operands_drop_out_exactly() -> None:
     rows, effects = planted()
     for half in balanced_halves(LABELS, torch.Generator().manual_seed(0)):
-        found = adjusted_means(rows[half], [PROMPTS[index] for index in half], 11)[0]
-        torch.testing.assert_close(found - found.mean(dim=0), effects)
+        means = adjusted_means(rows[half], [PROMPTS[index] for index in half], 11)[0]
+        torch.testing.assert_close(means - means.mean(dim=0), effects)
 
 
 def test_halves_are_balanced_and_complete() -> None:
@@ -114,10 +114,10 @@ def test_each_family_wins_where_it_is_true() -> None:
     s = torch.arange(23).double()
     noise = 0.05 * torch.randn(23, 3, dtype=torch.float64)
     truths = torch.stack([(2 * torch.pi * 3 * s / 23).cos(), s / 11, (s / 11 - 1) ** 2], dim=1)
-    found = scores(truths + noise)
-    for table in (found.bic, found.heldout):
+    fits = scores(truths + noise)
+    for table in (fits.bic, fits.heldout):
         assert [list(PARAMETERS)[place] for place in table.argmax(dim=0)] == ["fourier", "linear", "quadratic"]
-    assert found.frequency[0] == 3
+    assert fits.frequency[0] == 3
 
 
 def test_the_parabola_of_a_product_is_the_closed_form() -> None:
