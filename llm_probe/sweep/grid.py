@@ -35,8 +35,8 @@ class Kind:
     """Its frozen configuration; the sweep sets `out`, and the grid must set a field without a default."""
     script: str
     """The script that does one such job alone."""
-    compute: Callable[[Any, Path], None]
-    """(configuration, folder): write the tables of a cell, <table>.csv, into the folder."""
+    compute: Callable[[Any, Path, str], object]
+    """(configuration, folder, command): write the tables of a cell, <table>.csv, into the folder."""
     tables: Callable[[], Mapping[str, type]]
     """The merged tables: name to row dataclass."""
     loads: tuple[str, ...] = ("model", "revision", "dtype")

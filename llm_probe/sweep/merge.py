@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
+from llm_probe.run.table import columns_of
 from llm_probe.sweep.folder import Sweep
 from llm_probe.sweep.grid import SweepPoint, in_words
 from toy.run.errors import InputError
@@ -82,7 +83,7 @@ def gaps_of(sweep: Sweep, states: Mapping[str, str] | None = None) -> tuple[dict
 
 
 def _schema(kind: type) -> pa.Schema:
-    """The columns of a row dataclass."""
+    """The columns of a row dataclass; a column that stands in a registry and not in the class is a number."""
     import pyarrow as pa
 
     def arrow_type(hint: Any) -> pa.DataType:
@@ -91,7 +92,7 @@ def _schema(kind: type) -> pa.Schema:
         return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}.get(hint, pa.string())
 
     hints = get_type_hints(kind)
-    return pa.schema([(one.name, arrow_type(hints[one.name])) for one in fields(kind)])
+    return pa.schema([(name, arrow_type(hints.get(name, float))) for name in columns_of(kind)])
 
 
 def _write(stem: Path, kind: type, parts: Sequence[tuple[SweepPoint, Path]], sweep: Sweep) -> int:
@@ -171,7 +172,7 @@ def _swept(sweep: Sweep, kind: type) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     names = dict.fromkeys(name for cell in sweep.cells for name in ("model", *cell.values))
-    own = {one.name for one in fields(kind)} | {"cell"}
+    own = {*columns_of(kind), "cell"}
     columns = {}
     for name in names:
         values = [getattr(cell.config, name, None) for cell in sweep.cells]

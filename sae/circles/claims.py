@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from llm_probe.run.study import Rows
 from llm_probe.run.table import ALPHA
 from llm_probe.statistics.renaming import corrected_p
 from sae.circles import subspaces
@@ -83,15 +84,6 @@ class Chosen:
         latents, groups = (tuple(Choice(**one) for one in content[kind]) for kind in ("latents", "groups"))
         rungs = {name: Choice(**one) for name, one in content["rungs"].items()}
         return Chosen(latents, groups, rungs, content["n_latents"], content["n_groups"])
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one claim in one SAE."""
-
-    features: tuple[FeatureRow, ...]
-    ladder: tuple[LadderRow, ...]
-    points: tuple[PointRow, ...]
 
 
 @dataclass(frozen=True)
@@ -182,7 +174,7 @@ def rows(
             y = mean[1] if kind == "group" else None
             points.append(PointRow(**place, unit=kind, name=unit.name, frequency=choice.frequency, label=label,
                                    item=item, x=mean[0], y=y))  # fmt: skip
-    return Rows(tuple(table), tuple(ladder), tuple(points))
+    return {"sae_table": table, "sae_ladder": ladder, "sae_points": points}
 
 
 def _unit(

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import tyro
 
-from llm_probe.sweep.workers import SlurmOptions, run_local, submit
+from llm_probe.run.table import R2Row
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, Kind
-from llm_probe.sweep.workers import chosen, work
+from llm_probe.sweep.workers import SlurmOptions, chosen, run_local, submit, work
 from toy.run.errors import InputError
 
 ROWS = 1000
@@ -57,7 +57,7 @@ class SpinConfig:
     out: Path | None = None
 
 
-def spin(config: SpinConfig, folder: Path) -> None:
+def spin(config: SpinConfig, folder: Path, command: str) -> None:
     """Add up the steps."""
     total = 0
     for step in range(config.steps):
@@ -65,13 +65,7 @@ def spin(config: SpinConfig, folder: Path) -> None:
     (folder / "spun.txt").write_text(str(total))
 
 
-def tables() -> dict[str, type]:
-    from llm_probe.run.table import R2Row
-
-    return {"r2_table": R2Row}
-
-
-KINDS = {"spin": Kind(SpinConfig, "scripts/bench/bench_sweep.py", spin, tables, loads=())}
+KINDS = {"spin": Kind(SpinConfig, "scripts/bench/bench_sweep.py", spin, lambda: {"r2_table": R2Row}, loads=())}
 THIS = [sys.executable, str(Path(__file__).resolve())]
 
 

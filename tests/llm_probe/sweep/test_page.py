@@ -21,7 +21,7 @@ MARKUP = "<script>alert(1)</script>"
 TABLES_OF_A_CELL = made_up([claim for claim in CLAIMS if claim[0].name in ("days", "numbers")], layers=2)
 
 
-def compute(config: ProbeConfig, folder: Path) -> None:
+def compute(config: ProbeConfig, folder: Path, command: str) -> None:
     """A made-up run; that of seed 2 fails."""
     if config.seed == 2:
         raise InputError(f"the disk of {MARKUP} is full")
