@@ -138,7 +138,7 @@ class LadderRow(_Place):
 
 @dataclass(frozen=True)
 class FeatureVerdict:
-    """Do features carry this circle better than planes?"""
+    """Whether features carry this circle better than planes."""
 
     domain: str
     """Domain of the questions, such as `days` or `mod-add 7`."""
