@@ -7,7 +7,7 @@ embeddings, helix      one cell each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from llm_probe.questions.domains import Domain, resolve
 from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
 from toy.run.cells import key_of
 
-Question = Callable[[LoadedModel], Sequence[Any]]
+Question = Callable[[LoadedModel], Iterable[Any]]
 """What answers one question of one model: rows of `table.TABLES`."""
 
 
@@ -82,7 +82,7 @@ def _rows(config: CircuitsConfig, session: Session) -> Rows:
 
 def _by_table(question: Question, loaded: LoadedModel) -> Rows:
     """The answers to a question, under the names of their tables."""
-    rows = question(loaded)
+    rows = list(question(loaded))
     tables = {name: [row for row in rows if type(row) is row_type] for name, row_type in TABLES.items()}
     return {name: own for name, own in tables.items() if own}
 

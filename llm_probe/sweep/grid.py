@@ -16,6 +16,7 @@ the one behind the script that does a single job.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -175,14 +176,9 @@ def from_content(kind: Kind, name: str, content: Mapping[str, Any]) -> SweepPoin
 
 def content_of(cell: SweepPoint) -> dict[str, Any]:
     """A cell as JSON has it."""
-
-    def plain(value: object) -> Any:
-        if isinstance(value, tuple):
-            return [plain(one) for one in value]
-        return str(value) if isinstance(value, Path) else value
-
-    config = {name: plain(value) for name, value in vars(cell.config).items() if name != "out"}
-    return {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": config}
+    config = {name: value for name, value in vars(cell.config).items() if name != "out"}
+    content = {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": config}
+    return json.loads(json.dumps(content, default=str))
 
 
 def in_words(value: object) -> str:
