@@ -125,22 +125,21 @@ def all_figures(frames: Frames) -> dict[str, Figure]:
     with rc_context({"font.size": SIZE}):
         if len(frames["attention"]):
             figures["attention"] = _attention(frames["attention"])
-        if len(frames["lens"]):
-            rows = at(frames["lens"], part="all")
-            figures["lens"] = _panels(rows, "domain", lens, "layer", "right answers through the lens")
-        if len(frames["analogies"]):
-            figures["analogies"] = _panels(frames["analogies"], "domain", analogies, "layer", "candidates beaten")
-        if len(points := frames["points"]):
-            figures["embeddings"] = _panels(points, "domain", embeddings, "", "")
-            for axes in figures["embeddings"].axes:
-                name = axes.get_title(loc="left")
-                own = at(frames["embeddings"], domain=name, weights="trained")
-                best = own.loc[own["r2_heldout"].idxmax()]
-                title = f"{name}: R² {best['r2_heldout']:.2f}, k = {best['frequency']}, p {best['p_fwer']:.2g}"
-                axes.set_title(title, fontsize=SIZE, loc="left", color=INK, parse_math=False)
-        if len(rows := frames["helix"]):
-            rows = rows.assign(place=rows["context"] + ", " + rows["weights"] + " weights")
-            figures["helix"] = _panels(rows, "place", helix, "layer", "held-out R² of the state")
+        place = frames["helix"]["context"] + ", " + frames["helix"]["weights"] + " weights"
+        panels = {
+            "lens": (at(frames["lens"], part="all"), "domain", lens, "layer", "right answers through the lens"),
+            "analogies": (frames["analogies"], "domain", analogies, "layer", "candidates beaten"),
+            "embeddings": (frames["points"], "domain", embeddings, "", ""),
+            "helix": (frames["helix"].assign(place=place), "place", helix, "layer", "held-out R² of the state"),
+        }
+        figures |= {name: _panels(*panel) for name, panel in panels.items() if len(panel[0])}
+        for axes in figures["embeddings"].axes if "embeddings" in figures else ():
+            name = axes.get_title(loc="left")
+            own = at(frames["embeddings"], domain=name, weights="trained")
+            best = own.loc[own["r2_heldout"].idxmax()]
+            title = f"{name}: R² {best['r2_heldout']:.2f}, k = {best['frequency']}, p {best['p_fwer']:.2g}"
+            axes.set_title(title, fontsize=SIZE, loc="left", color=INK, parse_math=False)
+        if "helix" in figures:
             handles, names = figures["helix"].axes[0].get_legend_handles_labels()
             figures["helix"].legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
     return figures
