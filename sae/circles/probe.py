@@ -222,8 +222,7 @@ def _claim_rows(session: Session, key: str, probed: ProbedModel, saved: Saved, f
     for at, own in zip(places[: len(probed.claims)], smoothers, strict=False):
         claim = at.claim
         chosen = session.cells.get(
-            f"{key}-{key_of({'claim': repr(claim)})}-choice",
-            lambda at=at, own=own: asdict(choose(at, features, own)),
+            f"{key}-{key_of({'claim': repr(claim)})}-choice", lambda at=at, own=own: asdict(choose(at, features, own))
         )
         place = {
             "weights": probed.weights, "sae": saved.name, "seed": seed_of(saved.name), "layer": saved.layer,
