@@ -167,7 +167,7 @@ def rows(
     )
     table, points = [], []
     for (kind, choices, n_tested, n_accepted), p in zip(kinds, p_assignment, strict=True):
-        counts = {
+        counts: dict[str, Any] = {
             "n_tested": n_tested, "n_accepted": 0 if (p or 0.0) > ALPHA else n_accepted, "n_latents": features.width,
             "n_prompts": len(at.labels.label),
         }  # fmt: skip

@@ -171,11 +171,10 @@ def training_rows(dictionaries: Sequence[Dictionary]) -> Iterator[TrainingRow]:
 def recurrence_rows(dictionaries: Sequence[Dictionary], seed: int) -> Iterator[RecurrenceRow]:
     """Every pair of SAEs of one place and kind of weights, by their kept latents."""
     for one, other in combinations(dictionaries, 2):
-        place, other_place = ((each.weights, each.saved.layer, each.saved.site) for each in (one, other))
-        if place == other_place and one.kept and other.kept:
-            directions = (each.saved.decoder[each.kept].cpu() for each in (one, other))
-            names = (one.saved.name, other.saved.name)
-            yield RecurrenceRow(*place, *names, len(one.kept), **asdict(recurrence(*directions, seed)))
+        a, b = one.saved, other.saved
+        if (one.weights, a.layer, a.site) == (other.weights, b.layer, b.site) and one.kept and other.kept:
+            pair = recurrence(a.decoder[one.kept].cpu(), b.decoder[other.kept].cpu(), seed)
+            yield RecurrenceRow(one.weights, a.layer, a.site, a.name, b.name, len(one.kept), **asdict(pair))
 
 
 def _sae_rows(session: Session, probed: ProbedModel, saved: Saved) -> tuple[list[int], Rows]:
