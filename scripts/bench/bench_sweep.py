@@ -22,7 +22,7 @@ from pathlib import Path
 import tyro
 
 from bench._bench import keep, timed
-from llm_probe.run.table import R2Row
+from llm_probe.run.table import R2Row, columns_of
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, Kind
 from llm_probe.sweep.merge import merge
@@ -159,7 +159,7 @@ def bench_merge(options: Options, folder: Path) -> list[tuple]:
     import pandas as pd
 
     table = pd.read_csv(ROOT / "results" / "reference" / "r2_table.csv", nrows=ROWS, dtype=str)
-    text = table.to_csv(index=False)
+    text = table.reindex(columns=list(columns_of(R2Row))).to_csv(index=False)
     sweep = planned_sweep(folder, options.rows // ROWS, 0)
     for cell in sweep.cells:
         sweep.run_folder(cell).mkdir(parents=True)
