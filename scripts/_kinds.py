@@ -7,14 +7,15 @@ A new kind is one more entry of KINDS.
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from causal.run.config import CausalConfig
 from llm_probe.run.config import ProbeConfig
-from llm_probe.sweep.grid import SweepPoint, Kind
+from llm_probe.run.table import TABLES
+from llm_probe.sweep.grid import Kind
+from sae.circles.table import TABLES as SAE_TABLES
 from sae.config import FeatureProbe
 from toy.config import ToyConfig
 
@@ -71,28 +72,32 @@ def _memory(device: Any) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _probe(config: ProbeConfig, folder: Path) -> None:
+def _probe(config: ProbeConfig, folder: Path, command: str) -> None:
     from llm_probe.run.probe import plan_of, run
 
     config = replace(config, out=folder)
-    run(plan_of(config, lambda: _loaded(config)), folder, _command("probe", config, folder)).write(folder)
+    run(plan_of(config, lambda: _loaded(config)), folder, command).write(folder)
 
 
-def _causal(config: CausalConfig, folder: Path) -> None:
+def _causal(config: CausalConfig, folder: Path, command: str) -> None:
     from causal.run.causal_run import run, write_results
 
-    config = replace(config, out=folder)
-    write_results(run(config, _command("causal", config, folder)), folder)
+    write_results(run(replace(config, out=folder), command), folder)
 
 
-def _sae(config: FeatureProbe, folder: Path) -> None:
-    from sae.circles.probe import run, write_results
+def _causal_tables() -> dict[str, type]:
+    from causal.run.tables import TABLES  # loads torch
 
-    config = replace(config, out=folder)
-    write_results(run(config, _command("sae", config, folder)), folder)
+    return TABLES
 
 
-def _toy(config: ToyConfig, folder: Path) -> None:
+def _sae(config: FeatureProbe, folder: Path, command: str) -> None:
+    from sae.circles.probe import run
+
+    run(replace(config, out=folder), command).write(folder)
+
+
+def _toy(config: ToyConfig, folder: Path, command: str) -> None:
     import pandas as pd
 
     from toy.run.files import write_atomic
@@ -104,31 +109,9 @@ def _toy(config: ToyConfig, folder: Path) -> None:
     write_atomic(folder / "outcomes.csv", table.to_csv(index=False, float_format="%.6g"))
 
 
-def _command(kind: str, config: Any, folder: Path) -> str:
-    return shlex.join(SweepPoint(kind, config, {}).words(KINDS[kind], folder))
-
-
-def _probe_tables() -> dict[str, type]:
-    from llm_probe.run.table import TABLES
-
-    return TABLES
-
-
-def _causal_tables() -> dict[str, type]:
-    from causal.run.tables import TABLES
-
-    return TABLES
-
-
-def _sae_tables() -> dict[str, type]:
-    from sae.circles.table import TABLES
-
-    return TABLES
-
-
 KINDS: dict[str, Kind] = {
-    "probe": Kind(ProbeConfig, "scripts/probe_llm.py", _probe, _probe_tables),
+    "probe": Kind(ProbeConfig, "scripts/probe_llm.py", _probe, lambda: TABLES),
     "causal": Kind(CausalConfig, "scripts/run_causal.py", _causal, _causal_tables),
-    "sae": Kind(FeatureProbe, "scripts/probe_sae.py", _sae, _sae_tables),
+    "sae": Kind(FeatureProbe, "scripts/probe_sae.py", _sae, lambda: SAE_TABLES),
     "toy": Kind(ToyConfig, "scripts/train_toy.py", _toy, lambda: {"outcomes": OutcomeRow}, loads=()),
 }

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def sections(folder: Path) -> list[Section]:
     """The sections of the studies whose tables stand in the folder of a probe run."""
     from causal.page.section import section as causal
-    from llm_probe.circuits.section import section as circuits
-    from sae.circles.section import section as features
+    from llm_probe.circuits.page import section as circuits
+    from sae.circles.page import section as features
 
     return [section for make in (causal, features, circuits) if (section := make(folder))]
 

@@ -24,11 +24,11 @@ def main() -> int:
 
 
 def _run(config: CircuitsConfig) -> None:
-    from llm_probe.circuits.run import run, write_results
+    from llm_probe.circuits.run import run
 
     command = shlex.join(["python", "scripts/circuits.py", *sys.argv[1:]])
     result = run(config, command)
-    write_results(result, config.folder)
+    result.write(config.folder)
     if config.folder.name == "circuits":
         rewrite(config.folder.parent)
     print(result)

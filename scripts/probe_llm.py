@@ -20,10 +20,10 @@ def main() -> int:
 
 def probe(config: ProbeConfig, command: str) -> None:
     """Probe, write the tables and the page, and print the verdicts."""
-    from llm_probe.run.probe import plan_of, run
+    from llm_probe.run.probe import plan_of, run as run_probe
 
     plan = plan_of(config)
-    result = run(plan, config.folder, command)
+    result = run_probe(plan, config.folder, command)
     result.write(config.folder)
     rewrite(config.folder)
     print(result)

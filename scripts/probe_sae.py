@@ -23,11 +23,11 @@ def main() -> int:
 
 
 def _probe(request: FeatureProbe) -> None:
-    from sae.circles.probe import run, write_results
+    from sae.circles.probe import run
 
     command = shlex.join(["python", "scripts/probe_sae.py", *sys.argv[1:]])
     result = run(request, command)
-    write_results(result, request.out)
+    result.write(request.out)
     if request.out.name == "sae":
         rewrite(request.out.parent)
     print(result)

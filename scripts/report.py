@@ -62,16 +62,16 @@ def make_sweep(options: Options, command: str) -> Path:
     """The page of a sweep's cells.
 
     Raises:
-        InputError: as `llm_probe.sweep.page.render`, or the page cannot be written.
+        InputError: as `llm_probe.sweep.merge.page`, or the page cannot be written.
     """
     from _kinds import KINDS
 
-    from llm_probe.sweep import page
     from llm_probe.sweep.folder import open_sweep
+    from llm_probe.sweep.merge import page
 
     folder = options.runs[0]
     out = options.out or folder / "report.html"
-    write(out, page.render(open_sweep(folder, KINDS), command, out.resolve().parent, embed=options.embed))
+    write(out, page(open_sweep(folder, KINDS), command, out.resolve().parent, embed=options.embed))
     return out
 
 

@@ -48,14 +48,12 @@ class TokenSet:
     cyclic: bool
 
 
-def embedding_rows(loaded: LoadedModel, config: CircuitsConfig) -> list[EmbeddingRow | PointRow]:
+def embedding_rows(loaded: LoadedModel, config: CircuitsConfig) -> Iterator[EmbeddingRow | PointRow]:
     """Every set of tokens that this tokenizer has: the search over its rows, and where they lie on its best circle."""
     model: Any = loaded.model
     matrix = model.get_input_embeddings().weight.detach().cpu().double()
-    table: list[EmbeddingRow | PointRow] = []
     for tokens in token_sets(loaded, config):
-        table += circle_rows(loaded, tokens, matrix[list(tokens.tokens)], config)
-    return table
+        yield from circle_rows(loaded, tokens, matrix[list(tokens.tokens)], config)
 
 
 def circle_rows(

@@ -67,7 +67,8 @@ def lens(loaded: LoadedModel, prompts: Sequence[Prompt], answers: Sequence[str])
     for tree, members in answer_trees(loaded.tokenizer, texts, ids, answers, False):
         readings = []
         for node in tree.nodes:
-            encoded = [_behind(ids[index], node) for index in members]
+            read = [ids[index] + node for index in members]  # a prompt with the beginning of an answer behind it
+            encoded = [Encoded(row, {"last": len(row) - 1}) for row in read]
             states = layer_states(loaded, encoded, ("last",)).flatten(0, 2)
             readings.append(read_node(loaded, states, tree, node))
         log_p = tree.score(Reading.cat(readings, dim=1)).log_p.unflatten(0, (len(members), -1))
@@ -83,8 +84,3 @@ def read_node(loaded: LoadedModel, states: Float[Tensor, "n d"], tree: AnswerTre
     with torch.inference_mode():
         logits = (head(norm(chunk.to(device, loaded.dtype))).double() for chunk in states.split(CHUNK))
         return Reading.cat([tree.read(chunk[:, None], index) for chunk in logits], dim=0)
-
-
-def _behind(ids: Tokens, node: Tokens) -> Encoded:
-    """A prompt with the beginning of an answer behind it."""
-    return Encoded(ids + node, {"last": len(ids) + len(node) - 1})

@@ -7,17 +7,10 @@ embeddings, helix      one cell each
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
-from tqdm import tqdm
 
 from llm_probe.circuits.analogies import analogy_rows, word_rows
 from llm_probe.circuits.attention import attention_rows
@@ -28,76 +21,70 @@ from llm_probe.circuits.table import TABLES, CircuitsConfig
 from llm_probe.models.loading import LoadedModel, load, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import Domain, resolve
-from llm_probe.run.study import provenance
-from toy.run.cells import Cells, key_of, writing_results
-from toy.run.files import write_atomic
+from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
+from toy.run.cells import key_of
 
-CELL_VERSION = 1
-"""Raise it when a change alters a cell's numbers or fields."""
-Question = Callable[[LoadedModel], Sequence[Any]]
+Question = Callable[[LoadedModel], Iterable[Any]]
 """What answers one question of one model: rows of `table.TABLES`."""
 
 
-@dataclass(frozen=True)
-class CircuitsResult:
-    """Tables by the names of `table.TABLES`, and where they came from."""
+def _figures(folder: Path, frames: Frames) -> None:
+    from llm_probe.circuits.page import all_figures
+    from llm_probe.page.style import save_figures
 
-    frames: dict[str, pd.DataFrame]
-    run: dict[str, Any]
-
-    def __str__(self) -> str:
-        lens, helix = self.frames["lens"], self.frames["helix"]
-        parts = [f"{name}: {len(frame)} rows" for name, frame in self.frames.items()]
-        if len(lens):
-            last = lens.loc[(lens["part"] == "all") & (lens["layer"] == lens["layer"].max())]
-            columns = ["weights", "domain", "accuracy", "chance"]
-            parts.append(last.to_string(columns=columns, index=False, float_format="%.2f"))
-        own = helix[helix["family"].isin(["helix", "polynomial", "digits"])]
-        r2 = own.pivot_table(index=["context", "layer", "weights"], columns="family", values="r2")
-        return "\n".join([*parts, r2.to_string(float_format="%.2f")])
+    save_figures(folder, all_figures(frames), "circuits")
 
 
-def run(config: CircuitsConfig, command: str = "") -> CircuitsResult:
+def _words(result: Result) -> str:
+    """The size of every table, the answers read at the last block, and the helix beside its rivals."""
+    lens, helix = result.frames["lens"], result.frames["helix"]
+    parts = [f"{name}: {len(frame)} rows" for name, frame in result.frames.items()]
+    if len(lens):
+        last = lens.loc[(lens["part"] == "all") & (lens["layer"] == lens["layer"].max())]
+        columns = ["weights", "domain", "accuracy", "chance"]
+        parts.append(last.to_string(columns=columns, index=False, float_format="%.2f"))
+    own = helix[helix["family"].isin(["helix", "polynomial", "digits"])]
+    r2 = own.pivot_table(index=["context", "layer", "weights"], columns="family", values="r2")
+    return "\n".join([*parts, r2.to_string(float_format="%.2f")])
+
+
+CIRCUITS = Study(TABLES, cell_version=1, figures=_figures, words=_words, digits=5)
+
+
+def run(config: CircuitsConfig, command: str = "") -> Result:
     """Answer every question of a configuration; finished cells are taken from the results folder.
 
     Raises:
         InputError: an unknown model or domain, or too few or too many integers.
     """
     check_numbers(config)
-    started, cells = time.monotonic(), Cells(config.folder, CELL_VERSION)
+    return CIRCUITS.run(config.folder, lambda session: _rows(config, session), command)
+
+
+def _rows(config: CircuitsConfig, session: Session) -> Rows:
     domains = resolve(list(config.domains), list(config.moduli)), resolve(list(config.items), [])
-    loaded = load(
-        config.model,
-        revision=config.revision,
-        dtype=config.dtype,
-        device=config.device,
-        trust_remote_code=config.trust_remote_code,
-    )
-    record = provenance(config.probed, loaded, tuple(range(len(loaded.layers))), command)
+    options = ("revision", "dtype", "device", "trust_remote_code")
+    loaded = load(config.model, **{name: getattr(config, name) for name in options})
     fingerprint = weights_fingerprint(loaded.model)
-    answering, skipped = questions(config, loaded, *domains)
-    untrained = twin(loaded, config.seed + 1)
-    contents = []
+    session.describe(config.probed, loaded, range(len(loaded.layers)), fingerprint)
+    answering, session.facts["skipped"] = questions(config, loaded, *domains)
+    untrained, parts = twin(loaded, config.seed + 1), []
     for weights in ("trained", "random"):
         if weights == "random":
             loaded = untrained()
-        # A bar that is silent where the output is not a terminal.
-        for name, question in tqdm(
-            answering.items(), desc=f"{weights} weights", unit="questions", disable=None, file=sys.stderr
-        ):
-            key = key_of({"question": name, "weights": weights, "model": fingerprint, **config.decides()})
-            contents.append(cells.get(key, partial(_cell, question, loaded)))
-    frames = {
-        name: pd.DataFrame(
-            [row for content in contents for row in content.get(name, [])],
-            columns=[field.name for field in fields(row_type)],
-        )
-        for name, row_type in TABLES.items()
-    }
-    seconds = round(time.monotonic() - started, 1)
-    return CircuitsResult(
-        frames, {**record, "weights_fingerprint": fingerprint, "skipped": skipped, "seconds": seconds}
-    )
+        with stage(f"{weights} weights", len(answering), "questions") as bar:
+            for name, question in answering.items():
+                key = key_of({"question": name, "weights": weights, "model": fingerprint, **config.decides()})
+                parts.append(session.rows(key, partial(_by_table, question, loaded)))
+                bar.update()
+    return together(parts)
+
+
+def _by_table(question: Question, loaded: LoadedModel) -> Rows:
+    """The answers to a question, under the names of their tables."""
+    rows = list(question(loaded))
+    tables = {name: [row for row in rows if type(row) is row_type] for name, row_type in TABLES.items()}
+    return {name: own for name, own in tables.items() if own}
 
 
 def questions(
@@ -124,25 +111,3 @@ def questions(
     answering["embeddings"] = partial(embedding_rows, config=config)
     answering["helix"] = partial(helix_rows, config=config)
     return answering, skipped
-
-
-def _cell(question: Question, loaded: LoadedModel) -> dict[str, list[dict[str, Any]]]:
-    """Rows as dictionaries, under the names of their tables."""
-    rows = question(loaded)
-    tables = {name: [vars(row) for row in rows if type(row) is row_type] for name, row_type in TABLES.items()}
-    return {name: own for name, own in tables.items() if own}
-
-
-def write_results(result: CircuitsResult, folder: Path) -> None:
-    """Tables, run.json and figures; each file appears whole or not at all.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    from llm_probe.circuits.figures import save_all
-
-    with writing_results(folder):
-        for name, frame in result.frames.items():
-            write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.5g"))
-        write_atomic(folder / "run.json", json.dumps(result.run, indent=1) + "\n")
-        save_all(folder / "figures", result.frames)

@@ -106,7 +106,7 @@ def load(
         )
         toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
         toy = replace(toy, own_domain=toy_domain(network.config.toy))
-        return randomised(toy, seed) if random_weights else toy
+        return replace(randomised(toy, seed), own_domain=toy.own_domain) if random_weights else toy
     path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
         config = AutoConfig.from_pretrained(path, **remote)

@@ -16,6 +16,7 @@ the one behind the script that does a single job.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -35,8 +36,8 @@ class Kind:
     """Its frozen configuration; the sweep sets `out`, and the grid must set a field without a default."""
     script: str
     """The script that does one such job alone."""
-    compute: Callable[[Any, Path], None]
-    """(configuration, folder): write the tables of a cell, <table>.csv, into the folder."""
+    compute: Callable[[Any, Path, str], object]
+    """(configuration, folder, command): write the tables of a cell, <table>.csv, into the folder."""
     tables: Callable[[], Mapping[str, type]]
     """The merged tables: name to row dataclass."""
     loads: tuple[str, ...] = ("model", "revision", "dtype")
@@ -175,14 +176,9 @@ def from_content(kind: Kind, name: str, content: Mapping[str, Any]) -> SweepPoin
 
 def content_of(cell: SweepPoint) -> dict[str, Any]:
     """A cell as JSON has it."""
-
-    def plain(value: object) -> Any:
-        if isinstance(value, tuple):
-            return [plain(one) for one in value]
-        return str(value) if isinstance(value, Path) else value
-
-    config = {name: plain(value) for name, value in vars(cell.config).items() if name != "out"}
-    return {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": config}
+    config = {name: value for name, value in vars(cell.config).items() if name != "out"}
+    content = {"key": cell.key, "name": cell.name, "swept": list(cell.values), "config": config}
+    return json.loads(json.dumps(content, default=str))
 
 
 def in_words(value: object) -> str:

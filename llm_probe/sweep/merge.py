@@ -1,22 +1,30 @@
-"""The tables of all finished cells as one table each: CSV for people, Parquet for large sweeps.
+"""The tables of all finished cells as one table each, CSV for people, Parquet for large sweeps; and a page of them.
 
 A row is the cell's key, what was swept, and the row as the job wrote it; rows stand in the order of the plan, whoever
 computed them and when, so a sweep that was killed and resubmitted merges to the same bytes. Cells stream through: what
 is in memory is one batch of rows. `gaps.csv` names the cells that are not there and why.
+
+The page of a sweep of probes has these gaps first, with the end of each log and the command that does the cell alone,
+then the page of several runs (`llm_probe.page.ladder_page`), a cell in place of a run.
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from llm_probe.sweep.folder import Sweep
+from llm_probe.page import TEMPLATES, ladder_page
+from llm_probe.run.config import ProbeConfig
+from llm_probe.run.schema import check_one_model_a_name, read_run
+from llm_probe.run.table import columns_of
+from llm_probe.sweep.folder import Sweep, log_end
 from llm_probe.sweep.grid import SweepPoint, in_words
 from toy.run.errors import InputError
 from toy.run.files import replace_with
+from toy.run.templates import render
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,21 +76,16 @@ def merge(sweep: Sweep) -> Merged:
 def gaps_of(sweep: Sweep, states: Mapping[str, str] | None = None) -> tuple[dict[str, str], ...]:
     """The cells that are not done, by `GAP_COLUMNS`, in the order of the plan."""
     states = states or sweep.states()
-    return tuple(
-        {
-            "cell": cell.key,
-            "name": cell.name,
-            "state": states[cell.key],
-            "reason": sweep.failure(cell) or "",
-            "command": sweep.command(cell),
-        }
-        for cell in sweep.cells
-        if states[cell.key] != "done"
-    )
+    gaps = []
+    for cell in sweep.cells:
+        if states[cell.key] != "done":
+            values = (cell.key, cell.name, states[cell.key], sweep.failure(cell) or "", sweep.command(cell))
+            gaps.append(dict(zip(GAP_COLUMNS, values, strict=True)))
+    return tuple(gaps)
 
 
 def _schema(kind: type) -> pa.Schema:
-    """The columns of a row dataclass."""
+    """The columns of a row dataclass; a column that stands in a registry and not in the class is a number."""
     import pyarrow as pa
 
     def arrow_type(hint: Any) -> pa.DataType:
@@ -91,7 +94,7 @@ def _schema(kind: type) -> pa.Schema:
         return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}.get(hint, pa.string())
 
     hints = get_type_hints(kind)
-    return pa.schema([(one.name, arrow_type(hints[one.name])) for one in fields(kind)])
+    return pa.schema([(name, arrow_type(hints.get(name, float))) for name in columns_of(kind)])
 
 
 def _write(stem: Path, kind: type, parts: Sequence[tuple[SweepPoint, Path]], sweep: Sweep) -> int:
@@ -171,7 +174,7 @@ def _swept(sweep: Sweep, kind: type) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     names = dict.fromkeys(name for cell in sweep.cells for name in ("model", *cell.values))
-    own = {one.name for one in fields(kind)} | {"cell"}
+    own = {*columns_of(kind), "cell"}
     columns = {}
     for name in names:
         values = [getattr(cell.config, name, None) for cell in sweep.cells]
@@ -196,3 +199,31 @@ def _check_models(sweep: Sweep, done: Sequence[tuple[SweepPoint, dict[str, Any]]
                 f"two different models are called {name}: the weights of cell {other.key} ({other.name}) are not those "
                 f"of {cell.key} ({cell.name}); remove the older one's file in {sweep.folder / 'cells'} and run again"
             )
+
+
+def page(sweep: Sweep, command: str = "", beside: Path = Path(), *, embed: bool = False) -> str:
+    """The page as text; the arguments are those of `ladder_page.render`.
+
+    What is missing is read off the sweep itself, so a page is never older than its cells.
+
+    Raises:
+        InputError: no sweep of probes, no finished cell, one that cannot be read, or two models under one name.
+    """
+    if sweep.kind.config is not ProbeConfig:
+        raise InputError(
+            f"{sweep.folder} is a sweep of {sweep.name} jobs, and the page is one of a probe's verdicts: read its "
+            f"tables, python scripts/sweep.py merge {sweep.folder}"
+        )
+    runs = []
+    for cell in sweep.cells:
+        if sweep.is_done(cell):
+            run = read_run(sweep.run_folder(cell))
+            # Of its tables only the verdicts stay in memory: there may be a thousand cells.
+            runs.append(replace(run, name=cell.name, frames={"verdicts": run.frames["verdicts"]}))
+    if not runs:
+        raise InputError(f"no cell of {sweep.folder} is done: see python scripts/sweep.py status {sweep.folder}")
+    check_one_model_a_name(runs)
+    logs = {cell.key: "\n".join(log_end(sweep.run_folder(cell) / "log.txt")) for cell in sweep.missing()}
+    gaps = [{**gap, "log": logs[gap["cell"]]} for gap in gaps_of(sweep)]
+    first = render(TEMPLATES, "sweep.html", gaps=gaps, count=len(sweep.cells))
+    return ladder_page.render(runs, command, beside, embed=embed, first=first)

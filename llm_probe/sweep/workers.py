@@ -122,7 +122,7 @@ def _compute(sweep: Sweep, cell: SweepPoint) -> None:
 
     def make() -> dict[str, Any]:
         started = time.monotonic()
-        sweep.kind.compute(cell.config, folder)
+        sweep.kind.compute(cell.config, folder, sweep.command(cell))
         tables = [name for name in sweep.kind.tables() if (folder / f"{name}.csv").exists()]
         provenance = folder / "run.json"
         run = json.loads(provenance.read_text(encoding="utf-8")) if provenance.exists() else {}

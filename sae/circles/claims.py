@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from llm_probe.run.study import Rows
 from llm_probe.run.table import ALPHA
 from llm_probe.statistics.renaming import corrected_p
 from sae.circles import subspaces
@@ -83,15 +84,6 @@ class Chosen:
         latents, groups = (tuple(Choice(**one) for one in content[kind]) for kind in ("latents", "groups"))
         rungs = {name: Choice(**one) for name, one in content["rungs"].items()}
         return Chosen(latents, groups, rungs, content["n_latents"], content["n_groups"])
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one claim in one SAE."""
-
-    features: tuple[FeatureRow, ...]
-    ladder: tuple[LadderRow, ...]
-    points: tuple[PointRow, ...]
 
 
 @dataclass(frozen=True)
@@ -169,83 +161,73 @@ def rows(
             beyond_plane=beyond[0], beyond_plane_low=beyond[1], beyond_plane_high=beyond[2],
         )  # fmt: skip
         ladder.append(row)
-    kinds: tuple[tuple[Kind, tuple[Choice, ...]], ...] = (("latent", chosen.latents), ("group", chosen.groups))
+    kinds: tuple[tuple[Kind, tuple[Choice, ...], int, int], ...] = (
+        ("latent", chosen.latents, len(features.index), chosen.n_latents),
+        ("group", chosen.groups, len(features.groups), chosen.n_groups),
+    )
     table, points = [], []
-    for (kind, choices), p in zip(kinds, p_assignment, strict=True):
+    for (kind, choices, n_tested, n_accepted), p in zip(kinds, p_assignment, strict=True):
+        counts: dict[str, Any] = {
+            "n_tested": n_tested, "n_accepted": 0 if (p or 0.0) > ALPHA else n_accepted, "n_latents": features.width,
+            "n_prompts": len(at.labels.label),
+        }  # fmt: skip
         for choice in choices:
             unit = _unit(kind, choice, at, features, components, rank)
-            table.append(_feature_row(kind, unit, choice, at, features, chosen, p, place, seed))
+            own = measure(unit.discovery, unit.confirmation, choice, at, seed)
+            values = _shape(unit, choice, at, features) | counts
+            values["purity"] = None if kind == "group" else purity(unit.discovery, unit.confirmation, choice, at)
+            whole = irreducibility(own.points, seed) if kind == "group" and choice == chosen.rungs["group"] else None
+            for name in ("separability", "mixture"):
+                ends = astuple(getattr(whole, name)) if whole else (None,) * 4
+                values |= zip((name, f"{name}_low", f"{name}_high", f"{name}_null"), ends, strict=True)
+            assert choice.p_renaming is not None, "latents and groups are tested"
+            p_fwer = max(choice.p_renaming, p or 0.0)
+            row = FeatureRow(
+                **place, unit=kind, name=unit.name, frequency=choice.frequency, statistic=choice.statistic,
+                p_renaming=choice.p_renaming, p_assignment=p, p_fwer=p_fwer, r2=own.r2, r2_low=own.low,
+                r2_high=own.high, circular=p_fwer <= ALPHA and own.low > 0, **values,
+            )  # fmt: skip
+            table.append(row)
         unit, choice = units[kind], chosen.rungs[kind]
-        values = measured[kind].points if kind == "group" else unit.confirmation
-        means = label_means(values, at.new_labels.label, at.labels.period).tolist()
+        read = measured[kind].points if kind == "group" else unit.confirmation
+        means = label_means(read, at.new_labels.label, at.labels.period).tolist()
         for label, (item, mean) in enumerate(zip(at.claim.domain.items, means, strict=True)):
             y = mean[1] if kind == "group" else None
             points.append(PointRow(**place, unit=kind, name=unit.name, frequency=choice.frequency, label=label,
                                    item=item, x=mean[0], y=y))  # fmt: skip
-    return Rows(tuple(table), tuple(ladder), tuple(points))
+    return {"sae_table": table, "sae_ladder": ladder, "sae_points": points}
 
 
 def _unit(
     rung: str, choice: Choice, at: Encoded, features: Features, components: tuple[Tensor, Tensor], rank: int
 ) -> Unit:
     """The coordinates of a rung's choice; `rank`: principal components of its plane."""
-    index = choice.index or 0
-    match rung:
-        case "group":
-            group = features.groups[index]
-            parts = [coordinates(some, features.decoder, group.columns) for some in (at.latents, at.new_latents)]
-            return Unit(group.name, group.columns, *parts)
-        case "plane":
-            return Unit("", (), at.states, at.new_states)
-        case "latents":
-            return Unit("", (), at.latents, at.new_latents)
-        case "pca_plane":
-            return Unit("", (), *(some[:, :rank] for some in components))
-        case "latent":
-            name, columns = str(int(features.index[index])), (at.latents, at.new_latents)
-        case "dimension":
-            name, columns = str(index), (at.states, at.new_states)
-        case _:
-            name, columns = str(index), components
+    index, states, latents = choice.index or 0, (at.states, at.new_states), (at.latents, at.new_latents)
+    if rung == "group":
+        group = features.groups[index]
+        parts = (coordinates(some, features.decoder, group.columns) for some in latents)
+        return Unit(group.name, group.columns, *parts)
+    if rung not in COLUMNS:
+        whole = {"plane": states, "latents": latents, "pca_plane": tuple(some[:, :rank] for some in components)}[rung]
+        return Unit("", (), *whole)
+    columns = {"latent": latents, "dimension": states, "pca_direction": components}[rung]
+    name = str(int(features.index[index]) if rung == "latent" else index)
     return Unit(name, (index,), *(some[:, index : index + 1] for some in columns))
 
 
-def _feature_row(
-    kind: Kind,
-    unit: Unit,
-    choice: Choice,
-    at: Encoded,
-    features: Features,
-    chosen: Chosen,
-    p: float | None,
-    place: dict[str, Any],
-    seed: int,
-) -> FeatureRow:
-    """The row of a latent or a group; `p`: of the assignment test."""
-    measured = measure(unit.discovery, unit.confirmation, choice, at, seed)
-    is_group, members = kind == "group", list(unit.members)
+def _shape(unit: Unit, choice: Choice, at: Encoded, features: Features) -> dict[str, Any]:
+    """The fields of a latent's or group's row that tell of its members."""
+    members = list(unit.members)
     own = at.latents[:, members]
     means = label_means(own, at.labels.label, at.labels.period)
     covered = coverage(means, features.decoder[members].double().norm(dim=1), choice.frequency)
-    assert choice.p_renaming is not None, "latents and groups are tested"
-    p_fwer = max(choice.p_renaming, p or 0.0)
-    indices: dict[str, Any] = {}
-    whole = irreducibility(measured.points, seed) if is_group and choice == chosen.rungs["group"] else None
-    for name in ("separability", "mixture"):
-        values = astuple(getattr(whole, name)) if whole else (None,) * 4
-        indices |= zip((name, f"{name}_low", f"{name}_high", f"{name}_null"), values, strict=True)
-    return FeatureRow(
-        **place, unit=kind, name=unit.name, latents=" ".join(str(int(features.index[column])) for column in members),
-        size=len(members), active_share=float((own > 0).any(dim=1).double().mean()), frequency=choice.frequency,
-        statistic=choice.statistic, p_renaming=choice.p_renaming, p_assignment=p, p_fwer=p_fwer,
-        r2=measured.r2, r2_low=measured.low, r2_high=measured.high,
-        purity=None if is_group else purity(unit.discovery, unit.confirmation, choice, at),
-        coverage=covered, shape="global span" if covered >= LOCAL else "local tiling", **indices,
-        circular=p_fwer <= ALPHA and measured.low > 0,
-        n_tested=len(features.groups) if is_group else len(features.index),
-        n_accepted=0 if (p or 0.0) > ALPHA else chosen.n_groups if is_group else chosen.n_latents,
-        n_latents=features.width, n_prompts=len(at.labels.label),
-    )  # fmt: skip
+    return {
+        "latents": " ".join(str(int(features.index[column])) for column in members),
+        "size": len(members),
+        "active_share": float((own > 0).any(dim=1).double().mean()),
+        "coverage": covered,
+        "shape": "global span" if covered >= LOCAL else "local tiling",
+    }
 
 
 def coverage(means: Float[Tensor, "labels m"], norms: Float[Tensor, " m"], frequency: int) -> float:

@@ -66,25 +66,27 @@ By = Literal["decoder", "coactivation"]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Residual states of one claim at every place that an SAE was trained on."""
+class _Questions:
+    """The prompts of one claim; `new_` marks the confirmation prompts."""
 
     claim: Claim
     labels: Labels
     new_labels: Labels
     renamed: Renamed
+
+
+@dataclass(frozen=True)
+class Reading(_Questions):
+    """Residual states of one claim at every place that an SAE was trained on."""
+
     states: dict[Place, tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]]
     """Place to discovery and confirmation states."""
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """One claim at one place: raw states, and the kept latents; `new_` marks the confirmation prompts."""
+class Encoded(_Questions):
+    """One claim at one place: raw states, and the kept latents."""
 
-    claim: Claim
-    labels: Labels
-    new_labels: Labels
-    renamed: Renamed
     states: Float[Tensor, "n d"]
     new_states: Float[Tensor, "m d"]
     latents: Float[Tensor, "n a"]

@@ -2,8 +2,8 @@
 
     claims  ->  readings (one pass over the model for all SAEs of it)  ->  SAE by SAE: kept latents, groups, rows
 
-The result of an SAE is cached on disk (`run.cells`): an interrupted run goes on where it was, and a model is only
-loaded when an SAE needs it. What was chosen on discovery prompts is cached too, before any confirmation prompt is used.
+The result of an SAE is a cell on disk: an interrupted run goes on where it was, and a model is only loaded when an SAE
+needs it. What was chosen on discovery prompts is a cell too, written before any confirmation prompt is used.
 
 Arithmetic claims are corrected for both nulls, as in the main probe: p_fwer is the larger of the renaming p and the p
 of the assignment test (`statistics.assignment`), here of all kept latents, or of all groups, of the SAE. For that the
@@ -13,56 +13,58 @@ companions of the moduli are read too and not reported.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 
-from llm_probe.models.loading import LoadedModel, load
+from llm_probe.models.loading import LoadedModel, load, weights_fingerprint
 from llm_probe.questions.claims import families
 from llm_probe.questions.selection import named_claims, own_claims
-from llm_probe.run import table as main_table
 from llm_probe.run.job import Job
 from llm_probe.run.probe import PROBE
-from llm_probe.run.study import Session, provenance
+from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
 from llm_probe.run.table import Weights
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.gains import gains_of, tests_of
-from sae.circles.claims import Chosen, Features, Rows, choose, group_parts, rows
+from sae.circles.claims import Chosen, Features, choose, group_parts, rows
 from sae.circles.ladder import verdicts
 from sae.circles.latents import Encoded, Reading, encoded, groups_of, kept_latents, read_claims, recurrence
-from sae.circles.table import TABLES, FeatureRow, LadderRow, PointRow, RecurrenceRow, TrainingRow
+from sae.circles.table import TABLES, RecurrenceRow, TrainingRow
 from sae.config import FeatureProbe
 from sae.source.stream import Place
 from sae.training.saved import Saved, check_fits, load_sae, record_of
 from toy.maths.regression import RidgeSmoother
-from toy.run.cells import Cells, key_of, writing_results
+from toy.run.cells import key_of
 from toy.run.errors import InputError
-from toy.run.files import write_atomic
 
-CELL_VERSION = 1
-"""Raise it when a change alters a cached result's numbers or fields."""
+
+def _figures(folder: Path, frames: Frames) -> None:
+    from llm_probe.page.style import save_figures
+    from sae.circles.page import all_figures
+
+    save_figures(folder, all_figures(frames), "sae")
+
+
+def _words(result: Result) -> str:
+    shown = ["domain", "quantity", "layer", "group_r2", "plane_r2", "random_group_r2", "verdict", "reason"]
+    return result.frames["sae_verdicts"][shown].to_string(index=False, float_format="%.2f")
+
+
+FEATURES = Study(TABLES, cell_version=2, figures=_figures, words=_words)
 
 
 @dataclass(frozen=True)
-class Result:
-    """Tables by the names of `table.TABLES`, and their provenance."""
+class Dictionary:
+    """An SAE, the weights of the model it is read on, and the indices of its kept latents."""
 
-    frames: dict[str, pd.DataFrame]
-    run: dict[str, Any]
-
-    def __str__(self) -> str:
-        shown = ["domain", "quantity", "layer", "group_r2", "plane_r2", "random_group_r2", "verdict", "reason"]
-        return self.frames["sae_verdicts"][shown].to_string(index=False, float_format="%.2f")
+    weights: Weights
+    saved: Saved
+    kept: list[int]
 
 
 class ProbedModel:
@@ -73,16 +75,13 @@ class ProbedModel:
         self.weights: Weights = weights
         self.claims = named_claims(request.probe_config) or own_claims(self.loaded)
         self.families = families(self.claims)
-        self.companions = [claim for family in self.families for claim in family.companions]
 
     @cached_property
     def loaded(self) -> LoadedModel:
         """The model, checked against every SAE."""
-        request = self.request
-        loaded = load(
-            request.model, dtype=request.dtype, device=request.device, random_weights=self.weights == "random",
-            seed=request.weights_seed,
-        )  # fmt: skip
+        request, random = self.request, self.weights == "random"
+        options = {"dtype": request.dtype, "device": request.device, "seed": request.weights_seed}
+        loaded = load(request.model, random_weights=random, **options)
         for saved in self.saes:
             check_fits(saved, loaded)
         return loaded
@@ -92,7 +91,8 @@ class ProbedModel:
         """Every claim, then the companions."""
         job = Job(self.request.probe_config, Session(PROBE), lambda: self.loaded, self.weights)
         places: list[Place] = list(dict.fromkeys((saved.layer, saved.site) for saved in self.saes))
-        return read_claims(job, self.loaded, [*self.claims, *self.companions], places)
+        companions = [claim for family in self.families for claim in family.companions]
+        return read_claims(job, self.loaded, [*self.claims, *companions], places)
 
 
 def run(request: FeatureProbe, command: str = "") -> Result:
@@ -103,48 +103,34 @@ def run(request: FeatureProbe, command: str = "") -> Result:
     """
     if not request.saes:
         raise InputError("no sparse autoencoder was given: train some with python scripts/train_sae.py")
-    started, cells = time.monotonic(), Cells(request.out, CELL_VERSION)
-    results: list[dict[str, Any]] = []
-    record: dict[str, Any] = {}
-    dictionaries: list[tuple[Weights, Saved, list[int]]] = []
+    return FEATURES.run(request.out, lambda session: _rows(request, session), command)
+
+
+def _rows(request: FeatureProbe, session: Session) -> Rows:
+    dictionaries: list[Dictionary] = []
+    parts: list[Rows] = []
     kinds: tuple[tuple[Weights, tuple[str, ...]], ...] = (("trained", request.saes), ("random", request.random))
     for weights, places in kinds:
+        if not places:
+            continue
         saes = [load_sae(where) for where in places_of(places)]
         probed = ProbedModel(request, weights, saes)
         if weights == "trained":
-            layers = tuple(sorted({saved.layer for saved in saes}))
-            record = provenance(request.probe_config, probed.loaded, layers, command)
-        for saved in saes:
-            began = time.monotonic()
-            results.append(_sae_rows(cells, probed, saved))
-            dictionaries.append((weights, saved, results[-1]["kept"]))
-            print(f"{weights} {saved.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    ladder = [LadderRow(**row) for result in results for row in result["ladder"]]
-    lists: dict[str, list] = {
+            layers = sorted({saved.layer for saved in saes})
+            session.describe(request.probe_config, probed.loaded, layers, weights_fingerprint(probed.loaded.model))
+        with stage(f"{weights} weights", len(saes), "autoencoders") as bar:
+            for saved in saes:
+                bar.set_postfix_str(saved.name)
+                kept, own = _sae_rows(session, probed, saved)
+                dictionaries.append(Dictionary(weights, saved, kept))
+                parts.append(own)
+                bar.update()
+    result = together(parts)
+    return result | {
         "sae_training": list(training_rows(dictionaries)),
-        "sae_table": [FeatureRow(**row) for result in results for row in result["features"]],
-        "sae_ladder": ladder,
-        "sae_points": [PointRow(**row) for result in results for row in result["points"]],
-        "sae_verdicts": list(verdicts(ladder)),
+        "sae_verdicts": list(verdicts(result["sae_ladder"])),
         "sae_recurrence": list(recurrence_rows(dictionaries, request.seed)),
     }
-    frames = {name: main_table.frame(lists[name], kind) for name, kind in TABLES.items()}
-    return Result(frames, record | {"seconds": round(time.monotonic() - started, 1)})
-
-
-def write_results(result: Result, folder: Path) -> None:
-    """Write tables, run.json and figures; each file appears whole or not at all.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    from sae.circles import figures
-
-    with writing_results(folder):
-        for name, frame in result.frames.items():
-            write_atomic(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
-        figures.save_all(folder / "figures", result.frames)
-        write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
 
 
 def places_of(given: Sequence[str]) -> list[str]:
@@ -173,26 +159,27 @@ def seed_of(name: str) -> int:
     return int(match[1]) if match else 0
 
 
-def training_rows(dictionaries: Sequence[tuple[Weights, Saved, Any]]) -> Iterator[TrainingRow]:
+def training_rows(dictionaries: Sequence[Dictionary]) -> Iterator[TrainingRow]:
     """The measures of every SAE that has a training.json; an encoder has no cross-entropy."""
-    for weights, saved, _ in dictionaries:
+    for dictionary in dictionaries:
+        saved = dictionary.saved
         if record := record_of(Path(saved.name).expanduser()):
-            place = {"weights": weights, "sae": saved.name, "layer": saved.layer, "site": saved.site}
+            place = {"weights": dictionary.weights, "sae": saved.name, "layer": saved.layer, "site": saved.site}
             known = record["measures"] | record | place | {"n_latents": saved.latents}
             yield TrainingRow(**{field.name: known.get(field.name) for field in fields(TrainingRow)})
 
 
-def recurrence_rows(dictionaries: Sequence[tuple[Weights, Saved, list[int]]], seed: int) -> Iterator[RecurrenceRow]:
+def recurrence_rows(dictionaries: Sequence[Dictionary], seed: int) -> Iterator[RecurrenceRow]:
     """Every pair of SAEs of one place and kind of weights, by their kept latents."""
-    for (weights, one, kept), (other_weights, other, other_kept) in combinations(dictionaries, 2):
-        place = (weights, one.layer, one.site)
-        if place == (other_weights, other.layer, other.site) and kept and other_kept:
-            pair = recurrence(one.decoder[kept].cpu(), other.decoder[other_kept].cpu(), seed)
-            yield RecurrenceRow(*place, one.name, other.name, len(kept), **asdict(pair))
+    for one, other in combinations(dictionaries, 2):
+        a, b = one.saved, other.saved
+        if (one.weights, a.layer, a.site) == (other.weights, b.layer, b.site) and one.kept and other.kept:
+            pair = recurrence(a.decoder[one.kept].cpu(), b.decoder[other.kept].cpu(), seed)
+            yield RecurrenceRow(one.weights, a.layer, a.site, a.name, b.name, len(one.kept), **asdict(pair))
 
 
-def _sae_rows(cells: Cells, probed: ProbedModel, saved: Saved) -> dict[str, Any]:
-    """Rows of one SAE, as JSON."""
+def _sae_rows(session: Session, probed: ProbedModel, saved: Saved) -> tuple[list[int], Rows]:
+    """(indices of the kept latents, the rows of every claim) of one SAE."""
     key = key_of(
         {
             "sae": hashlib.sha256(saved.decoder.cpu().float().numpy().tobytes()).hexdigest(),
@@ -204,21 +191,18 @@ def _sae_rows(cells: Cells, probed: ProbedModel, saved: Saved) -> dict[str, Any]
         }
     )
 
-    def make() -> dict[str, Any]:
-        features = features_of(saved, probed.readings)
-        if not features.groups:
+    @cache
+    def features() -> Features:
+        own = features_of(saved, probed.readings)
+        if not own.groups:
             raise InputError(
-                f"{saved.name} has {len(features.index)} latents that are active on 1 % of these prompts, too few for "
-                "a group: it is not trained, or on another kind of text"
+                f"{saved.name} has {len(own.index)} latents that are active on 1 % of these prompts, too few for a "
+                "group: it is not trained, or on another kind of text"
             )
-        places = [encoded(saved, reading, features.index) for reading in probed.readings]
-        by_claim = list(_claim_rows(cells, key, probed, saved, features, places))
-        return {"kept": features.index.tolist()} | {
-            name: [asdict(row) for claim in by_claim for row in getattr(claim, name)]
-            for name in ("features", "ladder", "points")
-        }
+        return own
 
-    return cells.get(key, make)
+    kept = session.cells.get(f"{key}-kept", lambda: {"index": features().index.tolist()})
+    return kept["index"], session.rows(key, lambda: _claim_rows(session, key, probed, saved, features()))
 
 
 def features_of(saved: Saved, readings: Sequence[Reading]) -> Features:
@@ -229,25 +213,24 @@ def features_of(saved: Saved, readings: Sequence[Reading]) -> Features:
     return Features(index, decoder, tuple(groups_of(together, decoder)), len(saved.decoder))
 
 
-def _claim_rows(
-    cells: Cells, key: str, probed: ProbedModel, saved: Saved, features: Features, places: Sequence[Encoded]
-) -> Iterator[Rows]:
-    """Claim by claim; the assignment test needs all moduli of a family, whatever was chosen."""
-    seed = probed.request.seed
+def _claim_rows(session: Session, key: str, probed: ProbedModel, saved: Saved, features: Features) -> Rows:
+    """All claims; the assignment test needs all moduli of a family, whatever was chosen."""
+    places = [encoded(saved, reading, features.index) for reading in probed.readings]
     smoothers = [[RidgeSmoother.of(part) for part in group_parts(at.latents, features)] for at in places]
     p_assignment = dict(_assignment(probed, places, smoothers))
+    parts = []
     for at, own in zip(places[: len(probed.claims)], smoothers, strict=False):
         claim = at.claim
-        chosen = cells.get(
-            f"{key}-{key_of({'claim': repr(claim)})}-choice",
-            lambda at=at, own=own: asdict(choose(at, features, own)),
+        chosen = session.cells.get(
+            f"{key}-{key_of({'claim': repr(claim)})}-choice", lambda at=at, own=own: asdict(choose(at, features, own))
         )
         place = {
             "weights": probed.weights, "sae": saved.name, "seed": seed_of(saved.name), "layer": saved.layer,
             "site": saved.site, "domain": claim.domain.name, "period": claim.period, "quantity": claim.quantity,
         }  # fmt: skip
         p = p_assignment.get(claim.name, (None, None))
-        yield rows(at, features, Chosen.of_json(chosen), p, place, seed)
+        parts.append(rows(at, features, Chosen.of_json(chosen), p, place, probed.request.seed))
+    return together(parts)
 
 
 def _assignment(

@@ -33,7 +33,7 @@ class _Place:
     site: Site
     """Which output of the block was read."""
     domain: str
-    """Domain of the questions: `days`, `mod-add 7`, …"""
+    """Domain of the questions, such as `days` or `mod-add 7`."""
     period: int
     """Number of items, or the modulus."""
     quantity: Quantity
@@ -129,7 +129,7 @@ class LadderRow(_Place):
     purity: float | None
     """Single columns only: share of the unit's own variance that the circle explains on confirmation prompts."""
     beyond_plane: float
-    """r2 minus the r2 of the plane."""
+    """R² of the unit minus R² of the plane, both on confirmation prompts."""
     beyond_plane_low: float
     """Lower end of the 95 % bootstrap interval of beyond_plane, with the same resamples for both."""
     beyond_plane_high: float
@@ -138,10 +138,10 @@ class LadderRow(_Place):
 
 @dataclass(frozen=True)
 class FeatureVerdict:
-    """Do features carry this circle better than planes?"""
+    """Whether features carry this circle better than planes."""
 
     domain: str
-    """Domain of the questions: `days`, `mod-add 7`, …"""
+    """Domain of the questions, such as `days` or `mod-add 7`."""
     quantity: Quantity
     """Which label the circle is of: the `sum`, or the `item` that is named."""
     layer: int
@@ -153,15 +153,15 @@ class FeatureVerdict:
     better_than_random: bool | None
     """Whether every group's interval lies above those of all random-weights groups; empty without such SAEs."""
     group_r2: float
-    """r2 of the best group on confirmation prompts, mean over the SAEs."""
+    """R² of the best group on confirmation prompts, mean over the SAEs."""
     plane_r2: float
-    """r2 of the best plane, which is the same for all SAEs of a layer."""
+    """R² of the best plane, which is the same for all SAEs of a layer."""
     beyond_plane_low: float
     """Lowest end of the SAEs' intervals of the difference group minus plane."""
     beyond_plane_high: float
     """Highest end of the same intervals."""
     random_group_r2: float | None
-    """r2 of the best group of the random-weights SAEs, mean over them; empty without any."""
+    """R² of the best group of the random-weights SAEs, mean over them; empty without any."""
     n_saes: int
     """Number of trained-weights SAEs of this layer."""
     reason: str

@@ -34,7 +34,7 @@ from sae.config import SaeConfig, check
 from sae.source.sources import source_of, task_share
 from sae.source.stream import Place, Stream, name_of
 from sae.training.evaluate import HeldOut, held_out, measure
-from sae.training.saved import RECORD, hook_name, load_sae
+from sae.training.saved import RECORD, hook_name, load_sae, record_of
 from toy.run.cells import check_writable
 from toy.run.errors import InputError
 
@@ -128,8 +128,7 @@ def train(
         held = held_out(config, loaded, stream)
         for run in runs:
             _save(run, record, held[run.place])
-    folders = [folder_of(config, place, seed) for place, seed in members]
-    return [json.loads((folder / RECORD).read_text(encoding="utf-8")) for folder in folders]
+    return [record_of(folder_of(config, place, seed)) or {} for place, seed in members]
 
 
 def stream_of(config: SaeConfig, loaded: LoadedModel, places: Sequence[Place]) -> Stream:
@@ -330,11 +329,11 @@ def _is_trained(folder: Path, key: str) -> bool:
     Raises:
         InputError: the folder holds something else, or an SAE of other settings.
     """
-    if not (folder / RECORD).is_file():
+    if (record := record_of(folder)) is None:
         if folder.exists():
             raise InputError(f"{folder} holds something that is no SAE of this program: give another --out")
         return False
-    if json.loads((folder / RECORD).read_text(encoding="utf-8"))["configuration_hash"] != key:
+    if record["configuration_hash"] != key:
         raise InputError(
             f"{folder} holds an SAE of other settings (its training.json says which): give another --out, or remove it"
         )

@@ -18,7 +18,6 @@ import _root
 import _command
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from bench._bench import Line, line, random_qwen3, show, timed
 from sae.config import SaeConfig
 
 if TYPE_CHECKING:
@@ -55,25 +55,16 @@ class Bench:
 
 def main() -> int:
     bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_sae.py")
-    import pandas as pd
     import torch
 
-    from toy.run.files import write_atomic
-
-    table = pd.DataFrame(measure(bench), columns=["part", "quantity", "value", "unit", "bar", "met"])
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    if bench.out is not None:
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-        table = table.assign(device=device, threads=torch.get_num_threads(), torch=torch.__version__)
-        write_atomic(bench.out, table.to_csv(index=False, float_format="%.6g"))
+    show(measure(bench), bench.out, torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
     return 0
 
 
-def measure(bench: Bench) -> list[tuple]:
+def measure(bench: Bench) -> list[Line]:
     """Every line of the table."""
     import torch
 
-    from bench._bench import random_qwen3
     from llm_probe.models.loading import load
     from sae.source.stream import Place, Stream
 
@@ -108,7 +99,7 @@ def measure(bench: Bench) -> list[tuple]:
     return lines(bench, samples, *forwards)
 
 
-def lines(bench: Bench, samples: dict[str, list[float]], one: int, several: int) -> list[tuple]:
+def lines(bench: Bench, samples: dict[str, list[float]], one: int, several: int) -> list[Line]:
     """The table; bars where there are any."""
     tokens, name = bench.steps * bench.batch, f"{bench.layers} layers"
     collecting = f"collecting, {name}"
@@ -116,17 +107,13 @@ def lines(bench: Bench, samples: dict[str, list[float]], one: int, several: int)
     def ratio(above: str, below: str) -> float:
         return median(a / b for a, b in zip(samples[above], samples[below], strict=True))
 
-    def line(quantity: str, value: float, unit: str, bar: str = "", met: bool = True) -> tuple:
-        return "sae", quantity, value, unit, bar, ("met" if met else "missed") if bar else ""
-
-    speed, same = ratio("SAELens", "ours"), ratio(collecting, "collecting, 1 layer")
     return [
-        *(line(run, tokens / median(times), "tokens/s") for run, times in samples.items()),
-        line("ours against SAELens", speed, "x", ">= 0.9", speed >= 0.9),
-        line("forwards of a block, 1 layer", one, ""),
-        line(f"forwards of a block, {name}", several, "", f"= {one}", several == one),
-        line(f"{collecting}, against 1", same, "x", "<= 1.25", same <= 1.25),
-        line(f"{name} against 1 layer", ratio(name, "1 layer"), "x"),
+        *(line("sae", run, tokens / median(times), "tokens/s") for run, times in samples.items()),
+        line("sae", "ours against SAELens", ratio("SAELens", "ours"), "x", low=0.9),
+        line("sae", "forwards of a block, 1 layer", one, ""),
+        ("sae", f"forwards of a block, {name}", several, "", f"= {one}", "met" if several == one else "missed"),
+        line("sae", f"{collecting}, against 1", ratio(collecting, "collecting, 1 layer"), "x", high=1.25),
+        line("sae", f"{name} against 1 layer", ratio(name, "1 layer"), "x"),
     ]
 
 
@@ -161,8 +148,7 @@ def saelens_loop(config: SaeConfig, loaded: LoadedModel, held: list) -> Callable
 
 def own_loop(config: SaeConfig, loaded: LoadedModel, stream: Callable[[], Any], places: list) -> Callable[[], object]:
     """This package's loop, one SAE at each place, on a stream that is made anew each time."""
-    from sae.training.train import fit
-    from sae.training.train import new_run
+    from sae.training.train import fit, new_run
 
     def run() -> None:
         runs = [new_run(config, place, 0, loaded.d_model, loaded.device) for place in places]
@@ -178,16 +164,6 @@ def passes(loaded: LoadedModel, run: Callable[[], object]) -> int:
     run()
     handle.remove()
     return len(calls)
-
-
-def timed(run: Callable[[], object], device: str) -> float:
-    import torch
-
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

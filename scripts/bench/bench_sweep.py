@@ -10,6 +10,7 @@ says less than it could: the efficiency of bare processes with the same loop, st
 import _root
 from _command import ROOT, ended
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,12 @@ from pathlib import Path
 
 import tyro
 
-from llm_probe.sweep.workers import SlurmOptions, run_local, submit
+from bench._bench import keep, timed
+from llm_probe.run.table import R2Row, columns_of
 from llm_probe.sweep.folder import Sweep, open_sweep, plan
 from llm_probe.sweep.grid import Grid, Kind
-from llm_probe.sweep.workers import chosen, work
+from llm_probe.sweep.merge import merge
+from llm_probe.sweep.workers import SlurmOptions, chosen, run_local, submit, work
 from toy.run.errors import InputError
 
 ROWS = 1000
@@ -57,7 +60,7 @@ class SpinConfig:
     out: Path | None = None
 
 
-def spin(config: SpinConfig, folder: Path) -> None:
+def spin(config: SpinConfig, folder: Path, command: str) -> None:
     """Add up the steps."""
     total = 0
     for step in range(config.steps):
@@ -65,17 +68,16 @@ def spin(config: SpinConfig, folder: Path) -> None:
     (folder / "spun.txt").write_text(str(total))
 
 
-def tables() -> dict[str, type]:
-    from llm_probe.run.table import R2Row
-
-    return {"r2_table": R2Row}
-
-
-KINDS = {"spin": Kind(SpinConfig, "scripts/bench/bench_sweep.py", spin, tables, loads=())}
+KINDS = {"spin": Kind(SpinConfig, "scripts/bench/bench_sweep.py", spin, lambda: {"r2_table": R2Row}, loads=())}
 THIS = [sys.executable, str(Path(__file__).resolve())]
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["merge"]:
+        sweep, merged = open_sweep(Path(sys.argv[2]), KINDS), []
+        seconds = timed(lambda: merged.append(merge(sweep)))
+        print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, merged[0].rows["r2_table"])
+        return 0
     if sys.argv[1:2] == ["work"]:
         sweep = open_sweep(Path(sys.argv[2]), KINDS)
         given = dict(zip(sys.argv[3::2], sys.argv[4::2], strict=False))
@@ -86,10 +88,6 @@ def main() -> int:
 
 
 def _measure(options: Options) -> None:
-    import pandas as pd
-
-    from toy.run.files import write_atomic
-
     measures = {"workers": bench_workers, "slurm": bench_slurm, "merge": bench_merge}
     if unknown := [part for part in options.parts if part not in measures]:
         raise InputError(f"unknown part {unknown[0]!r}: choose from {', '.join(measures)}")
@@ -97,9 +95,7 @@ def _measure(options: Options) -> None:
     for part in options.parts:
         with tempfile.TemporaryDirectory() as folder:
             rows += measures[part](options, Path(folder))
-    table = pd.DataFrame(rows, columns=["part", "quantity", "value", "unit", "bar"])
-    write_atomic(options.out, table.to_csv(index=False, float_format="%.4g"))
-    print(table.to_string(index=False))
+    keep(rows, ["part", "quantity", "value", "unit", "bar"], options.out)
 
 
 def planned_sweep(folder: Path, cells: int, steps: int) -> Sweep:
@@ -111,11 +107,11 @@ def bench_workers(options: Options, folder: Path) -> list[tuple]:
     """One worker, then several, on the same cells; and bare processes on the same loop for comparison."""
     seconds = {}
     for count in (1, options.workers):
-        sweep, started = planned_sweep(folder / str(count), options.cells, options.steps), time.perf_counter()
-        run_local(sweep, [*THIS, "work", str(sweep.folder)], count)
-        seconds[count] = time.perf_counter() - started
+        sweep = planned_sweep(folder / str(count), options.cells, options.steps)
+        command = [*THIS, "work", str(sweep.folder)]
+        seconds[count] = timed(lambda sweep=sweep, command=command, count=count: run_local(sweep, command, count))
         assert not sweep.missing()
-    bare = {count: _bare(options, count) for count in (1, options.workers)}
+    bare = {count: timed(lambda count=count: _bare(options, count)) for count in (1, options.workers)}
     gain, most = seconds[1] / seconds[options.workers], bare[1] / bare[options.workers]
     return [
         ("workers", "one worker", seconds[1], "s", ""),
@@ -125,14 +121,12 @@ def bench_workers(options: Options, folder: Path) -> list[tuple]:
     ]
 
 
-def _bare(options: Options, count: int) -> float:
-    """Seconds of the same loop in so many processes that share nothing."""
+def _bare(options: Options, count: int) -> None:
+    """The same loop in so many processes that share nothing."""
     code = f"for _ in range({options.cells // count}):\n t = 0\n for s in range({options.steps}): t += s"
-    started = time.perf_counter()
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
     for process in running:
         process.wait()
-    return time.perf_counter() - started
 
 
 def bench_slurm(options: Options, folder: Path) -> list[tuple]:
@@ -165,21 +159,14 @@ def bench_merge(options: Options, folder: Path) -> list[tuple]:
     import pandas as pd
 
     table = pd.read_csv(ROOT / "results" / "reference" / "r2_table.csv", nrows=ROWS, dtype=str)
-    text = table.to_csv(index=False)
+    text = table.reindex(columns=list(columns_of(R2Row))).to_csv(index=False)
     sweep = planned_sweep(folder, options.rows // ROWS, 0)
     for cell in sweep.cells:
         sweep.run_folder(cell).mkdir(parents=True)
         (sweep.run_folder(cell) / "r2_table.csv").write_text(text)
     work(sweep, sweep.cells)  # a cell that does nothing notes the tables that it finds
-    code = (
-        "import resource, sys, time; sys.path[:0] = sys.argv[2:]; import bench_sweep as bench\n"
-        "from pathlib import Path; from llm_probe.sweep.merge import merge\n"
-        "started = time.perf_counter(); done = merge(bench.open_sweep(Path(sys.argv[1]), bench.KINDS))\n"
-        "print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, "
-        "done.rows['r2_table'])"
-    )
-    command = [sys.executable, "-c", code, str(folder), str(ROOT), str(ROOT / "scripts")]
-    seconds, memory, rows = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-3:]
+    output = subprocess.run([*THIS, "merge", str(folder)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    seconds, memory, rows = output.split()[-3:]
     return [
         ("merge", f"{int(rows):,} rows of r2_table, {len(sweep.cells):,} cells", float(seconds), "s", "<= 20"),
         ("merge", "peak memory", float(memory), "GB", "<= 2"),

@@ -7,8 +7,8 @@ import circuits as script
 import pandas as pd
 import pytest
 
-from llm_probe.circuits.run import run, write_results
-from llm_probe.circuits.section import section
+from llm_probe.circuits.page import section
+from llm_probe.circuits.run import run
 from llm_probe.circuits.table import TABLES, CircuitsConfig
 
 EMPTY = {"p_fwer", "p_renamed", "p_periods"}
@@ -22,7 +22,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         domains=("days",), items=("days",), prompts=12, numbers=20, renamings=9, device="cpu", out=folder / "circuits"
     )
     result = run(config, "python scripts/circuits.py")
-    write_results(result, config.folder)
+    result.write(config.folder)
     again = run(config, "python scripts/circuits.py")
     for name, frame in result.frames.items():
         pd.testing.assert_frame_equal(frame, again.frames[name])
@@ -41,9 +41,9 @@ def test_tables_have_no_gaps_and_both_kinds_of_weights(finished: Path) -> None:
 
 
 def test_the_section_says_what_the_tables_say(finished: Path) -> None:
-    found = section(finished)
-    assert found is not None and found.anchor == "circuits" and found.html.count("<svg") == 5
-    assert "<script" not in found.html and "Right answers after the last block" in found.html
+    own = section(finished)
+    assert own is not None and own.anchor == "circuits" and own.html.count("<svg") == 5
+    assert "<script" not in own.html and "Right answers after the last block" in own.html
     assert section(finished / "circuits") is None
 
 

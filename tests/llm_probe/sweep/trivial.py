@@ -41,7 +41,7 @@ class TrivialRow:
     note: str | None
 
 
-def compute(config: TrivialConfig, folder: Path) -> None:
+def compute(config: TrivialConfig, folder: Path, command: str) -> None:
     """The square of the number."""
     begun = folder.parents[1] / "begun"
     begun.mkdir(exist_ok=True)

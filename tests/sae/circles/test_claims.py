@@ -8,9 +8,10 @@ import torch
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS
+from llm_probe.run.study import Rows
 from llm_probe.statistics import planes, renaming
 from sae.circles import subspaces
-from sae.circles.claims import Chosen, Features, Rows, choose, coverage, group_parts, rows
+from sae.circles.claims import Chosen, Features, choose, coverage, group_parts, rows
 from sae.circles.latents import Encoded, Group
 from tests.sae.planted_dictionary import cross, encoded_sums
 from toy.maths.regression import RidgeSmoother
@@ -35,14 +36,14 @@ def planted() -> tuple[Chosen, Rows]:
 
 
 def test_the_planted_group_and_its_latents_are_found(planted: tuple[Chosen, Rows]) -> None:
-    groups = [row for row in planted[1].features if row.unit == "group"]
+    groups = [row for row in planted[1]["sae_table"] if row.unit == "group"]
     assert [row.circular for row in groups] == [True, False, False]
     best = groups[0]
     assert (best.latents, best.frequency, best.size, best.shape) == ("0 1 2 3", 1, 4, "global span")
     assert best.r2_low > 0.85
     assert best.separability is not None and best.separability_null is not None
     assert best.separability > 1.5 * best.separability_null
-    latents = [row for row in planted[1].features if row.unit == "latent"]
+    latents = [row for row in planted[1]["sae_table"] if row.unit == "latent"]
     assert {row.name for row in latents[:4]} == {"0", "1", "2", "3"}
     assert all(row.circular for row in latents[:4])
     assert all(row.purity is not None and row.purity > 0.5 and row.r2 < 0.5 for row in latents[:4])
@@ -52,7 +53,7 @@ def test_the_planted_group_and_its_latents_are_found(planted: tuple[Chosen, Rows
 
 def test_the_ladder_has_every_rung_and_its_plane_is_the_main_probe_s(planted: tuple[Chosen, Rows]) -> None:
     at = encoded_sums()
-    ladder = {row.rung: row for row in planted[1].ladder}
+    ladder = {row.rung: row for row in planted[1]["sae_ladder"]}
     assert list(ladder) == ["latent", "dimension", "pca_direction", "group", "pca_plane", "plane", "latents"]
     main = planes.search([RidgeSmoother.of(at.states.double())], at.labels, at.renamed, (1, 2, 3))
     assert ladder["plane"].statistic == pytest.approx(float(main.r2.max()))
@@ -60,12 +61,12 @@ def test_the_ladder_has_every_rung_and_its_plane_is_the_main_probe_s(planted: tu
     assert ladder["latent"].r2 < 0.5 < ladder["group"].r2
     assert ladder["latent"].beyond_plane_high < 0
     assert ladder["pca_plane"].rank == ladder["group"].rank == 4
-    assert len(planted[1].points) == 14
+    assert len(planted[1]["sae_points"]) == 14
 
 
 def test_nothing_is_circular_where_nothing_is_planted() -> None:
     _, result = analysed(encoded_sums(size=0.0))
-    assert not any(row.circular for row in result.features)
+    assert not any(row.circular for row in result["sae_table"])
 
 
 @pytest.mark.parametrize("kind", ["pairs", "repeated pairs", "items"])

@@ -10,7 +10,7 @@ import torch
 
 from llm_probe.page.sections import Section
 from llm_probe.run.table import Weights, frame
-from sae.circles import figures, probe, section
+from sae.circles import page, probe
 from sae.circles.ladder import verdicts
 from sae.circles.table import TABLES, FeatureVerdict, LadderRow
 from sae.config import FeatureProbe
@@ -53,7 +53,7 @@ def test_a_run_writes_every_table_and_goes_on_where_it_was(
     choices = sorted((tmp_path / "cells").glob("*-choice.json"))
     assert len(choices) == 6
 
-    probe.write_results(first, tmp_path)
+    first.write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} >= {*(f"{name}.csv" for name in TABLES), "run.json"}
     assert {path.name for path in (tmp_path / "figures").iterdir()} >= {"ladder.svg", "ladder.png"}
 
@@ -128,11 +128,11 @@ def test_the_section_begins_with_the_answer() -> None:
     rows.append(row("trained", "group", 0.7, (-0.2, -0.05)))
     frames = {name: frame([], kind) for name, kind in TABLES.items()}
     frames |= {"sae_ladder": frame(rows, LadderRow), "sae_verdicts": frame(list(verdicts(rows)), FeatureVerdict)}
-    text = re.sub("<[^>]*>", "", Section("features", "", section.parts(frames)).html).strip()
+    text = re.sub("<[^>]*>", "", Section("features", "", page.parts(frames)).html).strip()
     assert text.startswith(
         "Groups of features carry no circle better than the best plane, 1 no better; "
         "better than in a random network: days (sum, layer 1), of 1 compared."
     )
-    assert set(figures.all_figures(frames)) == {"ladder"}  # no unit is circular: there is no circle to draw
-    empty = section.parts({name: frame([], kind) for name, kind in TABLES.items()})
+    assert set(page.all_figures(frames)) == {"ladder"}  # no unit is circular: there is no circle to draw
+    empty = page.parts({name: frame([], kind) for name, kind in TABLES.items()})
     assert Section("features", "", empty).html.count("<svg") == 0
