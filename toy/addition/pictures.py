@@ -43,10 +43,10 @@ def draw(folder: Path) -> dict[str, Figure]:
     Raises InputError if accuracy.csv or neurons.csv cannot be read.
     """
     accuracy = read_table(folder, "accuracy.csv", ACCURACY)
-    drawn = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
+    figures = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
     if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
-        drawn["04_training"] = training(evaluations)
-    return drawn | {"05_periodic": periodic(read_table(folder, "neurons.csv", NEURONS))}
+        figures["04_training"] = training(evaluations)
+    return figures | {"05_periodic": periodic(read_table(folder, "neurons.csv", NEURONS))}
 
 
 def categories(rows: Sequence[Row]) -> Figure:

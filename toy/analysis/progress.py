@@ -136,8 +136,8 @@ def _memorised(rows: Sequence[Mapping[str, Any]], formed: int) -> int | None:
     lowest = min((row for row in known if row["step"] <= formed), key=lambda row: row["excluded_loss"], default=None)
     if lowest is None:
         return None
-    later = [row["excluded_loss"] for row in known if row["step"] > lowest["step"]]
-    return lowest["step"] if later and max(later) > RISEN * lowest["excluded_loss"] else None
+    following = [row["excluded_loss"] for row in known if row["step"] > lowest["step"]]
+    return lowest["step"] if following and max(following) > RISEN * lowest["excluded_loss"] else None
 
 
 def _last_high(rows: Sequence[Mapping[str, Any]], name: str) -> int | None:

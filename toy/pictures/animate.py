@@ -198,7 +198,7 @@ class Canvas:
         k, n = self.subject.frequency, len(one.points)
         turn = k * np.arange(n) % n
         order = np.argsort(turn, kind="stable")
-        self.joined.set_data(*one.points[np.append(order, order[0])].T)
+        self.polyline.set_data(*one.points[np.append(order, order[0])].T)
         self.dots.set_offsets(one.points)
         self.activation.set_offsets(np.stack([self.phases, one.activation], axis=1))
         turns = np.linspace(0, 1, 200)
@@ -216,7 +216,7 @@ class Canvas:
 
     def _draw_plane(self, axes: Axes, scenes: Sequence[Scene]) -> None:
         n = len(scenes[-1].points)
-        (self.joined,) = axes.plot([], [], "-", color=BAND, linewidth=1, zorder=1)
+        (self.polyline,) = axes.plot([], [], "-", color=BAND, linewidth=1, zorder=1)
         turn = self.subject.frequency * np.arange(n) % n / n
         self.dots = phase_dots(axes, scenes[-1].points, turn, 26, edge=0.4)
         reach = 1.08 * max(float(np.abs(each.points).max()) for each in scenes) or 1.0

@@ -186,10 +186,10 @@ def over_training(rows: Sequence[Mapping[str, Any]], lines: Mapping[str, tuple[s
     figure = new_figure(3.8, title)
     axes = figure.subplots()
     axes.set_ylim(*LIMITS)
-    drawn = [
+    percents_of = [
         (name, [100 * row[field] for row in rows], colour, style) for field, (name, colour, style) in lines.items()
     ]
-    over_steps(axes, [row["step"] for row in rows], drawn, "accuracy (%)", {}, log=False)
+    over_steps(axes, [row["step"] for row in rows], percents_of, "accuracy (%)", {}, log=False)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("step (updates, logarithmic)", fontsize=SIZE)

@@ -238,23 +238,23 @@ def _without_masks(stored: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {name: weight for name, weight in stored.items() if not name.endswith("attn.mask")}
 
 
-def _task(told: Mapping[str, Any], path: Path, requested: str | None) -> str:
+def _task(told: Mapping[str, Any], path: Path, wanted_task: str | None) -> str:
     """The task of another project's file: what it says, else what was asked for, else addition."""
     name = told.get("fn_name")
     if name is None:
-        task = requested or "add"
+        task = wanted_task or "add"
         named(task)
         return task
     if name not in STORED_TASKS:
         raise InputError(f"{path} was trained on {name!r}, which is none of the tasks {', '.join(TASKS)}")
     task = STORED_TASKS[name]
-    if requested not in (None, task):
-        raise _other_task(path, task, requested)
+    if wanted_task not in (None, task):
+        raise _other_task(path, task, wanted_task)
     return task
 
 
-def _other_task(path: Path, task: str, requested: str | None) -> InputError:
-    return InputError(f"{path} was trained on the task {task!r}, not on {requested!r}: ask for {task!r} or for none")
+def _other_task(path: Path, task: str, wanted_task: str | None) -> InputError:
+    return InputError(f"{path} was trained on the task {task!r}, not on {wanted_task!r}: ask for {task!r} or for none")
 
 
 def _check_told(told: Mapping[str, Any], config: ToyConfig, path: Path) -> None:

@@ -160,13 +160,13 @@ class Training:
     @classmethod
     def _restored(cls: type[Run], path: Path, content: Mapping[str, Any], config: Any) -> Run:
         # A run that was begun before a field existed did what its default does.
-        requested, stored = asdict(config), asdict(cls.config_class()) | content["config"]
-        different = [name for name in requested if name != "device" and requested[name] != stored[name]]
+        given, stored = asdict(config), asdict(cls.config_class()) | content["config"]
+        different = [name for name in given if name != "device" and given[name] != stored[name]]
         if different:
             name = different[0]
             raise InputError(
                 f"{path.parent} holds a run with another {', '.join(different)} ({name} {stored[name]}, asked for "
-                f"{requested[name]}): give another --out, or the same configuration to go on with it"
+                f"{given[name]}): give another --out, or the same configuration to go on with it"
             )
         training = cls(config)
         training.restore(content)

@@ -36,15 +36,15 @@ def draw(folder: Path) -> dict[str, Figure]:
 
     Raises InputError if accuracy.csv is not there, or a table cannot be read.
     """
-    drawn = {"01_accuracy": accuracy(read_table(folder, "accuracy.csv", ACCURACY))}
+    figures = {"01_accuracy": accuracy(read_table(folder, "accuracy.csv", ACCURACY))}
     if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
-        drawn["02_training"] = training(evaluations)
+        figures["02_training"] = training(evaluations)
     # Without a modulus of their kind in its range, a run has no such table.
     if (folder / "circles.csv").exists():
-        drawn["03_circles"] = circles(read_table(folder, "circles.csv", CIRCLES))
+        figures["03_circles"] = circles(read_table(folder, "circles.csv", CIRCLES))
     if (folder / "wraps.csv").exists():
-        drawn["04_wraps"] = wraps(read_table(folder, "wraps.csv", WRAPS))
-    return drawn
+        figures["04_wraps"] = wraps(read_table(folder, "wraps.csv", WRAPS))
+    return figures
 
 
 def accuracy(rows: Sequence[Row]) -> Figure:

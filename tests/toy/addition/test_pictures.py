@@ -86,8 +86,8 @@ def test_categories_stand_beside_what_was_published(run: Path) -> None:
     figure = addition.draw(run)["01_categories"]
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1d+1d", "small exhaustive", "6d+6d, longer"]
-    found, published = (list(line.get_xdata()) for line in axes.lines)
-    assert found == [100, 50, 25] and published == [100, 100, 0]
+    accuracies, published = (list(line.get_xdata()) for line in axes.lines)
+    assert accuracies == [100, 50, 25] and published == [100, 100, 0]
     assert title(figure) == "2 kinds of sums in range: 75 % right on average, 50 % at worst; 6d+6d 25 %"
 
 
@@ -190,5 +190,5 @@ def test_maps_and_means_are_those_of_the_neurons(tmp_path: Path) -> None:
     x, y = (torch.as_tensor(values) for values in figure.axes[4].lines[0].get_data())
     assert torch.allclose(sum_means(first.grid[:, :, None])[x.long() - SUMS[0], 0], y)
     again = {"one": figure, "two": neurons(model, fresh)}
-    one, two = (style.write(tmp_path / name, {"06_neurons": drawn}) for name, drawn in again.items())
+    one, two = (style.write(tmp_path / name, {"06_neurons": figure}) for name, figure in again.items())
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

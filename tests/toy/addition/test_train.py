@@ -97,7 +97,7 @@ def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     row = dict.fromkeys(addition.NEURONS[2:], 0.5) | {"place": "decoder 0 at =", "k": 1, "period": 100.0}
     monkeypatch.setattr(addition_tables, "neuron_rows", lambda model: [row])
     written: dict[str, list[str]] = {}
-    monkeypatch.setattr(style, "write", lambda folder, drawn: written.update({folder.name: sorted(drawn)}))
+    monkeypatch.setattr(style, "write", lambda folder, figures: written.update({folder.name: sorted(figures)}))
     sizes = {"d-model": 16, "d-mlp": 8, "n-heads": 2, "n-blocks": 1, "train-pairs": 500, "batch-size": 8, "steps": 2}
     options = [f"--{name}={value}" for name, value in sizes.items()]
     monkeypatch.setattr(sys, "argv", ["train_addition.py", *options, "--device=cpu", f"--out={tmp_path}"])

@@ -113,13 +113,13 @@ def test_batches_cover_an_epoch_and_do_not_depend_on_what_came_before() -> None:
     for training.step in range(per_epoch):
         seen.append(training._batch())
     rows = torch.cat(seen, dim=1)
-    for own, drawn in zip(training.train.tolist(), rows.tolist(), strict=True):
-        assert len(set(drawn)) == len(drawn) == per_epoch * 16 and set(drawn) <= set(own)
+    for own, batch_rows in zip(training.train.tolist(), rows.tolist(), strict=True):
+        assert len(set(batch_rows)) == len(batch_rows) == per_epoch * 16 and set(batch_rows) <= set(own)
     training.step = per_epoch + 2
-    later = training._batch()
+    resumed_batch = training._batch()
     fresh = Training(replace(TINY, batch_size=16), [0, 1])
     fresh.step = per_epoch + 2
-    assert torch.equal(later, fresh._batch())
+    assert torch.equal(resumed_batch, fresh._batch())
 
 
 def test_a_stop_marker_ends_a_chain(tmp_path: Path) -> None:
