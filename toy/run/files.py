@@ -46,12 +46,15 @@ def clear_partial(folder: Path, stem: str = "*") -> None:
 
 
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Turn an error of the disk inside the block into an InputError of one sentence."""
+def writing_to(path: Path, advice: str = "free some space and run again", *errors: type[Exception]) -> Iterator[None]:
+    """Turn an error of the disk inside the block into an InputError of one sentence that ends with `advice`.
+
+    `errors` are further types that say so: torch reports a full disk as RuntimeError.
+    """
     try:
         yield
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): free some space and run again") from error
+    except (OSError, *errors) as error:
+        raise InputError(f"cannot write to {path} ({getattr(error, 'strerror', None) or error}): {advice}") from error
 
 
 def as_csv(rows: Sequence[Row]) -> str:
