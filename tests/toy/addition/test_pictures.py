@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
@@ -125,8 +126,7 @@ def test_waves_stand_beside_the_untrained_ones_and_the_null(run: Path) -> None:
 
 def test_the_comparison_has_a_line_a_run() -> None:
     worse = [{**row, "accuracy": row["accuracy"] / 2, "low": 0.0} for row in ACCURACY]
-    read = [[{**row, "beyond": str(row["beyond"])} for row in rows] for rows in (worse, ACCURACY)]
-    figure = addition.compare(dict(zip(("worse", "better"), read, strict=True)))
+    figure = addition.compare({"worse": pd.DataFrame(worse), "better": pd.DataFrame(ACCURACY)})
     [axes] = figure.axes
     assert points(axes) == [(1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6)] and points(axes, 1)[0] == (1, 0.45)
     assert {text.get_text() for text in axes.texts} == {"● better", "■ worse"}

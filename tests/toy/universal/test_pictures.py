@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import draw_runs
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -71,7 +72,9 @@ def test_accuracies_are_those_of_the_table(run: Path) -> None:
     assert dict(points_of(axes, "published")) == universal.PUBLISHED
     assert title(figure) == "2 held-out moduli 62 % right, the worst 50 %; beyond 7 19 %, a row a number at most 50 %"
     sparse = [row for row in ACCURACY if row["part"] != "beyond"]
-    assert not [line for line in universal.accuracy(sparse).axes[0].lines if line.get_label() == "published"]
+    assert not [
+        line for line in universal.accuracy(pd.DataFrame(sparse)).axes[0].lines if line.get_label() == "published"
+    ]
 
 
 def test_training_says_from_when_on_it_is_learnt(run: Path) -> None:
@@ -110,7 +113,7 @@ def test_what_cannot_be_read_is_one_sentence(text: str | None, run: Path) -> Non
 
 def test_the_comparison_has_a_panel_a_run() -> None:
     better: list[Row] = [{**row, "accuracy": 1.0} for row in ACCURACY]
-    figure = universal.compare({"one": ACCURACY, "two": better})
+    figure = universal.compare({"one": pd.DataFrame(ACCURACY), "two": pd.DataFrame(better)})
     one, two = figure.axes
     assert points_of(one, "held_out") == [(4, 0.75), (6, 0.5)] and points_of(two, "held_out") == [(4, 1), (6, 1)]
     assert one.get_title("left") == "one\nheld out 62 %, beyond 19 %" and one.get_ylim() == two.get_ylim()
