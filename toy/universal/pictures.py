@@ -156,11 +156,9 @@ def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
     }
     said = f"{len(runs)} networks for every modulus: held-out ones {percent_span(means['held_out'])} right"
     said += f", beyond training {percent_span(means['beyond'])}" if means["beyond"] else ""
-    columns = min(COLUMNS, len(runs))
-    lines = math.ceil(len(runs) / columns)
-    figure = style.new_figure(0.9 + 2.3 * lines, said)
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, (name, table) in zip(grid, runs.items(), strict=False):
+    figure = style.new_figure(0.9 + 2.3 * math.ceil(len(runs) / COLUMNS), said)
+    grid = style.panels(figure, len(runs), COLUMNS)
+    for axes, (name, table) in zip(grid, runs.items(), strict=True):
         _dots(axes, table, size=1.8)
         # Thousands of dots: as an image they are small.
         for dots in axes.lines[1:]:
@@ -169,10 +167,6 @@ def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
         own = {words: _of(table, part) for part, words in (("held_out", "held out"), ("beyond", "beyond"))}
         means = ", ".join(f"{words} {_mean(part)}" for words, part in own.items() if len(part))
         frame(axes, title=f"{name}\n{means}")
-    for axes in grid[len(runs) :]:
-        axes.set_visible(False)
-    for axes in grid[len(runs) - columns : len(runs)]:
-        axes.tick_params(labelbottom=True)
     figure.supxlabel(
         "modulus p; blue: held out and beyond · grey-blue: trained on · line: the most a row a number can reach",
         fontsize=SIZE, color=INK,

@@ -88,8 +88,10 @@ def test_another_run_a_foreign_file_and_a_lost_loss_are_refused(
 def test_it_learns(tmp_path: Path) -> None:
     """One-digit sums of small numbers, from a handful of pairs."""
     config = replace(TINY, d_model=32, d_mlp=64, max_digits=2, steps=300, batch_size=64, learning_rate=1e-2)
-    losses = Training.train(replace(config, log_every=50), tmp_path).metrics
-    assert losses[-1]["loss"] < 0.75 * losses[0]["loss"]
+    fresh = float(Training(config).loss().detach())
+    losses = [line["loss"] for line in Training.train(replace(config, log_every=50), tmp_path).metrics]
+    # Six seeds ended at 0.31 to 0.38 of a fresh network's loss; of three looks the best counts.
+    assert min(losses[-3:]) < 0.55 * fresh
 
 
 def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from toy.config import PRESETS, ToyConfig
+from toy.config import PRESETS, ToyConfig, parse_value
 from toy.run.errors import InputError
-from toy.training.axes import SEEDS, Plan, parse_axes, parsed, read_plan
+from toy.training.axes import SEEDS, Plan, parse_axes, read_plan
 
 
 def test_the_last_axis_is_the_fastest() -> None:
@@ -54,7 +54,7 @@ def test_a_cell_is_its_configuration_and_seeds_whichever_axes_led_to_it() -> Non
     ],
 )
 def test_values_have_the_type_of_their_field(name: str, given: object, value: object) -> None:
-    result = parsed(name, given, "a test")
+    result = parse_value(name, given, "a test")
     assert result == value and type(result) is type(value)
 
 
@@ -77,7 +77,7 @@ def test_every_field_can_be_an_axis(name: str) -> None:
         (["modulus=11.5"], "sets modulus to '11.5': give int"),
         (["batch_size=all"], "give int or none"),
         (["equals_logit=maybe"], "give true or false"),
-        (["schedule=linear"], "give one of constant, after_grokking, cosine"),
+        (["schedule=linear"], "choose from constant, after_grokking, cosine"),
         (["modulus=11,11"], "gives modulus the value 11 twice"),
         (["modulus=11", "modulus=13"], "--set gives modulus twice"),
     ],

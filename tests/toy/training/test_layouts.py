@@ -244,7 +244,7 @@ def test_a_configuration_that_contradicts_the_tensors_is_refused(nanda_file: Wri
         ({"layout": "grid", "model": {}}, "its `layout` is 'grid', not 'toy'"),
         ({"layout": "toy", "model": {}}, "its key `config` is missing"),
         ({"layout": "toy", "config": {}, "model": {}}, "its key `W_E` is missing"),
-        ({"layout": "toy", "config": {"colour": 1}, "model": {}}, "sets 'colour', which is no field"),
+        ({"layout": "toy", "config": {"colour": 1}, "model": {}}, "names 'colour', which is no field"),
         ({"model": {"embed.W_E": torch.ones(2, 3)}, "by": print}, "cannot be read as a checkpoint of plain tensors"),
     ],
 )  # fmt: skip
