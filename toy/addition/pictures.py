@@ -53,7 +53,7 @@ def draw(folder: Path) -> dict[str, Figure]:
 def categories(table: pd.DataFrame) -> Figure:
     """A line a kind of sum, with the number of pairs that were asked."""
     own = by(table, "category").sort_values("beyond", kind="stable")
-    inside, longer = own[~own.beyond].accuracy, own[own.beyond]
+    inside, longer = own.loc[~own.beyond].accuracy, own.loc[own.beyond]
     ends = "".join(f"; {name} {percent(share)}" for name, share in zip(longer.value, longer.accuracy, strict=True))
     figure = style.new_figure(
         4.9,
@@ -138,7 +138,7 @@ def training(evaluations: Sequence[Row]) -> Figure:
 
 def periodic(table: pd.DataFrame) -> Figure:
     """Every place's largest neuron and all its neurons together, by k."""
-    trained, untrained = (table[table.weights == name] for name in ("trained", "untrained"))
+    trained, untrained = (table.loc[table.weights == name] for name in ("trained", "untrained"))
     best, plain = (net.loc[net.largest.idxmax()] for net in (trained, untrained))
     places = trained.place.unique()
     figure = style.new_figure(
@@ -148,7 +148,7 @@ def periodic(table: pd.DataFrame) -> Figure:
     )
     grid = figure.subplots(len(places), 2, sharex=True, sharey="col", squeeze=False)
     for pair, place in zip(grid, places, strict=True):
-        own, other = (net[net.place == place] for net in (trained, untrained))
+        own, other = (net.loc[net.place == place] for net in (trained, untrained))
         for axes, field in zip(pair, ("largest", "share"), strict=True):
             axes.stairs(own[field], [0.5, *(own.k + 0.5)], fill=True, color=TRAINED, linewidth=0)
             axes.plot(other.k, other[field], "--", color=UNTRAINED, linewidth=1, label="untrained")
@@ -171,7 +171,7 @@ def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
     """Accuracy against the number of digits, a line a run; `runs` has each accuracy.csv."""
     by_digits = {name: by(table, "digits") for name, table in runs.items()}
     trained = min(int((~own.beyond).sum()) for own in by_digits.values())
-    longer = {name: own[own.beyond].accuracy.sum() for name, own in by_digits.items()}
+    longer = {name: own.loc[own.beyond].accuracy.sum() for name, own in by_digits.items()}
     said = [
         f"{n} + {n}: {style.percent_span([own.accuracy.iloc[n - 1] for own in by_digits.values()])}"
         for n in dict.fromkeys((trained + 1, min(map(len, by_digits.values()))))
@@ -192,7 +192,7 @@ def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
 
 def by(table: pd.DataFrame, kind: str) -> pd.DataFrame:
     """The rows of one kind of group, in their order."""
-    return table[table.by == kind]
+    return table.loc[table.by == kind]
 
 
 def intervals(

@@ -59,7 +59,7 @@ def rows(analysis: Mapping[str, Any]) -> list[Row]:
     """The main numbers of `toy.analysis.measurements.analyse`."""
     untrained, rules = analysis["untrained"], analysis["key_rules"]
     return [
-        Row(name, *(_form(value, form) for value in (analysis[key], untrained.get(key))), rules.get(meaning, meaning))
+        Row(name, _form(analysis[key], form), _form(untrained.get(key), form), rules.get(meaning, meaning))
         for name, key, form, meaning in MEASURES
     ]
 

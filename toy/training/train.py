@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toy.config import ToyConfig, check_counts, differing_fields, read_config
+from toy.networks.scores import MEASURED
 from toy.networks.tasks import split, table
 from toy.run.cells import check_writable
 from toy.run.device import chosen_device, keep_freed_memory
@@ -118,19 +119,14 @@ class Training:
 
     def evaluate(self) -> list[Line]:
         """One line of metrics per seed, and its milestones."""
-        lines = []
         train_loss, train_accuracy = self._evaluate(self.train)
         test_loss, test_accuracy = self._evaluate(self.test)
-        for index in range(len(self.seeds)):
-            line: Line = {
-                "step": self.step,
-                "train_loss": float(train_loss[index]),
-                "test_loss": float(test_loss[index]),
-                "train_accuracy": float(train_accuracy[index]),
-                "test_accuracy": float(test_accuracy[index]),
-            }
-            self.milestones[index].see(self.step, line["train_accuracy"], line["test_accuracy"])
-            lines.append(line)
+        columns = torch.stack([part.double() for part in (train_loss, test_loss, train_accuracy, test_accuracy)])
+        lines: list[Line] = [
+            {"step": self.step, **dict(zip(MEASURED, values, strict=True))} for values in columns.T.tolist()
+        ]
+        for milestones, line in zip(self.milestones, lines, strict=True):
+            milestones.see(self.step, line["train_accuracy"], line["test_accuracy"])
         return lines
 
     def state(self) -> dict[str, Any]:

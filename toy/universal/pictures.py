@@ -109,7 +109,7 @@ def circles(table: pd.DataFrame) -> Figure:
         "residue_share": "neurons: a function of (a + b) mod p",
         "logit_fve": "logits: along cos w_k(s − c), all k",
     }
-    nets = {name: table[table.weights == name] for name in ("trained", "untrained")}
+    nets = {name: table.loc[table.weights == name] for name in ("trained", "untrained")}
     said = {field: [_mean(net, field) for net in nets.values()] for field in panels}
     figure = style.new_figure(
         3.6,
@@ -176,7 +176,7 @@ def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _of(table: pd.DataFrame, part: str) -> pd.DataFrame:
-    return table[table.part == part]
+    return table.loc[table.part == part]
 
 
 def _largest(table: pd.DataFrame) -> int:
@@ -184,4 +184,4 @@ def _largest(table: pd.DataFrame) -> int:
 
 
 def _mean(table: pd.DataFrame, field: str = "accuracy") -> str:
-    return percent(table[field].mean())
+    return percent(float(table.loc[:, field].mean()))

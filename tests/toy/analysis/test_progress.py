@@ -10,6 +10,7 @@ import pytest
 from toy.analysis import progress
 from toy.networks.closed_form import gromov
 from toy.networks.model import build
+from toy.networks.scores import MEASURED
 from toy.run.files import write_atomic
 from toy.training.runs import Run
 
@@ -49,7 +50,7 @@ def test_rows_follow_the_final_keys(run: Run) -> None:
 
 
 def test_long_tables_take_their_losses_from_the_log(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run.write_metrics([{"step": 100, **dict.fromkeys(progress.LOSSES, 0.25)}])
+    run.write_metrics([{"step": 100, **dict.fromkeys(MEASURED, 0.25)}])
     assert progress.progress(run)[1]["train_loss"] != 0.25
     monkeypatch.setattr(progress, "ROWS_SCORED", 10)
     first, last = progress.progress(run)
