@@ -7,7 +7,9 @@ of a command; `AnalysisRequest` says which network is examined and how.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -21,60 +23,60 @@ class ToyConfig:
     task: str = "add"
     """Which operation: a name of `networks/tasks.py` (add, subtract, multiply, divide, addpow, add3, quadratic, …)."""
     modulus: int = 113
-    """p, prime or composite, at least 3."""
+    """Modulus p, prime or composite, at least 3."""
     train_fraction: float = 0.3
     """Share of all questions that is trained on; the others are the test."""
     split: Literal["torch", "nanda"] = "torch"
     """How the seed chooses them: a torch permutation on the CPU, or the shuffle of Nanda et al.'s code."""
     seed: int = 0
-    """Of the split, the initial weights and the batches."""
+    """Seed of the split, the initial weights and the batches."""
     architecture: Literal["transformer", "mlp"] = "transformer"
     """The transformer without LayerNorm, or embeddings and one hidden layer."""
     n_layers: int = 1
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     d_model: int = 128
     """Width of the residual stream, or of the MLP's embedding."""
     n_heads: int = 4
     """Attention heads, each d_model / n_heads wide."""
     d_mlp: int = 512
-    """Neurons of a block."""
+    """Number of neurons of a block."""
     activation: Literal["relu", "square"] = "relu"
-    """Of the neurons."""
+    """Activation function of the neurons."""
     equals_logit: bool = False
     """Whether the token "=" has a logit too, as in Nanda et al.'s code."""
     steps: int = 3000
     """Updates; with a batch of all training rows one update is one epoch."""
     learning_rate: float = 1e-2
-    """Of AdamW."""
+    """Learning rate of AdamW."""
     weight_decay: float = 2.0
-    """Of AdamW, on every parameter."""
+    """Weight decay of AdamW, on every parameter."""
     beta1: float = 0.9
-    """Of AdamW: memory of the gradient's mean."""
+    """AdamW's decay rate of the mean gradient."""
     beta2: float = 0.98
-    """Of AdamW: memory of its square."""
+    """AdamW's decay rate of the mean squared gradient."""
     warmup_steps: int = 10
     """The rate rises linearly over so many updates."""
     schedule: Literal["constant", "after_grokking", "cosine"] = "after_grokking"
     """After the warm-up: constant; constant until the run has grokked and `decay_start` is past, then linear down
     to `decay_to`; or a cosine to zero over all steps."""
     decay_start: int = 1500
-    """after_grokking: the first update at which the rate may fall."""
+    """First update at which the rate of `after_grokking` may fall."""
     decay_steps: int = 1000
-    """after_grokking: over how many updates it falls."""
+    """Number of updates over which the rate of `after_grokking` falls."""
     decay_to: float = 0.02
-    """after_grokking: the share of the rate that is left."""
+    """Share of the rate that `after_grokking` leaves."""
     batch_size: int | None = None
     """Rows per update; None takes all training rows."""
     loss_dtype: Literal["float32", "float64"] = "float32"
     """Precision of the softmax; Nanda et al. take float64, which matters for losses below 1e-6."""
     forward: Literal["auto", "factored", "plain"] = "auto"
-    """auto: factored where it is exact (a transformer of one layer), else plain."""
+    """Forward pass in training; `auto` is factored where that is exact (a transformer of one layer), else plain."""
     log_every: int = 25
     """Updates between two lines of metrics.jsonl, and between two evaluations on the test rows."""
     checkpoint_every: int = 100
     """Updates between two checkpoints."""
     device: str = "auto"
-    """auto (cuda, else mps, else cpu) or a torch device."""
+    """A torch device, or `auto`: cuda, else mps, else cpu."""
 
 
 NOT_IDENTITY = {"steps", "device", "forward", "checkpoint_every"}
@@ -144,29 +146,52 @@ def preset(name: str) -> ToyConfig:
     return PRESETS[name]
 
 
-def from_mapping(values: dict[str, Any], base: ToyConfig, source: str) -> ToyConfig:
+Value = str | int | float | bool | None
+
+
+def field_type(name: str, source: str) -> Any:
+    """The type of a field of ToyConfig. Raises InputError if there is none of this name."""
+    kinds = get_type_hints(ToyConfig)
+    if name not in kinds:
+        raise InputError(f"{source} names {name!r}, which is no field: choose from {', '.join(kinds)}")
+    return kinds[name]
+
+
+def parse_value(name: str, value: object, source: str) -> Value:
+    """A value of a field of ToyConfig, from text, JSON or YAML (which reads 1e-2 as text).
+
+    Raises InputError if there is no such field, or the value does not fit it.
+    """
+    kind, text = field_type(name, source), str(value).strip()
+    choices = get_args(kind)
+    if get_origin(kind) is Literal:
+        wanted, read = f"choose from {', '.join(choices)}", {choice: choice for choice in choices}.__getitem__
+    elif kind is bool:
+        wanted, read = "give true or false", lambda word: {"true": True, "false": False}[word.lower()]
+    elif choices:  # a number or None
+        wanted = f"give {choices[0].__name__} or none"
+        read = lambda word: None if word.lower() == "none" else choices[0](word)  # noqa: E731
+    else:
+        wanted, read = f"give {kind.__name__}", kind
+    try:
+        result = read(text)
+    except (KeyError, ValueError):
+        result = math.nan
+    if text == "" or (isinstance(result, float) and not math.isfinite(result)):
+        raise InputError(f"{source} sets {name} to {value!r}: {wanted}")
+    return result
+
+
+def from_mapping(values: Mapping[str, object], base: ToyConfig, source: str) -> ToyConfig:
     """`base` with the fields of a mapping changed.
 
-    Raises InputError for a field that does not exist, or a value of the wrong kind.
+    Raises InputError for a field that does not exist, or a value that does not fit it.
     """
-    kinds = {field.name: type(getattr(ToyConfig(), field.name)) for field in fields(ToyConfig)}
-    hints = get_type_hints(ToyConfig)
-    for name, value in values.items():
-        if name not in kinds:
-            raise InputError(f"{source} sets {name!r}, which is no field: choose from {', '.join(kinds)}")
-        wanted = (int, type(None)) if name == "batch_size" else (float, int) if kinds[name] is float else (kinds[name],)
-        if not isinstance(value, wanted) or (isinstance(value, bool) and kinds[name] is not bool):
-            raise InputError(f"{source} sets {name} to {value!r}: give {kinds[name].__name__}")
-        if get_origin(hints[name]) is Literal and value not in (choices := get_args(hints[name])):
-            raise InputError(f"{source} sets {name} to {value!r}: choose from {', '.join(choices)}")
-    return replace(base, **values)
+    return replace(base, **{name: parse_value(name, value, source) for name, value in values.items()})
 
 
-def read_yaml(path: Path, base: ToyConfig) -> ToyConfig:
-    """`base` with the fields of a YAML file changed; the file may name its own `preset`.
-
-    Raises InputError if the file is not there, is no YAML mapping, or names something that does not exist.
-    """
+def read_mapping(path: Path, content: str) -> dict[str, Any]:
+    """What a YAML file holds. Raises InputError if it cannot be read or is no mapping: no `content`."""
     import yaml
 
     try:
@@ -174,7 +199,16 @@ def read_yaml(path: Path, base: ToyConfig) -> ToyConfig:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot read {path}: {error}".replace("\n", " ")) from error
     if not isinstance(values, dict):
-        raise InputError(f"{path} is no mapping of fields to values: write lines such as `modulus: 97`")
+        raise InputError(f"{path} is no {content}")
+    return values
+
+
+def read_yaml(path: Path, base: ToyConfig) -> ToyConfig:
+    """`base` with the fields of a YAML file changed; the file may name its own `preset`.
+
+    Raises InputError if the file is not there, is no YAML mapping, or names something that does not exist.
+    """
+    values = read_mapping(path, "mapping of fields to values: write lines such as `modulus: 97`")
     base = preset(str(values.pop("preset"))) if "preset" in values else base
     return from_mapping(values, base, str(path))
 
@@ -233,7 +267,7 @@ class AnalysisRequest:
     film: bool = True
     """Whether to make the film."""
     seed: int = 0
-    """Of the controls and of the untrained network."""
+    """Seed of the controls and of the untrained network."""
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,15 @@ class Options:
     """Write the tables and the figures when all steps are done."""
 
 
-def main(options: Any, folder: Path, training_class: Callable[[], Any], results: Callable[..., Any]) -> int:
-    """Train and, when all steps are done, write the results: (training, folder) to a summary and figures by name."""
+def main(options: Any, toy: str, folder: Path, results: Callable[..., Any]) -> int:
+    """Train a toy and, when all steps are done, write the results: (training, folder) to a summary and figures by name.
+
+    `toy` is the package below `toy` whose `train.Training` is run.
+    """
 
     def work() -> None:
-        training = training_class().train(options.run, folder, minutes=options.minutes, report=_show)
+        training_class = importlib.import_module(f"toy.{toy}.train").Training
+        training = training_class.train(options.run, folder, minutes=options.minutes, report=_show)
         if training.step < options.run.steps:
             print(f"time is up at step {training.step}: the same command goes on   {folder}")
             return

@@ -46,7 +46,7 @@ def _draw(options: Options) -> None:
     if not folders:
         raise InputError(f"{options.folder} holds no run with accuracy.csv: give the folder of run folders")
     runs = {folder.name: read_table(folder, "accuracy.csv", ()) for folder in folders}
-    toys = [toy for toy in (universal, addition) if all(set(toy.ACCURACY) <= set(rows[0]) for rows in runs.values())]
+    toys = [toy for toy in (universal, addition) if all(set(toy.ACCURACY) <= set(table) for table in runs.values())]
     if not toys:
         raise InputError(f"{', '.join(runs)} in {options.folder} are not of one toy: give a folder for each toy")
     for folder in folders if options.each else []:

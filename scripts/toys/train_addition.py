@@ -32,13 +32,7 @@ def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/train_addition.py")
     run = options.run
     folder = options.out or Path("work/addition") / f"{run.shape}-{run.order}-{run.positions}"
-    return _training.main(options, folder, _training_class, _results)
-
-
-def _training_class():
-    from toy.addition.train import Training
-
-    return Training
+    return _training.main(options, "addition", folder, _results)
 
 
 def _results(training, folder: Path):

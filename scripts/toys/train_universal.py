@@ -33,13 +33,7 @@ def main() -> int:
     options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/train_universal.py")
     run = options.run
     name = f"{run.numbers}-{run.moduli}" + ("-policy" if run.objective == "policy_gradient" else "")
-    return _training.main(options, options.out or Path("work/universal") / name, _training_class, _results)
-
-
-def _training_class():
-    from toy.universal.train import Training
-
-    return Training
+    return _training.main(options, "universal", options.out or Path("work/universal") / name, _results)
 
 
 def _results(training, folder: Path):

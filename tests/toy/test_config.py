@@ -54,9 +54,9 @@ def test_a_file_and_what_it_starts_from(tmp_path: Path) -> None:
 def test_a_wrong_file(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=message) as found:
+    with pytest.raises(InputError, match=message) as caught:
         read_yaml(path, preset("fast"))
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class AdditionConfig:
     """A digit's place is counted within its number, from a random start in training (McLeish et al. 2024); the same,
     and + and = have a place, too; or every character's is counted from the beginning of the text."""
     starts: int = 12
-    """abacus, abacus-marks: how many starts training draws from. All rows up to there are trained, so that longer
+    """Number of starts that training with an abacus draws from. All rows up to there are trained, so that longer
     numbers find them."""
     max_digits: int = 5
     """Digits of the longest operand that is trained on."""
@@ -38,31 +38,31 @@ class AdditionConfig:
     held_out: float = 0.1
     """Share of all unordered pairs {a, b} that is never trained on."""
     split_seed: int = 0
-    """Of that share."""
+    """Seed that chooses the held-out share."""
     curriculum: bool = True
-    """Short answers first."""
+    """Whether training begins with short answers."""
     d_model: int = 64
     """Width of the residual stream."""
     d_mlp: int = 256
-    """Neurons of a block."""
+    """Number of neurons of a block."""
     n_heads: int = 4
-    """Heads of a block."""
+    """Number of attention heads of a block."""
     n_blocks: int = 2
-    """Blocks of the decoder, and of the encoder if there is one."""
+    """Number of blocks of the decoder, and of the encoder if there is one."""
     steps: int = 12_000
-    """Updates."""
+    """Number of updates."""
     batch_size: int = 128
-    """Pairs per update."""
+    """Number of pairs per update."""
     learning_rate: float = 3e-3
-    """Of AdamW; it rises over 100 updates and falls linearly over the second half."""
+    """Learning rate of AdamW; it rises over 100 updates and falls linearly over the second half."""
     weight_decay: float = 0.1
-    """Of AdamW, on matrices alone."""
+    """Weight decay of AdamW, on matrices alone."""
     log_every: int = 1000
     """Updates between two evaluations on held-out pairs, each with a checkpoint."""
     seed: int = 0
-    """Of the initial weights, the pairs drawn and the batches."""
+    """Seed of the initial weights, the training pairs and the batches."""
     device: str = "auto"
-    """auto (cuda, else mps, else cpu) or a torch device."""
+    """A torch device, or `auto`: cuda, else mps, else cpu."""
 
     def check(self) -> None:
         """Raises InputError if a field cannot be used."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -43,46 +44,46 @@ def draw(folder: Path) -> dict[str, Figure]:
     Raises InputError if accuracy.csv or neurons.csv cannot be read.
     """
     accuracy = read_table(folder, "accuracy.csv", ACCURACY)
-    drawn = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
+    figures = {"01_categories": categories(accuracy), "02_digits": digits(accuracy), "03_carries": carries(accuracy)}
     if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
-        drawn["04_training"] = training(evaluations)
-    return drawn | {"05_periodic": periodic(read_table(folder, "neurons.csv", NEURONS))}
+        figures["04_training"] = training(evaluations)
+    return figures | {"05_periodic": periodic(read_table(folder, "neurons.csv", NEURONS))}
 
 
-def categories(rows: Sequence[Row]) -> Figure:
+def categories(table: pd.DataFrame) -> Figure:
     """A line a kind of sum, with the number of pairs that were asked."""
-    own = sorted(by(rows, "category"), key=beyond)
-    inside = [row["accuracy"] for row in own if not beyond(row)]
-    longer = "".join(f"; {row['value']} {percent(row['accuracy'])}" for row in own if beyond(row))
+    own = by(table, "category").sort_values("beyond", kind="stable")
+    inside, longer = own.loc[~own.beyond].accuracy, own.loc[own.beyond]
+    ends = "".join(f"; {name} {percent(share)}" for name, share in zip(longer.value, longer.accuracy, strict=True))
     figure = style.new_figure(
         4.9,
-        f"{len(inside)} kinds of sums in range: {percent(sum(inside) / len(inside))} right on average, "
-        f"{percent(min(inside))} at worst{longer}",
+        f"{len(inside)} kinds of sums in range: {percent(inside.mean())} right on average, "
+        f"{percent(inside.min())} at worst{ends}",
     )
-    axes = figure.subplots()
-    places = range(len(own))
-    axes.hlines(places, [100 * row["low"] for row in own], [100 * row["high"] for row in own], color=TRAINED)
-    for place, row in zip(places, own, strict=True):
-        text = f"  {100 * row['accuracy']:.1f} % of {row['pairs']:,.0f}"
+    axes, places, shares = figure.subplots(), range(len(own)), 100 * own.accuracy
+    axes.hlines(places, 100 * own.low, 100 * own.high, color=TRAINED)
+    for place, share, pairs in zip(places, shares, own.pairs, strict=True):
+        text = f"  {share:.1f} % of {pairs:,.0f}"
         axes.annotate(text, (103, place), fontsize=SIZE, color=INK, va="center", annotation_clip=False)
-    axes.plot([100 * row["accuracy"] for row in own], places, "o", color=TRAINED, markersize=5, label="accuracy")
-    known = [100 * PUBLISHED.get(row["value"], 1.0) for row in own]
+    axes.plot(shares, places, "o", color=TRAINED, markersize=5, label="accuracy")
+    known = [100 * PUBLISHED.get(name, 1.0) for name in own.value]
     axes.plot(known, places, "D", color=INK, markerfacecolor="none", markersize=8, label="published")
     key = "dots: this network with 95 % intervals · diamonds: published"
     frame(axes, "whole answers right (%), held-out pairs", title=key)
-    axes.set_yticks(places, [row["value"].replace("_", " ") + (", longer" if beyond(row) else "") for row in own])
+    axes.set_yticks(places, own.value.str.replace("_", " ") + own.beyond.map({True: ", longer", False: ""}))
     axes.set(xlim=(-3, 103), ylim=(len(own) - 0.5, -0.5))
     return figure
 
 
-def digits(rows: Sequence[Row]) -> Figure:
+def digits(table: pd.DataFrame) -> Figure:
     """Accuracy against the number of digits of both operands."""
-    own = by(rows, "digits")
-    trained = sum(not beyond(row) for row in own)
-    least = percent(min(row["accuracy"] for row in own[:trained]))
-    ends = [f"{n} + {n}: {percent(own[n - 1]['accuracy'])}" for n in dict.fromkeys((trained + 1, len(own)))]
+    own = by(table, "digits")
+    trained, shares = int((~own.beyond).sum()), own.accuracy.tolist()
+    ends = [f"{n} + {n}: {percent(shares[n - 1])}" for n in dict.fromkeys((trained + 1, len(own)))]
     figure = style.new_figure(
-        4.0, f"Up to {trained} + {trained} digits at least {least} right, {', '.join(ends)}", width=7.6
+        4.0,
+        f"Up to {trained} + {trained} digits at least {percent(min(shares[:trained]))} right, {', '.join(ends)}",
+        width=7.6,
     )
     axes = figure.subplots()
     _range(axes, trained, len(own))
@@ -97,22 +98,20 @@ def _range(axes: Axes, trained: int, last: int) -> None:
     axes.set(xlim=(0.5, last + 0.3), xticks=range(1, last + 1))
 
 
-def carries(rows: Sequence[Row]) -> Figure:
+def carries(table: pd.DataFrame) -> Figure:
     """By how far a carry travels, and by the digit of the answer."""
-    chain = by(rows, "longest carry")
-    first, last = chain[0], chain[-1]
+    chain, inside, longer = (by(table, kind) for kind in ("longest carry", "place", "place, longer"))
     figure = style.new_figure(
         3.8,
-        f"Where no carry travels {percent(first['accuracy'])} are right, where one runs through {last['value']:.0f} "
-        f"columns {percent(last['accuracy'])}",
+        f"Where no carry travels {percent(chain.accuracy.iloc[0])} are right, where one runs through "
+        f"{chain.value.iloc[-1]} columns {percent(chain.accuracy.iloc[-1])}",
     )
     left, right = figure.subplots(1, 2)
-    intervals(left, [row["value"] for row in chain], chain, TRAINED)
+    intervals(left, chain.value.astype(float), chain, TRAINED)
     frame(left, "most columns in a row that carry", "whole answers right (%)")
-    inside, longer = by(rows, "place"), by(rows, "place, longer")
-    intervals(right, [row["value"] for row in inside], inside, TRAINED)
+    intervals(right, inside.value.astype(float), inside, TRAINED)
     # A little to the right: the bars do not cover each other.
-    intervals(right, [row["value"] + 0.12 for row in longer], longer, INK, "D", "--")
+    intervals(right, longer.value.astype(float) + 0.12, longer, INK, "D", "--")
     key = f"blue: {len(inside) - 1} digits · dashed: {len(longer) - 1}, longer than trained on"
     frame(right, "digit of the answer (1 = ones), after the true ones", "digits right (%)", key)
     for axes in (left, right):
@@ -137,27 +136,30 @@ def training(evaluations: Sequence[Row]) -> Figure:
     )
 
 
-def periodic(rows: Sequence[Row]) -> Figure:
+def periodic(table: pd.DataFrame) -> Figure:
     """Every place's largest neuron and all its neurons together, by k."""
-    trained = [row for row in rows if row["weights"] == "trained"]
-    best = max(trained, key=lambda row: row["largest"])
-    plain = max((row for row in rows if row["weights"] == "untrained"), key=lambda row: row["largest"])
-    places = list(dict.fromkeys(row["place"] for row in trained))
+    trained, untrained = (table.loc[table.weights == name] for name in ("trained", "untrained"))
+    best, plain = (net.loc[net.largest.idxmax()] for net in (trained, untrained))
+    places = trained.place.unique()
     figure = style.new_figure(
         1.3 + 1.6 * len(places),
-        f"The most periodic neuron: {two(best['largest'])} of its variance at period {best['period']:.3g} of a + b, "
-        f"p = {best['p_fwer']:.2g} (untrained {two(plain['largest'])}, p = {plain['p_fwer']:.2g})",
+        f"The most periodic neuron: {two(best.largest)} of its variance at period {best.period:.3g} of a + b, "
+        f"p = {best.p_fwer:.2g} (untrained {two(plain.largest)}, p = {plain.p_fwer:.2g})",
     )
     grid = figure.subplots(len(places), 2, sharex=True, sharey="col", squeeze=False)
     for pair, place in zip(grid, places, strict=True):
+        own, other = (net.loc[net.place == place] for net in (trained, untrained))
         for axes, field in zip(pair, ("largest", "share"), strict=True):
-            _spectrum(axes, [row for row in rows if row["place"] == place], field)
-        above = max((row for row in trained if row["place"] == place), key=lambda row: row["neurons_above"])
-        count = f"{above['neurons_above']:.0f} of {above['neurons']:.0f} above at one k"
+            axes.stairs(own[field], [0.5, *(own.k + 0.5)], fill=True, color=TRAINED, linewidth=0)
+            axes.plot(other.k, other[field], "--", color=UNTRAINED, linewidth=1, label="untrained")
+            axes.set(xlim=(0, 51), xticks=[1, *range(10, 51, 10)])
+        pair[0].axhspan(0, own.null_95.iloc[0], color=BAND, alpha=0.6, zorder=0, linewidth=0)
+        above = own.loc[own.neurons_above.idxmax()]
+        count = f"{above.neurons_above:.0f} of {above.neurons:.0f} above at one k"
         frame(pair[0], "", "share of variance", f"{place}: largest neuron ({count})")
         frame(pair[1], "", "", f"{place}: all neurons together")
-    grid[0, 0].set_ylim(0, 1.06 * max(*(row["largest"] for row in rows), trained[0]["null_95"]))
-    grid[0, 1].set_ylim(0, 1.06 * max(row["share"] for row in rows))
+    grid[0, 0].set_ylim(0, 1.06 * max(table.largest.max(), trained.null_95.iloc[0]))
+    grid[0, 1].set_ylim(0, 1.06 * table.share.max())
     figure.supxlabel(
         "k: cycles of a + b per 100; blue: trained · dashed: untrained · grey: 95 % of the trained one's renamings",
         fontsize=SIZE, color=INK,
@@ -165,26 +167,13 @@ def periodic(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _spectrum(axes: Axes, rows: Sequence[Row], field: str) -> None:
-    """Bars for the trained network, a dashed line for the untrained one."""
-    trained, untrained = ([row for row in rows if row["weights"] == name] for name in ("trained", "untrained"))
-    k = [row["k"] for row in trained]
-    axes.stairs(
-        [row[field] for row in trained], [0.5, *(each + 0.5 for each in k)], fill=True, color=TRAINED, linewidth=0
-    )
-    axes.plot(k, [row[field] for row in untrained], "--", color=UNTRAINED, linewidth=1, label="untrained")
-    if field == "largest":
-        axes.axhspan(0, trained[0]["null_95"], color=BAND, alpha=0.6, zorder=0, linewidth=0)
-    axes.set(xlim=(0, 51), xticks=[1, *range(10, 51, 10)])
-
-
-def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
-    """Accuracy against the number of digits, a line a run; `runs` has the rows of each accuracy.csv."""
-    by_digits = {name: by(rows, "digits") for name, rows in runs.items()}
-    trained = min(sum(not beyond(row) for row in own) for own in by_digits.values())
-    longer = {name: sum(row["accuracy"] for row in own if beyond(row)) for name, own in by_digits.items()}
+def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Accuracy against the number of digits, a line a run; `runs` has each accuracy.csv."""
+    by_digits = {name: by(table, "digits") for name, table in runs.items()}
+    trained = min(int((~own.beyond).sum()) for own in by_digits.values())
+    longer = {name: own.loc[own.beyond].accuracy.sum() for name, own in by_digits.items()}
     said = [
-        f"{n} + {n}: {style.percent_span([own[n - 1]['accuracy'] for own in by_digits.values()])}"
+        f"{n} + {n}: {style.percent_span([own.accuracy.iloc[n - 1] for own in by_digits.values()])}"
         for n in dict.fromkeys((trained + 1, min(map(len, by_digits.values()))))
     ]
     figure = style.new_figure(4.6, f"{len(runs)} networks that add, right answers of {', '.join(said)}")
@@ -192,29 +181,23 @@ def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
     _range(axes, trained, max(map(len, by_digits.values())))
     style.percents(axes, DIGITS, "whole answers right (%), held-out pairs")
     ends = []
-    for index, (name, own) in enumerate(sorted(by_digits.items(), key=lambda run: -longer[run[0]])):
+    for index, name in enumerate(sorted(by_digits, key=lambda run: -longer[run])):
+        own, mark = by_digits[name], list(MARKS)[index % len(MARKS)]
         colour = to_hex(colormaps[MAGNITUDE](LIGHTEST * index / max(1, len(by_digits) - 1)))
-        mark = list(MARKS)[index % len(MARKS)]
         intervals(axes, range(1, len(own) + 1), own, colour, mark)
-        ends.append((f"{MARKS[mark]} {name}", len(own), 100 * own[-1]["accuracy"], colour))
+        ends.append((f"{MARKS[mark]} {name}", len(own), 100 * own.accuracy.iloc[-1], colour))
     style.at_end(axes, ends[::-1])
     return figure
 
 
-def by(rows: Sequence[Row], kind: str) -> list[Row]:
+def by(table: pd.DataFrame, kind: str) -> pd.DataFrame:
     """The rows of one kind of group, in their order."""
-    return [row for row in rows if row["by"] == kind]
-
-
-def beyond(row: Row) -> bool:
-    """Whether a group's numbers are longer than those of training."""
-    return row["beyond"] == "True"
+    return table.loc[table.by == kind]
 
 
 def intervals(
-    axes: Axes, x: Sequence[Real], rows: Sequence[Row], colour: str, marker: str = "o", stroke: str = "-"
+    axes: Axes, x: Sequence[Real] | pd.Series, own: pd.DataFrame, colour: str, marker: str = "o", stroke: str = "-"
 ) -> None:
-    """Accuracies joined by a line, with the bars of their 95 % intervals."""
-    low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
-    axes.vlines(x, low, high, color=colour, linewidth=1.2)
-    axes.plot(x, [100 * row["accuracy"] for row in rows], stroke, color=colour, marker=marker, markersize=5)
+    """Accuracies connected by a line, with the bars of their 95 % intervals."""
+    axes.vlines(x, 100 * own.low, 100 * own.high, color=colour, linewidth=1.2)
+    axes.plot(x, 100 * own.accuracy, stroke, color=colour, marker=marker, markersize=5)

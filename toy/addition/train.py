@@ -78,12 +78,12 @@ class Training(resumable.Training):
 
 def random_pairs(config: AdditionConfig, count: int, seed: int, *, unseen: bool) -> Pairs:
     """Pairs in the range that is trained on, all held out (`unseen`) or none."""
-    generator, drawn = torch.Generator().manual_seed(seed), []
-    while sum(map(len, drawn)) < count:
+    generator, batches = torch.Generator().manual_seed(seed), []
+    while sum(map(len, batches)) < count:
         lengths = torch.randint(1, config.max_digits + 1, (2, 2 * count), generator=generator)
         pairs = draw(2 * count, (lengths[0], lengths[1]), generator)
-        drawn.append(pairs[held_out(pairs, config.held_out, config.split_seed) == unseen])
-    return torch.cat(drawn)[:count]
+        batches.append(pairs[held_out(pairs, config.held_out, config.split_seed) == unseen])
+    return torch.cat(batches)[:count]
 
 
 @torch.no_grad()

@@ -52,18 +52,16 @@ def rank_neurons(readout: Readout, fixed: int = 0, count: int = RANKED) -> dict[
     live = spectra.is_live(total)
     purity = peak.values / total.clamp_min(1e-300)
     order = peak.values.argsort(descending=True)[: min(count, int(live.sum()))]
-    ranking = []
-    for neuron in order.tolist():
-        frequency = int(peak.indices[neuron]) + 1
-        ranking.append(
-            {
-                "neuron": neuron,
-                "frequency": frequency,
-                "peak_power": float(peak.values[neuron]),
-                "phase": float(fourier.phase(path[:, neuron : neuron + 1], frequency)),
-                "purity": float(purity[neuron]),
-            }
-        )
+    ranking = [
+        {
+            "neuron": neuron,
+            "frequency": (frequency := int(peak.indices[neuron]) + 1),
+            "peak_power": float(peak.values[neuron]),
+            "phase": float(fourier.phase(path[:, neuron : neuron + 1], frequency)),
+            "purity": float(purity[neuron]),
+        }
+        for neuron in order.tolist()
+    ]
     return {"neuron_ranking": ranking, "neuron_purity_median": float(purity[live].median()) if live.any() else None}
 
 

@@ -74,56 +74,55 @@ class Experiment:
     """Whether to measure every checkpoint."""
 
 
-def worst(key: str, of: Callable[[Sequence[float]], float] = min) -> Callable[[Sequence[Seen]], float]:
-    """The least (or `of`) of an analysis' number over the seeds; a number that is not there counts as failed."""
+Measure = Callable[[Sequence[Seen]], float]
+
+
+def over_seeds(read: Callable[[Seen], float | None], of: Callable[[Sequence[float]], float] = min) -> Measure:
+    """The least (or `of`) of a number over the seeds; a number that is not there counts as failed."""
 
     def measure(seen: Sequence[Seen]) -> float:
-        values = [each.analysis[key] for each in seen]
-        return float("nan") if None in values else of(values)
+        values = [value for each in seen if (value := read(each)) is not None]
+        return of(values) if len(values) == len(seen) else float("nan")
 
     return measure
 
 
-def mean(key: str) -> Callable[[Sequence[Seen]], float]:
+def worst(key: str, of: Callable[[Sequence[float]], float] = min) -> Measure:
+    """The least (or `of`) of an analysis' number over the seeds."""
+    return over_seeds(lambda each: each.analysis[key], of)
+
+
+def mean(key: str) -> Measure:
     """The mean of an analysis' number over the seeds."""
-    return lambda seen: sum(each.analysis[key] for each in seen) / len(seen)
+    return worst(key, lambda values: sum(values) / len(values))
 
 
-def _mirror(key: str, of: Callable[[Sequence[float]], float]) -> Callable[[Sequence[Seen]], float]:
-    return lambda seen: of([each.analysis["mirror"][key] for each in seen])
+def _mirror(key: str, of: Callable[[Sequence[float]], float]) -> Measure:
+    return over_seeds(lambda each: each.analysis["mirror"][key], of)
 
 
-def _last(seen: Sequence[Seen]) -> float:
-    return max(each.first_step("test") for each in seen)
-
-
-def _loss_ratio(seen: Sequence[Seen]) -> float:
-    return max(each.analysis["restricted_loss"] / each.analysis["full_loss"] for each in seen)
-
-
-def _embedding_drop(
-    removal: str, key: str, of: Callable[[Sequence[float]], float], absent: float
-) -> Callable[[Sequence[Seen]], float]:
+def _embedding_drop(removal: str, key: str, of: Callable[[Sequence[float]], float], absent: float) -> Measure:
     """Points lost by a removal from the embedding; `absent` where a network has no keys or the removal no control."""
 
-    def measure(seen: Sequence[Seen]) -> float:
-        removals = [(each.analysis["frequency_ablation"] or {}).get("embedding", {}).get(removal) for each in seen]
-        return of([each[key] if each else absent for each in removals])
+    def read(each: Seen) -> float:
+        drops = (each.analysis["frequency_ablation"] or {}).get("embedding", {}).get(removal)
+        return drops[key] if drops else absent
 
-    return measure
+    return over_seeds(read, of)
 
 
-def _phase(name: str) -> Callable[[Sequence[Seen]], float]:
-    def measure(seen: Sequence[Seen]) -> float:
+def _phase(name: str) -> Measure:
+    def read(each: Seen) -> float | None:
         from toy.analysis.progress import phases
 
-        step = phases(seen[0].progress)[name]
-        return float("nan") if step is None else float(step)
+        return phases(each.progress)[name]
 
-    return measure
+    return over_seeds(read)
 
 
 PLANES = worst("logit_fve_planes")
+_last = over_seeds(lambda each: each.first_step("test"), max)
+_loss_ratio = over_seeds(lambda each: each.analysis["restricted_loss"] / each.analysis["full_loss"], max)
 
 GROKS = (
     Bar("test accuracy, worst seed", worst("test_accuracy"), at_least=THRESHOLD),
@@ -189,7 +188,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         (
             Bar(
                 "accuracy for each c, the least",
-                lambda seen: min(min(each.analysis["accuracy_by_c"].values()) for each in seen),
+                over_seeds(lambda each: min(each.analysis["accuracy_by_c"].values())),
                 at_least=1.0,
             ),
             Bar("test accuracy", worst("test_accuracy")),
@@ -250,10 +249,9 @@ def network_row(name: str, seen: Seen) -> dict[str, Any]:
         "gradient_symmetricity", "distance_irrelevance", "circularity",
     )  # fmt: skip
     config, analysis = seen.config, seen.analysis
-    row = {name: getattr(config, name) for name in ("task", "modulus", "train_fraction", "seed")}
     return {
         "experiment": name,
-        **row,
+        **{field: getattr(config, field) for field in ("task", "modulus", "train_fraction", "seed")},
         "memorised_at": seen.first_step("train"),
         "grokked_at": seen.first_step("test"),
         **{key: analysis[key] for key in kept},

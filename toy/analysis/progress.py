@@ -25,14 +25,13 @@ from toy.analysis.readout import grid, read_out
 from toy.analysis.restricted import AnswerPlanes
 from toy.config import ToyConfig
 from toy.networks.model import Toy
-from toy.networks.scores import TableScores, trained_on
+from toy.networks.scores import MEASURED, TableScores, trained_on
 from toy.networks.tasks import table
 from toy.training.runs import Run
 from toy.training.train import THRESHOLD
 
 ROWS_SCORED = 100_000
 """Longer tables (three operands) are not run at every checkpoint: their losses come from metrics.jsonl."""
-LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 RISEN = 2.0
 """By what factor the excluded loss must rise from its minimum to count."""
@@ -85,7 +84,7 @@ def measure(
     losses = logged if logged is not None and is_long else TableScores.of(model, config).summary()
     row = {
         "step": step,
-        **{name: losses[name] for name in LOSSES},
+        **{name: losses[name] for name in MEASURED},
         "full_loss": planes.full_loss(),
         "restricted_loss": planes.restricted_loss(key_frequencies),
         "excluded_loss": planes.excluded_loss(key_frequencies, train_rows),
@@ -136,8 +135,8 @@ def _memorised(rows: Sequence[Mapping[str, Any]], formed: int) -> int | None:
     lowest = min((row for row in known if row["step"] <= formed), key=lambda row: row["excluded_loss"], default=None)
     if lowest is None:
         return None
-    later = [row["excluded_loss"] for row in known if row["step"] > lowest["step"]]
-    return lowest["step"] if later and max(later) > RISEN * lowest["excluded_loss"] else None
+    following = [row["excluded_loss"] for row in known if row["step"] > lowest["step"]]
+    return lowest["step"] if following and max(following) > RISEN * lowest["excluded_loss"] else None
 
 
 def _last_high(rows: Sequence[Mapping[str, Any]], name: str) -> int | None:

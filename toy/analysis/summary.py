@@ -6,20 +6,44 @@ measured is a dash, and no number has more digits than it supports.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from toy.config import ToyConfig
 from toy.networks.tasks import named
-from toy.pictures.style import Real, listed, percent
+from toy.pictures.style import listed, percent
 
 DASH = "–"
-KEY_RULES = {
-    "neurons": "keys, neuron rule",
-    "embedding": "keys of W_E",
-    "w_l": "keys of W_L",
-    "logits": "keys of the logits",
+FORMS: dict[str, Callable[[Any], str]] = {
+    "share": percent,
+    "loss": "{:.3g}".format,
+    "two": "{:.2f}".format,
+    "keys": lambda keys: " ".join(map(str, keys)) or "none",
 }
+MEASURES = (
+    ("accuracy, train", "train_accuracy", "share", "of the rows that were trained on"),
+    ("accuracy, test", "test_accuracy", "share", "of the other rows"),
+    ("accuracy, all", "full_accuracy", "share", "of the whole table"),
+    ("accuracy, grid", "slice_accuracy", "share", "of the grid of two operands, outputs on the circle"),
+    ("loss, train", "train_loss", "loss", "cross-entropy in nats"),
+    ("loss, test", "test_loss", "loss", "cross-entropy in nats"),
+    ("keys, neuron rule", "key_frequencies_neurons", "keys", "neurons"),
+    ("keys of W_E", "key_frequencies_embedding", "keys", "embedding"),
+    ("keys of W_L", "key_frequencies_w_l", "keys", "w_l"),
+    ("keys of the logits", "key_frequencies_logits", "keys", "logits"),
+    ("logit FVE", "logit_fve", "share", "logit variance in cos w_k(s − c) of the keys, one coefficient a key"),
+    ("neurons explained", "neurons_explained", "share", "live neurons, more than 85 % by one frequency"),
+    ("full loss", "full_loss", "loss", "on the same grid"),
+    ("restricted loss", "restricted_loss", "loss", "the same with the keys' part of the logits alone"),
+    ("excluded loss", "excluded_loss", "loss", "training rows without the keys' part"),
+    ("Gini of W_E", "gini", "two", "sparsity of the Fourier components: 0 is flat"),
+    ("Gini of W_L", "gini_w_l", "two", "the same of neurons to logits"),
+    ("sum of squares", "sum_squared_weights", "loss", "of all weights"),
+    ("symmetricity", "gradient_symmetricity", "two", "of the gradients in a and b: Clock 0.33, Pizza 0.99"),
+    ("distance irrelevance", "distance_irrelevance", "two", "Clock 0.85, Pizza 0.17"),
+    ("circularity", "circularity", "two", "of the first four principal components"),
+)
+"""Name, key of the analysis, form, and what it means; of keys the rule, whose sentence the analysis holds."""
 
 
 class Row(NamedTuple):
@@ -33,33 +57,10 @@ class Row(NamedTuple):
 
 def rows(analysis: Mapping[str, Any]) -> list[Row]:
     """The main numbers of `toy.analysis.measurements.analyse`."""
-    untrained = analysis["untrained"]
-
-    def both(name: str, key: str, form: Any, meaning: str) -> Row:
-        return Row(name, form(analysis[key]), form(untrained.get(key)), meaning)
-
-    keys = [
-        both(words, f"key_frequencies_{rule}", _keys, analysis["key_rules"][rule]) for rule, words in KEY_RULES.items()
-    ]
+    untrained, rules = analysis["untrained"], analysis["key_rules"]
     return [
-        both("accuracy, train", "train_accuracy", _share, "of the rows that were trained on"),
-        both("accuracy, test", "test_accuracy", _share, "of the other rows"),
-        both("accuracy, all", "full_accuracy", _share, "of the whole table"),
-        both("accuracy, grid", "slice_accuracy", _share, "of the grid of two operands, outputs on the circle"),
-        both("loss, train", "train_loss", _loss, "cross-entropy in nats"),
-        both("loss, test", "test_loss", _loss, "cross-entropy in nats"),
-        *keys,
-        both("logit FVE", "logit_fve", _share, "logit variance in cos w_k(s − c) of the keys, one coefficient a key"),
-        both("neurons explained", "neurons_explained", _share, "live neurons, more than 85 % by one frequency"),
-        both("full loss", "full_loss", _loss, "on the same grid"),
-        both("restricted loss", "restricted_loss", _loss, "the same with the keys' part of the logits alone"),
-        both("excluded loss", "excluded_loss", _loss, "training rows without the keys' part"),
-        both("Gini of W_E", "gini", _two, "sparsity of the Fourier components: 0 is flat"),
-        both("Gini of W_L", "gini_w_l", _two, "the same of neurons to logits"),
-        both("sum of squares", "sum_squared_weights", _loss, "of all weights"),
-        both("symmetricity", "gradient_symmetricity", _two, "of the gradients in a and b: Clock 0.33, Pizza 0.99"),
-        both("distance irrelevance", "distance_irrelevance", _two, "Clock 0.85, Pizza 0.17"),
-        both("circularity", "circularity", _two, "of the first four principal components"),
+        Row(name, _form(analysis[key], form), _form(untrained.get(key), form), rules.get(meaning, meaning))
+        for name, key, form, meaning in MEASURES
     ]
 
 
@@ -77,7 +78,7 @@ def sentence(config: ToyConfig, analysis: Mapping[str, Any]) -> str:
         f"{len(keys)} key {'frequency' if len(keys) == 1 else 'frequencies'}, {listed(sorted(keys))}, "
         f"{'explains' if len(keys) == 1 else 'explain'} {percent(analysis['logit_fve'])} of the logits' variance "
         f"(untrained {percent(explained or 0)}); with their part alone the loss is "
-        f"{_loss(analysis['restricted_loss'])}, with all of the logits {_loss(analysis['full_loss'])}."
+        f"{_form(analysis['restricted_loss'], 'loss')}, with all of the logits {_form(analysis['full_loss'], 'loss')}."
     )
 
 
@@ -88,17 +89,5 @@ def terminal_table(analysis: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{widths[0]}}  {one:>{widths[1]}}  {other:>{widths[2]}}" for name, one, other in table)
 
 
-def _keys(values: list[int] | None) -> str:
-    return DASH if values is None else " ".join(map(str, values)) or "none"
-
-
-def _share(value: Real | None) -> str:
-    return DASH if value is None else percent(value)
-
-
-def _loss(value: Real | None) -> str:
-    return DASH if value is None else f"{value:.3g}"
-
-
-def _two(value: Real | None) -> str:
-    return DASH if value is None else f"{value:.2f}"
+def _form(value: Any, form: str) -> str:
+    return DASH if value is None else FORMS[form](value)

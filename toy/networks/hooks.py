@@ -18,8 +18,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-Hook = Callable[[nn.Module, Any, Any], Any]
-
 
 class StopForward(Exception):
     """Raised by `stop_after` inside a forward; its own `with` block swallows it: a signal, not an error."""
@@ -32,13 +30,10 @@ def capture(modules: Mapping[str, nn.Module], sink: Callable[[str, Tensor], None
     Reduce inside `sink`: a reference to the whole output keeps its memory.
     """
 
-    def reading(name: str) -> Hook:
-        def hook(module: nn.Module, _: Any, output: Any) -> None:
-            sink(name, unwrap(output, name))
+    def read(name: str, output: Any) -> None:
+        sink(name, unwrap(output, name))
 
-        return hook
-
-    with _attached({name: (module, reading(name)) for name, module in modules.items()}):
+    with _attached(modules, read):
         yield
 
 
@@ -49,20 +44,17 @@ def rewrite(modules: Mapping[str, nn.Module], edit: Callable[[str, Tensor], Tens
     `edit` returns a new tensor; writing into the old one would also change what other modules still hold.
     """
 
-    def writing(name: str) -> Hook:
-        def hook(module: nn.Module, _: Any, output: Any) -> Any:
-            old = unwrap(output, name)
-            new = edit(name, old)
-            if new.shape != old.shape or new.dtype != old.dtype:
-                raise ValueError(
-                    f"the edit of {name} turned {old.dtype} {tuple(old.shape)} into {new.dtype} {tuple(new.shape)}: "
-                    "return a tensor of the same shape and type"
-                )
-            return new if isinstance(output, Tensor) else (new, *output[1:])
+    def write(name: str, output: Any) -> Any:
+        old = unwrap(output, name)
+        new = edit(name, old)
+        if new.shape != old.shape or new.dtype != old.dtype:
+            raise ValueError(
+                f"the edit of {name} turned {old.dtype} {tuple(old.shape)} into {new.dtype} {tuple(new.shape)}: "
+                "return a tensor of the same shape and type"
+            )
+        return new if isinstance(output, Tensor) else (new, *output[1:])
 
-        return hook
-
-    with _attached({name: (module, writing(name)) for name, module in modules.items()}):
+    with _attached(modules, write):
         yield
 
 
@@ -74,10 +66,10 @@ def stop_after(module: nn.Module) -> Iterator[None]:
     """
     stop = StopForward()
 
-    def hook(module: nn.Module, _: Any, output: Any) -> None:
+    def end(_name: str, _output: Any) -> None:
         raise stop
 
-    with _attached({"stop": (module, hook)}):
+    with _attached({"stop": module}, end):
         try:
             yield
         except StopForward as signal:
@@ -98,11 +90,12 @@ def unwrap(output: Any, name: str) -> Tensor:
 
 
 @contextmanager
-def _attached(hooks: Mapping[str, tuple[nn.Module, Hook]]) -> Iterator[None]:
+def _attached(modules: Mapping[str, nn.Module], hook: Callable[[str, Any], Any]) -> Iterator[None]:
+    """Run `hook(name, output)` after each module; what it returns, if anything, replaces the output."""
     handles = []
     try:
-        for module, hook in hooks.values():
-            handles.append(module.register_forward_hook(hook))
+        for name, module in modules.items():
+            handles.append(module.register_forward_hook(lambda _, __, output, name=name: hook(name, output)))
         yield
     finally:
         for handle in handles:

@@ -45,8 +45,8 @@ class Attention(nn.Module):
         query = torch.einsum("npd,hde->nhpe", x, self.W_Q)
         key = torch.einsum("npd,hde->nhpe", x, self.W_K)
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
-        return scores.masked_fill(later, -torch.inf).softmax(-1)
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
+        return scores.masked_fill(future, -torch.inf).softmax(-1)
 
     def forward(self, x: Float[Tensor, "n pos d"]) -> Float[Tensor, "n pos d"]:
         value = torch.einsum("npd,hde->nhpe", x, self.W_V)

@@ -24,6 +24,8 @@ from toy.networks.model import MLP, Toy, Transformer
 from toy.networks.tasks import Table, named, split, table
 
 ROWS_AT_ONCE = 8192
+MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+"""What every evaluation of a training measures, in the order of its columns."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,9 @@ class TableScores:
 
     def summary(self) -> dict[str, float]:
         """Loss and accuracy of the training rows, of the test rows, and the accuracy of all."""
-        train_loss, train_accuracy = self.scores.mean(self.train)
-        test_loss, test_accuracy = self.scores.mean(self.test)
-        return {
-            "train_loss": train_loss,
-            "test_loss": test_loss,
-            "train_accuracy": train_accuracy,
-            "test_accuracy": test_accuracy,
-            "full_accuracy": self.scores.mean()[1],
-        }
+        (train_loss, train_accuracy), (test_loss, test_accuracy) = map(self.scores.mean, (self.train, self.test))
+        measured = dict(zip(MEASURED, (train_loss, test_loss, train_accuracy, test_accuracy), strict=True))
+        return {**measured, "full_accuracy": self.scores.mean()[1]}
 
     def accuracy_by_c(self) -> dict[str, float] | None:
         """Accuracy for each value of the third operand; None for tasks of two."""

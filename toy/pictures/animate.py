@@ -36,7 +36,7 @@ from toy.config import ToyConfig
 from toy.maths import fourier, regression
 from toy.networks.model import Toy
 from toy.networks.tasks import circle_order, named
-from toy.pictures.style import BAND, GREY, INK, SIZE, TRAINED, Real, at_end, frame, log_steps, log_values, phase_dots
+from toy.pictures.style import BAND, GREY, INK, SIZE, TRAINED, at_end, frame, log_steps, log_values, phase_dots
 from toy.run.errors import InputError
 from toy.run.files import replace_with
 from toy.training.runs import Run
@@ -98,10 +98,9 @@ def film(
     canvas = Canvas(run, subject, scenes, progress)
     pictures = [canvas.picture(each) for each in scenes]
     repeats = shown_for(len(steps))
-    if mp4 is not None:
-        replace_with(mp4, lambda temporary: write_mp4(temporary, pictures, repeats))
-    if gif is not None:
-        replace_with(gif, lambda temporary: write_gif(temporary, pictures, repeats))
+    for path, write in ((mp4, write_mp4), (gif, write_gif)):
+        if path is not None:
+            replace_with(path, lambda temporary, write=write: write(temporary, pictures, repeats))
     return subject
 
 
@@ -188,7 +187,11 @@ class Canvas:
         self.first = min([*(row["step"] for row in seen if row["step"]), *(each.step for each in scenes if each.step)])
         self.marks = [_draw_accuracy(below, seen, self.first, scenes[-1].step)]
         if losses:
-            self.marks.append(_draw_loss(self.figure.add_subplot(grid[1, 1]), losses, self.first, scenes[-1].step))
+            axes = self.figure.add_subplot(grid[1, 1])
+            axes.plot(*zip(*losses, strict=True), color=TRAINED, linewidth=1.4)
+            log_values(axes)
+            frame(axes, "step (log scale)", "restricted loss (nats)")
+            self.marks.append(_mark(axes, self.first, scenes[-1].step))
         self.picture(scenes[-1])
         # Found once, for the last picture: in a film nothing may shift.
         self.figure.set_layout_engine("none")
@@ -198,7 +201,7 @@ class Canvas:
         k, n = self.subject.frequency, len(one.points)
         turn = k * np.arange(n) % n
         order = np.argsort(turn, kind="stable")
-        self.joined.set_data(*one.points[np.append(order, order[0])].T)
+        self.polyline.set_data(*one.points[np.append(order, order[0])].T)
         self.dots.set_offsets(one.points)
         self.activation.set_offsets(np.stack([self.phases, one.activation], axis=1))
         turns = np.linspace(0, 1, 200)
@@ -216,7 +219,7 @@ class Canvas:
 
     def _draw_plane(self, axes: Axes, scenes: Sequence[Scene]) -> None:
         n = len(scenes[-1].points)
-        (self.joined,) = axes.plot([], [], "-", color=BAND, linewidth=1, zorder=1)
+        (self.polyline,) = axes.plot([], [], "-", color=BAND, linewidth=1, zorder=1)
         turn = self.subject.frequency * np.arange(n) % n / n
         self.dots = phase_dots(axes, scenes[-1].points, turn, 26, edge=0.4)
         reach = 1.08 * max(float(np.abs(each.points).max()) for each in scenes) or 1.0
@@ -248,14 +251,6 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Mapping[str, Any]], first: int, la
         labels.append((name, max(last, 2), values[-1], colour))
     frame(axes, "step (log scale)", "accuracy (%)")
     at_end(axes, labels, apart=0.16)
-    return _mark(axes, first, last)
-
-
-def _draw_loss(axes: Axes, losses: Sequence[tuple[int, Real]], first: int, last: int) -> Line2D:
-    """The restricted loss over the run; the mark that moves."""
-    axes.plot(*zip(*losses, strict=True), color=TRAINED, linewidth=1.4)
-    log_values(axes)
-    frame(axes, "step (log scale)", "restricted loss (nats)")
     return _mark(axes, first, last)
 
 

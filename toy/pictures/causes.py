@@ -114,27 +114,29 @@ def draw_group_ablation(axes: Axes, groups: Sequence[Mapping[str, Any]], n_neuro
     frame(axes, f"neurons removed (of {n_neurons})", "accuracy (%)")
 
 
+def _beside(control: Mapping[str, Any] | None, words: str, digits: int = 1) -> str:
+    """What a control lost, in brackets; `words` may hold its fields in braces. Nothing where there is none."""
+    if control is None:
+        return ""
+    mean, largest = (f"{control[name]:.{digits}f}" for name in ("mean_drop", "max_drop"))
+    return f" ({words.format(**control)}: mean {mean}, largest {largest})"
+
+
 def _frequencies_said(removed: Mapping[str, Any]) -> str:
-    embedding, logits = removed["embedding"], removed["logits"]
-    first, control = embedding["top"], embedding["control_top"]
-    said = f"Projecting frequency {first['frequencies'][0]} out of the embedding costs {first['drop']:.1f} points"
-    if control is not None:
-        said += (
-            f" (one of the other frequencies, {control['draws']} draws: mean {control['mean_drop']:.1f}, largest "
-            f"{control['max_drop']:.1f})"
-        )
-    said += f", all {len(removed['keys'])} of them {embedding['all']['drop']:.1f}"
-    if (control := embedding["control_all"]) is not None:
-        said += f" ({control['size']} others: mean {control['mean_drop']:.1f}, largest {control['max_drop']:.1f})"
-    return f"{said}; taking all of them off the logits costs {logits['all']['drop']:.1f}. "
+    embedding, first = removed["embedding"], removed["embedding"]["top"]
+    one = _beside(embedding["control_top"], "one of the other frequencies, {draws} draws")
+    several = _beside(embedding["control_all"], "{size} others")
+    return (
+        f"Projecting frequency {first['frequencies'][0]} out of the embedding costs {first['drop']:.1f} points{one}, "
+        f"all {len(removed['keys'])} of them {embedding['all']['drop']:.1f}{several}; taking all of them off the "
+        f"logits costs {removed['logits']['all']['drop']:.1f}. "
+    )
 
 
 def _neurons_said(neurons: Mapping[str, Any], group: Mapping[str, Any]) -> str:
-    control = neurons["single_control"]
     single = max(neurons["single"], key=lambda cell: cell[HOW]["drop"])
     said = f"Of single neurons set to their mean, {single['neuron']} costs most: {single[HOW]['drop']:.2f} points"
-    if control is not None:
-        said += f" (others: mean {control[HOW]['mean_drop']:.2f}, largest {control[HOW]['max_drop']:.2f})"
+    said += _beside((neurons["single_control"] or {}).get(HOW), "others", 2)
     said += f". The top {group['size']} together cost {group['top'][HOW]['drop']:.1f}"
     if group.get("random"):
         said += f", as many random ones {group['random'][HOW]['mean_drop']:.1f}"

@@ -61,6 +61,17 @@ def new_figure(height: Real, title: str, width: Real = WIDTH) -> Figure:
     return figure
 
 
+def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """Axes side by side that share their limits, the others of the last row hidden."""
+    columns = min(columns, count)
+    grid = figure.subplots(-(-count // columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    for axes in grid[count - columns : count]:
+        axes.tick_params(labelbottom=True)  # the lowest of its column, where the last row is not full
+    return grid[:count].tolist()
+
+
 def frame(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
     """Names of the axes, small type, no box."""
     axes.set_xlabel(x, fontsize=SIZE, color=INK)
@@ -186,10 +197,10 @@ def over_training(rows: Sequence[Mapping[str, Any]], lines: Mapping[str, tuple[s
     figure = new_figure(3.8, title)
     axes = figure.subplots()
     axes.set_ylim(*LIMITS)
-    drawn = [
+    percents_of = [
         (name, [100 * row[field] for row in rows], colour, style) for field, (name, colour, style) in lines.items()
     ]
-    over_steps(axes, [row["step"] for row in rows], drawn, "accuracy (%)", {}, log=False)
+    over_steps(axes, [row["step"] for row in rows], percents_of, "accuracy (%)", {}, log=False)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("step (updates, logarithmic)", fontsize=SIZE)

@@ -15,8 +15,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from toy.pictures.style import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure
-from toy.training.axes import Cell, Value
+from toy.config import Value
+from toy.pictures.style import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure, panels
+from toy.training.axes import Cell
 from toy.training.survival import CellResults, Row, curve, summary_rows
 
 LINES_NAMED = 8
@@ -34,16 +35,15 @@ Member = tuple[Value, Cell, Row]
 def survival_figure(results: CellResults) -> Figure:
     """All cells that are there, at least one."""
     lines, frames = _arranged(results)
-    columns = min(COLUMNS, len(frames))
-    rows = math.ceil(len(frames) / columns)
+    rows = math.ceil(len(frames) / COLUMNS)
     figure = new_figure(1.1 + (3.4 if rows == 1 else 2.5 * rows), message(results))
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    grid = panels(figure, len(frames), COLUMNS)
     last = max(curve(cell, content).steps[-1] for cell, content in results)
     first = min(last, *(cell.config.log_every for cell, _ in results))
     shades = [LIGHTEST * (1 - index / max(1, len(lines) - 1)) for index in range(len(lines))]
     colours = {value: to_hex(colormaps[MAGNITUDE](shade)) for value, shade in zip(lines, shades, strict=True)}
     colours = colours if len(lines) > 1 else dict.fromkeys(lines, TRAINED)
-    for axes, (name, members) in zip(grid, frames.items(), strict=False):
+    for axes, (name, members) in zip(grid, frames.items(), strict=True):
         log_steps(axes, first, last)
         # 1, 2 and 5 of each power of ten where they have room, else the powers.
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 150 * first else (1,)))
@@ -51,10 +51,6 @@ def survival_figure(results: CellResults) -> Figure:
         axes.set(ylim=(-3, 103))
         frame(axes, title=name)
         _curves(axes, members, colours, max(first, 1))
-    for axes in grid[len(frames) :]:
-        axes.set_visible(False)
-    for axes in grid[len(frames) - columns : len(frames)]:
-        axes.tick_params(labelbottom=True)  # the lowest of its column, where the last row is not full
     swept = list(results[0][0].values)
     named = f"; lines: {_words(swept[-1])}, with seeds grokked of seeds trained" if swept else ""
     figure.supxlabel(f"step (updates, logarithmic){named}", fontsize=SIZE, color=INK)

@@ -12,9 +12,12 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toy.run.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 PARTIAL = ".partial"
@@ -46,12 +49,15 @@ def clear_partial(folder: Path, stem: str = "*") -> None:
 
 
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Turn an error of the disk inside the block into an InputError of one sentence."""
+def writing_to(path: Path, advice: str = "free some space and run again", *errors: type[Exception]) -> Iterator[None]:
+    """Turn an error of the disk inside the block into an InputError of one sentence that ends with `advice`.
+
+    `errors` are further types that say so: torch reports a full disk as RuntimeError.
+    """
     try:
         yield
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): free some space and run again") from error
+    except (OSError, *errors) as error:
+        raise InputError(f"cannot write to {path} ({getattr(error, 'strerror', None) or error}): {advice}") from error
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -71,29 +77,25 @@ def write_tables(folder: Path, tables: Mapping[str, Sequence[Row]], summary: Map
             write_atomic(folder / name, text)
 
 
-def read_table(folder: Path, name: str, columns: Collection[str]) -> list[Row]:
-    """The rows of a csv file, numbers as floats.
+def read_table(folder: Path, name: str, columns: Collection[str]) -> pd.DataFrame:
+    """The table of a csv file.
 
     Raises InputError if the file cannot be read, is empty or lacks one of `columns`.
     """
+    import pandas as pd
+
     path = folder / name
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+        table = pd.read_csv(path, float_precision="round_trip")
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame()
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}): give the folder of a run that is measured") from error
-    missing = [column for column in columns if rows and column not in rows[0]]
-    if missing or not rows:
-        lacks = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing) or "rows"
-        raise InputError(f"{path} has no {lacks}: measure the run again with the script that trained it")
-    return rows
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return text
+    lacks = ["rows"] if table.empty else [column for column in columns if column not in table]
+    if lacks:
+        lacking = " and ".join([", ".join(lacks[:-1]), lacks[-1]] if lacks[1:] else lacks)
+        raise InputError(f"{path} has no {lacking}: measure the run again with the script that trained it")
+    return table
 
 
 def read_lines(path: Path) -> list[Row]:

@@ -17,21 +17,18 @@ A YAML file holds any of
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from toy.config import ToyConfig, preset
+from toy.config import ToyConfig, Value, field_type, from_mapping, parse_value, preset, read_mapping
 from toy.run.cells import key_of
 from toy.run.errors import InputError
 
 SEEDS = 8
 """Networks of a cell where nothing else is said."""
 
-Value = str | int | float | bool | None
 Axes = dict[str, tuple[Value, ...]]
 
 
@@ -86,26 +83,19 @@ def read_plan(path: Path, plan: Plan) -> Plan:
 
     Raises InputError if the file is not there or no such mapping, or it names what does not exist.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read {path}: {error}".replace("\n", " ")) from error
     allowed = {"preset": str, "fields": dict, "axes": dict, "seeds": int}
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no sweep: give a mapping with {', '.join(allowed)}")
+    content = read_mapping(path, f"sweep: give a mapping with {', '.join(allowed)}")
     for name, value in content.items():
         if name not in allowed:
             raise InputError(f"{path} sets {name!r}: choose from {', '.join(allowed)}")
         if not isinstance(value, allowed[name]) or isinstance(value, bool):
             raise InputError(f"{path} sets {name} to {value!r}: give {allowed[name].__name__}")
     base = preset(content["preset"]) if "preset" in content else plan.base
-    changed = {name: parsed(name, value, str(path)) for name, value in content.get("fields", {}).items()}
     axes = {name: axis(name, values, str(path)) for name, values in content.get("axes", {}).items()}
-    if both := [name for name in axes if name in changed]:
+    if both := [name for name in axes if name in content.get("fields", {})]:
         raise InputError(f"{path} has {both[0]} as a field and as an axis: give it once")
-    return Plan(replace(base, **changed), {**plan.axes, **axes}, content.get("seeds", plan.seeds))
+    base = from_mapping(content.get("fields", {}), base, str(path))
+    return Plan(base, {**plan.axes, **axes}, content.get("seeds", plan.seeds))
 
 
 def parse_axes(words: Sequence[str]) -> Axes:
@@ -131,45 +121,10 @@ def axis(name: str, values: object, source: str) -> tuple[Value, ...]:
 
     Raises InputError for an unknown field, no list or an empty one, a value that does not fit or stands there twice.
     """
-    _known(name, source)
+    field_type(name, source)
     if not isinstance(values, list) or not values:
         raise InputError(f"{source} gives {name} no list of values: write at least one, such as {name}=1,2")
-    items = tuple(parsed(name, value, source) for value in values)
+    items = tuple(parse_value(name, value, source) for value in values)
     if twice := [value for index, value in enumerate(items) if value in items[:index]]:
         raise InputError(f"{source} gives {name} the value {twice[0]} twice: give each once")
     return items
-
-
-def parsed(name: str, value: object, source: str) -> Value:
-    """A value of a field of ToyConfig, from text or from YAML (which reads 1e-2 as text).
-
-    Raises InputError if there is no such field, or the value does not fit it.
-    """
-    kind, text = _known(name, source), str(value).strip()
-    choices = get_args(kind)
-    if get_origin(kind) is Literal:
-        wanted, read = f"one of {', '.join(choices)}", {choice: choice for choice in choices}.__getitem__
-    elif kind is bool:
-        wanted, read = "true or false", lambda word: {"true": True, "false": False}[word.lower()]
-    elif choices:  # a number or None
-        wanted, read = (
-            f"{choices[0].__name__} or none",
-            lambda word: None if word.lower() == "none" else choices[0](word),
-        )
-    else:
-        wanted, read = kind.__name__, kind
-    try:
-        result = read(text)
-    except (KeyError, ValueError):
-        result = math.nan
-    if text == "" or (isinstance(result, float) and not math.isfinite(result)):
-        raise InputError(f"{source} sets {name} to {text!r}: give {wanted}")
-    return result
-
-
-def _known(name: str, source: str) -> Any:
-    """The type of a field."""
-    kinds = get_type_hints(ToyConfig)
-    if name not in kinds:
-        raise InputError(f"{source} names {name!r}, which is no field: choose from {', '.join(kinds)}")
-    return kinds[name]

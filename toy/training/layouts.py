@@ -31,19 +31,22 @@ from toy.networks.tasks import TASKS, named
 from toy.run.errors import InputError
 from toy.training.runs import check_names, check_tensor, open_run, own_network, read_content
 
-OUR_AXES: dict[str, str] = {
-    "W_E": "tokens d_model",
-    "W_pos": "positions d_model",
-    "blocks.{block}.attn.W_Q": "heads d_model d_head",
-    "blocks.{block}.attn.W_K": "heads d_model d_head",
-    "blocks.{block}.attn.W_V": "heads d_model d_head",
-    "blocks.{block}.attn.W_O": "heads d_head d_model",
-    "blocks.{block}.mlp.W_in": "d_model d_mlp",
-    "blocks.{block}.mlp.b_in": "d_mlp",
-    "blocks.{block}.mlp.W_out": "d_mlp d_model",
-    "blocks.{block}.mlp.b_out": "d_model",
-    "W_U": "d_model outputs",
-}
+ATTN, MLP = "blocks.{block}.attn.", "blocks.{block}.mlp."
+TENSORS: tuple[tuple[str, str, str, str, str, str], ...] = (
+    ("W_E", "tokens d_model", "embed.W_E", "d_model tokens", "token_embed.weight", "tokens d_model"),
+    ("W_pos", "positions d_model", "pos_embed.W_pos", "positions d_model", "pos_embed.weight", "positions d_model"),
+    *(
+        (ATTN + name, "heads d_model d_head", ATTN + name, "heads d_head d_model", name, "heads d_model d_head")
+        for name in ("W_Q", "W_K", "W_V")
+    ),
+    (ATTN + "W_O", "heads d_head d_model", ATTN + "W_O", "d_model heads*d_head", "W_O", "heads d_head d_model"),
+    (MLP + "W_in", "d_model d_mlp", MLP + "W_in", "d_mlp d_model", "W_in.weight", "d_mlp d_model"),
+    (MLP + "b_in", "d_mlp", MLP + "b_in", "d_mlp", "W_in.bias", "d_mlp"),
+    (MLP + "W_out", "d_mlp d_model", MLP + "W_out", "d_model d_mlp", "W_out.weight", "d_model d_mlp"),
+    (MLP + "b_out", "d_model", MLP + "b_out", "d_model", "W_out.bias", "d_model"),
+    ("W_U", "d_model outputs", "unembed.W_U", "d_model outputs", "unembed.weight", "outputs d_model"),
+)
+"""Name and axes of each tensor here, in Nanda et al.'s files, and in unixsysdev's; `{block}` counts the blocks."""
 
 
 @dataclass(frozen=True)
@@ -54,56 +57,19 @@ class Layout:
     """Whose it is, as it is named in messages."""
     weights: str
     """Key of the file under which the state dict lies."""
-    tensors: Mapping[str, tuple[str, str]]
-    """Our name to the stored name and its axes; `{block}` counts the blocks."""
+    column: int
+    """Where its names stand in a row of `TENSORS`; its axes stand behind them."""
     preset: str
     """What is known of the training where the file does not say it."""
     equals_logit: bool
+    """Whether the network has a logit for "="."""
     losses: tuple[str, ...]
     """Keys that lead to the lists of training and test losses, `{part}` being train or test."""
 
 
 LAYOUTS: tuple[Layout, ...] = (
-    Layout(
-        owner="Nanda et al.",
-        weights="model",
-        tensors={
-            "W_E": ("embed.W_E", "d_model tokens"),
-            "W_pos": ("pos_embed.W_pos", "positions d_model"),
-            "blocks.{block}.attn.W_Q": ("blocks.{block}.attn.W_Q", "heads d_head d_model"),
-            "blocks.{block}.attn.W_K": ("blocks.{block}.attn.W_K", "heads d_head d_model"),
-            "blocks.{block}.attn.W_V": ("blocks.{block}.attn.W_V", "heads d_head d_model"),
-            "blocks.{block}.attn.W_O": ("blocks.{block}.attn.W_O", "d_model heads*d_head"),
-            "blocks.{block}.mlp.W_in": ("blocks.{block}.mlp.W_in", "d_mlp d_model"),
-            "blocks.{block}.mlp.b_in": ("blocks.{block}.mlp.b_in", "d_mlp"),
-            "blocks.{block}.mlp.W_out": ("blocks.{block}.mlp.W_out", "d_model d_mlp"),
-            "blocks.{block}.mlp.b_out": ("blocks.{block}.mlp.b_out", "d_model"),
-            "W_U": ("unembed.W_U", "d_model outputs"),
-        },
-        preset="nanda",
-        equals_logit=True,
-        losses=("{part}_losses",),
-    ),
-    Layout(
-        owner="unixsysdev",
-        weights="model_state_dict",
-        tensors={
-            "W_E": ("token_embed.weight", "tokens d_model"),
-            "W_pos": ("pos_embed.weight", "positions d_model"),
-            "blocks.{block}.attn.W_Q": ("W_Q", "heads d_model d_head"),
-            "blocks.{block}.attn.W_K": ("W_K", "heads d_model d_head"),
-            "blocks.{block}.attn.W_V": ("W_V", "heads d_model d_head"),
-            "blocks.{block}.attn.W_O": ("W_O", "heads d_head d_model"),
-            "blocks.{block}.mlp.W_in": ("W_in.weight", "d_mlp d_model"),
-            "blocks.{block}.mlp.b_in": ("W_in.bias", "d_mlp"),
-            "blocks.{block}.mlp.W_out": ("W_out.weight", "d_model d_mlp"),
-            "blocks.{block}.mlp.b_out": ("W_out.bias", "d_model"),
-            "W_U": ("unembed.weight", "outputs d_model"),
-        },
-        preset="published-004",
-        equals_logit=False,
-        losses=("history", "{part}_loss"),
-    ),
+    Layout("Nanda et al.", "model", 2, preset="nanda", equals_logit=True, losses=("{part}_losses",)),
+    Layout("unixsysdev", "model_state_dict", 4, "published-004", equals_logit=False, losses=("history", "{part}_loss")),
 )
 
 STORED_FIELDS = {
@@ -135,8 +101,7 @@ def load_checkpoint(
     content = read_content(path)
     if "layout" in content:
         model, config = own_network(content, path)
-        if task not in (None, config.task):
-            raise _other_task(path, config.task, task)
+        _check_task(path, config.task, task)
     else:
         model, config = _foreign(content, _layout(content, path), path, task)
     changed = {"seed": split_seed, "train_fraction": train_frac}
@@ -181,9 +146,9 @@ def _foreign(content: Mapping[str, Any], layout: Layout, path: Path, task: str |
     stored = content[layout.weights]
     n_layers = 1 + max((int(match[1]) for name in stored if (match := re.match(r"blocks\.(\d+)\.", name))), default=0)
     names = {
-        ours.format(block=block): (theirs.format(block=block), axes, OUR_AXES[ours])
+        row[0].format(block=block): (row[layout.column].format(block=block), row[layout.column + 1], row[1])
         for block in range(n_layers)
-        for ours, (theirs, axes) in layout.tensors.items()
+        for row in TENSORS
     }
     check_names(_without_masks(stored, path), [theirs for theirs, _, _ in names.values()], path)
     task = _task(told, path, task)
@@ -238,23 +203,23 @@ def _without_masks(stored: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {name: weight for name, weight in stored.items() if not name.endswith("attn.mask")}
 
 
-def _task(told: Mapping[str, Any], path: Path, requested: str | None) -> str:
+def _task(told: Mapping[str, Any], path: Path, wanted_task: str | None) -> str:
     """The task of another project's file: what it says, else what was asked for, else addition."""
     name = told.get("fn_name")
-    if name is None:
-        task = requested or "add"
-        named(task)
-        return task
-    if name not in STORED_TASKS:
+    if name is not None and name not in STORED_TASKS:
         raise InputError(f"{path} was trained on {name!r}, which is none of the tasks {', '.join(TASKS)}")
-    task = STORED_TASKS[name]
-    if requested not in (None, task):
-        raise _other_task(path, task, requested)
+    task = STORED_TASKS[name] if name is not None else wanted_task or "add"
+    named(task)
+    _check_task(path, task, wanted_task)
     return task
 
 
-def _other_task(path: Path, task: str, requested: str | None) -> InputError:
-    return InputError(f"{path} was trained on the task {task!r}, not on {requested!r}: ask for {task!r} or for none")
+def _check_task(path: Path, task: str, wanted_task: str | None) -> None:
+    """Raises InputError if another task was asked for than the file was trained on."""
+    if wanted_task not in (None, task):
+        raise InputError(
+            f"{path} was trained on the task {task!r}, not on {wanted_task!r}: ask for {task!r} or for none"
+        )
 
 
 def _check_told(told: Mapping[str, Any], config: ToyConfig, path: Path) -> None:

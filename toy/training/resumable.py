@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from toy.run.cells import check_writable
 from toy.run.device import chosen_device, keep_freed_memory
 from toy.run.errors import Diverged, InputError
-from toy.run.files import replace_with, write_lines
+from toy.run.files import replace_with, write_lines, writing_to
 from toy.training.runs import read_content
 
 Line = dict[str, int | float]
@@ -110,14 +110,14 @@ class Training:
         config.check()
         check_writable(folder)
         path, started = folder / "checkpoint.pt", time.monotonic()
-        training = cls.resume(path, config) if path.exists() else cls(config)
+        training = cls.load(path, config) if path.exists() else cls(config)
         while training.step < config.steps and time.monotonic() - started < 60 * minutes:
             loss = training.update()
             if not math.isfinite(loss):
-                message = (
-                    f"the loss is no longer a number at step {training.step}: lower --learning-rate, another --out"
+                raise Diverged(
+                    f"the loss is no longer a number at step {training.step}: lower --learning-rate, another --out",
+                    training.step,
                 )
-                raise Diverged(message, training.step)
             if training.step % config.log_every == 0 or training.step == config.steps:
                 training.metrics.append({"step": training.step, "loss": loss, **training.evaluate()})
                 training.save(path)
@@ -138,46 +138,31 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "metrics": self.metrics,
         }
-        try:
+        with writing_to(path, "free some space and give the same command again", RuntimeError):
             replace_with(path, lambda temporary: torch.save(content, temporary))
             write_lines(path.with_name("metrics.jsonl"), self.metrics)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            reason = getattr(error, "strerror", None) or error
-            message = f"cannot write {path} ({reason}): free some space and give the same command again"
-            raise InputError(message) from error
 
     @classmethod
-    def resume(cls: type[Run], path: Path, config: Any) -> Run:
-        """The run of a checkpoint. Raises InputError if it cannot be read or is of another configuration."""
-        return cls._restored(path, cls._read(path), config)
+    def load(cls: type[Run], path: Path, config: Any = None) -> Run:
+        """The run of a checkpoint, to go on with `config`; without one as it is, on the CPU.
 
-    @classmethod
-    def load(cls: type[Run], path: Path) -> Run:
-        """The run of a checkpoint, on the CPU. Raises InputError if it cannot be read."""
-        content = cls._read(path)
-        return cls._restored(path, content, replace(cls.config_class(**content["config"]), device="cpu"))
-
-    @classmethod
-    def _restored(cls: type[Run], path: Path, content: Mapping[str, Any], config: Any) -> Run:
+        Raises InputError if the checkpoint cannot be read or is of another configuration.
+        """
+        content = read_content(path)
+        if content.get("layout") != cls.layout:
+            raise InputError(f"{path} is no {cls.name} checkpoint: its key `layout` is not {cls.layout!r}")
+        config = config or replace(cls.config_class(**content["config"]), device="cpu")
         # A run that was begun before a field existed did what its default does.
-        requested, stored = asdict(config), asdict(cls.config_class()) | content["config"]
-        different = [name for name in requested if name != "device" and requested[name] != stored[name]]
-        if different:
+        given, stored = asdict(config), asdict(cls.config_class()) | content["config"]
+        if different := [name for name in given if name != "device" and given[name] != stored[name]]:
             name = different[0]
             raise InputError(
                 f"{path.parent} holds a run with another {', '.join(different)} ({name} {stored[name]}, asked for "
-                f"{requested[name]}): give another --out, or the same configuration to go on with it"
+                f"{given[name]}): give another --out, or the same configuration to go on with it"
             )
         training = cls(config)
         training.restore(content)
         return training
-
-    @classmethod
-    def _read(cls, path: Path) -> dict[str, Any]:
-        content = read_content(path)
-        if content.get("layout") != cls.layout:
-            raise InputError(f"{path} is no {cls.name} checkpoint: its key `layout` is not {cls.layout!r}")
-        return content
 
 
 def rate(config: Any, step: int, warmup: int) -> float:

@@ -34,7 +34,6 @@ from toy.training.axes import Cell
 CellResults = Sequence[tuple[Cell, dict[str, Any]]]
 """Cells and what `toy.training.sweep.compute` kept of them."""
 Row = dict[str, Any]
-TABLES = ("sweep", "summary", "survival")
 EVENTS = ("memorised", "grokked", "diverged")
 HALF = Fraction(1, 2)
 
@@ -87,12 +86,11 @@ def curve(cell: Cell, content: Row) -> Survival:
 
 def seed_rows(results: CellResults) -> list[Row]:
     """The axes, then what came of one seed."""
-    rows = []
-    for cell, content in results:
-        for one in content["outcomes"]:
-            outcome = {"run_seed" if name == "seed" else name: value for name, value in one.items()}
-            rows.append({**cell.values, **outcome, "device": content["device"], "cell": cell.key})
-    return rows
+    return [
+        {**cell.values, "run_seed": one["seed"], **{name: value for name, value in one.items() if name != "seed"},
+         "device": content["device"], "cell": cell.key}
+        for cell, content in results for one in content["outcomes"]
+    ]  # fmt: skip
 
 
 def summary_rows(results: CellResults) -> list[Row]:
@@ -134,13 +132,13 @@ def survival_rows(results: CellResults) -> list[Row]:
 
 
 def write_tables(out: Path, results: CellResults, about: Row) -> list[Path]:
-    """`TABLES` as csv, where an empty field means "did not happen", and `about` as sweep.json.
+    """The tables above as csv, where an empty field means "did not happen", and `about` as sweep.json.
 
     Raises OSError if they cannot be written.
     """
+    tables = {"sweep": seed_rows(results), "summary": summary_rows(results), "survival": survival_rows(results)}
     texts = {"sweep.json": json.dumps(about, indent=1) + "\n"}
-    for name, rows in zip(TABLES, (seed_rows(results), summary_rows(results), survival_rows(results)), strict=True):
-        texts[f"{name}.csv"] = as_csv(rows)
+    texts |= {f"{name}.csv": as_csv(rows) for name, rows in tables.items()}
     for name, text in texts.items():
         write_atomic(out / name, text)
     return [out / name for name in texts]

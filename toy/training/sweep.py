@@ -19,21 +19,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from toy.config import ToyConfig, check_counts
+from toy.networks.scores import MEASURED
 from toy.run.cells import Cells
+from toy.run.device import chosen_device
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with
+from toy.training import train
 from toy.training.axes import Cell, Plan
-
-if TYPE_CHECKING:
-    from toy.training.train import Report
+from toy.training.runs import Run
+from toy.training.train import Report
 
 VERSION = 1
 """Of what a cell holds; see `toy.run.cells.Cells`."""
 STATE = "state.pt"
-MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 Record = dict[str, Any]
 """What is kept of one seed, or of one cell."""
@@ -44,15 +47,13 @@ def checked(plan: Plan) -> list[Cell]:
 
     Raises InputError if one of them would; nothing has been written.
     """
-    from toy.training.train import Training
-
     if plan.seeds < 1:
         raise InputError(f"{plan.seeds} seeds cannot be trained: give 1 or more")
     cells = plan.cells()
     for cell in cells:
         try:
             check_counts(cell.config)
-            Training(cell.config, [cell.config.seed])  # reads its fields as the real one will
+            train.Training(cell.config, [cell.config.seed])  # reads its fields as the real one will
         except InputError as error:
             raise InputError(f"{cell.name} cannot be trained: {error}") from error
     return cells
@@ -111,10 +112,6 @@ def compute(cell: Cell, out: Path, *, keep_checkpoints: bool = False, report: Re
 
     Raises InputError if the folder cannot be written.
     """
-    import torch
-
-    from toy.run.device import chosen_device
-
     folder = out / "runs" / cell.key
 
     def make() -> Record:
@@ -138,9 +135,6 @@ def outcomes(config: ToyConfig, folder: Path, seeds: int, report: Report | None 
 
     `seconds` are the wall time of a seed's share of the batch, scaled up from the last piece of an interrupted run.
     """
-    from toy.training.runs import Run
-    from toy.training.train import train
-
     numbers = range(config.seed, config.seed + seeds)
     runs = [Run(folder if seeds == 1 else folder / f"seed{seed}", config) for seed in numbers]
     if seeds > 1 and any((run.folder / STATE).exists() for run in runs):
@@ -156,7 +150,7 @@ def outcomes(config: ToyConfig, folder: Path, seeds: int, report: Report | None 
     before = max((row["step"] for row in runs[0].metrics()), default=0) if (folder / STATE).exists() else 0
     started, diverged_at = time.monotonic(), None
     try:
-        train(config, folder, seeds=seeds, report=note)
+        train.train(config, folder, seeds=seeds, report=note)
     except Diverged as error:
         if seeds > 1:
             return _alone(config, folder, seeds, report)
@@ -170,9 +164,7 @@ def outcomes(config: ToyConfig, folder: Path, seeds: int, report: Report | None 
 def _outcome(
     seed: int, rows: dict[int, dict[str, Any]], before: int, elapsed: float, diverged_at: int | None
 ) -> Record:
-    from toy.training.train import Milestones
-
-    milestones, last = Milestones(), rows[max(rows)] if rows else dict.fromkeys(MEASURED)
+    milestones, last = train.Milestones(), rows[max(rows)] if rows else dict.fromkeys(MEASURED)
     for step in sorted(rows):
         milestones.see(step, rows[step]["train_accuracy"], rows[step]["test_accuracy"])
     steps = max(rows, default=0)
@@ -188,16 +180,12 @@ def _outcome(
 
 def _alone(config: ToyConfig, folder: Path, seeds: int, report: Report | None) -> list[Record]:
     """Each seed by itself, from the last checkpoint of the batch, one of which diverged after it."""
-    import torch
-
-    from toy.training.train import state_of_one
-
     if (folder / STATE).exists():
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         for index in range(seeds):
             path = folder / f"seed{config.seed + index}" / STATE
             if not path.exists():
-                own = state_of_one(state, index)
+                own = train.state_of_one(state, index)
                 replace_with(path, lambda temporary, own=own: torch.save(own, temporary))
     records = []
     for seed in range(config.seed, config.seed + seeds):

@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toy.config import ToyConfig, check_counts, differing_fields, read_config
+from toy.networks.scores import MEASURED
 from toy.networks.tasks import split, table
 from toy.run.cells import check_writable
 from toy.run.device import chosen_device, keep_freed_memory
 from toy.run.errors import Diverged, InputError
-from toy.run.files import replace_with, write_atomic
+from toy.run.files import replace_with, write_atomic, writing_to
 from toy.training.runs import Run
 from toy.training.seed_batch import AdamW, SeedBatch, Stepper, rate
 
@@ -36,6 +36,7 @@ THRESHOLD = 0.99
 """Accuracy at which rows count as memorised or grokked."""
 ROWS_EVALUATED = 50_000
 """Most training and test rows of an evaluation: a random sample, as the split is."""
+FULL_DISK = "free some space and give the same command, it goes on from the last checkpoint"
 
 
 @dataclass
@@ -118,19 +119,14 @@ class Training:
 
     def evaluate(self) -> list[Line]:
         """One line of metrics per seed, and its milestones."""
-        lines = []
         train_loss, train_accuracy = self._evaluate(self.train)
         test_loss, test_accuracy = self._evaluate(self.test)
-        for index in range(len(self.seeds)):
-            line: Line = {
-                "step": self.step,
-                "train_loss": float(train_loss[index]),
-                "test_loss": float(test_loss[index]),
-                "train_accuracy": float(train_accuracy[index]),
-                "test_accuracy": float(test_accuracy[index]),
-            }
-            self.milestones[index].see(self.step, line["train_accuracy"], line["test_accuracy"])
-            lines.append(line)
+        columns = torch.stack([part.double() for part in (train_loss, test_loss, train_accuracy, test_accuracy)])
+        lines: list[Line] = [
+            {"step": self.step, **dict(zip(MEASURED, values, strict=True))} for values in columns.T.tolist()
+        ]
+        for milestones, line in zip(self.milestones, lines, strict=True):
+            milestones.see(self.step, line["train_accuracy"], line["test_accuracy"])
         return lines
 
     def state(self) -> dict[str, Any]:
@@ -226,7 +222,7 @@ def _until_done(
         if (done or training.step % config.log_every == 0) and not seen:
             lines = training.evaluate()
             _refuse_nan(training, [line["train_loss"] + line["test_loss"] for line in lines])
-            with _explained(folder):
+            with writing_to(folder, FULL_DISK, RuntimeError):
                 for run, rows, line in zip(runs, metrics, lines, strict=True):
                     rows.append(line)
                     run.write_metrics(rows)
@@ -241,7 +237,7 @@ def _until_done(
             _keep(folder, runs, training)
         if reason:
             if done:
-                with _explained(folder):
+                with writing_to(folder, FULL_DISK, RuntimeError):
                     write_atomic(folder / "STOP", json.dumps({"step": training.step, "reason": reason}) + "\n")
             return reason
         training.update()
@@ -279,23 +275,11 @@ def _resume(folder: Path, runs: Sequence[Run], training: Training) -> list[list[
 
 def _keep(folder: Path, runs: Sequence[Run], training: Training) -> None:
     """Checkpoints, then the state: a kill between them repeats steps, and loses none."""
-    with _explained(folder):
+    with writing_to(folder, FULL_DISK, RuntimeError):
         for index, run in enumerate(runs):
             run.write_checkpoint(training.step, training.seed_batch.of(index))
         state = training.state()
         replace_with(folder / "state.pt", lambda temporary: torch.save(state, temporary))
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Say in one sentence that the disk is full."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise InputError(
-            f"cannot write to {folder} ({getattr(error, 'strerror', None) or error}): free some space and give the "
-            "same command, it goes on from the last checkpoint"
-        ) from error
 
 
 def state_of_one(state: dict[str, Any], index: int) -> dict[str, Any]:

@@ -32,17 +32,17 @@ class UniversalConfig:
     moduli: Literal["dense", "sparse"] = "dense"
     """Which moduli are trained on: 2 to 120 but the held-out ones, or 24 of 2 to 199."""
     held_out: Literal["published", "random"] = "published"
-    """dense: the held-out moduli 15, 25, …, 115, or as many drawn with `split_seed`."""
+    """Held-out moduli of `dense`: 15, 25, …, 115, or as many drawn with `split_seed`."""
     split_seed: int = 0
-    """Of the draw of moduli."""
+    """Seed of the draw of moduli."""
     objective: Literal["cross_entropy", "policy_gradient"] = "cross_entropy"
-    """policy_gradient samples an answer and is told only whether it is right (REINFORCE)."""
+    """Training objective; `policy_gradient` samples an answer and is told only whether it is right (REINFORCE)."""
     samples: int = 16
-    """policy_gradient: answers sampled to each question."""
+    """Number of answers that the policy gradient samples to each question."""
     entropy_bonus: float = 0.03
-    """policy_gradient: weight of the answers' entropy."""
+    """Weight of the answers' entropy in the policy gradient."""
     seed: int = 0
-    """Of the initial weights and the batches."""
+    """Seed of the initial weights and the batches."""
     frequencies: int = 10
     """Sinusoids of the encoding: one of period 400, twice the range of numbers, which tells large from small, and the
     others in geometric progression from period 2 to `longest_turn`."""
@@ -51,21 +51,21 @@ class UniversalConfig:
     d_model: int = 128
     """Width of the residual stream."""
     d_mlp: int = 128
-    """Neurons of a block, each a product of two linear forms."""
+    """Number of neurons of a block, each a product of two linear forms."""
     n_blocks: int = 3
-    """Blocks."""
+    """Number of blocks."""
     steps: int = 2000
-    """Updates."""
+    """Number of updates."""
     batch_size: int = 2048
-    """Questions per update."""
+    """Number of questions per update."""
     learning_rate: float = 3e-3
-    """Of AdamW; it rises over 50 updates and falls linearly over the second half."""
+    """Learning rate of AdamW; it rises over 50 updates and falls linearly over the second half."""
     weight_decay: float = 0.3
-    """Of AdamW, on matrices alone."""
+    """Weight decay of AdamW, on matrices alone."""
     log_every: int = 100
     """Updates between two evaluations on the held-out moduli, each with a checkpoint."""
     device: str = "auto"
-    """auto (cuda, else mps, else cpu) or a torch device."""
+    """A torch device, or `auto`: cuda, else mps, else cpu."""
 
     def check(self) -> None:
         """Raises InputError if a field cannot be used."""

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -36,31 +37,31 @@ def draw(folder: Path) -> dict[str, Figure]:
 
     Raises InputError if accuracy.csv is not there, or a table cannot be read.
     """
-    drawn = {"01_accuracy": accuracy(read_table(folder, "accuracy.csv", ACCURACY))}
+    figures = {"01_accuracy": accuracy(read_table(folder, "accuracy.csv", ACCURACY))}
     if len(evaluations := read_lines(folder / "metrics.jsonl")) > 1:
-        drawn["02_training"] = training(evaluations)
+        figures["02_training"] = training(evaluations)
     # Without a modulus of their kind in its range, a run has no such table.
     if (folder / "circles.csv").exists():
-        drawn["03_circles"] = circles(read_table(folder, "circles.csv", CIRCLES))
+        figures["03_circles"] = circles(read_table(folder, "circles.csv", CIRCLES))
     if (folder / "wraps.csv").exists():
-        drawn["04_wraps"] = wraps(read_table(folder, "wraps.csv", WRAPS))
-    return drawn
+        figures["04_wraps"] = wraps(read_table(folder, "wraps.csv", WRAPS))
+    return figures
 
 
-def accuracy(rows: Sequence[Row]) -> Figure:
+def accuracy(table: pd.DataFrame) -> Figure:
     """Over all moduli 2 … 199."""
-    held, beyond = (_of(rows, part) for part in ("held_out", "beyond"))
-    said = f"{len(held)} held-out moduli {_mean(held)} right, the worst {percent(min(row['accuracy'] for row in held))}"
+    held, beyond = (_of(table, part) for part in ("held_out", "beyond"))
+    said = f"{len(held)} held-out moduli {_mean(held)} right, the worst {percent(held.accuracy.min())}"
     key = (
-        f"blue: held out · grey-blue: trained on ({len(_of(rows, 'train'))}) · line: the most a row a number can reach"
+        f"blue: held out · grey-blue: trained on ({len(_of(table, 'train'))}) · line: the most a row a number can reach"
     )
-    if beyond:
-        said += f"; beyond {_largest(rows)} {_mean(beyond)}, a row a number at most {_mean(beyond, 'bound')}"
-        key += f"\nshaded: beyond {_largest(rows)}, with numbers that training never shows · diamonds: published"
+    if len(beyond):
+        said += f"; beyond {_largest(table)} {_mean(beyond)}, a row a number at most {_mean(beyond, 'bound')}"
+        key += f"\nshaded: beyond {_largest(table)}, with numbers that training never shows · diamonds: published"
     figure = style.new_figure(4.6, said)
     axes = figure.subplots()
-    _dots(axes, rows)
-    if beyond:
+    _dots(axes, table)
+    if len(beyond):
         values = [100 * value for value in PUBLISHED.values()]
         axes.plot(list(PUBLISHED), values, "D", color=INK, markerfacecolor="none", markersize=7, label="published")
     percents(axes, "modulus p")
@@ -68,22 +69,21 @@ def accuracy(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _dots(axes: Axes, rows: Sequence[Row], size: float = 2.5) -> None:
+def _dots(axes: Axes, table: pd.DataFrame, size: float = 2.5) -> None:
     """A dot a modulus by its part, what a row a number can reach, the range beyond training.
 
     The smaller of trained and held-out moduli are drawn larger: the other ones are a background.
     """
-    moduli, held = [row["modulus"] for row in rows], _of(rows, "held_out")
-    few = 2 * len(held) < len(moduli)
+    last, few = table.modulus.max(), 2 * len(_of(table, "held_out")) < len(table)
     styles = {"train": (SEEN, size if few else 2 * size), "held_out": (TRAINED, 2 * size if few else 1.2 * size)}
-    axes.plot(moduli, [100 * row["bound"] for row in rows], color=GREY, linewidth=1.2, label="bound")
+    axes.plot(table.modulus, 100 * table.bound, color=GREY, linewidth=1.2, label="bound")
     for part in ("train", "held_out", "beyond"):
         colour, large = styles.get(part, (TRAINED, size))
-        x, y = [row["modulus"] for row in _of(rows, part)], [100 * row["accuracy"] for row in _of(rows, part)]
-        axes.plot(x, y, "o", color=colour, markersize=large, label=part, zorder=3)
-    if _of(rows, "beyond"):
-        axes.axvspan(_largest(rows) + 0.5, max(moduli) + 1, color=SHADE, zorder=0, linewidth=0)
-    axes.set_xlim(0, max(moduli) + 2)
+        own = _of(table, part)
+        axes.plot(own.modulus, 100 * own.accuracy, "o", color=colour, markersize=large, label=part, zorder=3)
+    if len(_of(table, "beyond")):
+        axes.axvspan(_largest(table) + 0.5, last + 1, color=SHADE, zorder=0, linewidth=0)
+    axes.set_xlim(0, last + 2)
 
 
 def training(evaluations: Sequence[Row]) -> Figure:
@@ -102,84 +102,71 @@ def training(evaluations: Sequence[Row]) -> Figure:
     )
 
 
-def circles(rows: Sequence[Row]) -> Figure:
+def circles(table: pd.DataFrame) -> Figure:
     """Three shares by modulus, trained and untrained."""
     panels = {
         "sum_share": "neurons: a function of a + b",
         "residue_share": "neurons: a function of (a + b) mod p",
         "logit_fve": "logits: along cos w_k(s − c), all k",
     }
-    nets = {name: [row for row in rows if row["weights"] == name] for name in ("trained", "untrained")}
+    nets = {name: table.loc[table.weights == name] for name in ("trained", "untrained")}
     said = {field: [_mean(net, field) for net in nets.values()] for field in panels}
     figure = style.new_figure(
         3.6,
         f"Of the last neurons' variance a + b explains {said['sum_share'][0]}, the residue {said['residue_share'][0]} "
         f"(untrained {said['sum_share'][1]} and {said['residue_share'][1]})",
     )
-    names = [f"{row['modulus']:.0f}" for row in nets["trained"]]
+    styles = {"trained": ("o-", TRAINED, TRAINED), "untrained": ("o--", UNTRAINED, "white")}
     for axes, (field, title) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
-        for (name, net), colour in zip(nets.items(), (TRAINED, UNTRAINED), strict=True):
-            y, hollow = [100 * row[field] for row in net], name == "untrained"
-            axes.plot(
-                range(len(y)), y, "--" if hollow else "-", color=colour, marker="o", markersize=5, linewidth=0.8,
-                markerfacecolor="white" if hollow else colour, label=name,
-            )  # fmt: skip
+        for name, (stroke, colour, face) in styles.items():
+            axes.plot(range(len(nets[name])), 100 * nets[name][field], stroke, color=colour, markersize=5,
+                      linewidth=0.8, markerfacecolor=face, label=name)  # fmt: skip
         percents(axes, "modulus p", "share of variance (%)" if field == "sum_share" else "", title)
-        axes.set_xticks(range(len(names)), names)
+        axes.set_xticks(range(len(nets["trained"])), nets["trained"].modulus.map("{:.0f}".format))
     figure.supxlabel("filled: trained · hollow: untrained", fontsize=SIZE, color=INK)
     return figure
 
 
-def wraps(rows: Sequence[Row]) -> Figure:
+def wraps(table: pd.DataFrame) -> Figure:
     """What is answered to a + b ≥ 2p with operands beyond p, which training never asks."""
     lines = {"subtracted_once": ("a + b − p", TRAINED, "o"), "residue": ("the residue", INK, "D")}
-    spans = {field: percent_span([row[field] for row in rows]) for field in lines}
+    spans = {field: percent_span(table[field].tolist()) for field in lines}
     figure = style.new_figure(
         3.6,
         f"Asked a + b ≥ 2p, it answers a + b − p in {spans['subtracted_once']} of the cases, the residue in "
         f"{spans['residue']}",
         width=6.4,
     )
-    axes = figure.subplots()
-    moduli = [row["modulus"] for row in rows]
-    percents(axes, "modulus p", "questions answered so (%)")
+    axes, last = figure.subplots(), table.iloc[-1]
+    percents(axes, "modulus p, and how many questions", "questions answered so (%)")
     for field, (_, colour, mark) in lines.items():
-        y = [100 * row[field] for row in rows]
-        axes.plot(moduli, y, color=colour, marker=mark, linewidth=1.2, label=field)
+        axes.plot(table.modulus, 100 * table[field], color=colour, marker=mark, linewidth=1.2, label=field)
     axes.set_xticks(
-        moduli, [f"{modulus:.0f}\n{row['questions']:,.0f}" for modulus, row in zip(moduli, rows, strict=True)]
+        table.modulus, [f"{p:.0f}\n{count:,.0f}" for p, count in zip(table.modulus, table.questions, strict=True)]
     )
-    frame(axes, "modulus p, and how many questions", "questions answered so (%)")
-    at_end(axes, [(name, moduli[-1], 100 * rows[-1][field], colour) for field, (name, colour, _) in lines.items()])
+    at_end(axes, [(name, last.modulus, 100 * last[field], colour) for field, (name, colour, _) in lines.items()])
     return figure
 
 
-def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
-    """Accuracy against the modulus, a panel a run; `runs` has the rows of each accuracy.csv."""
+def compare(runs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Accuracy against the modulus, a panel a run; `runs` has each accuracy.csv."""
     means = {
-        part: [_average(own) for rows in runs.values() if (own := _of(rows, part))] for part in ("held_out", "beyond")
+        part: [own.accuracy.mean() for table in runs.values() if len(own := _of(table, part))]
+        for part in ("held_out", "beyond")
     }
     said = f"{len(runs)} networks for every modulus: held-out ones {percent_span(means['held_out'])} right"
     said += f", beyond training {percent_span(means['beyond'])}" if means["beyond"] else ""
-    columns = min(COLUMNS, len(runs))
-    lines = math.ceil(len(runs) / columns)
-    figure = style.new_figure(0.9 + 2.3 * lines, said)
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, (name, rows) in zip(grid, runs.items(), strict=False):
-        _dots(axes, rows, size=1.8)
+    figure = style.new_figure(0.9 + 2.3 * math.ceil(len(runs) / COLUMNS), said)
+    grid = style.panels(figure, len(runs), COLUMNS)
+    for axes, (name, table) in zip(grid, runs.items(), strict=True):
+        _dots(axes, table, size=1.8)
         # Thousands of dots: as an image they are small.
         for dots in axes.lines[1:]:
             dots.set_rasterized(True)
         axes.set_ylim(*style.LIMITS)
-        shown = {part: _of(rows, part) for part in ("held_out", "beyond")}
-        said = f"held out {_mean(shown['held_out'])}"
-        if shown["beyond"]:
-            said += f", beyond {_mean(shown['beyond'])}"
-        frame(axes, title=f"{name}\n{said}")
-    for axes in grid[len(runs) :]:
-        axes.set_visible(False)
-    for axes in grid[len(runs) - columns : len(runs)]:
-        axes.tick_params(labelbottom=True)
+        own = {words: _of(table, part) for part, words in (("held_out", "held out"), ("beyond", "beyond"))}
+        means = ", ".join(f"{words} {_mean(part)}" for words, part in own.items() if len(part))
+        frame(axes, title=f"{name}\n{means}")
     figure.supxlabel(
         "modulus p; blue: held out and beyond · grey-blue: trained on · line: the most a row a number can reach",
         fontsize=SIZE, color=INK,
@@ -188,17 +175,13 @@ def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
     return figure
 
 
-def _of(rows: Sequence[Row], part: str) -> list[Row]:
-    return [row for row in rows if row["part"] == part]
+def _of(table: pd.DataFrame, part: str) -> pd.DataFrame:
+    return table.loc[table.part == part]
 
 
-def _largest(rows: Sequence[Row]) -> int:
-    return int(max(row["modulus"] for row in _of(rows, "train")))
+def _largest(table: pd.DataFrame) -> int:
+    return int(_of(table, "train").modulus.max())
 
 
-def _average(rows: Sequence[Row], field: str = "accuracy") -> float:
-    return sum(row[field] for row in rows) / len(rows)
-
-
-def _mean(rows: Sequence[Row], field: str = "accuracy") -> str:
-    return percent(_average(rows, field))
+def _mean(table: pd.DataFrame, field: str = "accuracy") -> str:
+    return percent(float(table.loc[:, field].mean()))

@@ -37,10 +37,10 @@ def test_waves_count_and_ramps_do_not() -> None:
         (A + B).square() * 0 + 3,
         (2 * math.pi * A / 10).cos(),
     ]
-    found = shares(*centred(torch.stack(neurons, dim=2)), BASES, torch.arange(90))
+    line_shares = shares(*centred(torch.stack(neurons, dim=2)), BASES, torch.arange(90))
     # A line of the ones digit has whole cycles on the grid: nothing of it is a function of one operand.
-    torch.testing.assert_close(found[9].tolist(), [1.0, 0.5, 0.0, 0.0, 0.0], atol=1e-5, rtol=0)
-    assert float(found.sum(0)[2:].max()) < 1e-6 and float(found[:9, 0].max()) < 0.01
+    torch.testing.assert_close(line_shares[9].tolist(), [1.0, 0.5, 0.0, 0.0, 0.0], atol=1e-5, rtol=0)
+    assert float(line_shares.sum(0)[2:].max()) < 1e-6 and float(line_shares[:9, 0].max()) < 0.01
 
 
 def test_the_published_statistic_calls_a_ramp_periodic(monkeypatch: pytest.MonkeyPatch) -> None:

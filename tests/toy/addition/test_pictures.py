@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
@@ -86,8 +87,8 @@ def test_categories_stand_beside_what_was_published(run: Path) -> None:
     figure = addition.draw(run)["01_categories"]
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1d+1d", "small exhaustive", "6d+6d, longer"]
-    found, published = (list(line.get_xdata()) for line in axes.lines)
-    assert found == [100, 50, 25] and published == [100, 100, 0]
+    accuracies, published = (list(line.get_xdata()) for line in axes.lines)
+    assert accuracies == [100, 50, 25] and published == [100, 100, 0]
     assert title(figure) == "2 kinds of sums in range: 75 % right on average, 50 % at worst; 6d+6d 25 %"
 
 
@@ -125,8 +126,7 @@ def test_waves_stand_beside_the_untrained_ones_and_the_null(run: Path) -> None:
 
 def test_the_comparison_has_a_line_a_run() -> None:
     worse = [{**row, "accuracy": row["accuracy"] / 2, "low": 0.0} for row in ACCURACY]
-    read = [[{**row, "beyond": str(row["beyond"])} for row in rows] for rows in (worse, ACCURACY)]
-    figure = addition.compare(dict(zip(("worse", "better"), read, strict=True)))
+    figure = addition.compare({"worse": pd.DataFrame(worse), "better": pd.DataFrame(ACCURACY)})
     [axes] = figure.axes
     assert points(axes) == [(1, 0.9), (2, 0.8), (3, 0.7), (4, 0.6)] and points(axes, 1)[0] == (1, 0.45)
     assert {text.get_text() for text in axes.texts} == {"● better", "■ worse"}
@@ -190,5 +190,5 @@ def test_maps_and_means_are_those_of_the_neurons(tmp_path: Path) -> None:
     x, y = (torch.as_tensor(values) for values in figure.axes[4].lines[0].get_data())
     assert torch.allclose(sum_means(first.grid[:, :, None])[x.long() - SUMS[0], 0], y)
     again = {"one": figure, "two": neurons(model, fresh)}
-    one, two = (style.write(tmp_path / name, {"06_neurons": drawn}) for name, drawn in again.items())
+    one, two = (style.write(tmp_path / name, {"06_neurons": figure}) for name, figure in again.items())
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

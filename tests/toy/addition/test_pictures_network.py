@@ -57,20 +57,20 @@ def test_weights_and_values_are_what_forward_puts_out(crosses: bool) -> None:
 @pytest.mark.parametrize("config", SHAPES)
 def test_looks_are_means_of_rows_that_see_what_came_before(config: AdditionConfig) -> None:
     model, pairs = Addition(config).requires_grad_(False), equal_pairs(config)
-    found, (prompt, answer) = mean_attention(model, pairs), characters(config)
+    by_block, (prompt, answer) = mean_attention(model, pairs), characters(config)
     crosses = config.shape == "encoder-decoder"
-    assert list(found) == (
+    assert list(by_block) == (
         ["block 0 cross", "block 1 cross", "block 0 self", "block 1 self"] if crosses else ["block 0", "block 1"]
     )
-    for name, look in found.items():
-        assert look.shape[:2] == (2, len(answer)) and not module_hooks(model)
-        torch.testing.assert_close(look.sum(2), torch.ones(2, len(answer), dtype=torch.float64), atol=1e-6, rtol=0)
+    for name, weights in by_block.items():
+        assert weights.shape[:2] == (2, len(answer)) and not module_hooks(model)
+        torch.testing.assert_close(weights.sum(2), torch.ones(2, len(answer), dtype=torch.float64), atol=1e-6, rtol=0)
         before = 0 if crosses else len(prompt)
         if "cross" in name:
-            assert look.shape[2] == len(prompt) and look.min() > 0
+            assert weights.shape[2] == len(prompt) and weights.min() > 0
         else:
-            later = torch.ones(look.shape[1:]).triu(before + 1).bool()
-            assert torch.equal(look == 0, later.expand_as(look)) and look.shape[2] == before + len(answer)
+            future = torch.ones(weights.shape[1:]).triu(before + 1).bool()
+            assert torch.equal(weights == 0, future.expand_as(weights)) and weights.shape[2] == before + len(answer)
 
 
 def module_hooks(model: Addition) -> int:
@@ -88,16 +88,16 @@ def test_characters_and_the_aligned_share_by_hand() -> None:
     assert characters(config) == (["a1", "a2", "+", "b1", "b2"], ["=", "s1", "s2", "s3"])
     plain = replace(config, order="plain")
     assert characters(plain) == (["a2", "a1", "+", "b2", "b1"], ["=", "s3", "s2", "s1"])
-    look = torch.zeros(4, 5, dtype=torch.float64)
-    look[0, 0], look[0, 4], look[1, 1], look[3] = (
+    weights = torch.zeros(4, 5, dtype=torch.float64)
+    weights[0, 0], weights[0, 4], weights[1, 1], weights[3] = (
         0.5,
         0.25,
         0.5,
         1.0,
     )  # before s1, before s2; the end counts for nothing
-    assert aligned(look, config) == pytest.approx((0.5 + 0.5) / 2)
-    look[2, 4] = 0.75
-    assert aligned(look, plain) == pytest.approx(0.75 / 2)  # before s2 a2, b2; before s1 a1, b1
+    assert aligned(weights, config) == pytest.approx((0.5 + 0.5) / 2)
+    weights[2, 4] = 0.75
+    assert aligned(weights, plain) == pytest.approx(0.75 / 2)  # before s2 a2, b2; before s1 a1, b1
 
 
 @pytest.mark.parametrize("shape", ["decoder", "encoder-decoder"])
@@ -113,8 +113,8 @@ def test_heads_that_look_for_the_next_place_are_aligned(shape: str) -> None:
             weight.copy_(4 * torch.eye(LONGEST).roll(1, 0))  # row p + 1 of what is at place p
         elif name.endswith("W_K"):
             weight.copy_(torch.eye(LONGEST))
-    found = [head.aligned for head in heads(model, equal_pairs(config)) if head.aligned is not None]
-    assert len(found) == 2 and min(found) > 0.999
+    aligned_shares = [head.aligned for head in heads(model, equal_pairs(config)) if head.aligned is not None]
+    assert len(aligned_shares) == 2 and min(aligned_shares) > 0.999
     fresh = [head.aligned for head in heads(Addition(config), equal_pairs(config)) if head.aligned is not None]
     assert max(fresh) < 0.6
 
@@ -122,10 +122,10 @@ def test_heads_that_look_for_the_next_place_are_aligned(shape: str) -> None:
 @pytest.mark.parametrize("config", SHAPES)
 def test_maps_are_those_of_the_heads(config: AdditionConfig) -> None:
     model, fresh = (Addition(replace(config, seed=seed)).requires_grad_(False) for seed in (0, 1))
-    figure, found = attention(model, fresh), heads(model, equal_pairs(config))
+    figure, every_head = attention(model, fresh), heads(model, equal_pairs(config))
     maps = [axes for axes in figure.axes if axes.images and axes.get_title(loc="left")]
-    assert len(maps) == len(found) == (8 if config.shape == "encoder-decoder" else 4)
-    for axes, head in zip(maps, found, strict=True):
+    assert len(maps) == len(every_head) == (8 if config.shape == "encoder-decoder" else 4)
+    for axes, head in zip(maps, every_head, strict=True):
         assert np.array_equal(np.asarray(axes.images[0].get_array()), head.attention.numpy()) and axes.yaxis_inverted()
         assert axes.get_title(loc="left").split("\n")[0] == head.name
     low = [tick.get_text() for tick in maps[-1].get_xticklabels()]
@@ -139,9 +139,9 @@ def test_maps_are_those_of_the_heads(config: AdditionConfig) -> None:
 def test_a_planted_circle_is_found(k: int) -> None:
     plane = torch.linalg.qr(random(16, 2).double()).Q
     rows = 3 + fourier.circle(torch.arange(10), k, 10) @ plane.T + 0.02 * random(10, 16, seed=1).double()
-    found = circle(rows)
-    assert found.k == k and found.shares[k - 1] > 0.95 > found.bar and found.p < 0.02
-    torch.testing.assert_close(float(found.shares.sum()), 1.0)
+    wave = circle(rows)
+    assert wave.k == k and wave.shares[k - 1] > 0.95 > wave.bar and wave.p < 0.02
+    torch.testing.assert_close(float(wave.shares.sum()), 1.0)
     points = on_plane(rows, k)
     if k < 5:
         assert (points.norm(dim=1) - 1).abs().max() < 0.1
@@ -153,9 +153,9 @@ def test_a_planted_circle_is_found(k: int) -> None:
 
 def test_random_rows_are_no_circle_and_renaming_them_changes_no_bar() -> None:
     rows = random(10, 16, seed=3).double()
-    found, renamed = circle(rows), circle(rows[torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])])
-    assert found.p > 0.05 and found.shares.max() < found.bar
-    assert renamed.bar == pytest.approx(found.bar, abs=0.03)
+    wave, renamed = circle(rows), circle(rows[torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])])
+    assert wave.p > 0.05 and wave.shares.max() < wave.bar
+    assert renamed.bar == pytest.approx(wave.bar, abs=0.03)
 
 
 def test_half_a_circle_has_the_order_and_a_straight_line_its_known_shares() -> None:
@@ -171,12 +171,12 @@ def test_the_title_says_what_is_found_and_files_are_the_same_twice(tmp_path: Pat
     model, fresh = (Addition(replace(SHAPES[1], seed=seed)).requires_grad_(False) for seed in (0, 1))
     model.W_E[:10, :2] += 10 * fourier.circle(torch.arange(10), 3, 10).float()
     for name in ("one", "two"):
-        drawn = {"07_attention": attention(model, fresh), "08_digits": digits(model, fresh)}
-        title = " ".join(str(drawn["08_digits"].get_suptitle()).split())
+        figures = {"07_attention": attention(model, fresh), "08_digits": digits(model, fresh)}
+        title = " ".join(str(figures["08_digits"].get_suptitle()).split())
         assert "k = 3" in title and "p = 0.00" in title
         best = max((head.aligned or 0.0, head.name) for head in heads(model, equal_pairs(model.config)))
-        title = " ".join(str(drawn["07_attention"].get_suptitle()).split())
+        title = " ".join(str(figures["07_attention"].get_suptitle()).split())
         assert title.startswith(f"{best[1].capitalize()} gives {percent(best[0])} of its attention")
-        style.write(tmp_path / name, drawn)
+        style.write(tmp_path / name, figures)
     one, two = (sorted((tmp_path / name).iterdir()) for name in ("one", "two"))
     assert len(one) == 4 and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]

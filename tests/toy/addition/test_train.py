@@ -88,8 +88,10 @@ def test_another_run_a_foreign_file_and_a_lost_loss_are_refused(
 def test_it_learns(tmp_path: Path) -> None:
     """One-digit sums of small numbers, from a handful of pairs."""
     config = replace(TINY, d_model=32, d_mlp=64, max_digits=2, steps=300, batch_size=64, learning_rate=1e-2)
-    losses = Training.train(replace(config, log_every=50), tmp_path).metrics
-    assert losses[-1]["loss"] < 0.75 * losses[0]["loss"]
+    fresh = float(Training(config).loss().detach())
+    losses = [line["loss"] for line in Training.train(replace(config, log_every=50), tmp_path).metrics]
+    # Six seeds ended at 0.31 to 0.38 of a fresh network's loss; of three looks the best counts.
+    assert min(losses[-3:]) < 0.55 * fresh
 
 
 def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +99,7 @@ def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     row = dict.fromkeys(addition.NEURONS[2:], 0.5) | {"place": "decoder 0 at =", "k": 1, "period": 100.0}
     monkeypatch.setattr(addition_tables, "neuron_rows", lambda model: [row])
     written: dict[str, list[str]] = {}
-    monkeypatch.setattr(style, "write", lambda folder, drawn: written.update({folder.name: sorted(drawn)}))
+    monkeypatch.setattr(style, "write", lambda folder, figures: written.update({folder.name: sorted(figures)}))
     sizes = {"d-model": 16, "d-mlp": 8, "n-heads": 2, "n-blocks": 1, "train-pairs": 500, "batch-size": 8, "steps": 2}
     options = [f"--{name}={value}" for name, value in sizes.items()]
     monkeypatch.setattr(sys, "argv", ["train_addition.py", *options, "--device=cpu", f"--out={tmp_path}"])

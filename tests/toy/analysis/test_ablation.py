@@ -30,22 +30,22 @@ def test_only_the_removed_planes_leave_the_embedding(task: str, modulus: int) ->
 def test_controls_avoid_the_keys_and_what_is_spared(monkeypatch: pytest.MonkeyPatch) -> None:
     model, config = gromov(23, [2, 5, 9])
     readout = read_out(model, config)
-    found = frequency_ablation(model, config, readout, [5, 2], seed=0, spared=[9])
-    assert found is not None
+    ablation = frequency_ablation(model, config, readout, [5, 2], seed=0, spared=[9])
+    assert ablation is not None
     # Strongest in the embedding first: amplitudes fall in the order they were given.
-    assert found["keys"] == [2, 5]
+    assert ablation["keys"] == [2, 5]
     # Frequencies that the network does not hold can be taken without loss; had 9 been drawn, logits would change.
-    assert found["embedding"]["control_all"] == {"size": 2, "draws": 5, "mean_drop": 0, "max_drop": 0}
-    assert found["logits"]["control_top"]["size"] == 1
+    assert ablation["embedding"]["control_all"] == {"size": 2, "draws": 5, "mean_drop": 0, "max_drop": 0}
+    assert ablation["logits"]["control_top"]["size"] == 1
 
 
 def test_no_keys_no_ablation_and_no_frequencies_left_no_control() -> None:
     model, config = gromov(5)
     readout = read_out(model, config)
     assert frequency_ablation(model, config, readout, [], seed=0) is None
-    found = frequency_ablation(model, config, readout, [1, 2], seed=0)
-    assert found is not None
-    assert found["embedding"]["control_top"] is None and found["logits"]["control_all"] is None
+    ablation = frequency_ablation(model, config, readout, [1, 2], seed=0)
+    assert ablation is not None
+    assert ablation["embedding"]["control_top"] is None and ablation["logits"]["control_all"] is None
 
 
 @pytest.mark.parametrize("architecture", ["transformer", "mlp"])
@@ -92,16 +92,16 @@ def test_a_network_whose_answer_hangs_on_few_neurons() -> None:
     logits = neurons @ readout.W_L + torch.tensor([0.0] * 5 + [1.0, 0.5])
     readout = planted("add", n, neurons=neurons, logits=logits)
     readout.W_L.zero_()[:5, :5] = torch.eye(5, dtype=torch.float64) * 4
-    found = neuron_ablation(readout, list(range(20)), seed=0)
-    assert found["accuracy"] == pytest.approx(6 / 7)
-    assert [row["zero"]["drop"] for row in found["single"][:5]] == pytest.approx([100 / 7] * 5)
-    assert [row["zero"]["drop"] for row in found["single"][5:]] == [0] * 15
-    assert found["single_control"]["zero"]["max_drop"] == 0
-    assert found["single_control"]["zero"]["mean_loss"] == pytest.approx(found["loss"])
-    group = found["groups"][0]
+    ablation = neuron_ablation(readout, list(range(20)), seed=0)
+    assert ablation["accuracy"] == pytest.approx(6 / 7)
+    assert [row["zero"]["drop"] for row in ablation["single"][:5]] == pytest.approx([100 / 7] * 5)
+    assert [row["zero"]["drop"] for row in ablation["single"][5:]] == [0] * 15
+    assert ablation["single_control"]["zero"]["max_drop"] == 0
+    assert ablation["single_control"]["zero"]["mean_loss"] == pytest.approx(ablation["loss"])
+    group = ablation["groups"][0]
     assert group["size"] == 5 and group["top"]["zero"]["drop"] == pytest.approx(500 / 7)
     assert group["random"]["zero"]["max_drop"] == 0 and group["matched"]["zero"]["drop"] == 0
-    assert [row["size"] for row in found["groups"]] == [5, 10, 20]
+    assert [row["size"] for row in ablation["groups"]] == [5, 10, 20]
 
 
 def test_frequencies_leave_the_logits_as_they_leave_the_network() -> None:

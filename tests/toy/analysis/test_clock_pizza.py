@@ -33,7 +33,7 @@ def test_the_forward_from_embeddings_is_the_networks(task: str, architecture: st
 def test_cosines_are_those_of_numerical_gradients() -> None:
     model = build(ToyConfig(**SMALL)).double()
     operands, outputs = torch.tensor([[2, 5], [4, 4]]), torch.tensor([1, 6])
-    found = gradient_cosines(model, operands, outputs)
+    cosines = gradient_cosines(model, operands, outputs)
     for row in range(2):
         gradients = []
         for place in range(2):
@@ -43,7 +43,7 @@ def test_cosines_are_those_of_numerical_gradients() -> None:
             logit = logits_from_embeddings(model, moved)[:, outputs[row]].detach()
             gradients.append(logit[:8] - logit[8:])
         expected = torch.cosine_similarity(gradients[0], gradients[1], dim=0)
-        assert float(found[row]) == pytest.approx(float(expected), abs=1e-6)
+        assert float(cosines[row]) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_a_pizza_is_symmetric_and_a_vanishing_gradient_counts_as_zero() -> None:

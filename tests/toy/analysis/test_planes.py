@@ -20,29 +20,29 @@ def rotated(columns: torch.Tensor, width: int, seed: int = 0) -> torch.Tensor:
 def test_a_planted_circle_is_found_in_its_phase(n: int, k: int) -> None:
     ideal = fourier.circle(torch.arange(n), k, n)
     rows = rotated(2.5 * ideal, 7) + 3.0
-    found = planes.points(rows, planes.basis(rows, k))
-    assert torch.allclose(found, 2.5 * ideal, atol=1e-9)
-    assert planes.correlation(found, k) == pytest.approx(1)
+    points = planes.points(rows, planes.basis(rows, k))
+    assert torch.allclose(points, 2.5 * ideal, atol=1e-9)
+    assert planes.correlation(points, k) == pytest.approx(1)
 
 
 def test_an_ellipse_is_not_stretched_to_a_circle() -> None:
     ideal = fourier.circle(torch.arange(13), 2, 13)
     rows = rotated(ideal * torch.tensor([3.0, 1.0], dtype=torch.float64), 5)
-    found = planes.points(rows, planes.basis(rows, 2))
-    assert found[:, 0].abs().max() == pytest.approx(3, rel=1e-6)
-    assert planes.correlation(found, 2) == pytest.approx((3 + 1) / math.sqrt(2 * (9 + 1)))
+    points = planes.points(rows, planes.basis(rows, 2))
+    assert points[:, 0].abs().max() == pytest.approx(3, rel=1e-6)
+    assert planes.correlation(points, 2) == pytest.approx((3 + 1) / math.sqrt(2 * (9 + 1)))
 
 
 def test_another_frequency_does_not_correlate() -> None:
-    found = fourier.circle(torch.arange(13), 4, 13)
-    assert planes.correlation(found, 2) == pytest.approx(0, abs=1e-9)
+    points = fourier.circle(torch.arange(13), 4, 13)
+    assert planes.correlation(points, 2) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_nyquist_frequency_lies_on_a_line() -> None:
     rows = rotated(fourier.design(torch.arange(8), 4, 8), 5)
-    found = planes.points(rows, planes.basis(rows, 4))
-    assert torch.allclose(found[:, 0], (-1.0) ** torch.arange(8, dtype=torch.float64))
-    assert found[:, 1].abs().max() < 1e-6
+    points = planes.points(rows, planes.basis(rows, 4))
+    assert torch.allclose(points[:, 0], (-1.0) ** torch.arange(8, dtype=torch.float64))
+    assert points[:, 1].abs().max() < 1e-6
 
 
 def test_noise_correlates_as_much_as_is_said() -> None:

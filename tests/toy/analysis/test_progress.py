@@ -10,6 +10,7 @@ import pytest
 from toy.analysis import progress
 from toy.networks.closed_form import gromov
 from toy.networks.model import build
+from toy.networks.scores import MEASURED
 from toy.run.files import write_atomic
 from toy.training.runs import Run
 
@@ -49,7 +50,7 @@ def test_rows_follow_the_final_keys(run: Run) -> None:
 
 
 def test_long_tables_take_their_losses_from_the_log(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run.write_metrics([{"step": 100, **dict.fromkeys(progress.LOSSES, 0.25)}])
+    run.write_metrics([{"step": 100, **dict.fromkeys(MEASURED, 0.25)}])
     assert progress.progress(run)[1]["train_loss"] != 0.25
     monkeypatch.setattr(progress, "ROWS_SCORED", 10)
     first, last = progress.progress(run)
@@ -74,15 +75,15 @@ GROKKING = {
 
 
 def test_the_three_phases_of_a_planted_run() -> None:
-    found = progress.phases(rows(**GROKKING))
-    assert found["memorisation_ends"] == 200  # the excluded loss turns
-    assert found["circuit_formation_ends"] == 500  # the last test loss of at least 5
-    assert found["cleanup_ends"] == 700
-    assert found["restricted_halved"] == 300 and found["test_halved"] == 600
-    assert found["restricted_before_test"] is True
-    assert found["changes"]["circuit_formation"]["excluded_loss"] == [0.1, 3.0]
-    assert found["changes"]["cleanup"]["sum_squared_weights"] == [8.0, 4.0]
-    assert set(found["rules"]) <= set(found)
+    phases = progress.phases(rows(**GROKKING))
+    assert phases["memorisation_ends"] == 200  # the excluded loss turns
+    assert phases["circuit_formation_ends"] == 500  # the last test loss of at least 5
+    assert phases["cleanup_ends"] == 700
+    assert phases["restricted_halved"] == 300 and phases["test_halved"] == 600
+    assert phases["restricted_before_test"] is True
+    assert phases["changes"]["circuit_formation"]["excluded_loss"] == [0.1, 3.0]
+    assert phases["changes"]["cleanup"]["sum_squared_weights"] == [8.0, 4.0]
+    assert set(phases["rules"]) <= set(phases)
 
 
 def test_a_late_jump_of_the_loss_moves_no_boundary() -> None:
@@ -92,7 +93,7 @@ def test_a_late_jump_of_the_loss_moves_no_boundary() -> None:
 
 
 def test_a_run_that_only_memorises_has_no_boundary() -> None:
-    found = progress.phases(
+    phases = progress.phases(
         rows(
             test_loss=[4.0, 8.0, 12.0, 13.0],
             test_accuracy=[0.0, 0.01, 0.02, 0.02],
@@ -100,12 +101,12 @@ def test_a_run_that_only_memorises_has_no_boundary() -> None:
             excluded_loss=[4.0, 0.5, 0.1, 0.01],
         )
     )
-    assert found["memorisation_ends"] is found["circuit_formation_ends"] is found["cleanup_ends"] is None
-    assert found["restricted_before_test"] is None and found["changes"] == {}
+    assert phases["memorisation_ends"] is phases["circuit_formation_ends"] is phases["cleanup_ends"] is None
+    assert phases["restricted_before_test"] is None and phases["changes"] == {}
 
 
 def test_a_run_that_generalises_at_once_has_no_circuit_under_a_flat_loss() -> None:
-    found = progress.phases(
+    phases = progress.phases(
         rows(
             test_loss=[4.0, 1.0, 0.1],
             test_accuracy=[0.0, 0.6, 1.0],
@@ -113,8 +114,8 @@ def test_a_run_that_generalises_at_once_has_no_circuit_under_a_flat_loss() -> No
             excluded_loss=[4.0, 4.1, 4.2],
         )
     )
-    assert found["memorisation_ends"] is None  # the excluded loss never fell, so it never rose from a minimum
-    assert found["cleanup_ends"] == 200 and found["restricted_before_test"] is False
+    assert phases["memorisation_ends"] is None  # the excluded loss never fell, so it never rose from a minimum
+    assert phases["cleanup_ends"] == 200 and phases["restricted_before_test"] is False
 
 
 def test_no_rows_no_phases() -> None:

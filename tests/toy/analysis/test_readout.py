@@ -17,19 +17,19 @@ SMALL = {"d_model": 8, "n_heads": 2, "d_mlp": 12}
 def test_every_cell_is_the_networks_own_answer(task: str, architecture: str) -> None:
     config = ToyConfig(task=task, modulus=11, architecture=architecture, **SMALL)
     model = build(config)
-    found = read_out(model, config)
+    readout = read_out(model, config)
     i, j = 3, 7
     third = [TASKS[task].slice_at] * (TASKS[task].n_operands - 2)
-    question = torch.tensor([[int(found.tokens[i]), int(found.tokens[j]), *third]])
-    torch.testing.assert_close(found.logits[i, j], model(question)[0, found.tokens])
-    torch.testing.assert_close(found.neurons[i, j], model.neurons(question)[0])
-    assert found.tokens[found.answer[i, j]] == TASKS[task].answer(question, 11)[0]
-    assert (found.attention is None) == (architecture == "mlp")
-    if found.attention is not None:
-        assert found.attention.shape == (found.size, found.size, 2, 3 + len(third))
-        torch.testing.assert_close(found.attention.sum(-1), torch.ones(found.size, found.size, 2))
-    torch.testing.assert_close(found.W_L[:, 2], model.W_L[:, found.tokens[2]])
-    torch.testing.assert_close(found.embedding[2], model.embedding[found.tokens[2]])
+    question = torch.tensor([[int(readout.tokens[i]), int(readout.tokens[j]), *third]])
+    torch.testing.assert_close(readout.logits[i, j], model(question)[0, readout.tokens])
+    torch.testing.assert_close(readout.neurons[i, j], model.neurons(question)[0])
+    assert readout.tokens[readout.answer[i, j]] == TASKS[task].answer(question, 11)[0]
+    assert (readout.attention is None) == (architecture == "mlp")
+    if readout.attention is not None:
+        assert readout.attention.shape == (readout.size, readout.size, 2, 3 + len(third))
+        torch.testing.assert_close(readout.attention.sum(-1), torch.ones(readout.size, readout.size, 2))
+    torch.testing.assert_close(readout.W_L[:, 2], model.W_L[:, readout.tokens[2]])
+    torch.testing.assert_close(readout.embedding[2], model.embedding[readout.tokens[2]])
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_the_grid_runs_through_the_circle_first_operand_slowest() -> None:
 
 def test_the_logit_of_equals_is_left_out() -> None:
     config = ToyConfig(modulus=7, equals_logit=True, **SMALL)
-    found = read_out(build(config), config)
-    assert found.logits.shape == (7, 7, 7) and found.unembedding.shape == (8, 7)
+    readout = read_out(build(config), config)
+    assert readout.logits.shape == (7, 7, 7) and readout.unembedding.shape == (8, 7)
 
 
 def test_a_network_of_another_modulus_is_refused() -> None:

@@ -44,11 +44,11 @@ def test_logits_are_the_sum_of_cosines(modulus: int, task: str, one_hot: bool, d
     assume(task in ("add", "subtract") or modulus not in (8, 12))  # their units are no cycle
     n = len(circle_order(task, modulus))
     chosen = data.draw(st.lists(st.integers(1, n // 2), min_size=1, unique=True))
-    found = read_out(*gromov(modulus, chosen, scale=0.5, task=task, one_hot=one_hot))
-    difference = found.answer[..., None] - torch.arange(n)
+    readout = read_out(*gromov(modulus, chosen, scale=0.5, task=task, one_hot=one_hot))
+    difference = readout.answer[..., None] - torch.arange(n)
     expected = sum((2 * math.pi * k / n * difference.double()).cos() for k in chosen)
-    assert found.is_cyclic
-    torch.testing.assert_close(found.logits, 0.5 * HEIGHT * expected, atol=1e-12, rtol=0)
+    assert readout.is_cyclic
+    torch.testing.assert_close(readout.logits, 0.5 * HEIGHT * expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("modulus", [3, 4, 12, 23])
@@ -124,8 +124,8 @@ def test_neurons(analysis: dict[str, Any], readout: Readout) -> None:
 
 def test_ranking_along_a_path(readout: Readout) -> None:
     # With b = 0 a neuron is cos(2wa + 2φ)/2 + 2 cos ψ cos(wa + φ) + constant. ψ = 0: power 2n and n/8.
-    found = circuits.rank_neurons(readout, fixed=0, count=18)
-    ranking = found["neuron_ranking"]
+    ranked = circuits.rank_neurons(readout, fixed=0, count=18)
+    ranking = ranked["neuron_ranking"]
     assert {row["neuron"] for row in ranking[:6]} == {neuron for neuron in range(18) if PHASES[neuron % 9][1] == 0}
     for row in ranking:
         phi, psi = PHASES[row["neuron"] % 9]
@@ -135,22 +135,22 @@ def test_ranking_along_a_path(readout: Readout) -> None:
         # The fit is cos(wa - phase); a negative cos ψ turns it by π.
         error = row["phase"] + phi + (0 if psi == 0 else math.pi)
         assert math.remainder(error, 2 * math.pi) == pytest.approx(0, abs=1e-9)
-    assert found["neuron_purity_median"] == pytest.approx(0.8)
+    assert ranked["neuron_purity_median"] == pytest.approx(0.8)
 
 
 def test_a_frequency_taken_out_of_the_embedding_takes_its_cosine_out_of_the_logits() -> None:
     model, config = gromov(P, CHOSEN)
     # A hint of a bias decides for output 0 where all logits are equal.
     model.b_out[0] = 1e-6
-    found = frequency_ablation(model, config, read_out(model, config), CHOSEN, seed=0)
-    assert found is not None
+    ablation = frequency_ablation(model, config, read_out(model, config), CHOSEN, seed=0)
+    assert ablation is not None
     for place in ("embedding", "logits"):
-        assert found["accuracy"] == 1
+        assert ablation["accuracy"] == 1
         # One cosine alone still peaks at the right answer.
-        assert [removal["drop"] for removal in found[place]["each"]] == [0, 0]
-        assert found[place]["all"]["accuracy"] == pytest.approx(1 / P)
-        assert found[place]["all"]["drop"] == pytest.approx(100 * (1 - 1 / P))
-        assert found[place]["control_all"] == {"size": 2, "draws": 5, "mean_drop": 0, "max_drop": 0}
+        assert [removal["drop"] for removal in ablation[place]["each"]] == [0, 0]
+        assert ablation[place]["all"]["accuracy"] == pytest.approx(1 / P)
+        assert ablation[place]["all"]["drop"] == pytest.approx(100 * (1 - 1 / P))
+        assert ablation[place]["control_all"] == {"size": 2, "draws": 5, "mean_drop": 0, "max_drop": 0}
 
 
 def test_a_frequency_taken_out_of_the_neurons(readout: Readout) -> None:
@@ -164,11 +164,11 @@ def test_a_frequency_taken_out_of_the_neurons(readout: Readout) -> None:
 def test_gradients_turn_with_the_distance() -> None:
     model, _ = gromov(P, CHOSEN)
     operands = torch.cartesian_prod(torch.arange(P), torch.arange(P))
-    found = clock_pizza.gradient_cosines(model, operands, torch.full((P * P,), 5))
+    cosines = clock_pizza.gradient_cosines(model, operands, torch.full((P * P,), 5))
     # ∂Q/∂E_a has length 4.5 / g at angle w(b - c), ∂Q/∂E_b the same at w(a - c): a product of w(a - b) and 1/g².
     difference = (operands[:, 0] - operands[:, 1]).double() * (2 * math.pi / P)
     expected = ((3 * difference).cos() / 2 + (7 * difference).cos() / 1.5) / (1 / 2 + 1 / 1.5)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(cosines, expected)
 
 
 def test_circles_and_nothing_else(analysis: dict[str, Any]) -> None:
@@ -183,14 +183,14 @@ def test_circles_and_nothing_else(analysis: dict[str, Any]) -> None:
 
 def test_multiplication_is_addition_along_its_circle() -> None:
     model, config = gromov(P, CHOSEN, task="multiply")
-    found = read_out(model, config)
-    assert found.size == 22
-    assert sorted(keys.of_logits(found)) == CHOSEN
-    assert spectra.logit_shares(found).tolist() == pytest.approx(
+    readout = read_out(model, config)
+    assert readout.size == 22
+    assert sorted(keys.of_logits(readout)) == CHOSEN
+    assert spectra.logit_shares(readout).tolist() == pytest.approx(
         [0.5 if k in CHOSEN else 0.0 for k in range(1, 12)], abs=1e-12
     )
     # 22 = 2 · 11: both frequencies are coprime to 22, except that 2 would halve the order.
-    orders = {row["order"]: row["logit_share"] for row in circuits.subgroups(22, spectra.logit_shares(found), CHOSEN)}
+    orders = {row["order"]: row["logit_share"] for row in circuits.subgroups(22, spectra.logit_shares(readout), CHOSEN)}
     assert orders == pytest.approx({2: 0, 11: 0, 22: 1}, abs=1e-12)
 
 
@@ -204,10 +204,10 @@ def test_subgroups_of_a_composite_modulus() -> None:
 
 def test_a_one_hot_embedding_has_a_flat_spectrum() -> None:
     model, config = gromov(P, CHOSEN, one_hot=True)
-    found = read_out(model, config)
-    assert spectra.matrix_shares(found.embedding).tolist() == pytest.approx([2 / 22] * 11)
-    assert keys.of_matrix(found.embedding) == []
-    assert sorted(keys.of_matrix(found.W_L.T)) == CHOSEN
+    readout = read_out(model, config)
+    assert spectra.matrix_shares(readout.embedding).tolist() == pytest.approx([2 / 22] * 11)
+    assert keys.of_matrix(readout.embedding) == []
+    assert sorted(keys.of_matrix(readout.W_L.T)) == CHOSEN
 
 
 @pytest.mark.parametrize("chosen", [[], [0], [12], [3, 3]])

@@ -26,11 +26,11 @@ SMALL = ToyConfig(modulus=7, d_model=8, n_heads=2, d_mlp=12)
 )
 def test_scores_are_those_of_the_plain_forward(config: ToyConfig) -> None:
     model, rows = build(config), table(config.task, config.modulus)
-    found = scores(model, rows.operands, rows.answers)
+    result = scores(model, rows.operands, rows.answers)
     logits = model(rows.operands)
     expected = torch.nn.functional.cross_entropy(logits.double(), rows.answers, reduction="none")
-    torch.testing.assert_close(found.loss, expected.detach(), atol=1e-5, rtol=0)
-    assert float((found.right == (logits.argmax(1) == rows.answers)).double().mean()) == 1
+    torch.testing.assert_close(result.loss, expected.detach(), atol=1e-5, rtol=0)
+    assert float((result.right == (logits.argmax(1) == rows.answers)).double().mean()) == 1
 
 
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, n_layers=2)])
@@ -68,9 +68,9 @@ def test_accuracy_by_the_third_operand() -> None:
     model = build(config)
     # Whatever is asked, answer 1: right for c = 0 always, for c = 1 on a fifth, for c = 4 unless a + b = 0.
     model.W_U.data.zero_()
-    found = TableScores.of(model, config)
-    object.__setattr__(found.scores, "right", found.rows.answers == 1)
-    by_c = found.accuracy_by_c()
+    table_scores = TableScores.of(model, config)
+    object.__setattr__(table_scores.scores, "right", table_scores.rows.answers == 1)
+    by_c = table_scores.accuracy_by_c()
     assert by_c == pytest.approx({"0": 1.0, "1": 0.2, "2": 0.4, "3": 0.2, "4": 0.8})
 
 
@@ -94,16 +94,16 @@ def test_memory_and_symmetry_alone() -> None:
     known = torch.zeros(13, 13, dtype=torch.bool)
     a, b = table("add", 13).operands[split(169, 0.3, 0)[0]].T
     known[a, b] = known[b, a] = True
-    found = _table_scores("add", known.flatten()).mirror_accuracy()
-    assert found is not None and (found["mirrored"], found["unmirrored"]) == (1, 0)
+    accuracy = _table_scores("add", known.flatten()).mirror_accuracy()
+    assert accuracy is not None and (accuracy["mirrored"], accuracy["unmirrored"]) == (1, 0)
     whole = _table_scores("add", known.flatten())
-    assert found["share_mirrored"] == pytest.approx(float(whole.scores.right[whole.test].double().mean()))
+    assert accuracy["share_mirrored"] == pytest.approx(float(whole.scores.right[whole.test].double().mean()))
 
 
 def test_the_diagonal_is_its_own_mirror() -> None:
     diagonal = torch.eye(13, dtype=torch.bool).flatten()
-    found = _table_scores("multiply", diagonal).mirror_accuracy()
-    assert found is not None and found["mirrored"] == 0 and found["unmirrored"] > 0
+    accuracy = _table_scores("multiply", diagonal).mirror_accuracy()
+    assert accuracy is not None and accuracy["mirrored"] == 0 and accuracy["unmirrored"] > 0
 
 
 @pytest.mark.parametrize("task", ["subtract", "divide", "add3"])

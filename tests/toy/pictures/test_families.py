@@ -83,8 +83,8 @@ def test_coefficients_may_be_negative(axes: Axes) -> None:
 def test_gaps_stand_for_what_is_missing_and_for_no_logarithm(axes: Axes) -> None:
     lines = [("loss", [None, 1.0, 0.0, 0.1], style.TRAINED, "-")]
     style.over_steps(axes, [1, 10, 100, 1000], lines, "loss", {"grokked": 100, "never": None}, log=True)
-    drawn = axes.lines[0].get_ydata()
-    assert [math.isnan(value) for value in drawn] == [True, False, True, False]
+    values = axes.lines[0].get_ydata()
+    assert [math.isnan(value) for value in values] == [True, False, True, False]
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert list(axes.lines[1].get_xdata()) == [100, 100]
     assert [text.get_text() for text in axes.texts] == ["grokked\n100", "loss"]
@@ -93,8 +93,8 @@ def test_gaps_stand_for_what_is_missing_and_for_no_logarithm(axes: Axes) -> None
 def test_neurons_are_sorted_by_frequency_then_share_and_dead_ones_left_out(axes: Axes) -> None:
     shares = np.array([[0.1, 0.9, 0.0, 0.7], [0.8, 0.0, 0.0, 0.2]])
     circuits.draw_neuron_map(axes, shares, np.array([2, 1, 0, 1]), "")
-    drawn = np.asarray(axes.images[0].get_array())
-    assert drawn.tolist() == [[0.9, 0.0], [0.7, 0.2], [0.1, 0.8]]
+    values = np.asarray(axes.images[0].get_array())
+    assert values.tolist() == [[0.9, 0.0], [0.7, 0.2], [0.1, 0.8]]
 
 
 def test_points_of_a_plane_are_tied_to_the_ideal_circle(axes: Axes) -> None:
@@ -129,10 +129,10 @@ def test_portraits_join_what_shares_its_frequency() -> None:
     assert [bool(grid[row, column].lines) for row, column in ((0, 0), (1, 0), (1, 1))] == [True, False, False]
     assert not grid[0, 1].get_visible()
     assert np.asarray(grid[1, 0].collections[0].get_offsets()) == pytest.approx(traces[:, [0, 2]])
-    joined = np.asarray(grid[0, 0].lines[0].get_xydata())
-    assert joined[0] == pytest.approx(joined[-1])
+    polyline = np.asarray(grid[0, 0].lines[0].get_xydata())
+    assert polyline[0] == pytest.approx(polyline[-1])
     # 2 a mod 7 = 0, 2, 4, 6, 1, 3, 5: in the order of this phase a is 0, 4, 1, 5, 2, 6, 3.
-    assert joined[:-1] == pytest.approx(traces[[0, 4, 1, 5, 2, 6, 3]][:, [0, 1]])
+    assert polyline[:-1] == pytest.approx(traces[[0, 4, 1, 5, 2, 6, 3]][:, [0, 1]])
 
 
 def test_a_wave_over_its_phase_passes_through_its_points(axes: Axes) -> None:
@@ -222,11 +222,11 @@ def test_the_closed_form_multiplies_equal_frequencies_only() -> None:
     picture = families.FAMILIES["07_logit_spectrum_2d"].draw(solved())
     assert picture.figure is not None
     assert picture.figure.get_suptitle().startswith("100 %")
-    drawn = np.asarray(picture.figure.axes[0].images[0].get_array())
-    inside = np.zeros_like(drawn, dtype=bool)
+    values = np.asarray(picture.figure.axes[0].images[0].get_array())
+    inside = np.zeros_like(values, dtype=bool)
     for k in KEYS:
         inside[2 * k - 1 : 2 * k + 1, 2 * k - 1 : 2 * k + 1] = True
-    assert drawn[~inside].max() < 1e-3 * drawn[inside].min()
+    assert values[~inside].max() < 1e-3 * values[inside].min()
 
 
 def test_embedding_bars_are_the_spectrum_of_the_analysis() -> None:
@@ -270,9 +270,9 @@ def test_three_operands_have_an_accuracy_for_each() -> None:
     material = untrained("addpow", 5)
     picture = families.FAMILIES["12_error_maps"].draw(material)
     assert picture.figure is not None
-    drawn = picture.figure.axes[0].lines[0].get_ydata()
+    values = picture.figure.axes[0].lines[0].get_ydata()
     third, right = material.table.rows.operands[:, 2], material.table.scores.right.double()
-    assert drawn == pytest.approx([100 * float(right[third == c].mean()) for c in range(5)])
+    assert values == pytest.approx([100 * float(right[third == c].mean()) for c in range(5)])
 
 
 def test_subgroups_are_drawn_where_the_circle_has_any() -> None:

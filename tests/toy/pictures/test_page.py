@@ -38,11 +38,11 @@ class Addresses(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.addresses: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
 def rendered(folder: Path, picture: Picture, film: str | None = None) -> str:
@@ -62,7 +62,7 @@ def test_a_picture_lies_in_the_page_with_its_message_and_sentence(tmp_path: Path
     assert (image[2], image[3]) == ("922", "96")
     assert "Said &amp; done." in text
     assert "python &lt;script&gt;" in text
-    assert not [address for address in Addresses(text).found if re.match(r"https?:|//", address)]
+    assert not [address for address in Addresses(text).addresses if re.match(r"https?:|//", address)]
 
 
 def test_a_family_without_a_figure_is_a_sentence(tmp_path: Path) -> None:
@@ -131,14 +131,14 @@ def test_a_run_directory_gets_everything(trained: Path, monkeypatch: pytest.Monk
         seen.append((what, list(steps)))
         return steps
 
-    found = examine(AnalysisRequest(trained), "the command", watch)
+    examined = examine(AnalysisRequest(trained), "the command", watch)
     assert seen == [("progress", [0, 2, 4])]
-    assert found.folder == trained
+    assert examined.folder == trained
     for name in ("analysis.json", "progress.csv", "film.mp4", "film.gif", "index.html"):
         assert (trained / name).stat().st_size > 0, name
     written = {path.stem for path in (trained / "figures").glob("*.png")}
-    assert len(written) == found.figures
-    assert written | {line.split(":")[0] for line in found.absent} == set(families.FAMILIES)
+    assert len(written) == examined.figures
+    assert written | {line.split(":")[0] for line in examined.absent} == set(families.FAMILIES)
     assert {path.stem for path in (trained / "figures").glob("*.svg")} == written
     source = json.loads((trained / "analysis.json").read_text())["source"]
     assert (source["step"], source["config"]["modulus"]) == (4, 5)
@@ -146,7 +146,7 @@ def test_a_run_directory_gets_everything(trained: Path, monkeypatch: pytest.Monk
         assert [row["step"] for row in csv.DictReader(file)] == ["0", "2", "4"]
     text = (trained / "index.html").read_text(encoding="utf-8")
     assert "data:video/mp4;base64," in text
-    for address in Addresses(text).found:
+    for address in Addresses(text).addresses:
         if not address.startswith(("data:", "#")):
             assert (trained / address).exists(), address
 
@@ -161,29 +161,29 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few")
 def test_a_checkpoint_gets_a_folder_beside_it_and_no_history(trained: Path) -> None:
     path = trained / "checkpoints" / "step-000002.pt"
-    found = examine(AnalysisRequest(path), "the command")
-    assert found.folder == path.parent / "step-000002-analysis"
-    assert json.loads((found.folder / "analysis.json").read_text())["source"]["step"] == 2
-    names = {path.name for path in found.folder.iterdir()}
+    examined = examine(AnalysisRequest(path), "the command")
+    assert examined.folder == path.parent / "step-000002-analysis"
+    assert json.loads((examined.folder / "analysis.json").read_text())["source"]["step"] == 2
+    names = {path.name for path in examined.folder.iterdir()}
     assert names == {"analysis.json", "figures", "index.html"}
-    assert "A film needs the checkpoints of a run directory" in (found.folder / "index.html").read_text(
+    assert "A film needs the checkpoints of a run directory" in (examined.folder / "index.html").read_text(
         encoding="utf-8"
     )
-    assert [line.split(":")[0] for line in found.absent] == ["01_grokking_curve", "13_progress"]
+    assert [line.split(":")[0] for line in examined.absent] == ["01_grokking_curve", "13_progress"]
 
 
 @pytest.mark.usefixtures("few")
 def test_steps_can_be_chosen_and_the_film_left_out(trained: Path, tmp_path: Path) -> None:
     request = AnalysisRequest(trained, out=tmp_path / "out", step=2, steps=(4, 0), film=False)
-    found = examine(request, "the command")
-    assert json.loads((found.folder / "analysis.json").read_text())["source"]["step"] == 2
-    assert [line.split(",")[0] for line in (found.folder / "progress.csv").read_text().splitlines()] == [
+    examined = examine(request, "the command")
+    assert json.loads((examined.folder / "analysis.json").read_text())["source"]["step"] == 2
+    assert [line.split(",")[0] for line in (examined.folder / "progress.csv").read_text().splitlines()] == [
         "step",
         "0",
         "4",
     ]
-    assert not list(found.folder.glob("film.*"))
-    assert "film" not in (found.folder / "index.html").read_text(encoding="utf-8")
+    assert not list(examined.folder.glob("film.*"))
+    assert "film" not in (examined.folder / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from toy.config import PRESETS, ToyConfig
+from toy.config import PRESETS, ToyConfig, parse_value
 from toy.run.errors import InputError
-from toy.training.axes import SEEDS, Plan, parse_axes, parsed, read_plan
+from toy.training.axes import SEEDS, Plan, parse_axes, read_plan
 
 
 def test_the_last_axis_is_the_fastest() -> None:
@@ -54,8 +54,8 @@ def test_a_cell_is_its_configuration_and_seeds_whichever_axes_led_to_it() -> Non
     ],
 )
 def test_values_have_the_type_of_their_field(name: str, given: object, value: object) -> None:
-    found = parsed(name, given, "a test")
-    assert found == value and type(found) is type(value)
+    result = parse_value(name, given, "a test")
+    assert result == value and type(result) is type(value)
 
 
 @pytest.mark.parametrize("name", list(ToyConfig.__dataclass_fields__))
@@ -77,7 +77,7 @@ def test_every_field_can_be_an_axis(name: str) -> None:
         (["modulus=11.5"], "sets modulus to '11.5': give int"),
         (["batch_size=all"], "give int or none"),
         (["equals_logit=maybe"], "give true or false"),
-        (["schedule=linear"], "give one of constant, after_grokking, cosine"),
+        (["schedule=linear"], "choose from constant, after_grokking, cosine"),
         (["modulus=11,11"], "gives modulus the value 11 twice"),
         (["modulus=11", "modulus=13"], "--set gives modulus twice"),
     ],
@@ -102,8 +102,8 @@ def test_a_yaml_file_and_the_command_line_after_it(tmp_path: Path) -> None:
     plan = read_plan(tmp_path / "sweep.yaml", Plan())
     assert (plan.base.modulus, plan.base.learning_rate, plan.base.steps, plan.seeds) == (23, 0.01, 25_000, 3)
     assert plan.axes == {"weight_decay": (1.0, 2.5), "batch_size": (None, 64)}
-    later = plan.changed(plan.base, parse_axes(["weight_decay=7", "steps=5,6"]), 2)
-    assert later.axes == {"weight_decay": (7.0,), "batch_size": (None, 64), "steps": (5, 6)} and later.seeds == 2
+    changed = plan.changed(plan.base, parse_axes(["weight_decay=7", "steps=5,6"]), 2)
+    assert changed.axes == {"weight_decay": (7.0,), "batch_size": (None, 64), "steps": (5, 6)} and changed.seeds == 2
     with pytest.raises(InputError, match=r"steps is set to 9 and also swept"):
         plan.changed(ToyConfig(**{**plan.base.__dict__, "steps": 9}), parse_axes(["steps=5,6"]), 2)
 

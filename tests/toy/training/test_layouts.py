@@ -25,7 +25,7 @@ PAIRS = table("add", P).operands
 Stored = dict[str, Any]
 
 
-def drawn(config: ToyConfig) -> Transformer:
+def random_network(config: ToyConfig) -> Transformer:
     """A network with random weights in every place, the biases too."""
     network = build(config).requires_grad_(False)
     assert isinstance(network, Transformer)
@@ -100,7 +100,7 @@ def nanda_file(tmp_path: Path) -> Writer:
     """A file of Nanda et al.: its losses are those of the split of seed 3 with 40 % to train on."""
 
     def write(config: ToyConfig = CONFIG, told: Stored | None = None, **changed: Any) -> Path:
-        stored = nanda(drawn(replace(config, equals_logit=True)))
+        stored = nanda(random_network(replace(config, equals_logit=True)))
         train, test = losses(nanda_logits(stored), 0.4, 3, "nanda")
         content = {"model": stored | changed, "train_losses": [9.0, train], "test_losses": [9.0, test]}
         content["config"] = {"p": P, "d_model": 12, "frac_train": 0.4, "seed": 3, "lr": 1e-3} if told is None else told
@@ -116,7 +116,7 @@ def unixsysdev_file(tmp_path: Path) -> Writer:
     """A file of unixsysdev, with its configuration or without."""
 
     def write(*, told: bool = True, **changed: Any) -> Path:
-        stored = unixsysdev(drawn(CONFIG))
+        stored = unixsysdev(random_network(CONFIG))
         train, test = losses(unixsysdev_logits(stored), 0.3, 42, "torch")
         content: Stored = {"model_state_dict": stored | changed, "epoch": 700}
         content["history"] = {"epoch": [0, 700], "train_loss": [9.0, train], "test_loss": [9.0, test]}
@@ -133,22 +133,22 @@ def unixsysdev_file(tmp_path: Path) -> Writer:
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_nandas_layout_gives_the_same_logits(nanda_file: Writer, n_layers: int) -> None:
     config = replace(CONFIG, n_layers=n_layers)
-    network, found, step = load_checkpoint(nanda_file(config))
-    expected = nanda_logits(nanda(drawn(replace(config, equals_logit=True))))
+    network, given, step = load_checkpoint(nanda_file(config))
+    expected = nanda_logits(nanda(random_network(replace(config, equals_logit=True))))
     torch.testing.assert_close(network(PAIRS), expected, atol=1e-5, rtol=0)
     assert expected.shape == (P * P, P + 1)
-    assert (found.modulus, found.d_model, found.n_heads, found.d_mlp, found.n_layers) == (P, 12, 3, 20, n_layers)
-    assert (found.split, found.equals_logit, found.seed, found.train_fraction) == ("nanda", True, 3, 0.4)
-    assert (found.task, found.learning_rate, step) == ("add", 1e-3, None)
+    assert (given.modulus, given.d_model, given.n_heads, given.d_mlp, given.n_layers) == (P, 12, 3, 20, n_layers)
+    assert (given.split, given.equals_logit, given.seed, given.train_fraction) == ("nanda", True, 3, 0.4)
+    assert (given.task, given.learning_rate, step) == ("add", 1e-3, None)
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_unixsysdevs_layout_gives_the_same_logits(unixsysdev_file: Writer, told: bool) -> None:
-    network, found, step = load_checkpoint(unixsysdev_file(told=told))
-    torch.testing.assert_close(network(PAIRS), unixsysdev_logits(unixsysdev(drawn(CONFIG))), atol=1e-5, rtol=0)
-    assert (found.modulus, found.d_model, found.n_heads, found.d_mlp) == (P, 12, 3, 20)
-    assert (found.split, found.equals_logit, found.seed, step) == ("torch", False, 42, 700)
-    assert found.learning_rate == (2e-3 if told else PRESETS["published-004"].learning_rate)
+    network, given, step = load_checkpoint(unixsysdev_file(told=told))
+    torch.testing.assert_close(network(PAIRS), unixsysdev_logits(unixsysdev(random_network(CONFIG))), atol=1e-5, rtol=0)
+    assert (given.modulus, given.d_model, given.n_heads, given.d_mlp) == (P, 12, 3, 20)
+    assert (given.split, given.equals_logit, given.seed, step) == ("torch", False, 42, 700)
+    assert given.learning_rate == (2e-3 if told else PRESETS["published-004"].learning_rate)
 
 
 def test_the_stored_losses_are_reproduced(nanda_file: Writer, unixsysdev_file: Writer) -> None:
@@ -176,10 +176,10 @@ def test_our_own_file_and_run_directory(architecture: Any, tmp_path: Path) -> No
     run.write_checkpoint(200, last.state_dict())
     (tmp_path / "config.json").write_text("{}")
     for path, network, step in ((run.checkpoints()[0], first, 0), (tmp_path, last, 200)):
-        read, found, at = load_checkpoint(path)
+        read, given, at = load_checkpoint(path)
         assert isinstance(read, MLP if architecture == "mlp" else Transformer)
         torch.testing.assert_close(dict(read.state_dict()), dict(network.state_dict()), rtol=0, atol=0)
-        assert (found, at) == (config, step)
+        assert (given, at) == (config, step)
     assert load_checkpoint(tmp_path, task="multiply")[1] == config
     with pytest.raises(InputError, match="trained on the task 'multiply', not on 'add': ask for 'multiply'"):
         load_checkpoint(tmp_path, task="add")
@@ -244,7 +244,7 @@ def test_a_configuration_that_contradicts_the_tensors_is_refused(nanda_file: Wri
         ({"layout": "grid", "model": {}}, "its `layout` is 'grid', not 'toy'"),
         ({"layout": "toy", "model": {}}, "its key `config` is missing"),
         ({"layout": "toy", "config": {}, "model": {}}, "its key `W_E` is missing"),
-        ({"layout": "toy", "config": {"colour": 1}, "model": {}}, "sets 'colour', which is no field"),
+        ({"layout": "toy", "config": {"colour": 1}, "model": {}}, "names 'colour', which is no field"),
         ({"model": {"embed.W_E": torch.ones(2, 3)}, "by": print}, "cannot be read as a checkpoint of plain tensors"),
     ],
 )  # fmt: skip

@@ -67,8 +67,8 @@ def test_the_moduli_of_a_run() -> None:
 
 
 def test_the_published_ceiling() -> None:
-    found = [tables.bound(modulus, DENSE) for modulus in (120, 121, 124, 149, 199)]
-    assert found == pytest.approx([1, 0.975, 0.906, 0.512, 0.204], abs=6e-4)
+    bounds = [tables.bound(modulus, DENSE) for modulus in (120, 121, 124, 149, 199)]
+    assert bounds == pytest.approx([1, 0.975, 0.906, 0.512, 0.204], abs=6e-4)
 
 
 def test_questions_and_their_mirror_images() -> None:
@@ -101,8 +101,8 @@ def test_accuracy_counts_every_ordered_pair() -> None:
             answered = super().forward(questions) * (questions[:, 1] == questions[:, 2])[:, None]
             return answered + 0.5 * torch.eye(199)[119]
 
-    found = accuracies(Doubles(once=True), [5])[5]
-    assert found == pytest.approx(5 / 25)
+    accuracy = accuracies(Doubles(once=True), [5])[5]
+    assert accuracy == pytest.approx(5 / 25)
 
 
 def test_adding_and_turning_are_told_apart() -> None:

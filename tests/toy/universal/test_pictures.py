@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import draw_runs
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def drawn(axes: Axes, label: str) -> list[tuple[float, float]]:
+def points_of(axes: Axes, label: str) -> list[tuple[float, float]]:
     """The points of a line, percents as shares."""
     [line] = [line for line in axes.lines if line.get_label() == label]
     return [(float(x), round(float(y) / 100, 9)) for x, y in zip(*line.get_data(), strict=True)]
@@ -66,12 +67,14 @@ def test_accuracies_are_those_of_the_table(run: Path) -> None:
     figure = universal.draw(run)["01_accuracy"]
     axes = figure.axes[0]
     for part in ("train", "held_out", "beyond"):
-        assert drawn(axes, part) == [(p, VALUES[p]) for p, its in PARTS.items() if its == part]
-    assert drawn(axes, "bound") == [(row["modulus"], row["bound"]) for row in ACCURACY]
-    assert dict(drawn(axes, "published")) == universal.PUBLISHED
+        assert points_of(axes, part) == [(p, VALUES[p]) for p, its in PARTS.items() if its == part]
+    assert points_of(axes, "bound") == [(row["modulus"], row["bound"]) for row in ACCURACY]
+    assert dict(points_of(axes, "published")) == universal.PUBLISHED
     assert title(figure) == "2 held-out moduli 62 % right, the worst 50 %; beyond 7 19 %, a row a number at most 50 %"
     sparse = [row for row in ACCURACY if row["part"] != "beyond"]
-    assert not [line for line in universal.accuracy(sparse).axes[0].lines if line.get_label() == "published"]
+    assert not [
+        line for line in universal.accuracy(pd.DataFrame(sparse)).axes[0].lines if line.get_label() == "published"
+    ]
 
 
 def test_training_says_from_when_on_it_is_learnt(run: Path) -> None:
@@ -86,9 +89,9 @@ def test_training_says_from_when_on_it_is_learnt(run: Path) -> None:
 def test_circles_and_wraps(run: Path) -> None:
     figures = universal.draw(run)
     for axes, share in zip(figures["03_circles"].axes, (0.8, 0.6, 0.4), strict=True):
-        assert drawn(axes, "trained") == [(0, share), (1, share)]
-        assert drawn(axes, "untrained") == [(0, round(share / 10, 9)), (1, round(share / 10, 9))]
-    assert drawn(figures["04_wraps"].axes[0], "residue") == [(2, 0.2), (3, 0.3)]
+        assert points_of(axes, "trained") == [(0, share), (1, share)]
+        assert points_of(axes, "untrained") == [(0, round(share / 10, 9)), (1, round(share / 10, 9))]
+    assert points_of(figures["04_wraps"].axes[0], "residue") == [(2, 0.2), (3, 0.3)]
     assert "a + b − p in 20 % of the cases, the residue in 20 % to 30 %" in title(figures["04_wraps"])
 
 
@@ -103,16 +106,16 @@ def test_what_cannot_be_read_is_one_sentence(text: str | None, run: Path) -> Non
     (run / "accuracy.csv").unlink()
     if text is not None:
         (run / "accuracy.csv").write_text(text)
-    with pytest.raises(InputError, match=r"accuracy\.csv .*(No such file|has no rows|has no bound)") as found:
+    with pytest.raises(InputError, match=r"accuracy\.csv .*(No such file|has no rows|has no bound)") as caught:
         universal.draw(run)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_comparison_has_a_panel_a_run() -> None:
     better: list[Row] = [{**row, "accuracy": 1.0} for row in ACCURACY]
-    figure = universal.compare({"one": ACCURACY, "two": better})
+    figure = universal.compare({"one": pd.DataFrame(ACCURACY), "two": pd.DataFrame(better)})
     one, two = figure.axes
-    assert drawn(one, "held_out") == [(4, 0.75), (6, 0.5)] and drawn(two, "held_out") == [(4, 1), (6, 1)]
+    assert points_of(one, "held_out") == [(4, 0.75), (6, 0.5)] and points_of(two, "held_out") == [(4, 1), (6, 1)]
     assert one.get_title("left") == "one\nheld out 62 %, beyond 19 %" and one.get_ylim() == two.get_ylim()
 
 
