@@ -81,10 +81,10 @@ def _probe(config: ProbeConfig, folder: Path) -> None:
 
 
 def _causal(config: CausalConfig, folder: Path) -> None:
-    from causal.run.causal_run import run, write_results
+    from causal.run.causal_run import run
 
     config = replace(config, out=folder)
-    write_results(run(config, _command("causal", config, folder)), folder)
+    run(config, _command("causal", config, folder)).write(folder)
 
 
 def _sae(config: FeatureProbe, folder: Path) -> None:

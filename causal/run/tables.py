@@ -6,8 +6,8 @@ Rows of heads, MLPs and routes are in `causal.attribution.tables`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRow, RoutingRow
 from causal.interventions.edits import meanings
@@ -341,37 +341,10 @@ TABLES: dict[str, type] = {
 """Name of a table to the type of its rows."""
 _NAMES = {kind: name for name, kind in TABLES.items()}
 
-Row = TypeVar("Row")
 
-
-@dataclass
-class TableRows:
-    """Rows of several tables that were made together."""
-
-    tables: dict[str, list[Any]] = field(default_factory=dict)
-
-    @staticmethod
-    def of_rows(rows: Iterable[Any]) -> TableRows:
-        """Rows, each in the table of its type."""
-        made = TableRows()
-        for row in rows:
-            made.tables.setdefault(_NAMES[type(row)], []).append(row)
-        return made
-
-    def of(self, kind: type[Row]) -> list[Row]:
-        """The rows of a type."""
-        return self.tables.get(_NAMES[kind], [])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries."""
-        return {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
-
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> TableRows:
-        """The reverse of `to_json`."""
-        return TableRows({name: [TABLES[name](**row) for row in rows] for name, rows in content.items()})
-
-    @staticmethod
-    def concatenated(parts: Iterable[TableRows]) -> TableRows:
-        """All rows of all parts."""
-        return TableRows.of_rows(row for part in parts for rows in part.tables.values() for row in rows)
+def by_table(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    """Table name to rows, each in the table of its type."""
+    tables: dict[str, list[Any]] = {}
+    for row in rows:
+        tables.setdefault(_NAMES[type(row)], []).append(row)
+    return tables

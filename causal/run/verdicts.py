@@ -25,7 +25,8 @@ from causal.experiments.effects import rank
 from causal.experiments.experiment import Experiment
 from causal.experiments.sweep import CONDITION
 from causal.interventions.questions import EVERYWHERE
-from causal.run.tables import CausalRow, ControlDraw, TableRows, Verdict, VerdictRow
+from causal.run.tables import CausalRow, ControlDraw, Verdict, VerdictRow
+from llm_probe.run.study import Rows
 from toy.maths.intervals import wilson
 
 ALPHA = 0.01
@@ -138,9 +139,9 @@ def _others(evidence: Evidence) -> str:
 # ------------------------------------------------------------------------------------------- from rows to evidence
 
 
-def ranked(rows: TableRows) -> TableRows:
+def ranked(rows: Rows) -> Rows:
     """The same rows; `mean` and `rotate` of the tested directions have their rank among the draws of every control."""
-    draws = rows.of(ControlDraw)
+    draws = rows.get("causal_controls", ())
     positions = {draw.position for draw in draws}
 
     def with_rank(row: CausalRow) -> CausalRow:
@@ -159,7 +160,7 @@ def ranked(rows: TableRows) -> TableRows:
         worst = max(ranks, key=lambda name: ranks[name][0])
         return replace(row, rank=ranks[worst][0], against=worst, draws=ranks[worst][1])
 
-    return TableRows(rows.tables | {"causal_table": [with_rank(row) for row in rows.of(CausalRow)]})
+    return {**rows, "causal_table": [with_rank(row) for row in rows.get("causal_table", ())]}
 
 
 def evidence_of(experiment: Experiment, rows: Sequence[CausalRow], power: str) -> Evidence:
@@ -206,12 +207,12 @@ def evidence_of(experiment: Experiment, rows: Sequence[CausalRow], power: str) -
     )
 
 
-def verdict_row(experiment: Experiment, rows: TableRows, power: str) -> VerdictRow:
+def verdict_row(experiment: Experiment, rows: Rows, power: str) -> VerdictRow:
     """The verdict, and how often shuffled labels would have been given it."""
-    verdict = decide(evidence_of(experiment, rows.of(CausalRow), power))
+    verdict = decide(evidence_of(experiment, rows.get("causal_table", ()), power))
     layer, site, _ = experiment.location
     key = (experiment.claim.domain.name, layer, site, experiment.position, experiment.name)
-    turned = [draw for draw in rows.of(ControlDraw) if draw.intervention == "rotate"]
+    turned = [draw for draw in rows.get("causal_controls", ()) if draw.intervention == "rotate"]
     prompts = len(experiment.subset[1].right) if turned else 0
     calls = false_calls(turned, prompts, experiment.claim.period) if turned else ()
     return VerdictRow(*key, *verdict, *calls)

@@ -14,8 +14,8 @@ from causal.page.section import section, summary
 from causal.page.section_pictures import against, layers, rotations
 from causal.run.tables import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
 from llm_probe.page import report
+from tests.html_page import Page
 from tests.llm_probe.made_up import RUN, made_up
-from tests.llm_probe.page.test_report import Page
 
 SCRIPT = "<script>alert(1)</script>"
 PERIODS = {"mod-add 23": 23, "days": 7, "hours": 12}
