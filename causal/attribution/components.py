@@ -74,11 +74,11 @@ def projection(block: nn.Module) -> nn.Module | None:
     for attention in layout.paths("attention"):
         for name in PROJECTIONS:
             try:
-                found = attrgetter(f"{attention}.{name}")(block)
+                matrix = attrgetter(f"{attention}.{name}")(block)
             except AttributeError:
                 continue
-            if getattr(found, "weight", None) is not None:
-                return found
+            if getattr(matrix, "weight", None) is not None:
+                return matrix
     return None
 
 

@@ -37,17 +37,17 @@ def made_up(
     turns = rotations(P, (1, 4))
     hypothesis = Hypothesis("mixed", rule)  # type: ignore[arg-type]
 
-    def observer(asked: Sequence[Rotation]) -> torch.Tensor:
-        found = []
-        for turn in asked:
+    def answers_after(rotations: Sequence[Rotation]) -> torch.Tensor:
+        answers = []
+        for turn in rotations:
             noise = torch.nn.functional.one_hot(torch.randint(P, (n,), generator=generator), P).double()
             chance = torch.rand(n, generator=generator)
             rest = torch.where((torch.rand(n, generator=generator) < stays)[:, None], before, noise)
             follows = moved(before, shift(hypothesis, turn, sums))
-            found.append(torch.where((chance < carried.get(turn.kind, 0.0))[:, None], follows, rest))
-        return torch.stack(found)
+            answers.append(torch.where((chance < carried.get(turn.kind, 0.0))[:, None], follows, rest))
+        return torch.stack(answers)
 
-    return observe(observer, before, sums, pairs, turns, follows=1.0)
+    return observe(answers_after, before, sums, pairs, turns, follows=1.0)
 
 
 @pytest.mark.parametrize("stays", [1.0, 0.5, 0.0])
@@ -62,22 +62,22 @@ def made_up(
     ],
 )
 def test_the_algorithm_is_found(carried: dict[Kind, float], expected: str, stays: float) -> None:
-    found = which(made_up(carried, stays=stays))
-    assert (found.algorithm, found.ratio > 10) == (expected, True)
+    decision = which(made_up(carried, stays=stays))
+    assert (decision.algorithm, decision.ratio > 10) == (expected, True)
     for kind in KINDS:
-        weight = float(found.explained[expected].weights[kind][0])
+        weight = float(decision.explained[expected].weights[kind][0])
         assert weight == pytest.approx(carried.get(kind, 0.0), abs=0.06)
 
 
 def test_with_a_carry() -> None:
-    found = which(made_up({"base 10": 0.9}, rule="carry"))
-    assert found.algorithm == "base-10 then reduce"
-    assert found.explained[found.algorithm].hypothesis.rule == "carry"
+    decision = which(made_up({"base 10": 0.9}, rule="carry"))
+    assert decision.algorithm == "base-10 then reduce"
+    assert decision.explained[decision.algorithm].hypothesis.rule == "carry"
 
 
 def test_at_the_border_nothing_is_decided() -> None:
-    found = which(made_up({"modulus": CARRIES}, n=200))
-    assert found.algorithm == UNDETERMINED and found.ratio < 10
+    decision = which(made_up({"modulus": CARRIES}, n=200))
+    assert decision.algorithm == UNDETERMINED and decision.ratio < 10
 
 
 def test_few_prompts_decide_nothing() -> None:
@@ -154,15 +154,15 @@ def test_prompts_of_a_pair_stay_together_and_count_once() -> None:
 
 def test_histograms_and_table() -> None:
     seen = made_up({"modulus": 0.9})
-    found = which(seen)
-    rows = histogram_rows(seen, found)
+    decision = which(seen)
+    rows = histogram_rows(seen, decision)
     assert len(rows) == len(seen.rotations) * P
     first = [row for row in rows if row["kind"] == "modulus" and row["step"] == 3]
     assert sum(row["observed"] for row in first) == pytest.approx(1)
     assert first[3]["observed"] == pytest.approx(0.9, abs=0.06)
     assert first[3]["clock"] == pytest.approx(first[3]["observed"], abs=0.06)
     assert first[3]["look-up"] == pytest.approx(CARRIES, abs=0.05)
-    table = table_rows(found)
+    table = table_rows(decision)
     assert {row["verdict"] for row in table} == {"clock"}
     assert min(row["below_best"] for row in table) == 0
 

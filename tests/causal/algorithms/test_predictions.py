@@ -40,8 +40,8 @@ def test_a_digit_turns_by_itself() -> None:
 def test_answers_are_reduced_after_the_digit() -> None:
     # n = 17 modulo 12 answers 5; with its digit turned by 3 it is 10, and 10 mod 12 = 10.
     before = torch.nn.functional.one_hot(torch.tensor([5]), 12).double()
-    found = moved(before, shift(DIGIT, base_ten(3), torch.tensor([17])))
-    assert found.argmax() == 10
+    answers = moved(before, shift(DIGIT, base_ten(3), torch.tensor([17])))
+    assert answers.argmax() == 10
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_the_mixture_is_a_distribution() -> None:
 
 
 def test_the_default_rotations() -> None:
-    found = rotations(23, (1, 5))
-    modulus = [turn.step for turn in found if turn.kind == "modulus"]
+    turns = rotations(23, (1, 5))
+    modulus = [turn.step for turn in turns if turn.kind == "modulus"]
     assert modulus == [1, 3, 5, 7, 9, 11, 12, 14, 16, 18, 20, 22]
-    assert [turn.step for turn in found if turn.kind == "base 10"] == list(range(1, 10))
+    assert [turn.step for turn in turns if turn.kind == "base 10"] == list(range(1, 10))
     assert [turn.step for turn in rotations(7, (1,)) if turn.kind == "modulus"] == [1, 2, 3, 4, 5, 6]
-    assert all(turn.frequencies == (1, 5) for turn in found if turn.kind == "modulus")
+    assert all(turn.frequencies == (1, 5) for turn in turns if turn.kind == "modulus")
 
 
 def test_circles_of_both_kinds_are_left_out() -> None:

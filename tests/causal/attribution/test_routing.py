@@ -20,10 +20,11 @@ from causal.attribution.routing import EXCHANGES, WHOLE, agreement, exchanges, m
 from causal.attribution.routing_edges import Changes, Edge, effects, measure, read
 from causal.page.figures import Shown, maps, routing_figure
 from causal.page.section import section
-from causal.run.causal_run import _of_each_operation
+from causal.run.causal_run import CAUSAL, _of_each_operation
 from causal.run.plan import claim_of
-from causal.run.tables import TableRows
+from causal.run.tables import by_table
 from llm_probe.models.loading import LoadedModel, load
+from llm_probe.run.study import Session
 
 CLAIMS = [claim_of(f"mod-add {modulus}") for modulus in (11, 12, 13, 17, 19)]
 
@@ -180,12 +181,12 @@ def test_only_claims_of_one_operation_are_compared() -> None:
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    found = routing(
+    rows = routing(
         load("reference", device="cpu"), [CLAIMS[0], CLAIMS[2], CLAIMS[3], claim_of("mod-add 7")], size=8, seed=0
     )
-    tables = TableRows.of_rows(found)
-    assert TableRows.from_json(tables.to_json()) == tables
-    return pd.DataFrame([vars(row) for row in found])
+    tables = by_table(rows)
+    assert Session(CAUSAL).rows("routing", lambda: tables) == tables
+    return pd.DataFrame([vars(row) for row in rows])
 
 
 def test_in_the_reference_the_head_that_looks_is_the_one_that_routes(

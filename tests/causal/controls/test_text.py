@@ -14,10 +14,10 @@ TEXTS = ["the days of the week are seven", "one two three four five", "a", "mont
 
 
 def test_windows_cut_documents_and_drop_single_tokens(loaded: LoadedModel) -> None:
-    found = windows(loaded, ["abcde", "f", "ghi"], 2, 100)
-    assert [len(ids) for ids in found.ids] == [2, 2, 2]
-    assert found.document == (0, 0, 1)
-    assert found.tokens.tolist() == [2, 1]
+    text = windows(loaded, ["abcde", "f", "ghi"], 2, 100)
+    assert [len(ids) for ids in text.ids] == [2, 2, 2]
+    assert text.document == (0, 0, 1)
+    assert text.tokens.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("layer", [0, 2])
@@ -36,11 +36,11 @@ def test_equivalence_by_hand() -> None:
     # d = 1, 3 nats in documents of 100 tokens: 0.02 a token, residuals -1, 1, se = sqrt(2/1 * 2) / 200 = 0.01.
     tokens = torch.tensor([100.0, 100.0]).double()
     before = torch.tensor([200.0, 300.0]).double()
-    found = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
-    assert found.nats == pytest.approx(2.5)
-    assert found.nats_change == pytest.approx(0.02)
-    assert found.nats_high - found.nats_change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
-    assert found.p_equivalence > 0.5
+    change = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
+    assert change.nats == pytest.approx(2.5)
+    assert change.nats_change == pytest.approx(0.02)
+    assert change.nats_high - change.nats_change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
+    assert change.p_equivalence > 0.5
 
 
 def test_a_small_sure_change_is_equivalent() -> None:

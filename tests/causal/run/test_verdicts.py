@@ -51,8 +51,8 @@ def test_a_circle_that_is_followed_is_causal() -> None:
     ],
 )
 def test_what_each_condition_changes(change: dict, verdict: str, words: str) -> None:
-    found, sentence = decide(replace(CLEAR, **change))
-    assert found == verdict
+    word, sentence = decide(replace(CLEAR, **change))
+    assert word == verdict
     assert words in sentence
 
 
