@@ -3,10 +3,10 @@
     interventions    every intervention of the registry at the prompt's last token and over the whole answer, and those
                      that say so at every position
     fixed_controls   planes of another period and the leading principal components
-    elsewhere        the same ablation where other questions are answered (`skills`)
+    elsewhere        the same ablation where other questions are answered (`specificity.skills`)
 
-and in files of their own, as functions of an experiment: `random_controls`, `patches`, `algorithm_probe`, `text` and
-`attribution`. No prompt, operand pair or template is shared between fitting and testing
+and in files of their own, as functions of an experiment: `random_controls`, `patches`, `algorithm_probe`,
+`specificity` and `attribution`. No prompt, operand pair or template is shared between fitting and testing
 (`llm_probe.questions.prompts`).
 """
 

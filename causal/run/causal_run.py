@@ -22,11 +22,10 @@ from tqdm import tqdm
 
 from causal.algorithms.algorithm_probe import algorithm_rows
 from causal.attribution.attribution import agreement, attribution, layer_map
-from causal.attribution.planes import plane_logits
+from causal.attribution.components import plane_logits
 from causal.attribution.routing import routing
 from causal.controls.random_controls import CONTROLS, TURNS, random_controls
-from causal.controls.skills import skills
-from causal.controls.text import documents, text_rows
+from causal.controls.specificity import documents, skills, text_rows
 from causal.experiments import effects
 from causal.experiments.experiment import Experiment
 from causal.experiments.patches import patch_rows

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from causal.controls.random_controls import CONTROLS
-from causal.controls.text import LIKE_ANSWER
+from causal.controls.specificity import LIKE_ANSWER
 from causal.experiments.effects import rank
 from causal.experiments.experiment import Experiment
 from causal.experiments.sweep import CONDITION

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from causal.algorithms.algorithm import Rotation
 from causal.algorithms.known_networks import Adder, Clock, DigitAdder, LookUp, Turner, decide_algorithm
-from causal.algorithms.predictions import Rotation
 
 BELOW = 60
 

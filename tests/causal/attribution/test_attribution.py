@@ -11,9 +11,8 @@ import torch
 
 from causal.attribution import attribution as module
 from causal.attribution.attribution import AttributionRow, agreement, attribution, sample, screen
-from causal.attribution.components import points, projection, rewriting
+from causal.attribution.components import frozen, plane_logits, plane_shares, points, projection, rewriting
 from causal.attribution.donors import POSITIONS, difference, pairs
-from causal.attribution.planes import frozen, plane_logits, plane_shares
 from causal.interventions.directions import Directions, dimension, fit
 from causal.interventions.engine import Engine
 from causal.interventions.questions import Questions, ask
@@ -202,7 +201,7 @@ def test_heads_without_a_known_projection_are_skipped(
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("causal.attribution.planes.DRAWS", 5)
+    monkeypatch.setattr("causal.attribution.components.DRAWS", 5)
 
 
 def test_shares_of_all_writers_sum_to_one(loaded: LoadedModel, questions: Questions, planes: Directions) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from causal.page.section import section, summary
-from causal.page.section_pictures import against, layers, rotations
+from causal.page.section import against, layers, rotations, section, summary
 from causal.run.tables import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
 from llm_probe.page import report
 from tests.html_page import Page

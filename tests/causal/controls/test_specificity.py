@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from causal.controls.text import TextEngine, documents, equivalence, windows
+from causal.controls import specificity
+from causal.controls.specificity import TextEngine, documents, equivalence, windows
 from causal.interventions.edits import fit_gate
 from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.claims import Claim
 from toy.run.errors import InputError
 
 TEXTS = ["the days of the week are seven", "one two three four five", "a", "months follow one another in a circle"]
@@ -70,3 +72,23 @@ def test_texts_that_cannot_be_used(tmp_path: Path, loaded: LoadedModel) -> None:
             documents(path)
     with pytest.raises(InputError, match="paired intervals need two"):
         windows(loaded, ["a"], 4, 10)
+
+
+@pytest.mark.parametrize("name", list(specificity.PLAIN))
+def test_plain_results_are_not_reduced(name: str) -> None:
+    prompts = Claim(specificity.plain(name), "sum").prompts("causal", 200, 0)
+    whole = [prompt for prompt in prompts if prompt.total == prompt.label]
+    assert len(whole) > len(prompts) / 4
+    operation = {"add": int.__add__, "sub": int.__sub__, "mul": int.__mul__}[specificity.PLAIN[name][0]]
+    for prompt in whole:
+        assert prompt.answer == str(operation(prompt.first, prompt.offset))
+        assert "mod" not in prompt.text
+
+
+def test_facts_name_their_country() -> None:
+    prompts = specificity.facts()
+    assert len({prompt.text for prompt in prompts}) == len(prompts)
+    for prompt in prompts:
+        country = list(specificity.CAPITALS)[prompt.label]
+        assert country in prompt.text
+        assert prompt.answer == specificity.CAPITALS[country]
