@@ -28,9 +28,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -133,21 +134,6 @@ class Windows:
         for ids, document in zip(self.ids, self.document, strict=True):
             counts[document] += len(ids) - 1
         return counts
-
-
-@dataclass(frozen=True)
-class Equivalence:
-    """The change of a text's loss, nats per token."""
-
-    nats: float
-    """Before the edit."""
-    nats_change: float
-    nats_low: float
-    """Lower end of the 90 % interval of the change."""
-    nats_high: float
-    p_equivalence: float
-    """TOST: small where the change is shown to be within the margin."""
-    equivalent: bool
 
 
 def documents(text: Path | None) -> list[str]:
@@ -262,8 +248,8 @@ def equivalence(
     after: Float[Tensor, " documents"],
     tokens: Float[Tensor, " documents"],
     margin: float = MARGIN,
-) -> Equivalence:
-    """The change per token with its 90 % interval and the test of equivalence."""
+) -> dict[str, Any]:
+    """The loss before the edit, its change per token with the 90 % interval, and the test of equivalence."""
     from scipy.stats import t
 
     n, total = len(tokens), float(tokens.sum())
@@ -275,7 +261,14 @@ def equivalence(
     else:
         half = float(t.ppf(0.95, n - 1)) * error
         p = max(float(t.sf((delta + margin) / error, n - 1)), float(t.cdf((delta - margin) / error, n - 1)))
-    return Equivalence(float(before.sum()) / total, delta, delta - half, delta + half, p, p < LEVEL)
+    return {
+        "nats": float(before.sum()) / total,
+        "nats_change": delta,
+        "nats_low": delta - half,
+        "nats_high": delta + half,
+        "p_equivalence": p,
+        "equivalent": p < LEVEL,
+    }
 
 
 def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRow]:
@@ -305,15 +298,14 @@ def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRo
     tokens = tested.text.tokens
     share = float(gate.opens(tested.states()).double().mean())
     for (position, name), after in zip(edits, losses, strict=False):
-        numbers = asdict(equivalence(before, after, tokens)) | {
-            "edited_share": 1.0 if position == EVERYWHERE else share
-        }
-        yield experiment.key(position, experiment.name, name, "text").row(len(tokens), **numbers)
+        edited = 1.0 if position == EVERYWHERE else share
+        numbers = equivalence(before, after, tokens)
+        yield experiment.row(position, experiment.name, name, len(tokens), "text", edited_share=edited, **numbers)
     # Random bases together: the mean change, and the interval of the mean loss.
-    numbers = asdict(equivalence(before, torch.stack(losses[len(edits) :]).mean(dim=0), tokens))
-    key = experiment.key(EVERYWHERE, "random basis", "zero", "text")
-    yield key.row(len(tokens), draws=RANDOM_BASES, edited_share=1.0, **numbers)
+    numbers = equivalence(before, torch.stack(losses[len(edits) :]).mean(dim=0), tokens)
+    numbers |= {"draws": RANDOM_BASES, "edited_share": 1.0}
+    yield experiment.row(EVERYWHERE, "random basis", "zero", len(tokens), "text", **numbers)
     answers = experiment.engine(EVERYWHERE).answers(list(gated.values()), experiment.tick)
     for name, after in zip(gated, answers, strict=True):
         numbers = effects.accuracy(experiment.baseline, after)
-        yield experiment.key(LIKE_ANSWER, experiment.name, name).row(len(after.written), **numbers)
+        yield experiment.row(LIKE_ANSWER, experiment.name, name, len(after.written), **numbers)

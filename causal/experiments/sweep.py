@@ -121,4 +121,4 @@ def published_rows(experiment: Experiment) -> Iterator[CausalRow]:
     edits = {name: INTERVENTIONS[name].edit(experiment.root) for name in ("zero", "mean")}
     for (name, edit), after in zip(edits.items(), engine.answers(list(edits.values()), experiment.tick), strict=True):
         numbers = effects.accuracy(baseline, after) | effects.size(baseline, experiment.root, edit)
-        yield experiment.key(EVERYWHERE, experiment.name, name, CONDITION).row(len(questions.items), **numbers)
+        yield experiment.row(EVERYWHERE, experiment.name, name, len(questions.items), CONDITION, **numbers)

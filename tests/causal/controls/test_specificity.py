@@ -39,19 +39,19 @@ def test_equivalence_by_hand() -> None:
     tokens = torch.tensor([100.0, 100.0]).double()
     before = torch.tensor([200.0, 300.0]).double()
     change = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
-    assert change.nats == pytest.approx(2.5)
-    assert change.nats_change == pytest.approx(0.02)
-    assert change.nats_high - change.nats_change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
-    assert change.p_equivalence > 0.5
+    assert change["nats"] == pytest.approx(2.5)
+    assert change["nats_change"] == pytest.approx(0.02)
+    assert change["nats_high"] - change["nats_change"] == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
+    assert change["p_equivalence"] > 0.5
 
 
 def test_a_small_sure_change_is_equivalent() -> None:
     tokens = torch.full((40,), 100.0).double()
     noise = torch.linspace(-0.1, 0.1, 40).double()
     before = torch.full((40,), 250.0).double()
-    assert equivalence(before, before + 0.2 + noise, tokens).p_equivalence < 1e-6
-    assert equivalence(before, before + 1.0 + noise, tokens).p_equivalence == pytest.approx(0.5)
-    assert equivalence(before, before, tokens).p_equivalence == 0
+    assert equivalence(before, before + 0.2 + noise, tokens)["p_equivalence"] < 1e-6
+    assert equivalence(before, before + 1.0 + noise, tokens)["p_equivalence"] == pytest.approx(0.5)
+    assert equivalence(before, before, tokens)["p_equivalence"] == 0
 
 
 def test_a_gate_opens_at_the_prompts_only() -> None:
