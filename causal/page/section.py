@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from markupsafe import Markup
 
 from causal.controls.random_controls import CONTROLS
@@ -62,9 +63,17 @@ def colour(share: Real) -> str:
     return magnitude(round(share * LEVELS) / LEVELS)
 
 
-def _squares(cells: Mapping[str, str]) -> list[Element]:
-    """Cells of one colour as one path; colour to path."""
-    return [svg_path(path, fill=fill) for fill, path in cells.items()]
+def _squares(
+    shares: Float[np.ndarray, "rows columns"], xs: Sequence[Real], top: Real, size: Real, grounds: Sequence[Real]
+) -> list[Element]:
+    """A ground of zeros - x and width of each stretch - and the other cells on it, those of one colour as one path."""
+    height = size * len(shares)
+    stretches = zip(grounds[::2], grounds[1::2], strict=True)
+    squares = {colour(0): "".join(f"M{x} {top}h{wide}v{height}h-{wide}z" for x, wide in stretches)}
+    for row, column in np.argwhere(shares >= 0.5 / LEVELS).tolist():
+        fill = colour(shares[row, column])
+        squares[fill] = squares.get(fill, "") + f"M{xs[column]} {top + size * row}h{size}v{size}h-{size}z"
+    return [svg_path(path, fill=fill) for fill, path in squares.items()]
 
 
 def rotations(rotation: pd.DataFrame, period: int) -> Markup:
@@ -73,15 +82,10 @@ def rotations(rotation: pd.DataFrame, period: int) -> Markup:
     shares = table.fillna(0.0).to_numpy()  # (rotations, 1 + p); column 0: none of the answers
     size, left, top = max(13, min(26, 190 // period)), 46, 34
     height, none, every = size * len(shares), left + size * period + 6, -(-18 // size)
-    grounds = ((left, size * period), (none, size))
-    squares = {colour(0): "".join(f"M{x} {top}h{wide}v{height}h-{wide}z" for x, wide in grounds)}
-    for row, column in np.argwhere(shares >= 0.5 / LEVELS).tolist():
-        x = none if column == 0 else left + size * (column - 1)
-        fill = colour(shares[row, column])
-        squares[fill] = squares.get(fill, "") + f"M{x} {top + size * row}h{size}v{size}h-{size}z"
+    xs = [none, *(left + size * shift for shift in range(period))]
     below = top + height + 16
     elements = [
-        *_squares(squares),
+        *_squares(shares, xs, top, size, (left, size * period, none, size)),
         *(svg_text(left + size * (shift + 0.5), top - 6, shift, "middle") for shift in range(0, period, every)),
         svg_text(left, top - 21, "(answer − s) mod p"),
         svg_text(none + size / 2, below, "none", "middle"),
@@ -142,13 +146,9 @@ def heads(table: pd.DataFrame) -> Markup:
     shares, left, top = table.to_numpy(dtype=float), 34, 22
     down, across = shares.shape
     size = max(9, min(38, 300 // max(down, across)))
-    squares: dict[str, str] = {}
-    for row, column in np.ndindex(down, across):
-        fill = colour(float(shares[row, column]))
-        squares[fill] = squares.get(fill, "") + f"M{left + size * column} {top + size * row}h{size}v{size}h-{size}z"
     every = -(-18 // size)
     elements = [
-        *_squares(squares),
+        *_squares(shares, [left + size * k for k in range(across)], top, size, (left, size * across)),
         *(svg_text(left + size * (k + 0.5), top - 6, k, "middle") for k in range(0, across, every)),
         *(svg_text(left - 6, top + size * (k + 0.5) + 4, table.index[k], "end") for k in range(0, down, every)),
         svg_text(left, top + size * down + 16, "layers down, heads across"),
