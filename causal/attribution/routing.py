@@ -49,6 +49,7 @@ from torch import Tensor
 from causal.attribution.components import Point, adds_heads, points, rewriting
 from causal.attribution.donors import Triples, triples
 from causal.attribution.tables import Destination, Route, RoutingRow
+from causal.experiments.effects import spearman
 from causal.experiments.experiment import Tick
 from causal.interventions.engine import filled_cache
 from llm_probe.activations.prefixes import agree, can_share
@@ -378,6 +379,4 @@ def share_interval(
 def agreement(rows: pd.DataFrame) -> float | None:
     """Spearman's correlation of `total` and attention over the heads of one network and domain."""
     heads = rows.loc[rows["route"] == "head"].dropna(subset=["total", "attention"])
-    if len(heads) < 3 or min(heads["total"].nunique(), heads["attention"].nunique()) < 2:
-        return None
-    return float(heads["total"].corr(heads["attention"], method="spearman"))
+    return spearman(heads["total"].tolist(), heads["attention"].tolist())

@@ -199,7 +199,7 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class AlgorithmRow:
-    """One algorithm's account of how answers moved when circles of one kind were turned (`predictions`)."""
+    """One algorithm's account of how answers moved when circles of one kind were turned (`algorithm.Hypothesis`)."""
 
     domain: str
     """Domain whose sums were answered."""

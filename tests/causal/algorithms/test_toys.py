@@ -12,12 +12,12 @@ import torch
 from causal.algorithms.known_networks import patterns_of_both_kinds
 from causal.algorithms.toy_bars import TURNS, Bench, draw, histograms, removal_rows, summary, turning_rows
 from causal.algorithms.toys import (
-    Circle,
     Network,
     closed_form_frequencies,
     key_frequencies,
     memorising_step,
     networks,
+    planes_of,
     sites,
 )
 from causal.interventions.directions import regression_pattern, targets_of
@@ -111,7 +111,7 @@ def test_removal_leaves_chance_and_controls_leave_all(exact: dict[str, Bench]) -
 
 def test_part_of_the_keys_moves_part_of_the_logits() -> None:
     bench = next(b for b in Bench.all_of(closed(), questions=50, seed=0) if b.site.name == "embedding")
-    half = Bench("half", bench.site, Circle.of(bench.site, EVERY, (1, 4)), bench.fitted_on, bench.rows)
+    half = Bench("half", bench.site, planes_of(bench.site, EVERY, (1, 4)), bench.fitted_on, bench.rows)
     before = bench.site.finish(bench.rows, bench.states)
     after = half.site.finish(half.rows, half.turned("keys", 3, torch.Generator()))
     spectrum = torch.fft.rfft(before, dim=1) / torch.fft.rfft(after, dim=1)
