@@ -118,7 +118,7 @@ class Experiment:
         return self.claim.domain.name, self.claim.period, layer, site, position, direction, intervention
 
     def row(
-        self, position: str, direction: str, intervention: str, n: int, condition: str = "", **numbers: Any
+        self, position: str, direction: str, intervention: str, n: int, condition: str = "", /, **numbers: Any
     ) -> CausalRow:
         """The numbers of one intervention on n prompts, of the claim's own domain unless another condition is given."""
         where = self.where(position, direction, intervention)

@@ -142,7 +142,9 @@ def attribution_figure(rows: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
         axes.set_title(f"{name} · Spearman {', '.join(told)}" if told else name, fontsize=SIZE, color=INK)
 
     groups = [some for _, some in rows.groupby("domain", sort=False)]
-    figure = _panels(draw, [some for some in groups if some["exact"].notna().any()], (4.2, 3.2), most=3, margin=0.0)
+    figure = _panels(
+        draw, [some for some in groups if bool(some["exact"].notna().to_numpy().any())], (4.2, 3.2), most=3, margin=0.0
+    )
     for axes in figure.axes[:1]:
         axes.legend(fontsize=SIZE - 2, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.1))
     return figure
