@@ -288,7 +288,8 @@ def which(seen: Observations, seed: int = 0) -> Decision:
         total = 0.0
         for kind in KINDS:
             weights[kind] = estimate(hypothesis, kind, *cases(hypothesis, seen, kind, estimating))
-            total += log_likelihood(weights[kind], *cases(hypothesis, seen, kind, ~estimating))
+            parts, mass = cases(hypothesis, seen, kind, ~estimating)
+            total += float((mass * mixture(weights[kind], parts).log()).sum())
         best = explained.get(hypothesis.algorithm)
         if best is None or total > best.log_likelihood:
             explained[hypothesis.algorithm] = Explained(hypothesis, total, weights)
@@ -354,11 +355,6 @@ def estimate(hypothesis: Hypothesis, kind: Kind, parts: Float[Tensor, "3 m"], ma
             rest = weights[1:] * ((1 - CARRIES) / weights[1:].sum())
             weights = torch.cat([weights.new_tensor([CARRIES]), rest])
     return weights
-
-
-def log_likelihood(weights: Weights, parts: Float[Tensor, "3 m"], mass: Float[Tensor, " m"]) -> float:
-    """Σ mass log P."""
-    return float((mass * mixture(weights, parts).log()).sum())
 
 
 def histogram_rows(seen: Observations, decision: Decision) -> list[dict[str, Any]]:
