@@ -80,9 +80,9 @@ def _probe(config: ProbeConfig, folder: Path, command: str) -> None:
 
 
 def _causal(config: CausalConfig, folder: Path, command: str) -> None:
-    from causal.run.causal_run import run, write_results
+    from causal.run.causal_run import run
 
-    write_results(run(replace(config, out=folder), command), folder)
+    run(replace(config, out=folder), command).write(folder)
 
 
 def _causal_tables() -> dict[str, type]:

@@ -29,14 +29,14 @@ def main() -> int:
 
 def _run(config: CausalConfig) -> None:
     from causal.run.plan import plan
-    from causal.run.causal_run import run, write_results
+    from causal.run.causal_run import run
 
     command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
     if config.dry_run:
         print(plan(config))
         return
     result = run(config, command)
-    write_results(result, config.folder)
+    result.write(config.folder)
     if config.folder == config.source / "causal":
         rewrite(config.source)
     print(result)

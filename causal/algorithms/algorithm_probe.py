@@ -14,8 +14,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from causal.algorithms.algorithm import Observations, histogram_rows, observe, table_rows, which
-from causal.algorithms.predictions import BASE, Kind, Rotation, can_be_told, digit_frequencies, rotations
+from causal.algorithms.algorithm import (
+    BASE,
+    Kind,
+    Observations,
+    Rotation,
+    can_be_told,
+    digit_frequencies,
+    histogram_rows,
+    observe,
+    rotations,
+    table_rows,
+    which,
+)
 from causal.experiments.experiment import Experiment
 from causal.interventions.directions import Directions, SiteSet, nearest_orthonormal, pattern, states_at, targets_of
 from causal.interventions.edits import INTERVENTIONS

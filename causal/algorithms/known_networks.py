@@ -23,8 +23,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from causal.algorithms.algorithm import Decision, Observations, observe, which
-from causal.algorithms.predictions import BASE, DIGIT_FREQUENCIES, Kind, Rotation, digit_frequencies, rotations
+from causal.algorithms.algorithm import (
+    BASE,
+    DIGIT_FREQUENCIES,
+    Decision,
+    Kind,
+    Observations,
+    Rotation,
+    digit_frequencies,
+    observe,
+    rotations,
+    which,
+)
 from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
 from causal.interventions.edits import rotate, rotation
 from toy.analysis import spectra

@@ -31,9 +31,9 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from causal.algorithms.toys import Circle, Network, ToySite, halves, sample, sites
+from causal.algorithms.toys import Network, ToySite, halves, planes_of, sample, sites
 from causal.controls.random_controls import matched, random_basis
-from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
+from causal.interventions.directions import Planes, nearest_orthonormal, regression_pattern, targets_of
 from causal.interventions.edits import displace, mean, rotate, rotation
 from toy.analysis.readout import grid
 from toy.maths import fourier
@@ -53,7 +53,7 @@ class Bench:
 
     network: str
     site: ToySite
-    keys: Circle
+    keys: Planes
     fitted_on: Int[Tensor, " fitted"]
     rows: Int[Tensor, " rows"]
 
@@ -76,7 +76,7 @@ class Bench:
             rows = sample(tested, questions, generator)
             if not len(rows):
                 raise InputError(f"{network.name} leaves no question to test: give 1 or more --questions")
-            benches.append(Bench(network.name, site, Circle.of(site, fitted_on, network.frequencies), fitted_on, rows))
+            benches.append(Bench(network.name, site, planes_of(site, fitted_on, network.frequencies), fitted_on, rows))
         return benches
 
     @cached_property
@@ -98,37 +98,34 @@ class Bench:
     def removals(self, what: str, draws: int, generator: torch.Generator) -> Iterator[tuple[Tensor, float]]:
         """For each draw the states (rows, d) without what is removed, and the gain of its change; the keys once."""
         keys, states = self.keys, self.states
-        if what == "keys":
-            yield mean(states, keys.basis, keys.centre), 1.0
-        elif what == "random, equal variance":
-            for random in matched(keys.basis, keys.covariance, draws, generator):
-                yield states + random.gain * (mean(states, random.basis, keys.centre) - states), random.gain
-        else:
-            for _ in range(draws):
-                if what == "random, equal norm":
-                    along, change = (
-                        random_basis(keys.basis, generator),
-                        -torch.eye(keys.basis.shape[1], dtype=torch.float64),
-                    )
-                    yield displace(states, keys.basis, keys.centre, change, along), 1.0
-                elif what == "random":
-                    yield mean(states, random_basis(keys.basis, generator), keys.centre), 1.0
-                else:
-                    yield mean(states, self._wrong(what, generator)[0], keys.centre), 1.0
+        basis = keys.basis
+        if what == "random, equal variance":
+            for random in matched(basis, keys.covariance, draws, generator):
+                yield states + random.gain * (mean(states, random.basis, keys.mean) - states), random.gain
+        for _ in range({"keys": 1, "random, equal variance": 0}.get(what, draws)):
+            if what == "random, equal norm":
+                along = random_basis(basis, generator)
+                yield displace(states, basis, keys.mean, -torch.eye(basis.shape[1], dtype=torch.float64), along), 1.0
+                continue
+            if what == "random":
+                basis = random_basis(keys.basis, generator)
+            elif what != "keys":
+                basis = self._wrong(what, generator)[0]
+            yield mean(states, basis, keys.mean), 1.0
 
     def turned(self, what: str, step: int, generator: torch.Generator) -> Float[Tensor, "rows d"]:
         """The states after what is turned was turned by `step`."""
         keys, states = self.keys, self.states
         turn = rotation(keys.frequencies, self.site.period, step)
         if what == "keys, oblique":
-            return rotate(states, keys.reader, keys.centre, turn, keys.writer)
+            return rotate(states, keys.reader, keys.mean, turn, keys.writer)
         if what == "random, equal norm":
-            return rotate(states, keys.basis, keys.centre, turn, random_basis(keys.basis, generator))
-        new = rotate(states, keys.basis, keys.centre, turn, keys.basis)
+            return rotate(states, keys.basis, keys.mean, turn, random_basis(keys.basis, generator))
+        new = rotate(states, keys.basis, keys.mean, turn, keys.basis)
         if what == "keys":
             return new
         basis, frequencies = self._wrong(what, generator)
-        wrong = rotate(states, basis, keys.centre, rotation(frequencies, self.site.period, step), basis) - states
+        wrong = rotate(states, basis, keys.mean, rotation(frequencies, self.site.period, step), basis) - states
         return states + ((new - states).norm(dim=1) / wrong.norm(dim=1).clamp_min(1e-300))[:, None] * wrong
 
     def _wrong(self, what: str, generator: torch.Generator) -> tuple[Float[Tensor, "d m"], tuple[int, ...]]:

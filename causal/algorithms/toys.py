@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from causal.interventions.directions import moments, nearest_orthonormal, regression_pattern, targets_of
+from causal.interventions.directions import Planes, moments, nearest_orthonormal, regression_pattern, targets_of
 from toy.analysis import keys, spectra
 from toy.analysis.readout import ROWS_AT_ONCE, answer_positions, check_same_modulus, grid
 from toy.config import ToyConfig
@@ -129,31 +128,13 @@ def networks(paths: Sequence[Path], seed: int) -> Iterator[Network]:
         yield Network(f"closed form, {task} mod {modulus}", model, config, spread, exact=True)
 
 
-@dataclass(frozen=True)
-class Circle:
-    """The planes of some frequencies at a site."""
-
-    frequencies: tuple[int, ...]
-    writer: Float[Tensor, "d m"]
-    """A."""
-    centre: Float[Tensor, " d"]
-    covariance: Float[Tensor, "d d"]
-
-    @staticmethod
-    def of(site: ToySite, rows: Rows, frequencies: Sequence[int]) -> Circle:
-        """The planes of these frequencies of the site's own quantity, fitted on these questions."""
-        writer = regression_pattern(site.states[rows], targets_of(site.labels[rows], frequencies, site.period))
-        return Circle(tuple(frequencies), writer, *moments(site.states[rows]))
-
-    @cached_property
-    def basis(self) -> Float[Tensor, "d m"]:
-        """Q."""
-        return nearest_orthonormal(self.writer)
-
-    @cached_property
-    def reader(self) -> Float[Tensor, "d m"]:
-        """W, the filter with Wᵀ A = I: the coordinates along A, which need not be orthogonal."""
-        return torch.linalg.pinv(self.writer).T
+def planes_of(site: ToySite, rows: Rows, frequencies: Sequence[int]) -> Planes:
+    """The planes of these frequencies of the site's own quantity, fitted on these questions; W is the filter with
+    Wᵀ A = I: the coordinates along A, which need not be orthogonal."""
+    states = site.states[rows]
+    writer = regression_pattern(states, targets_of(site.labels[rows], frequencies, site.period))
+    reader = torch.linalg.pinv(writer).T
+    return Planes(tuple(frequencies), nearest_orthonormal(writer), writer, reader, *moments(states))
 
 
 @torch.no_grad()

@@ -28,9 +28,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from causal.attribution.components import Point, points, rewriting
+from causal.attribution.components import Point, plane_shares, points, rewriting
 from causal.attribution.donors import Pairs, difference, donor, pairs, positions_of
-from causal.attribution.planes import plane_shares
 from causal.attribution.tables import AgreementRow, AttributionRow
 from causal.experiments.effects import spearman
 from causal.experiments.experiment import Tick

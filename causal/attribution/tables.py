@@ -80,7 +80,7 @@ class PlaneLogitRow:
     planes: float
     """Part of the margin that the planes write."""
     share: float
-    """planes / margin."""
+    """Share of the margin that the planes write: planes / margin."""
     share_low: float
     """Lower end of the 95 % bootstrap interval of the share, clustered on operand pairs."""
     share_high: float

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from causal.algorithms.predictions import spread
+from causal.algorithms.algorithm import spread
 from causal.experiments.effects import size
 from causal.experiments.experiment import Experiment
 from causal.interventions.directions import SiteSet, fit
@@ -129,7 +129,7 @@ def random_controls(experiment: Experiment, control: str) -> Iterator[ControlDra
             before = float(baseline.right.double().mean())
             mean_size = {key: sum(one[key] for one in sizes) / len(sizes) for key in sizes[0]}
             numbers = {"accuracy_before": before, "accuracy": average, "extreme": min(values), **mean_size}
-        yield experiment.key(position, control, name).row(len(baseline.right), draws=len(values), **numbers)
+        yield experiment.row(position, control, name, len(baseline.right), draws=len(values), **numbers)
 
 
 def draws(experiment: Experiment, control: str) -> Iterator[tuple[SiteSet, SiteSet]]:

@@ -35,11 +35,14 @@ from torch import Tensor
 from causal.interventions.directions import Directions
 from causal.interventions.engine import Edit
 from causal.interventions.questions import Questions
-from causal.run.tables import CausalRow, RotationRow
+from causal.run.tables import RotationRow
 from llm_probe.activations.answers import Answers
+from llm_probe.run.table import Site
 from toy.maths.intervals import mcnemar, mean_interval, paired_newcombe
 from toy.run.errors import InputError
 
+Where = tuple[str, int, int, Site, str, str, str]
+"""Domain, period, layer, site, position, direction and intervention of a row."""
 SLOPE_STEP = 0.005
 DROP, DISCORDANCE, LEVEL, ENOUGH = 0.05, 0.15, 0.05, 0.8
 """A drop that matters, the discordance it is planned for (at least the drop), the level, and the power wanted."""
@@ -110,24 +113,6 @@ class Baseline:
         return self.clean.written == self.questions.labels
 
 
-@dataclass(frozen=True)
-class RowKey:
-    """What a row is about."""
-
-    directions: Directions
-    position: str
-    direction: str
-    intervention: str
-    condition: str
-
-    def row(self, n: int, **numbers: object) -> CausalRow:
-        d = self.directions
-        return CausalRow(
-            d.domain, d.period, d.layer, d.site, self.position, self.direction, self.intervention, self.condition, n,
-            **numbers,  # type: ignore[arg-type]
-        )  # fmt: skip
-
-
 def accuracy(baseline: Baseline, after: Answers) -> dict[str, float]:
     """Exact match before and after, with its tests."""
     labels = baseline.questions.labels
@@ -187,17 +172,14 @@ def turned(baseline: Baseline, after: Sequence[Answers], steps: Sequence[int]) -
     }
 
 
-def rotation_rows(key: RowKey, baseline: Baseline, after: Answers, j: int) -> list[RotationRow]:
+def rotation_rows(where: Where, baseline: Baseline, after: Answers, j: int) -> list[RotationRow]:
     """The histogram of shifts after a turn by j."""
-    d, period = key.directions, baseline.questions.period
+    period = baseline.questions.period
     shares = histogram(shifts(after.written, baseline.questions.labels, period), period)
     return [
-        RotationRow(
-            d.domain, d.period, d.layer, d.site, key.position, key.direction, key.intervention,
-            j, shift if shift < period else -1, share, len(after.written),
-        )
+        RotationRow(*where, j, shift if shift < period else -1, share, len(after.written))
         for shift, share in enumerate(shares.tolist())
-    ]  # fmt: skip
+    ]
 
 
 # ------------------------------------------------------------------------------------------- power, before the run

@@ -3,10 +3,10 @@
     interventions    every intervention of the registry at the prompt's last token and over the whole answer, and those
                      that say so at every position
     fixed_controls   planes of another period and the leading principal components
-    elsewhere        the same ablation where other questions are answered (`skills`)
+    elsewhere        the same ablation where other questions are answered (`specificity.skills`)
 
-and in files of their own, as functions of an experiment: `random_controls`, `patches`, `algorithm_probe`, `text` and
-`attribution`. No prompt, operand pair or template is shared between fitting and testing
+and in files of their own, as functions of an experiment: `random_controls`, `patches`, `algorithm_probe`,
+`specificity` and `attribution`. No prompt, operand pair or template is shared between fitting and testing
 (`llm_probe.questions.prompts`).
 """
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from causal.experiments import effects
-from causal.experiments.effects import Baseline, RowKey
+from causal.experiments.effects import Baseline, Where
 from causal.interventions import directions
 from causal.interventions.directions import Directions, Location, SiteSet, fit_sites
 from causal.interventions.edits import INTERVENTIONS, Intervention
@@ -112,48 +112,50 @@ class Experiment:
         engine = self.engine(self.position, questions)
         return engine, Baseline(questions, engine.clean(), engine.states(), self.config.seed)
 
-    def key(self, position: str, direction: str, intervention: str, condition: str = "") -> RowKey:
-        return RowKey(self.root, position, direction, intervention, condition or self.claim.domain.name)
+    def where(self, position: str, direction: str, intervention: str) -> Where:
+        """The first columns of a row."""
+        layer, site, _ = self.location
+        return self.claim.domain.name, self.claim.period, layer, site, position, direction, intervention
+
+    def row(
+        self, position: str, direction: str, intervention: str, n: int, condition: str = "", /, **numbers: Any
+    ) -> CausalRow:
+        """The numbers of one intervention on n prompts, of the claim's own domain unless another condition is given."""
+        where = self.where(position, direction, intervention)
+        return CausalRow(*where, condition or self.claim.domain.name, n, **numbers)
 
     def interventions(self) -> Iterator[CausalRow | RotationRow]:
         """Every intervention of the registry on the experiment's directions."""
-
-        def needing(*needs: str) -> dict[str, Intervention]:
-            return {name: one for name, one in INTERVENTIONS.items() if one.needs in needs}
-
+        circles = [name for name, one in INTERVENTIONS.items() if one.needs == "circle"]
+        others = {name: one for name, one in INTERVENTIONS.items() if one.needs != "circle"}
         for position in dict.fromkeys((self.location[2], self.position)):
             engine = self.main if position == self.position else self.engine(position)
-            yield from self._ablations(engine, position, needing("basis"))
-            yield from self._swaps(engine, position, needing("donor", "any prompt"))
-            for name in needing("circle") if self.frequencies else ():
+            yield from self._edited(engine, position, others)
+            for name in circles if self.frequencies else ():
                 yield from self._rotations(engine, position, name, self.sites, self.name)
-        everywhere = {name: one for name, one in needing("basis").items() if one.everywhere}
-        yield from self._ablations(self.engine(EVERYWHERE), EVERYWHERE, everywhere)
+        everywhere = {name: one for name, one in others.items() if one.everywhere}
+        yield from self._edited(self.engine(EVERYWHERE), EVERYWHERE, everywhere)
 
-    def _ablations(self, engine: Engine, position: str, chosen: Mapping[str, Intervention]) -> Iterator[CausalRow]:
-        edits = [self.sites.edits(position, lambda d, _, one=one: one.edit(d)) for one in chosen.values()]
-        for (name, one), after in zip(chosen.items(), engine.answers(edits, self.tick), strict=True):
-            numbers = effects.accuracy(self.baseline, after)
-            numbers |= effects.size(self.baseline, self.root, one.edit(self.root))
-            yield self.key(position, self.name, name).row(len(after.written), **numbers)
-
-    def _swaps(self, engine: Engine, position: str, chosen: Mapping[str, Intervention]) -> Iterator[CausalRow]:
+    def _edited(self, engine: Engine, position: str, chosen: Mapping[str, Intervention]) -> Iterator[CausalRow]:
+        """Ablations, and exchanges with other prompts' states."""
         donors = self.questions.donors(self.config.seed)
         # The resampled coordinates come from any prompt, so that some keep their answer.
         anyone = torch.randperm(len(donors), generator=torch.Generator().manual_seed(self.config.seed))
         rows = {"donor": donors, "any prompt": anyone}
         nodes = self.sites.at if position == ANSWER else [()]
-        given = {need: {node: engine.states(node)[some] for node in nodes} for need, some in rows.items()}
+        needed = {one.needs for one in chosen.values()} & set(rows)
+        given = {need: {node: engine.states(node)[rows[need]] for node in nodes} for need in needed}
 
         def edit(one: Intervention, d: Directions, node: Tokens) -> Any:
-            return one.edit(d, given[one.needs][node])
+            return one.edit(d, given[one.needs][node] if one.needs in given else None)
 
         edits = [self.sites.edits(position, lambda d, node, one=one: edit(one, d, node)) for one in chosen.values()]
         for (name, one), after in zip(chosen.items(), engine.answers(edits, self.tick), strict=True):
             numbers = effects.accuracy(self.baseline, after)
             numbers |= effects.size(self.baseline, self.root, edit(one, self.root, ()))
-            numbers |= effects.hits(self.baseline, after, self.questions.labels[rows[one.needs]])
-            yield self.key(position, self.name, name).row(len(after.written), **numbers)
+            if one.needs in given:
+                numbers |= effects.hits(self.baseline, after, self.questions.labels[rows[one.needs]])
+            yield self.row(position, self.name, name, len(after.written), **numbers)
 
     def _rotations(
         self, engine: Engine, position: str, name: str, sites: SiteSet, direction: str
@@ -161,12 +163,13 @@ class Experiment:
         one, steps = INTERVENTIONS[name], range(1, self.claim.period)
         edits = [sites.edits(position, lambda d, _, j=j: one.edit(d, j)) for j in steps]
         answers = engine.answers(edits, self.tick)
-        key, numbers = self.key(position, direction, name), effects.turned(self.baseline, answers, steps)
+        numbers = effects.turned(self.baseline, answers, steps)
         numbers |= effects.size(self.baseline, sites.root, one.edit(sites.root, 1))
-        yield key.row(len(self.questions.items), **numbers)
+        yield self.row(position, direction, name, len(self.questions.items), **numbers)
         if name == "rotate" and sites is self.sites and position == self.position:
+            where = self.where(position, direction, name)
             for j, after in zip((0, *steps), (self.baseline.clean, *answers), strict=True):
-                yield from effects.rotation_rows(key, self.baseline, after, j)
+                yield from effects.rotation_rows(where, self.baseline, after, j)
 
     def fixed_controls(self, other_period: int | None) -> Iterator[CausalRow | RotationRow]:
         """Planes of another period, and the leading principal components, under the same interventions."""
@@ -178,7 +181,7 @@ class Experiment:
             after = self.main.answers([sites.edits(self.position, lambda d, _: mean.edit(d))], self.tick)[0]
             numbers = effects.accuracy(self.baseline, after)
             numbers |= effects.size(self.baseline, sites.root, mean.edit(sites.root))
-            yield self.key(self.position, name, "mean").row(len(after.written), **numbers)
+            yield self.row(self.position, name, "mean", len(after.written), **numbers)
             if self.frequencies:
                 yield from self._rotations(self.main, self.position, "rotate", sites, name)
 
@@ -197,8 +200,8 @@ class Experiment:
         engine = self.engine(position, questions)
         baseline = Baseline(questions, engine.clean(), engine.states(), self.config.seed)
         after = engine.answers([INTERVENTIONS["mean"].edit(self.root)], self.tick)[0]
-        key = self.key(position, self.name, "mean", condition)
-        yield key.row(len(questions.items), **effects.accuracy(baseline, after))
+        numbers = effects.accuracy(baseline, after)
+        yield self.row(position, self.name, "mean", len(questions.items), condition, **numbers)
 
 
 def _leading(d: Directions) -> Directions:

@@ -12,8 +12,8 @@ interval of the change and mean ablation, because zero is far from what these di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,7 @@ from causal.run.tables import CausalRow, SweepRow
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.prompts import published_grid
+from llm_probe.run.study import Rows
 from toy.maths.intervals import holm
 from toy.run.errors import InputError
 
@@ -41,7 +42,7 @@ PAIRS = 50
 SEED = 42
 """The published number of operand pairs and seed of their choice."""
 CONDITION = "published"
-Keep = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
+MakeRows = Callable[[], Iterable[Any]]
 
 
 def sweep(
@@ -49,18 +50,18 @@ def sweep(
     config: CausalConfig,
     claims: Sequence[Claim],
     layers: Sequence[int],
-    keep: Keep,
+    cell: Callable[[str, MakeRows], Rows],
     tick: Tick = lambda count: None,
 ) -> list[SweepRow]:
-    """A row for each domain, layer and dimension; `keep(name, make)` computes a cell or reads it back."""
+    """A row for each domain, layer and dimension; `cell(name, make)` computes rows or reads them back."""
     rows: list[SweepRow] = []
     for claim in claims:
         for layer in layers:
             swept = _SweptLayer(loaded, config, claim, layer, tick)
             for start in range(0, loaded.d_model, AT_ONCE):
                 dims = range(start, min(start + AT_ONCE, loaded.d_model))
-                content = keep(f"{claim!r} {layer} {start}", lambda swept=swept, dims=dims: swept.rows(dims))
-                rows += [SweepRow(**row) for row in content["rows"]]
+                name = f"sweep {claim!r} {layer} {start}"
+                rows += cell(name, lambda swept=swept, dims=dims: swept.rows(dims))["causal_sweep"]
     corrected = holm(torch.tensor([row.p for row in rows], dtype=torch.float64)).tolist()
     return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
 
@@ -80,17 +81,15 @@ class _SweptLayer:
         mean = Engine(self.loaded, discovery, self.layer).states().double().mean(dim=0)
         return engine, Baseline(causal, engine.clean(), engine.states(), seed), mean
 
-    def rows(self, dims: Sequence[int]) -> dict[str, Any]:
+    def rows(self, dims: Sequence[int]) -> Iterator[SweepRow]:
         engine, baseline, mean = self._ready
         answers = engine.answers([_held(dim, mean) for dim in dims], self.tick)
-        rows = []
         for dim, after in zip(dims, answers, strict=True):
             numbers = effects.accuracy(baseline, after)
             del numbers["constrained"]
             length = float((baseline.states[:, dim].double() - mean[dim]).abs().mean())
             key = (self.claim.domain.name, self.layer, dim, len(after.written))
-            rows.append(asdict(SweepRow(*key, p_holm=1.0, delta_norm=length, **numbers)))
-        return {"rows": rows}
+            yield SweepRow(*key, p_holm=1.0, delta_norm=length, **numbers)
 
 
 def _held(dim: int, mean: Tensor) -> Edit:
@@ -122,4 +121,4 @@ def published_rows(experiment: Experiment) -> Iterator[CausalRow]:
     edits = {name: INTERVENTIONS[name].edit(experiment.root) for name in ("zero", "mean")}
     for (name, edit), after in zip(edits.items(), engine.answers(list(edits.values()), experiment.tick), strict=True):
         numbers = effects.accuracy(baseline, after) | effects.size(baseline, experiment.root, edit)
-        yield experiment.key(EVERYWHERE, experiment.name, name, CONDITION).row(len(questions.items), **numbers)
+        yield experiment.row(EVERYWHERE, experiment.name, name, len(questions.items), CONDITION, **numbers)

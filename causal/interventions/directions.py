@@ -50,16 +50,9 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Directions:
-    """An orthonormal basis of what is intervened on, at one location."""
+class Planes:
+    """An orthonormal basis of what is intervened on, with the moments of the states that it was fitted on."""
 
-    name: str
-    """`planes k = 1, 2, 3`, `dim 35`, …"""
-    domain: str
-    period: int
-    layer: int
-    site: Site
-    position: Position
     frequencies: tuple[int, ...]
     """Empty for a dimension: it cannot be rotated."""
     basis: Float[Tensor, "d m"]
@@ -82,6 +75,19 @@ class Directions:
     def variance_share(self) -> float:
         """The same as a share of all variance."""
         return self.removed_variance / float(self.covariance.trace())
+
+
+@dataclass(frozen=True)
+class Directions(Planes):
+    """Planes, or a dimension, of a domain at one location of a language model."""
+
+    name: str
+    """`planes k = 1, 2, 3`, `dim 35`, …"""
+    domain: str
+    period: int
+    layer: int
+    site: Site
+    position: Position
 
 
 def pattern(
@@ -150,7 +156,7 @@ def fit(
     writer, reader = pattern(states, targets, groups, smoother)
     words = name or "planes k = " + ", ".join(map(str, frequencies))
     basis = nearest_orthonormal(writer)
-    return Directions(words, domain, period, *location, frequencies, basis, writer, reader, *moments(states))
+    return Directions(frequencies, basis, writer, reader, *moments(states), words, domain, period, *location)
 
 
 def dimension(states: Float[Tensor, "n d"], domain: str, period: int, location: Location, dim: int) -> Directions:
@@ -171,7 +177,7 @@ def span(
 ) -> Directions:
     """Directions that are given by an orthonormal basis: they can be removed or swapped, not turned."""
     basis = basis.double()
-    return Directions(name, domain, period, *location, (), basis, basis, basis, *moments(states))
+    return Directions((), basis, basis, basis, *moments(states), name, domain, period, *location)
 
 
 def moments(states: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:

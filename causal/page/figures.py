@@ -15,7 +15,7 @@ The object interface of matplotlib only, so that nothing depends on a display.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,15 @@ SHOWN = 12
 
 def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
     """The pictures of a run as svg and png."""
+    rotations = _rotations(frames["rotation"])
+    domains = [rows for _, rows in frames["causal_map"].groupby("domain", sort=False)]
     figures: dict[str, Figure] = {}
-    if rotations := _rotations(frames["rotation"]):
-        figures["turning"], panels = _grid(len(rotations), 4, (2.6, 2.2), 0.4)
-        for axes, rows in zip(panels, rotations, strict=True):
-            turning(axes, rows)
-        figures["controls"] = _controls(rotations, frames)
-    if domains := [rows for _, rows in frames["causal_map"].groupby("domain", sort=False)]:
-        figures["layer_positions"], panels = _grid(len(domains), 4, (2.6, 1.7), 0.4)
-        for axes, rows in zip(panels, domains, strict=True):
-            layer_positions(axes, rows)
+    if rotations:
+        figures["turning"] = _panels(turning, rotations, (2.6, 2.2))
+        figures["controls"] = _panels(lambda axes, rows: against_controls(axes, rows, frames), rotations, (2.6, 1.8))
+        figures["controls"].axes[0].legend(fontsize=SIZE - 2, frameon=False)
+    if domains:
+        figures["layer_positions"] = _panels(layer_positions, domains, (2.6, 1.7))
     if not frames["causal_attribution"].empty:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
     if not frames["causal_routing"].empty:
@@ -61,9 +60,13 @@ def turning(axes: Axes, rotation: pd.DataFrame) -> None:
     axes.set_title(str(rotation["domain"].iloc[0]), fontsize=SIZE, color=INK)
 
 
-def against_controls(axes: Axes, own: float, draws: pd.DataFrame, effect: str) -> None:
-    """The effect of the tested directions (line) and of each control's draws (histograms)."""
-    for control, rows in draws.groupby("control", sort=False):
+def against_controls(axes: Axes, rotation: pd.DataFrame, frames: Mapping[str, pd.DataFrame]) -> None:
+    """P(answer = s + j) of a rotation (line) against each control's draws (histograms)."""
+    first = rotation.iloc[0]
+    same = {key: first[key] for key in ("domain", "layer", "position")}
+    rotated = at(frames["causal_table"], **same, direction=first["direction"], intervention="rotate")
+    own = float(rotated["moved"].iloc[0])
+    for control, rows in at(frames["causal_controls"], **same, intervention="rotate").groupby("control", sort=False):
         axes.hist(
             rows["effect"], bins=40, range=(0, 1), density=False, histtype="step", linewidth=1.4,
             color=SHADES.get(str(control), INK), label=str(control),
@@ -71,7 +74,8 @@ def against_controls(axes: Axes, own: float, draws: pd.DataFrame, effect: str) -
     axes.axvline(own, color=TRAINED, linewidth=2)
     axes.annotate("tested", (own, 1), xycoords=("data", "axes fraction"), fontsize=SIZE, color=TRAINED, va="bottom")
     axes.set_xlim(-0.02, 1.02)
-    frame(axes, effect, "draws")
+    frame(axes, "P(answer = s + j)", "draws")
+    axes.set_title(str(first["domain"]), fontsize=SIZE, color=INK)
 
 
 def layer_positions(axes: Axes, rows: pd.DataFrame) -> None:
@@ -96,20 +100,6 @@ def _rotations(rotation: pd.DataFrame) -> list[pd.DataFrame]:
         rows = at(planes, intervention="rotate", position=position)
         parts |= dict(iter(rows.groupby(["domain", "layer"], sort=False)))  # type: ignore[arg-type]
     return list(parts.values())
-
-
-def _controls(rotations: Sequence[pd.DataFrame], frames: Mapping[str, pd.DataFrame]) -> Figure:
-    """One frame a circle: P(answer = s + j) against the draws."""
-    figure, panels = _grid(len(rotations), 4, (2.6, 1.8), 0.4)
-    table, draws = frames["causal_table"], frames["causal_controls"]
-    for axes, rows in zip(panels, rotations, strict=True):
-        first = rows.iloc[0]
-        same = {key: first[key] for key in ("domain", "layer", "position")}
-        own = at(table, **same, direction=first["direction"], intervention="rotate")["moved"]
-        against_controls(axes, float(own.iloc[0]), at(draws, **same, intervention="rotate"), "P(answer = s + j)")
-        axes.set_title(str(first["domain"]), fontsize=SIZE, color=INK)
-    panels[0].legend(fontsize=SIZE - 2, frameon=False)
-    return figure
 
 
 def strongest(axes: Axes, rows: pd.DataFrame) -> None:
@@ -140,19 +130,23 @@ def named(row: Mapping[Any, Any]) -> str:
 
 def attribution_figure(rows: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
     """A frame for each domain; its title says how well the screen ranks what was measured."""
-    groups = {str(name): some for name, some in rows.groupby("domain", sort=False)}
-    measured = {name: some for name, some in groups.items() if bool(some["exact"].notna().to_numpy().any())}
-    figure, panels = _grid(len(measured), 3, (4.2, 3.2), 0.0)
-    for axes, (name, some) in zip(panels, measured.items(), strict=True):
+
+    def draw(axes: Axes, some: pd.DataFrame) -> None:
         strongest(axes, some)
-        shown = [
+        name = str(some["domain"].iloc[0])
+        told = [
             f"{row['among']} {row['spearman']:.2f}"
             for row in at(ranks, domain=name).to_dict("records")
             if row["among"] != "both" and not pd.isna(row["spearman"])
         ]
-        axes.set_title(f"{name} · Spearman {', '.join(shown)}" if shown else name, fontsize=SIZE, color=INK)
-    if measured:
-        panels[0].legend(fontsize=SIZE - 2, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.1))
+        axes.set_title(f"{name} · Spearman {', '.join(told)}" if told else name, fontsize=SIZE, color=INK)
+
+    groups = [some for _, some in rows.groupby("domain", sort=False)]
+    figure = _panels(
+        draw, [some for some in groups if bool(some["exact"].notna().to_numpy().any())], (4.2, 3.2), most=3, margin=0.0
+    )
+    for axes in figure.axes[:1]:
+        axes.legend(fontsize=SIZE - 2, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.1))
     return figure
 
 
@@ -251,12 +245,20 @@ def _named(row: Any) -> str:
     return f"head {int(row['head'])} of layer {int(row['layer'])}"
 
 
-def _grid(count: int, most: int, size: tuple[float, float], margin: float) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` frames, at most `most` beside each other, each of this size in inches."""
-    across = max(1, min(count, most))
-    down = -(-max(1, count) // across)
+def _panels(
+    draw: Callable[[Axes, pd.DataFrame], None],
+    parts: Sequence[pd.DataFrame],
+    size: tuple[float, float],
+    most: int = 4,
+    margin: float = 0.4,
+) -> Figure:
+    """A figure with a frame a part, at most `most` beside each other, each of this size in inches."""
+    across = max(1, min(len(parts), most))
+    down = -(-max(1, len(parts)) // across)
     figure = Figure((size[0] * across + margin, size[1] * down + margin), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    for axes in panels[count:]:
+    for axes in panels[len(parts) :]:
         axes.remove()
-    return figure, list(panels[:count])
+    for axes, rows in zip(panels, parts, strict=False):
+        draw(axes, rows)
+    return figure

@@ -10,83 +10,81 @@ some layers is held at its mean (`sweep.py`).
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from causal.algorithms.algorithm_probe import algorithm_rows
 from causal.attribution.attribution import agreement, attribution, layer_map
-from causal.attribution.planes import plane_logits
+from causal.attribution.components import plane_logits
 from causal.attribution.routing import routing
 from causal.controls.random_controls import CONTROLS, TURNS, random_controls
-from causal.controls.skills import skills
-from causal.controls.text import documents, text_rows
+from causal.controls.specificity import documents, skills, text_rows
 from causal.experiments import effects
 from causal.experiments.experiment import Experiment
 from causal.experiments.patches import patch_rows
-from causal.experiments.sweep import PAIRS, published_rows, sweep
+from causal.experiments.sweep import PAIRS, MakeRows, published_rows, sweep
 from causal.interventions.directions import accepted
 from causal.interventions.edits import INTERVENTIONS
 from causal.interventions.questions import Questions
 from causal.run.config import CausalConfig
 from causal.run.plan import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
-from causal.run.tables import TABLES, TableRows
+from causal.run.tables import TABLES, by_table
 from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
 from llm_probe.run.schema import VERSION
-from llm_probe.run.study import PACKAGES, commit, installed
-from llm_probe.run.table import ALPHA, frame
-from toy.run.cells import Cells, writing_results
-from toy.run.files import write_atomic
+from llm_probe.run.study import PACKAGES, Frames, Result, Rows, Session, Study, commit, installed, stage, together
+from llm_probe.run.table import ALPHA
 
-CELL_VERSION = 4
 ROUTING_PROMPTS = 100
 """Prompts of a modulus in which every head is patched."""
 MakeQuestions = Mapping[str, Callable[[], Questions]]
-MakeRows = Callable[[], Iterable[Any]]
 
 
-@dataclass(frozen=True)
-class CausalResult:
-    """Tables of a run, by the names of `tables.TABLES`, and its provenance."""
+def _figures(folder: Path, frames: Frames) -> None:
+    from causal.page.figures import save_all
 
-    frames: dict[str, pd.DataFrame]
-    run: dict[str, Any]
-
-    def __str__(self) -> str:
-        lines = [
-            f"{row['domain']}, layer {row['layer']}, {row['direction']}: {row['verdict']}\n    {row['sentence']}"
-            for row in self.frames["causal_verdicts"].to_dict("records")
-        ]
-        for _, rows in self.frames["causal_sweep"].groupby(["domain", "layer"], sort=False):
-            least = rows.loc[rows["accuracy"].idxmin()]
-            changing = f"{(rows['p_holm'] <= ALPHA).sum()} of {len(rows)} dimensions"
-            lines.append(
-                f"{least['domain']}, layer {least['layer']}: {changing} change the answers (Holm p <= {ALPHA}); "
-                f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
-            )
-        return "\n".join([*lines, f"\nagain  {self.run['command']}"]) if lines else "nothing was tested"
+    save_all(folder, frames)
 
 
-def run(config: CausalConfig, command: str = "") -> CausalResult:
+def _words(result: Result) -> str:
+    """A verdict a circle with its reason; of a sweep what stands out in each layer."""
+    lines = [
+        f"{row['domain']}, layer {row['layer']}, {row['direction']}: {row['verdict']}\n    {row['sentence']}"
+        for row in result.frames["causal_verdicts"].to_dict("records")
+    ]
+    for _, rows in result.frames["causal_sweep"].groupby(["domain", "layer"], sort=False):
+        least = rows.loc[rows["accuracy"].idxmin()]
+        changing = f"{(rows['p_holm'] <= ALPHA).sum()} of {len(rows)} dimensions"
+        lines.append(
+            f"{least['domain']}, layer {least['layer']}: {changing} change the answers (Holm p <= {ALPHA}); "
+            f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
+        )
+    return "\n".join([*lines, f"\nagain  {result.run['command']}"]) if lines else "nothing was tested"
+
+
+CAUSAL = Study(TABLES, cell_version=4, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
+
+
+def run(config: CausalConfig, command: str = "") -> Result:
     """Test the circles of a model, or every dimension of some layers.
 
     Raises:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
-    started = time.monotonic()
     power = _power(config)
     print(power, file=sys.stderr)
+    return CAUSAL.run(config.folder, lambda session: _rows(config, power, session), command)
+
+
+def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
     texts = documents(config.text)
     loaded = load(config.model, revision=config.revision, dtype=config.dtype, device=config.device)
     fingerprint = weights_fingerprint(loaded.model)
@@ -94,12 +92,27 @@ def run(config: CausalConfig, command: str = "") -> CausalResult:
     if config.weights == "random":
         loaded = randomised(loaded, config.seed)
         fingerprint = weights_fingerprint(loaded.model)
-    # The bar counts edited prompts, on a terminal.
-    with tqdm(desc="causal", unit=" prompts", unit_scale=True, disable=None, leave=False) as bar:
-        runner = CausalRunner(config, loaded, fingerprint, Cells(config.folder, CELL_VERSION), texts, power, bar)
-        rows = runner.sweep_layers() if config.sweep else runner.test_circles(experiments_of(config, loaded, known))
-    record = _record(config, loaded, fingerprint, command, power) | {"seconds": round(time.monotonic() - started, 1)}
-    return CausalResult({name: frame(rows.of(kind), kind) for name, kind in TABLES.items()}, record)
+    session.facts |= {
+        "model": config.model,
+        "revision": loaded.revision,
+        "weights_fingerprint": fingerprint,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": str(loaded.device),
+        "directions_from": str(config.source),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": session.command,
+        "schema": VERSION,
+        "configuration": {key: value for key, value in asdict(config).items() if key not in ("out", "probed")},
+        "power": power,
+        "versions": {name: installed(name) for name in PACKAGES},
+        "commit": commit(),
+        "seed": config.seed,
+    }
+    with stage("causal", None, "prompts") as bar:  # edited prompts
+        runner = CausalRunner(config, loaded, fingerprint, session, texts, bar)
+        if config.sweep:
+            return runner.sweep_layers()
+        return runner.test_circles(experiments_of(config, loaded, known))
 
 
 @dataclass(frozen=True)
@@ -109,13 +122,11 @@ class CausalRunner:
     config: CausalConfig
     loaded: LoadedModel
     fingerprint: str
-    cells: Cells
+    session: Session
     texts: Sequence[str]
-    power: str
-    """The power of the run in words."""
     bar: tqdm
 
-    def test_circles(self, experiments: Sequence[Experiment]) -> TableRows:
+    def test_circles(self, experiments: Sequence[Experiment]) -> Rows:
         """Every experiment with its verdict, and the map of every claim."""
         claims = {experiment.claim.domain.name: experiment.claim for experiment in experiments}
         others = skills(self.loaded, list(claims.values()), self.config.other_prompts, self.config.seed)
@@ -124,20 +135,21 @@ class CausalRunner:
             self.bar.set_postfix_str(f"{experiment.claim.domain.name} layer {experiment.location[0]}")
             experiment.tick = self.bar.update
             rows = self._experiment(experiment, others, list(claims.values()))
-            parts += [rows, TableRows.of_rows([verdict_row(experiment, rows, self.power)])]
+            verdict = verdict_row(experiment, rows, self.session.facts["power"])
+            parts += [rows, {"causal_verdicts": [verdict]}]
         if self.config.protocol == "full":
             parts += [self._map(claim) for claim in claims.values()]
             parts += [self._routing(some) for some in _of_each_operation(claims.values())]
-        return TableRows.concatenated(parts)
+        return together(parts)
 
-    def sweep_layers(self) -> TableRows:
+    def sweep_layers(self) -> Rows:
         """Every dimension of the layers of `--sweep`."""
         layers = layers_of(self.config.sweep, len(self.loaded.layers))
         check_layers(self.loaded, layers)
         claims = [claim_of(name) for name in self.config.claims or (PUBLISHED_CLAIM,)]
-        return TableRows.of_rows(sweep(self.loaded, self.config, claims, layers, self._keep, self.bar.update))
+        return {"causal_sweep": sweep(self.loaded, self.config, claims, layers, self._cell, self.bar.update)}
 
-    def _experiment(self, experiment: Experiment, others: MakeQuestions, claims: Sequence[Claim]) -> TableRows:
+    def _experiment(self, experiment: Experiment, others: MakeQuestions, claims: Sequence[Claim]) -> Rows:
         """Every part of an experiment, with the ranks among its controls."""
         names = ", ".join(INTERVENTIONS)
         parts: dict[str, MakeRows] = {f"text {names}": lambda: text_rows(experiment, self.texts)}
@@ -145,7 +157,7 @@ class CausalRunner:
             parts["published"] = lambda: published_rows(experiment)
             return self._parts(experiment, parts)
         if not experiment.can_be_tested:
-            return TableRows()
+            return {}
         parts[f"interventions {names}"] = experiment.interventions
         for control in CONTROLS if experiment.frequencies else CONTROLS[:2]:
             parts[f"{control} {TURNS}"] = lambda control=control: random_controls(experiment, control)
@@ -160,7 +172,7 @@ class CausalRunner:
                 parts[f"elsewhere {name}"] = lambda name=name, of=questions: experiment.elsewhere(name, of())
         return ranked(self._parts(experiment, parts))
 
-    def _map(self, claim: Claim) -> TableRows:
+    def _map(self, claim: Claim) -> Rows:
         """The layer and position map of a claim's questions."""
 
         def make() -> Iterable[Any]:
@@ -168,29 +180,25 @@ class CausalRunner:
             few = experiment.questions.take(range(min(self.config.control_prompts, len(experiment.questions.items))))
             return layer_map(self.loaded, claim, few, self.bar.update)
 
-        return self._rows(f"{claim!r} map", make)
+        return self._cell(f"{claim!r} map", make)
 
-    def _routing(self, claims: Sequence[Claim]) -> TableRows:
+    def _routing(self, claims: Sequence[Claim]) -> Rows:
         """Which heads hand the modulus on, in the sums of several moduli."""
         size, seed = ROUTING_PROMPTS, self.config.seed
-        return self._rows(
+        return self._cell(
             f"{claims!r} routing {size}",
             lambda: routing(self.loaded, claims, size=size, seed=seed, tick=self.bar.update),
         )
 
-    def _parts(self, experiment: Experiment, parts: Mapping[str, MakeRows]) -> TableRows:
+    def _parts(self, experiment: Experiment, parts: Mapping[str, MakeRows]) -> Rows:
         what = f"{experiment.claim!r} {experiment.location} {experiment.frequencies} {experiment.dim}"
         if experiment.features is not None:
             what += f" {experiment.features.name} {float(experiment.features.basis.double().abs().sum()):.9g}"
-        return TableRows.concatenated(self._rows(f"{what} {name}", make) for name, make in parts.items())
+        return together([self._cell(f"{what} {name}", make) for name, make in parts.items()])
 
-    def _rows(self, name: str, make: MakeRows) -> TableRows:
-        """The rows of one cell."""
-        return TableRows.from_json(self._keep(name, lambda: TableRows.of_rows(make()).to_json()))
-
-    def _keep(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The content of a cell, computed once."""
-        return self.cells.get(self.config.hash(fingerprint=self.fingerprint, cell=name), make)
+    def _cell(self, name: str, make: MakeRows) -> Rows:
+        """The rows of one cell, computed once."""
+        return self.session.rows(self.config.hash(fingerprint=self.fingerprint, cell=name), lambda: by_table(make()))
 
 
 def attribution_rows(experiment: Experiment) -> Iterator[Any]:
@@ -222,41 +230,3 @@ def _of_each_operation(claims: Iterable[Claim]) -> list[list[Claim]]:
         if claim.is_arithmetic:
             groups.setdefault(claim.domain.operation, []).append(claim)
     return [some for some in groups.values() if len(some) > 2]
-
-
-def _record(config: CausalConfig, loaded: LoadedModel, fingerprint: str, command: str, power: str) -> dict[str, Any]:
-    """The content of run.json."""
-    return {
-        "model": config.model,
-        "revision": loaded.revision,
-        "weights_fingerprint": fingerprint,
-        "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": str(loaded.device),
-        "directions_from": str(config.source),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": command,
-        "schema": VERSION,
-        "configuration": {key: value for key, value in asdict(config).items() if key not in ("out", "probed")},
-        "power": power,
-        "versions": {name: installed(name) for name in PACKAGES},
-        "commit": commit(),
-        "seed": config.seed,
-    }
-
-
-def write_results(result: CausalResult, folder: Path) -> None:
-    """Write the tables as CSV, run.json and the figures; every file appears whole or not at all.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    from causal.page.figures import save_all
-
-    with writing_results(folder):
-        for name, table in result.frames.items():
-            if table.empty:  # a sweep has one table, a run all others; none may outlive the run it was made by
-                (folder / f"{name}.csv").unlink(missing_ok=True)
-                continue
-            write_atomic(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
-        write_atomic(folder / "run.json", json.dumps(result.run, indent=1, default=str) + "\n")
-        save_all(folder / "figures", result.frames)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from toy.run.cells import key_of
 
 
 @dataclass(frozen=True)
@@ -95,4 +95,4 @@ class CausalConfig:
             "out", "probed", "claims", "dims", "features", "places", "sweep", "dry_run", "underpowered", "protocol",
         )  # fmt: skip
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return key_of(content)

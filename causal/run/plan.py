@@ -50,29 +50,24 @@ def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -
     Raises:
         InputError: a claim none of whose planes was accepted, or a layer that the model lacks.
     """
-    claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)] if config.names_no_probe else []
-    if config.dims:
+    if config.names_no_probe:
+        claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
         dims = [_dim(text) for text in config.dims]
-        check_layers(loaded, [layer for layer, _ in dims])
+        bases = [] if dims else [_features(text, loaded) for text in config.features]
+        locations = [] if dims or bases else [_location(text) for text in config.places]
+        check_layers(loaded, [layer for layer, *_ in (*dims, *locations)])
         return [
-            Experiment(loaded, config, claim, (layer, "resid_post", "last"), (), dim)
-            for claim in claims
-            for layer, dim in dims
-        ]
-    if config.features:
-        bases = [_features(text, loaded) for text in config.features]
-        return [
-            Experiment(loaded, config, claim, (basis.layer, basis.site, "last"), (), features=basis)
-            for claim in claims
-            for basis in bases
-        ]
-    if config.places:
-        locations = [_location(text) for text in config.places]
-        check_layers(loaded, [layer for layer, _, _ in locations])
-        return [
-            Experiment(loaded, config, claim, location, claim.tested_frequencies)
-            for claim in claims
-            for location in locations
+            *(
+                Experiment(loaded, config, one, (layer, "resid_post", "last"), (), d)
+                for one in claims
+                for layer, d in dims
+            ),
+            *(
+                Experiment(loaded, config, one, (basis.layer, basis.site, "last"), (), features=basis)
+                for one in claims
+                for basis in bases
+            ),
+            *(Experiment(loaded, config, one, at, one.tested_frequencies) for one in claims for at in locations),
         ]
     if unknown := [name for name in config.claims if name not in known]:
         raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(known)}")

@@ -6,8 +6,8 @@ Rows of heads, MLPs and routes are in `causal.attribution.tables`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRow, RoutingRow
 from causal.interventions.edits import meanings
@@ -21,7 +21,7 @@ class CausalRow:
     """One direction under one intervention at one position in one condition."""
 
     domain: str
-    """Domain whose circle was edited: `mod-add 7`, …"""
+    """Domain whose circle was edited, such as `mod-add 7`."""
     period: int
     """Period of the domain's circle."""
     layer: int
@@ -32,8 +32,8 @@ class CausalRow:
     """`last`: the prompt's last token; `answer`: also the answer's own tokens; `all`: every position; `like answer`:
     every position whose state looks like an answer's place (`Gate` in `causal/interventions/edits.py`)."""
     direction: str
-    """`planes k = …`, `dim …`; or a control: `random` (equal norm), `matched` (equal removed variance), `shuffled`,
-    `period …`, `top variance`."""
+    """`planes k = 1, 2`, `dim 35`; or a control: `random` (equal norm), `matched` (equal removed variance), `shuffled`,
+    `period 5`, `top variance`."""
     intervention: str
     """Name of the intervention, explained above this table (`INTERVENTIONS` in `causal/interventions/edits.py`)."""
     condition: str
@@ -55,7 +55,7 @@ class CausalRow:
     log_p_change: float | None = None
     """Mean change of the right answer's log-probability, nats."""
     moved: float | None = None
-    """P(answer = s + j) averaged over j = 1 … p-1 (rotation), or P(answer = the donor's) (interchange)."""
+    """P(answer = s + j) averaged over j from 1 to p-1 (rotation), or P(answer = the donor's) (interchange)."""
     moved_low: float | None = None
     """Lower end of the 95 % bootstrap interval of `moved`, clustered on operand pairs."""
     moved_high: float | None = None
@@ -120,7 +120,7 @@ class RotationRow:
     j: int
     """Steps by which the circle was turned; 0: not at all."""
     shift: int
-    """(answer - s) mod p; -1: greedy decoding wrote none of the answers."""
+    """Shift of the answer, (answer - s) mod p; -1: greedy decoding wrote none of the answers."""
     share: float
     """Share of the prompts in this bin."""
     n: int
@@ -146,7 +146,7 @@ class ControlDraw:
     draw: int
     """Number of the draw."""
     turns: int
-    """Number of steps j it was turned by, spread over 1 … p-1; 0 for ablation."""
+    """Number of steps j it was turned by, spread over 1 to p-1; 0 for ablation."""
     effect: float
     """Accuracy after ablation, or P(answer = s + j) averaged over these j."""
     stayed: float
@@ -199,7 +199,7 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class AlgorithmRow:
-    """One algorithm's account of how answers moved when circles of one kind were turned (`predictions`)."""
+    """One algorithm's account of how answers moved when circles of one kind were turned (`algorithm.Hypothesis`)."""
 
     domain: str
     """Domain whose sums were answered."""
@@ -250,7 +250,7 @@ class PredictionRow:
     step: int
     """Units of the sum by which they were turned."""
     shift: int
-    """(answer - s) mod p."""
+    """Shift of the answer, (answer - s) mod p."""
     observed: float
     """Observed share of the answers (each weighted by its probability among the p)."""
     clock: float
@@ -320,7 +320,7 @@ class SweepRow:
     log_p_change: float
     """Mean change of the right answer's log-probability, nats."""
     delta_norm: float
-    """Mean ||Δh||."""
+    """Mean length of the change, ||Δh||."""
 
 
 TABLES: dict[str, type] = {
@@ -341,37 +341,10 @@ TABLES: dict[str, type] = {
 """Name of a table to the type of its rows."""
 _NAMES = {kind: name for name, kind in TABLES.items()}
 
-Row = TypeVar("Row")
 
-
-@dataclass
-class TableRows:
-    """Rows of several tables that were made together."""
-
-    tables: dict[str, list[Any]] = field(default_factory=dict)
-
-    @staticmethod
-    def of_rows(rows: Iterable[Any]) -> TableRows:
-        """Rows, each in the table of its type."""
-        made = TableRows()
-        for row in rows:
-            made.tables.setdefault(_NAMES[type(row)], []).append(row)
-        return made
-
-    def of(self, kind: type[Row]) -> list[Row]:
-        """The rows of a type."""
-        return self.tables.get(_NAMES[kind], [])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries."""
-        return {name: [asdict(row) for row in rows] for name, rows in self.tables.items()}
-
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> TableRows:
-        """The reverse of `to_json`."""
-        return TableRows({name: [TABLES[name](**row) for row in rows] for name, rows in content.items()})
-
-    @staticmethod
-    def concatenated(parts: Iterable[TableRows]) -> TableRows:
-        """All rows of all parts."""
-        return TableRows.of_rows(row for part in parts for rows in part.tables.values() for row in rows)
+def by_table(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    """Table name to rows, each in the table of its type."""
+    tables: dict[str, list[Any]] = {}
+    for row in rows:
+        tables.setdefault(_NAMES[type(row)], []).append(row)
+    return tables

@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from causal.controls.random_controls import CONTROLS
-from causal.controls.text import LIKE_ANSWER
+from causal.controls.specificity import LIKE_ANSWER
 from causal.experiments.effects import rank
 from causal.experiments.experiment import Experiment
 from causal.experiments.sweep import CONDITION
 from causal.interventions.questions import EVERYWHERE
-from causal.run.tables import CausalRow, ControlDraw, TableRows, Verdict, VerdictRow
+from causal.run.tables import CausalRow, ControlDraw, Verdict, VerdictRow
+from llm_probe.run.study import Rows
 from toy.maths.intervals import wilson
 
 ALPHA = 0.01
@@ -33,114 +34,100 @@ ALPHA = 0.01
 
 @dataclass(frozen=True)
 class Evidence:
-    """The numbers a verdict is made from."""
+    """What a verdict is made from: the rows of the tested directions and of their controls."""
 
     period: int
-    accuracy: float
-    accuracy_low: float
-    """Lower end of its 95 % interval."""
-    moved: float | None
-    """P(answer = s + j) over j; None where there is no circle to turn."""
-    moved_low: float | None
-    stayed: float | None
-    """P(answer = s) under the same turns."""
-    moved_rank: float | None
-    """The largest empirical p over the controls."""
-    moved_control: float | None
-    """Largest mean of a control."""
-    ablated: float
-    """Accuracy without the direction."""
-    ablated_p: float
-    """McNemar."""
-    ablated_rank: float | None
-    ablated_control: float | None
-    """Lowest mean accuracy of a control."""
-    nats_everywhere: float | None
-    """Change of text, edited at every position; None where no text was read."""
-    nats_like: float | None
-    """The same at positions like the answer's."""
-    equivalent: bool | None
-    """Either is shown to be below 0.01 nat."""
-    nats_random: float | None
-    """The same of random bases of as many dimensions, at every position."""
-    like_share: float | None
-    """Share of the text at positions like the answer's."""
-    draws: int | None
-    """Fewest draws of a control; None without controls."""
-    others: tuple[tuple[str, float, float], ...]
-    """Other domains with their accuracy before and after the ablation."""
+    right: int
+    """Prompts that are answered rightly without any edit."""
+    n: int
+    """Number of prompts."""
     power: str
-    """What this many prompts can show, in words."""
+    """What the run could have shown, in words."""
+    rotated: CausalRow | None = None
+    """Turned by j; None where there is no circle to turn."""
+    ablated: CausalRow | None = None
+    controls: Sequence[CausalRow] = ()
+    """Means over the draws of random controls."""
+    everywhere: CausalRow | None = None
+    """Text, edited at every position; None where no text was read."""
+    like: CausalRow | None = None
+    """Text, edited at the positions that look like an answer's place."""
+    basis: CausalRow | None = None
+    """Text, without random bases."""
+    others: Sequence[CausalRow] = ()
+    """The same ablation where other questions are answered."""
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
     """(verdict, sentence)."""
-    if evidence.accuracy_low <= 1 / evidence.period:
+    row, period = evidence.ablated, evidence.period
+    before = row.accuracy_before if row and row.accuracy_before is not None else evidence.right / evidence.n
+    if wilson(evidence.right, evidence.n)[0] <= 1 / period:
         return "cannot be tested", (
-            f"the model answers {evidence.accuracy:.0%}, no better than guessing (1 in {evidence.period}): "
-            "nothing to lose"
+            f"the model answers {before:.0%}, no better than guessing (1 in {period}): nothing to lose"
         )
-    effect, beyond = _effect(evidence)
-    numbers = f"{_rotation(evidence)}{_ablation(evidence)}"
+    after, p = (row.accuracy, row.p) if row and row.accuracy is not None and row.p is not None else (before, 1.0)
+    turned = evidence.rotated if evidence.rotated and evidence.rotated.moved_low is not None else None
+    numbers = _rotation(evidence) + _ablation(evidence, before, after)
+    if turned and turned.moved_low is not None:
+        effect, rank_of = turned.moved_low > max(1 / period, turned.stayed or 0.0), turned.rank
+    else:
+        effect, rank_of = p <= ALPHA and after < before, row.rank if row else None
     if not effect:
         return "not causal at this power", f"{numbers}; {evidence.power}"
-    if evidence.draws is not None and 1 / (1 + evidence.draws) > ALPHA:
-        return "not causal at this power", f"{numbers}; {evidence.draws} draws of a control cannot show p <= {ALPHA}"
-    if not beyond:
+    draws = min((row.draws for row in evidence.controls if row.draws is not None), default=None)
+    if draws is not None and 1 / (1 + draws) > ALPHA:
+        return "not causal at this power", f"{numbers}; {draws} draws of a control cannot show p <= {ALPHA}"
+    if rank_of is not None and rank_of > ALPHA:
         return "not specific", f"{numbers}: controls of equal size do as much"
-    if evidence.equivalent is None:
+    texts = [row for row in (evidence.everywhere, evidence.like) if row]
+    if not texts:
         return "causal", f"{numbers}; no text was read"
-    return ("causal" if evidence.equivalent else "not specific"), f"{numbers}; {_nats(evidence)}{_others(evidence)}"
-
-
-def _effect(evidence: Evidence) -> tuple[bool, bool]:
-    """(is there an effect, is it beyond the controls')."""
-    if evidence.moved is not None and evidence.moved_low is not None:
-        return evidence.moved_low > max(
-            1 / evidence.period, evidence.stayed or 0.0
-        ), evidence.moved_rank is None or evidence.moved_rank <= ALPHA
-    lost = evidence.ablated_p <= ALPHA and evidence.ablated < evidence.accuracy
-    return lost, evidence.ablated_rank is None or evidence.ablated_rank <= ALPHA
+    spared = any(bool(row.equivalent) for row in texts)
+    return ("causal" if spared else "not specific"), f"{numbers}; {_nats(evidence)}{_others(evidence)}"
 
 
 def _rotation(evidence: Evidence) -> str:
-    if evidence.moved is None:
+    if not evidence.rotated:
         return ""
-    control = "" if evidence.moved_control is None else f" (controls {evidence.moved_control:.2f} at most)"
-    return f"turned by j, the answer moves by j in {evidence.moved:.0%}{control}; "
+    most = max((row.moved for row in evidence.controls if row.moved is not None), default=None)
+    control = "" if most is None else f" (controls {most:.2f} at most)"
+    return f"turned by j, the answer moves by j in {evidence.rotated.moved:.0%}{control}; "
 
 
-def _ablation(evidence: Evidence) -> str:
-    control = "" if evidence.ablated_control is None else f" (controls {evidence.ablated_control:.0%} at least)"
-    return f"without it accuracy falls from {evidence.accuracy:.0%} to {evidence.ablated:.0%}{control}"
+def _ablation(evidence: Evidence, before: float, after: float) -> str:
+    # Planes of shuffled labels may well hold the circle: their ablation is no control.
+    left = [row.accuracy for row in evidence.controls if row.accuracy is not None and row.direction != "shuffled"]
+    control = f" (controls {min(left):.0%} at least)" if left else ""
+    return f"without it accuracy falls from {before:.0%} to {after:.0%}{control}"
 
 
 def _nats(evidence: Evidence) -> str:
     parts = []
-    if evidence.nats_everywhere is not None:
-        random = "" if evidence.nats_random is None else f" (random bases {evidence.nats_random:+.3f})"
-        parts.append(f"text changes by {evidence.nats_everywhere:+.3f} nat at every position{random}")
-    if evidence.nats_like is not None and evidence.like_share is not None:
-        parts.append(
-            f"by {evidence.nats_like:+.3f} at the {evidence.like_share:.2%} of it that look like an answer's place"
-        )
+    if evidence.everywhere:
+        random = f" (random bases {evidence.basis.nats_change:+.3f})" if evidence.basis else ""
+        parts.append(f"text changes by {evidence.everywhere.nats_change:+.3f} nat at every position{random}")
+    if evidence.like and evidence.like.edited_share is not None:
+        share = f"{evidence.like.edited_share:.2%} of it that look like an answer's place"
+        parts.append(f"by {evidence.like.nats_change:+.3f} at the {share}")
     return ", ".join(parts)
 
 
 def _others(evidence: Evidence) -> str:
     """The other domain that loses most."""
-    if not evidence.others:
+    losses = [(row.accuracy_before or 0.0, row.accuracy or 0.0, row.condition) for row in evidence.others]
+    if not losses:
         return ""
-    name, before, after = max(evidence.others, key=lambda other: other[1] - other[2])
+    before, after, name = max(losses, key=lambda loss: loss[0] - loss[1])
     return f"; of other questions {name} loses most, {before:.0%} to {after:.0%}"
 
 
 # ------------------------------------------------------------------------------------------- from rows to evidence
 
 
-def ranked(rows: TableRows) -> TableRows:
+def ranked(rows: Rows) -> Rows:
     """The same rows; `mean` and `rotate` of the tested directions have their rank among the draws of every control."""
-    draws = rows.of(ControlDraw)
+    draws = rows.get("causal_controls", ())
     positions = {draw.position for draw in draws}
 
     def with_rank(row: CausalRow) -> CausalRow:
@@ -159,59 +146,40 @@ def ranked(rows: TableRows) -> TableRows:
         worst = max(ranks, key=lambda name: ranks[name][0])
         return replace(row, rank=ranks[worst][0], against=worst, draws=ranks[worst][1])
 
-    return TableRows(rows.tables | {"causal_table": [with_rank(row) for row in rows.of(CausalRow)]})
+    return {**rows, "causal_table": [with_rank(row) for row in rows.get("causal_table", ())]}
 
 
 def evidence_of(experiment: Experiment, rows: Sequence[CausalRow], power: str) -> Evidence:
     """What the verdict is made from; `power`: that of the run in words."""
-    baseline = experiment.baseline
-    right, n = int(baseline.right.sum()), len(baseline.right)
+    right, name, position = experiment.baseline.right, experiment.name, experiment.position
+    own = experiment.claim.domain.name
     by_key = {(row.position, row.direction, row.intervention, row.condition): row for row in rows}
-    name, own, position = experiment.name, experiment.claim.domain.name, experiment.position
-    rotated, ablated = (by_key.get((position, name, what, own)) for what in ("rotate", "mean"))
-    if ablated is None:  # the published protocol: zeroed at every position
-        ablated = by_key.get((EVERYWHERE, name, "zero", CONDITION))
-    everywhere, like = (by_key.get((where, name, "mean", "text")) for where in (EVERYWHERE, LIKE_ANSWER))
-    texts = [row for row in (everywhere, like) if row is not None]
-    basis = by_key.get((EVERYWHERE, "random basis", "zero", "text"))
-    controls = [row for row in rows if row.direction in CONTROLS]
-    # Planes of shuffled labels may well hold the circle: their ablation is no control.
-    lost = [row.accuracy for row in controls if row.accuracy is not None and row.direction != "shuffled"]
-    others = [
-        row
-        for row in rows
-        if row.direction == name and row.intervention == "mean" and row.condition not in (own, "text", CONDITION)
-    ]
     return Evidence(
         period=experiment.claim.period,
-        accuracy=ablated.accuracy_before if ablated and ablated.accuracy_before is not None else right / n,
-        accuracy_low=wilson(right, n)[0],
-        moved=rotated.moved if rotated else None,
-        moved_low=rotated.moved_low if rotated else None,
-        stayed=rotated.stayed if rotated else None,
-        moved_rank=rotated.rank if rotated else None,
-        moved_control=max((row.moved for row in controls if row.moved is not None), default=None),
-        ablated=ablated.accuracy if ablated and ablated.accuracy is not None else right / n,
-        ablated_p=ablated.p if ablated and ablated.p is not None else 1.0,
-        ablated_rank=ablated.rank if ablated else None,
-        ablated_control=min(lost, default=None),
-        nats_everywhere=everywhere.nats_change if everywhere else None,
-        nats_like=like.nats_change if like else None,
-        equivalent=any(bool(row.equivalent) for row in texts) if texts else None,
-        nats_random=basis.nats_change if basis else None,
-        like_share=like.edited_share if like else None,
-        draws=min((row.draws for row in controls if row.draws is not None), default=None),
-        others=tuple((row.condition, row.accuracy_before or 0.0, row.accuracy or 0.0) for row in others),
+        right=int(right.sum()),
+        n=len(right),
         power=power,
+        rotated=by_key.get((position, name, "rotate", own)),
+        # Under the published protocol the direction is zeroed at every position.
+        ablated=by_key.get((position, name, "mean", own)) or by_key.get((EVERYWHERE, name, "zero", CONDITION)),
+        controls=[row for row in rows if row.direction in CONTROLS],
+        everywhere=by_key.get((EVERYWHERE, name, "mean", "text")),
+        like=by_key.get((LIKE_ANSWER, name, "mean", "text")),
+        basis=by_key.get((EVERYWHERE, "random basis", "zero", "text")),
+        others=[
+            row
+            for row in rows
+            if row.direction == name and row.intervention == "mean" and row.condition not in (own, "text", CONDITION)
+        ],
     )
 
 
-def verdict_row(experiment: Experiment, rows: TableRows, power: str) -> VerdictRow:
+def verdict_row(experiment: Experiment, rows: Rows, power: str) -> VerdictRow:
     """The verdict, and how often shuffled labels would have been given it."""
-    verdict = decide(evidence_of(experiment, rows.of(CausalRow), power))
+    verdict = decide(evidence_of(experiment, rows.get("causal_table", ()), power))
     layer, site, _ = experiment.location
     key = (experiment.claim.domain.name, layer, site, experiment.position, experiment.name)
-    turned = [draw for draw in rows.of(ControlDraw) if draw.intervention == "rotate"]
+    turned = [draw for draw in rows.get("causal_controls", ()) if draw.intervention == "rotate"]
     prompts = len(experiment.subset[1].right) if turned else 0
     calls = false_calls(turned, prompts, experiment.claim.period) if turned else ()
     return VerdictRow(*key, *verdict, *calls)

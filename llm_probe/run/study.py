@@ -139,13 +139,14 @@ def together(parts: Sequence[Rows]) -> dict[str, list[Any]]:
 
 
 @contextmanager
-def stage(name: str, total: int, unit: str) -> Iterator[tqdm]:
+def stage(name: str, total: int | None, unit: str) -> Iterator[tqdm]:
     """A bar on a terminal; elsewhere one line when the stage is done."""
     started = time.monotonic()
     with tqdm(total=total, desc=name, unit=f" {unit}", disable=None, leave=False) as bar:
         yield bar
     if not sys.stderr.isatty():
-        print(f"{name}: {total:,} {unit} in {time.monotonic() - started:.0f} s", file=sys.stderr)
+        counted = "" if total is None else f"{total:,} {unit} in "
+        print(f"{name}: {counted}{time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...], command: str) -> dict[str, Any]:

@@ -83,10 +83,11 @@ def differing(before: Path, after: Path) -> Iterator[str]:
         yield f"{len(new)} rows instead of {len(old)}"
         return
     for column in (name for name in old if name in new):
-        changed = old.index[old[column] != new[column]]
-        if len(changed):
-            row, was, now = changed[0], old[column][changed[0]], new[column][changed[0]]
-            yield f"{column} differs in {len(changed)} of {len(old)} rows, in row {row} {was!r} is {now!r}"
+        texts = list(zip(old[column].tolist(), new[column].tolist(), strict=True))
+        changed = [row for row, (was, now) in enumerate(texts) if was != now]
+        if changed:
+            was, now = texts[changed[0]]
+            yield f"{column} differs in {len(changed)} of {len(old)} rows, in row {changed[0]} {was!r} is {now!r}"
 
 
 def _checkout(commit: str) -> Path:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from causal.algorithms.algorithm import Rotation
 from causal.algorithms.known_networks import Adder, Clock, DigitAdder, LookUp, Turner, decide_algorithm
-from causal.algorithms.predictions import Rotation
 
 BELOW = 60
 
@@ -27,10 +27,10 @@ def test_the_right_algorithm_wins(name: str, modulus: int) -> None:
     adder, pairs = adders(modulus)[name], every_pair()
     answers = adder.read(adder.hidden(pairs)).argmax(dim=1)
     assert torch.equal(answers, pairs.sum(dim=1) % modulus)
-    seen, found = decide_algorithm(adder, questions=800)
+    seen, decision = decide_algorithm(adder, questions=800)
     assert seen.follows == 1
-    assert found.algorithm == name
-    assert found.ratio > 10
+    assert decision.algorithm == name
+    assert decision.ratio > 10
 
 
 def test_a_turned_digit_is_another_digit() -> None:

@@ -12,12 +12,12 @@ import torch
 from causal.algorithms.known_networks import patterns_of_both_kinds
 from causal.algorithms.toy_bars import TURNS, Bench, draw, histograms, removal_rows, summary, turning_rows
 from causal.algorithms.toys import (
-    Circle,
     Network,
     closed_form_frequencies,
     key_frequencies,
     memorising_step,
     networks,
+    planes_of,
     sites,
 )
 from causal.interventions.directions import regression_pattern, targets_of
@@ -99,19 +99,19 @@ def test_wrong_periods_move_nothing(exact: dict[str, Bench]) -> None:
 
 def test_removal_leaves_chance_and_controls_leave_all(exact: dict[str, Bench]) -> None:
     for bench in exact.values():
-        found = removed(bench)
+        rows = removed(bench)
         # All logits are equal, so the right one of 23 is picked with probability 1/23.
-        assert found["keys"]["accuracy"] == pytest.approx(1 / P)
-        assert found["keys"]["accuracy_before"] == 1
+        assert rows["keys"]["accuracy"] == pytest.approx(1 / P)
+        assert rows["keys"]["accuracy_before"] == 1
         # Of the same length, by construction.
         for what in ("random, equal norm", "random, equal variance"):
-            assert found[what]["length"] == pytest.approx(found["keys"]["length"], rel=0.1)
+            assert rows[what]["length"] == pytest.approx(rows["keys"]["length"], rel=0.1)
     assert removed(exact["embedding"])["other frequencies"]["accuracy"] == 1
 
 
 def test_part_of_the_keys_moves_part_of_the_logits() -> None:
     bench = next(b for b in Bench.all_of(closed(), questions=50, seed=0) if b.site.name == "embedding")
-    half = Bench("half", bench.site, Circle.of(bench.site, EVERY, (1, 4)), bench.fitted_on, bench.rows)
+    half = Bench("half", bench.site, planes_of(bench.site, EVERY, (1, 4)), bench.fitted_on, bench.rows)
     before = bench.site.finish(bench.rows, bench.states)
     after = half.site.finish(half.rows, half.turned("keys", 3, torch.Generator()))
     spectrum = torch.fft.rfft(before, dim=1) / torch.fft.rfft(after, dim=1)
@@ -134,16 +134,16 @@ def test_the_grokked_toy_turns(trained: dict[str, Bench]) -> None:
 
 
 def test_the_grokked_toy_needs_its_planes(trained: dict[str, Bench]) -> None:
-    found = removed(trained["resid_post"], draws=20)
-    assert found["keys"]["accuracy_before"] == 1
-    assert found["keys"]["accuracy"] < 2 / P
+    rows = removed(trained["resid_post"], draws=20)
+    assert rows["keys"]["accuracy_before"] == 1
+    assert rows["keys"]["accuracy"] < 2 / P
     for what in ("random", "random, equal norm", "random, equal variance"):
-        assert found[what]["accuracy"] > 0.99, what
+        assert rows[what]["accuracy"] > 0.99, what
 
 
 def test_untrained_and_memorising_networks_give_nothing(grokked: Run) -> None:
-    found = {network.name.partition(", ")[2]: network for network in networks([grokked.folder], 0)}
-    (last,) = [bench for bench in Bench.all_of(found["untrained"], questions=264, seed=0) if bench.site.is_last]
+    by_kind = {network.name.partition(", ")[2]: network for network in networks([grokked.folder], 0)}
+    (last,) = [bench for bench in Bench.all_of(by_kind["untrained"], questions=264, seed=0) if bench.site.is_last]
     assert moved(last, "keys").mean() == pytest.approx(1 / P, abs=0.02)
 
 
@@ -189,10 +189,10 @@ def test_patterns_are_fitted_beside_each_other() -> None:
     angle = sums.double() * 2 * torch.pi / 10
     states = torch.stack([angle.cos(), angle.sin(), torch.ones(60)], dim=1)
     alone = regression_pattern(states, targets_of(sums, [2], 21))
-    found = patterns_of_both_kinds(states, sums, 21, [2])
+    patterns = patterns_of_both_kinds(states, sums, 21, [2])
     assert alone.norm() > 0.5
-    assert found["modulus"].norm() < 1e-9
-    torch.testing.assert_close(found["base 10"][:2, :2], torch.eye(2).double())
+    assert patterns["modulus"].norm() < 1e-9
+    torch.testing.assert_close(patterns["base 10"][:2, :2], torch.eye(2).double())
 
 
 def test_closed_forms_leave_other_frequencies() -> None:
@@ -205,9 +205,9 @@ def test_closed_forms_leave_other_frequencies() -> None:
 def test_tables_and_figure(exact: dict[str, Bench]) -> None:
     bench = exact["embedding"]
     turns = [row for what in TURNS for row in turning_rows(bench, what, histograms(bench, what, seed=0))]
-    found = summary(pd.DataFrame(removal_rows(bench, 3, seed=0)), pd.DataFrame(turns))
-    assert found.loc[("closed", "embedding"), "P(s + j), worst j"] == 1
-    assert not found.isna().any(axis=None)
+    sites_table = summary(pd.DataFrame(removal_rows(bench, 3, seed=0)), pd.DataFrame(turns))
+    assert sites_table.loc[("closed", "embedding"), "P(s + j), worst j"] == 1
+    assert not sites_table.isna().any(axis=None)
     figure = draw("Turned", [("keys", histograms(bench, "keys", seed=0))] * 2)
     assert len(figure.axes) == 3  # two panels and the colour bar
 

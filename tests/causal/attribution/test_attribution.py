@@ -11,9 +11,8 @@ import torch
 
 from causal.attribution import attribution as module
 from causal.attribution.attribution import AttributionRow, agreement, attribution, sample, screen
-from causal.attribution.components import points, projection, rewriting
+from causal.attribution.components import frozen, plane_logits, plane_shares, points, projection, rewriting
 from causal.attribution.donors import POSITIONS, difference, pairs
-from causal.attribution.planes import frozen, plane_logits, plane_shares
 from causal.interventions.directions import Directions, dimension, fit
 from causal.interventions.engine import Engine
 from causal.interventions.questions import Questions, ask
@@ -109,7 +108,7 @@ def test_the_gradient_is_the_slope_of_exact_patching(loaded: LoadedModel, questi
     batches = list(pairs(loaded, CLAIM, questions, ["item", "last"]))
     first, _, _ = screen(loaded, batches, every, ["item", "last"], lambda _: None)
     point, part, step = every[2], 1, 1e-2  # a head of the middle block, at the item
-    found = []
+    slopes = []
     for batch in batches:
         rows, column = torch.arange(len(batch.ids)), batch.columns[:, 0]
         with torch.no_grad():
@@ -124,8 +123,8 @@ def test_the_gradient_is_the_slope_of_exact_patching(loaded: LoadedModel, questi
 
                 with rewriting({point.name: point}, nudged):
                     ends.append(difference(loaded, batch, batch.ids))
-            found.append((ends[0] - ends[1]) / (2 * step))
-    assert torch.allclose(torch.cat(found).double(), first[point.name, part, "item"], atol=1e-3)
+            slopes.append((ends[0] - ends[1]) / (2 * step))
+    assert torch.allclose(torch.cat(slopes).double(), first[point.name, part, "item"], atol=1e-3)
 
 
 def test_nothing_differs_from_itself(
@@ -134,7 +133,7 @@ def test_nothing_differs_from_itself(
     same = [replace(batch, donor_ids=batch.ids) for batch in pairs(loaded, CLAIM, questions, POSITIONS)]
     first, screened, whole = screen(loaded, same, points(loaded)[0], POSITIONS, lambda _: None)
     assert whole == 0
-    assert not any(bool(values.any()) for found in (first, screened) for values in found.values())
+    assert not any(bool(values.any()) for effects in (first, screened) for values in effects.values())
     assert sample(screened, 0) == {}
     monkeypatch.setattr(module, "pairs", lambda *_: iter(same))
     rows = attribution(loaded, CLAIM, questions, None, seed=0)
@@ -165,17 +164,17 @@ def test_rows_and_components_that_cannot_matter(rows: list[AttributionRow], tick
     for row in rows:
         if row.layer == 2 and row.position != "last":  # no attention follows
             assert (row.screen, row.exact) == (0.0, None)
-    drawn = [row.drawn for row in rows]
-    assert (drawn.count("top"), drawn.count("random")) == (10, min(20, sum(row.screen != 0 for row in rows) - 10))
-    assert sum(ticks) == (8 + drawn.count("top") + drawn.count("random")) * rows[0].n
+    kinds = [row.drawn for row in rows]
+    assert (kinds.count("top"), kinds.count("random")) == (10, min(20, sum(row.screen != 0 for row in rows) - 10))
+    assert sum(ticks) == (8 + kinds.count("top") + kinds.count("random")) * rows[0].n
     top = min(abs(row.screen) for row in rows if row.drawn == "top")
     assert all(abs(row.screen) <= top for row in rows if row.drawn != "top")
 
 
 def test_agreement_by_hand() -> None:
-    def row(screened: float, measured: float | None, drawn: str) -> AttributionRow:
+    def row(screened: float, measured: float | None, kind: str) -> AttributionRow:
         return AttributionRow(
-            "d", 0, "mlp", None, "last", screened, -screened, measured, None, None, drawn, 1.0, None, 9
+            "d", 0, "mlp", None, "last", screened, -screened, measured, None, None, kind, 1.0, None, 9
         )
 
     rows = [row(3.0, 9.0, "top"), row(2.0, -4.0, "top"), row(-1.0, -5.0, "top")]
@@ -202,7 +201,7 @@ def test_heads_without_a_known_projection_are_skipped(
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("causal.attribution.planes.DRAWS", 5)
+    monkeypatch.setattr("causal.attribution.components.DRAWS", 5)
 
 
 def test_shares_of_all_writers_sum_to_one(loaded: LoadedModel, questions: Questions, planes: Directions) -> None:

@@ -13,17 +13,30 @@ import pandas as pd
 import pytest
 import torch
 
-from causal.attribution import routing_edges
+from causal.attribution import routing as routing_room
 from causal.attribution.components import points
 from causal.attribution.donors import Triples, parting, triples
-from causal.attribution.routing import EXCHANGES, WHOLE, agreement, exchanges, max_t, routing, share_interval
-from causal.attribution.routing_edges import Changes, Edge, effects, measure, read
+from causal.attribution.routing import (
+    EXCHANGES,
+    WHOLE,
+    Changes,
+    Edge,
+    agreement,
+    effects,
+    exchanges,
+    max_t,
+    measure,
+    read,
+    routing,
+    share_interval,
+)
 from causal.page.figures import Shown, maps, routing_figure
 from causal.page.section import section
-from causal.run.causal_run import _of_each_operation
+from causal.run.causal_run import CAUSAL, _of_each_operation
 from causal.run.plan import claim_of
-from causal.run.tables import TableRows
+from causal.run.tables import by_table
 from llm_probe.models.loading import LoadedModel, load
+from llm_probe.run.study import Session
 
 CLAIMS = [claim_of(f"mod-add {modulus}") for modulus in (11, 12, 13, 17, 19)]
 
@@ -67,7 +80,7 @@ def test_nothing_comes_from_in_front_of_the_modulus(
     loaded: LoadedModel, batch: Triples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There prompt and donors are alike, so that every edge must change nothing at all."""
-    monkeypatch.setattr(routing_edges, "can_share", lambda _: False)
+    monkeypatch.setattr(routing_room, "can_share", lambda _: False)
     first = batch.modulus.int().argmax(dim=1, keepdim=True)
     front = torch.arange(batch.modulus.shape[1]) < first
     assert front.any(dim=1).all()
@@ -78,7 +91,7 @@ def test_nothing_comes_from_in_front_of_the_modulus(
 def test_a_cached_prompt_and_a_whole_one_say_the_same(
     loaded: LoadedModel, batch: Triples, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing_edges, "can_share", lambda _: False)
+    monkeypatch.setattr(routing_room, "can_share", lambda _: False)
     for edge, change in measure(loaded, batch)[0].items():
         assert torch.allclose(change, changes[edge], atol=1e-4), edge
 
@@ -180,12 +193,12 @@ def test_only_claims_of_one_operation_are_compared() -> None:
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    found = routing(
+    rows = routing(
         load("reference", device="cpu"), [CLAIMS[0], CLAIMS[2], CLAIMS[3], claim_of("mod-add 7")], size=8, seed=0
     )
-    tables = TableRows.of_rows(found)
-    assert TableRows.from_json(tables.to_json()) == tables
-    return pd.DataFrame([vars(row) for row in found])
+    tables = by_table(rows)
+    assert Session(CAUSAL).rows("routing", lambda: tables) == tables
+    return pd.DataFrame([vars(row) for row in rows])
 
 
 def test_in_the_reference_the_head_that_looks_is_the_one_that_routes(

@@ -11,7 +11,7 @@ from causal.interventions.directions import Directions
 from causal.interventions.edits import INTERVENTIONS, Intervention, meanings
 from causal.run.config import CausalConfig
 from causal.run.plan import Shape, circles_plan
-from causal.run.tables import CausalRow, TableRows
+from causal.run.tables import CausalRow, by_table
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
@@ -39,7 +39,7 @@ def test_a_new_intervention_is_made_counted_and_explained(
     sentence = "The coordinates are reflected at the mean."
     monkeypatch.setitem(INTERVENTIONS, "reflect", Intervention(reflect, "basis", sentence, everywhere=True))
     experiment = Experiment(loaded, config, CLAIM, (1, "resid_post", "last"), (1,))
-    rows = TableRows.of_rows(experiment.interventions()).of(CausalRow)
+    rows = by_table(experiment.interventions())["causal_table"]
     assert {row.intervention for row in rows} == {*KNOWN, "reflect"}
     of = {(row.intervention, row.position): row for row in rows}
     for position in {"last", experiment.position}:
@@ -57,5 +57,5 @@ def test_the_table_explains_every_intervention() -> None:
 def test_no_rotation_without_frequencies(loaded: LoadedModel, tmp_path: Path) -> None:
     config = CausalConfig(prompts=20, discovery=150, out=tmp_path)
     experiment = Experiment(loaded, config, CLAIM, (1, "resid_post", "last"), (), dim=3)
-    rows = TableRows.of_rows(experiment.interventions()).of(CausalRow)
+    rows = by_table(experiment.interventions())["causal_table"]
     assert {row.intervention for row in rows} == set(KNOWN) - {"rotate", "rotate orthonormal"}

@@ -31,20 +31,20 @@ def planted() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def found(planted: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> directions.Directions:
+def fitted(planted: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> directions.Directions:
     states, labels, _ = planted
     groups = Groups.of(torch.arange(len(labels)) // 3)
     return directions.fit(states, labels, groups, "planted", PERIOD, FREQUENCIES, PLACE)
 
 
-def test_the_pattern_is_what_was_planted(planted: tuple, found: directions.Directions) -> None:
+def test_the_pattern_is_what_was_planted(planted: tuple, fitted: directions.Directions) -> None:
     true = planted[2]
-    assert torch.allclose(found.writer, true, atol=0.15 * float(true.abs().max()))
-    assert torch.allclose(found.reader.T @ found.writer, torch.eye(5, dtype=torch.float64), atol=1e-6)
-    assert torch.allclose(found.basis.T @ found.basis, torch.eye(5, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(fitted.writer, true, atol=0.15 * float(true.abs().max()))
+    assert torch.allclose(fitted.reader.T @ fitted.writer, torch.eye(5, dtype=torch.float64), atol=1e-6)
+    assert torch.allclose(fitted.basis.T @ fitted.basis, torch.eye(5, dtype=torch.float64), atol=1e-9)
 
 
-def test_turning_moves_a_linear_read_out_by_j(planted: tuple, found: directions.Directions) -> None:
+def test_turning_moves_a_linear_read_out_by_j(planted: tuple, fitted: directions.Directions) -> None:
     """The read-out knows the planted pattern: its answer is the nearest residue."""
     states, labels, true = planted
     reading = torch.linalg.pinv(true)
@@ -56,17 +56,17 @@ def test_turning_moves_a_linear_read_out_by_j(planted: tuple, found: directions.
     assert torch.equal(answers(states), labels)
     for j in range(1, PERIOD):
         turn = interventions.rotation(FREQUENCIES, PERIOD, j)
-        moved = interventions.rotate(states, found.reader, found.mean, turn, found.writer)
+        moved = interventions.rotate(states, fitted.reader, fitted.mean, turn, fitted.writer)
         assert float((answers(moved) == (labels + j) % PERIOD).double().mean()) > 0.99
-        elsewhere = controls.turned(found.writer, torch.Generator().manual_seed(j))
-        other = interventions.rotate(states, found.reader, found.mean, turn, elsewhere)
+        elsewhere = controls.turned(fitted.writer, torch.Generator().manual_seed(j))
+        other = interventions.rotate(states, fitted.reader, fitted.mean, turn, elsewhere)
         assert torch.allclose((other - states).norm(dim=1), (moved - states).norm(dim=1), rtol=1e-3)
 
 
-def test_removed_variance_is_that_of_ablation(planted: tuple, found: directions.Directions) -> None:
+def test_removed_variance_is_that_of_ablation(planted: tuple, fitted: directions.Directions) -> None:
     states = planted[0]
-    change = interventions.mean(states, found.basis, found.mean) - states
-    assert float(change.square().sum(dim=1).mean()) == pytest.approx(found.removed_variance, rel=1e-3)
+    change = interventions.mean(states, fitted.basis, fitted.mean) - states
+    assert float(change.square().sum(dim=1).mean()) == pytest.approx(fitted.removed_variance, rel=1e-3)
 
 
 def test_matched_bases_remove_as_much_and_nothing_of_the_circle() -> None:

@@ -63,8 +63,8 @@ def test_sites_inside_a_block_run_the_plain_way(loaded: LoadedModel, questions: 
 def test_the_answers_are_those_of_the_behaviour(loaded: LoadedModel, questions: Questions) -> None:
     # There an answer may also come after a space; here the likelier of the two is taken.
     scored = score(loaded, questions.prompts, ITEMS)
-    found = Engine(loaded, questions, 0).clean()
-    agree = sum(one.chosen == other for one, other in zip(scored, found.chosen.tolist(), strict=True))
+    answers = Engine(loaded, questions, 0).clean()
+    agree = sum(one.chosen == other for one, other in zip(scored, answers.chosen.tolist(), strict=True))
     assert agree >= 9
 
 

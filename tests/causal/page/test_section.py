@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from causal.page.section import section, summary
-from causal.page.section_pictures import against, layers, rotations
+from causal.page.section import against, layers, rotations, section, summary
 from causal.run.tables import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
 from llm_probe.page import report
+from tests.html_page import Page
 from tests.llm_probe.made_up import RUN, made_up
-from tests.llm_probe.page.test_report import Page
 
 SCRIPT = "<script>alert(1)</script>"
 PERIODS = {"mod-add 23": 23, "days": 7, "hours": 12}
@@ -56,8 +55,8 @@ def write(folder: Path, rows: list[Any], run: dict[str, str] | None = None) -> N
              VerdictRow: "causal_verdicts", AlgorithmRow: "causal_algorithm"}  # fmt: skip
     (folder / "causal").mkdir(parents=True, exist_ok=True)
     for kind, name in names.items():
-        if found := [vars(row) for row in rows if isinstance(row, kind)]:
-            pd.DataFrame(found).to_csv(folder / "causal" / f"{name}.csv", index=False)
+        if records := [vars(row) for row in rows if isinstance(row, kind)]:
+            pd.DataFrame(records).to_csv(folder / "causal" / f"{name}.csv", index=False)
     (folder / "causal" / "run.json").write_text(json.dumps(run or FINGERPRINT))
 
 
@@ -76,9 +75,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Page:
-    found = section(folder)
-    assert found
-    return Page(found.html)
+    made = section(folder)
+    assert made
+    return Page(made.html)
 
 
 def test_a_folder_without_a_causal_run_has_no_section(tmp_path: Path) -> None:
@@ -88,8 +87,8 @@ def test_a_folder_without_a_causal_run_has_no_section(tmp_path: Path) -> None:
 
 
 def test_the_summary_counts_and_says_where() -> None:
-    def said(*found: tuple[str, int], direction: str = "planes k = 1") -> str:
-        return summary(pd.DataFrame([{"verdict": word, "layer": at, "direction": direction} for word, at in found]))
+    def said(*verdicts: tuple[str, int], direction: str = "planes k = 1") -> str:
+        return summary(pd.DataFrame([{"verdict": word, "layer": at, "direction": direction} for word, at in verdicts]))
 
     assert said(("causal", 2)) == "1 of 1 circle is shown to be causal, at layer 2."
     assert said(("causal", 2), ("causal", 1), ("not specific", 0)) == (
@@ -119,9 +118,9 @@ def test_a_line_a_circle_the_causal_first_and_open(page: Page) -> None:
 
 
 def test_nothing_a_table_holds_is_read_as_html_and_nothing_runs(folder: Path) -> None:
-    found = section(folder)
-    assert found and SCRIPT not in found.html and "alert(1)" in found.html
-    assert not re.search(r"<script|<img|<iframe|url\(|https?:| on\w+=", found.html)
+    made = section(folder)
+    assert made and SCRIPT not in made.html and "alert(1)" in made.html
+    assert not re.search(r"<script|<img|<iframe|url\(|https?:| on\w+=", made.html)
 
 
 def test_links_are_the_files_that_exist(folder: Path, page: Page) -> None:
@@ -131,8 +130,9 @@ def test_links_are_the_files_that_exist(folder: Path, page: Page) -> None:
 
 def test_the_algorithm_is_shown_where_it_was_asked_for(tmp_path: Path) -> None:
     rule = ("step", True, 0.9, 0.05, 0.05, -10.0, 0.0, "clock", 41.2, "", 50)
-    found = [AlgorithmRow("days", 2, "resid_post", "last", name, "modulus", *rule) for name in ("clock", "look-up")]
-    write(tmp_path, [*rows_of("days", 7), verdict("days", "causal", false_calls=1, false_draws=200), *found])
+    at = ("days", 2, "resid_post", "last")
+    algorithms = [AlgorithmRow(*at, name, "modulus", *rule) for name in ("clock", "look-up")]
+    write(tmp_path, [*rows_of("days", 7), verdict("days", "causal", false_calls=1, false_draws=200), *algorithms])
     made = section(tmp_path)
     assert made and "<b>clock</b><small>log-likelihood ratio 41.2</small>" in made.html
     assert "would pass in 1 of 200 draws" in made.html
@@ -155,10 +155,10 @@ def test_a_causal_run_of_other_weights_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_the_page_holds_the_section_and_its_policy(folder: Path) -> None:
-    found = section(folder)
-    assert found
+    made = section(folder)
+    assert made
     frames = made_up(layers=2)
-    page, without = (Page(report.render(frames, RUN, sections)) for sections in ([found], ()))
+    page, without = (Page(report.render(frames, RUN, sections)) for sections in ([made], ()))
     assert [part["aria-labelledby"] for part in page.all("section") if part.get("id") == "causal"] == ["h-causal"]
     assert any(heading.get("id") == "h-causal" for heading in page.all("h2"))
     assert page.scripts == without.scripts
@@ -176,32 +176,32 @@ def test_a_turned_circle_is_a_diagonal() -> None:
             for s in range(-1, period)
         ]
     )
-    drawn = rotations(rotation, period)
-    ground, squares = re.findall(r'<path fill="#\w+" d="([^"]+)"', drawn)
+    picture = rotations(rotation, period)
+    ground, squares = re.findall(r'<path fill="#\w+" d="([^"]+)"', picture)
     corners = [(int(x), int(y)) for x, y in re.findall(r"M(\d+) (\d+)", squares)]
     left, top = (int(part) for part in re.findall(r"M(\d+) (\d+)", ground)[0])
     none = int(re.findall(r"M(\d+)", ground)[1])
     size = (none - 6 - left) // period
     assert corners == [(none if j == 3 else left + size * j, top + size * j) for j in range(period)]
-    assert "moved by j is 0.00 to 1.00" in drawn
+    assert "moved by j is 0.00 to 1.00" in picture
 
 
 def test_draws_stand_where_their_effects_are() -> None:
-    drawn = against("accuracy", 0.5, (0.4, 0.6), {"random": [0.0, 0.0, 1.0], "period 11": [0.25]})
-    bars = re.findall(r'class="draws" d="([^"]+)"', drawn)
+    picture = against("accuracy", 0.5, (0.4, 0.6), {"random": [0.0, 0.0, 1.0], "period 11": [0.25]})
+    bars = re.findall(r'class="draws" d="([^"]+)"', picture)
     assert [bar.count("M") for bar in bars] == [2, 1]
     left, right = (float(x) for x in re.findall(r"M([\d.]+)", bars[0]))
-    found = {float(x) for x in re.findall(r'class="tested" d="M([\d.]+)', drawn)}
-    assert len(found) == 1 and found.pop() == pytest.approx(left + (right + 5.8 - left) / 2)
+    places = {float(x) for x in re.findall(r'class="tested" d="M([\d.]+)', picture)}
+    assert len(places) == 1 and places.pop() == pytest.approx(left + (right + 5.8 - left) / 2)
     assert re.findall(r"v-([\d.]+)h", bars[0]) == ["20", "10"]
-    assert "random: 3 draws, mean 0.33, 0.00 to 1.00" in drawn and "period 11: 0.25" in drawn
+    assert "random: 3 draws, mean 0.33, 0.00 to 1.00" in picture and "period 11: 0.25" in picture
 
 
 def test_many_layers_leave_no_room_for_numbers() -> None:
     rows = [{"layer": at, "position": token, "donor": 0.25} for at in range(12) for token in ("last", "item")]
-    drawn = layers(pd.DataFrame(rows), 3)
-    assert drawn.count("<td") == 24 and ">0.25<" not in drawn and "<b>3</b>" in drawn
-    assert drawn.index(">item<") < drawn.index(">last<")
+    picture = layers(pd.DataFrame(rows), 3)
+    assert picture.count("<td") == 24 and ">0.25<" not in picture and "<b>3</b>" in picture
+    assert picture.index(">item<") < picture.index(">last<")
     assert ">0.25<" in layers(pd.DataFrame(rows[:6]), 3)
 
 

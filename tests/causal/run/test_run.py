@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from causal.experiments.experiment import Experiment
-from causal.run import causal_run as runs
-from causal.run.causal_run import run, write_results
+from causal.run.causal_run import run
 from causal.run.config import CausalConfig
 from causal.run.plan import claim_of, plan
 from causal.run.tables import TABLES
 from causal.run.verdicts import decide, evidence_of
 from llm_probe.models.loading import load, randomised
 from llm_probe.run.schema import VERSION
+from llm_probe.run.study import Result
 from sae.training.saved import Saved
 from tests.root import ROOT
 from toy.run.errors import InputError
@@ -38,13 +38,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> CausalConfig:
 
 
 @pytest.fixture(scope="module")
-def result(config: CausalConfig) -> runs.CausalResult:
+def result(config: CausalConfig) -> Result:
     made = run(config, "again")
-    write_results(made, config.folder)
+    made.write(config.folder)
     return made
 
 
-def test_turning_the_circle_moves_the_answer(result: runs.CausalResult) -> None:
+def test_turning_the_circle_moves_the_answer(result: Result) -> None:
     table = result.frames["causal_table"]
     own = table[(table.direction == "planes k = 1, 2, 3") & (table.intervention == "rotate")].iloc[0]
     assert own.moved > 0.8
@@ -53,14 +53,14 @@ def test_turning_the_circle_moves_the_answer(result: runs.CausalResult) -> None:
     assert random.moved <= 0.02
 
 
-def test_ablation_takes_the_answers_and_equal_norm_does_not(result: runs.CausalResult) -> None:
+def test_ablation_takes_the_answers_and_equal_norm_does_not(result: Result) -> None:
     table = result.frames["causal_table"]
     mean = table[(table.intervention == "mean") & (table.condition == "mod-add 7") & (table.position == "last")]
     assert mean[mean.direction.str.startswith("planes")].iloc[0].accuracy < 0.3
     assert mean[mean.direction == "random"].iloc[0].accuracy > 0.9
 
 
-def test_histograms_are_shares(result: runs.CausalResult) -> None:
+def test_histograms_are_shares(result: Result) -> None:
     rotation = result.frames["rotation"]
     keys = ["direction", "intervention", "position", "j"]
     assert rotation.groupby(keys).share.sum().to_numpy() == pytest.approx(1)
@@ -68,14 +68,14 @@ def test_histograms_are_shares(result: runs.CausalResult) -> None:
     assert (still.share > 0.9).all()
 
 
-def test_the_circle_carries_what_the_whole_state_does_and_a_helix_does_not(result: runs.CausalResult) -> None:
+def test_the_circle_carries_what_the_whole_state_does_and_a_helix_does_not(result: Result) -> None:
     patches = result.frames["causal_patches"].set_index("patch")
     assert patches.share_of_full["full"] == 1
     assert patches.share_of_full["circles"] > 0.8
     assert patches.share_of_full[["helix", "polynomial", "shuffled helix"]].max() < 0.3
 
 
-def test_the_reference_keeps_its_answers_on_a_clock(result: runs.CausalResult) -> None:
+def test_the_reference_keeps_its_answers_on_a_clock(result: Result) -> None:
     algorithm = result.frames["causal_algorithm"]
     assert set(algorithm.verdict) == {"clock"}
     assert (algorithm.ratio > 10).all()
@@ -84,14 +84,14 @@ def test_the_reference_keeps_its_answers_on_a_clock(result: runs.CausalResult) -
         assert predictions.groupby(["kind", "step"])[name].sum().to_numpy() == pytest.approx(1)
 
 
-def test_few_draws_are_not_enough_for_a_verdict(result: runs.CausalResult) -> None:
+def test_few_draws_are_not_enough_for_a_verdict(result: Result) -> None:
     row = result.frames["causal_verdicts"].iloc[0]
     assert row.verdict == "not causal at this power"
     assert "4 draws" in row.sentence
 
 
 def test_everything_is_written_and_goes_on_from_its_cells(
-    config: CausalConfig, result: runs.CausalResult, monkeypatch: pytest.MonkeyPatch
+    config: CausalConfig, result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = {path.stem for path in config.folder.glob("*.csv")}
     assert written == set(TABLES) - {"causal_sweep", "causal_routing"}  # one claim has no other modulus
@@ -109,7 +109,7 @@ def test_everything_is_written_and_goes_on_from_its_cells(
         pd.testing.assert_frame_equal(frame, again.frames[name])
 
 
-def test_the_record_says_what_made_it(config: CausalConfig, result: runs.CausalResult) -> None:
+def test_the_record_says_what_made_it(config: CausalConfig, result: Result) -> None:
     record = json.loads((config.folder / "run.json").read_text())
     assert record["schema"] == VERSION
     assert record["seed"] == config.seed
@@ -172,9 +172,9 @@ def test_the_plan_needs_no_weights(config: CausalConfig, monkeypatch: pytest.Mon
     assert "circles  1," in plan(config)
 
 
-def test_an_earlier_table_does_not_outlive_a_run(result: runs.CausalResult, tmp_path: Path) -> None:
+def test_an_earlier_table_does_not_outlive_a_run(result: Result, tmp_path: Path) -> None:
     (tmp_path / "causal_sweep.csv").write_text("old")
-    write_results(result, tmp_path)
+    result.write(tmp_path)
     assert not (tmp_path / "causal_sweep.csv").exists()
 
 

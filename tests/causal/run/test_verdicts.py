@@ -1,32 +1,43 @@
 """One sentence a direction: every way a verdict can come out."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from causal.run.tables import CausalRow
 from causal.run.verdicts import Evidence, decide
 
+POWER = "2000 prompts show a drop of 5 points with power 1.00"
+
+
+def row(direction: str, intervention: str, condition: str, position: str = "last", **numbers: Any) -> CausalRow:
+    return CausalRow("days", 7, 2, "resid_post", position, direction, intervention, condition, 2000, **numbers)
+
+
+ROTATED = row("planes", "rotate", "days", moved=0.9, moved_low=0.88, stayed=0.02, rank=1 / 201)
+ABLATED = row("planes", "mean", "days", accuracy_before=0.99, accuracy=0.15, p=1e-90, rank=1 / 201)
+EVERY = row("planes", "mean", "text", "all", nats_change=0.002, equivalent=True)
+LIKE = row("planes", "mean", "text", "like answer", nats_change=0.0, equivalent=True, edited_share=0.001)
 CLEAR = Evidence(
     period=7,
-    accuracy=0.99,
-    accuracy_low=0.98,
-    moved=0.9,
-    moved_low=0.88,
-    stayed=0.02,
-    moved_rank=1 / 201,
-    moved_control=0.01,
-    ablated=0.15,
-    ablated_p=1e-90,
-    ablated_rank=1 / 201,
-    ablated_control=0.99,
-    nats_everywhere=0.002,
-    nats_like=0.0,
-    equivalent=True,
-    nats_random=0.05,
-    like_share=0.001,
-    draws=200,
-    others=(("days", 1.0, 0.9), ("hours", 1.0, 0.4)),
-    power="2000 prompts show a drop of 5 points with power 1.00",
+    right=1980,
+    n=2000,
+    power=POWER,
+    rotated=ROTATED,
+    ablated=ABLATED,
+    controls=[
+        row("random", "rotate", "days", moved=0.01, draws=200),
+        row("random", "mean", "days", accuracy=0.99, draws=200),
+        row("shuffled", "mean", "days", accuracy=0.3, draws=200),
+    ],
+    everywhere=EVERY,
+    like=LIKE,
+    basis=row("random basis", "zero", "text", "all", nats_change=0.05),
+    others=[
+        row("planes", "mean", "months", accuracy_before=1.0, accuracy=0.9),
+        row("planes", "mean", "hours", accuracy_before=1.0, accuracy=0.4),
+    ],
 )
 
 
@@ -34,6 +45,7 @@ def test_a_circle_that_is_followed_is_causal() -> None:
     verdict, sentence = decide(CLEAR)
     assert verdict == "causal"
     assert "moves by j in 90%" in sentence
+    assert "(controls 0.01 at most); without it accuracy falls from 99% to 15% (controls 99% at least)" in sentence
     assert "hours loses most, 100% to 40%" in sentence
     assert "+0.002 nat at every position (random bases +0.050)" in sentence
 
@@ -41,23 +53,25 @@ def test_a_circle_that_is_followed_is_causal() -> None:
 @pytest.mark.parametrize(
     ("change", "verdict", "words"),
     [
-        ({"accuracy": 0.15, "accuracy_low": 0.13}, "cannot be tested", "no better than guessing"),
-        ({"moved": 0.12, "moved_low": 0.1}, "not causal at this power", "power 1.00"),
-        ({"stayed": 0.93}, "not causal at this power", "power 1.00"),
-        ({"moved_rank": 0.05}, "not specific", "controls of equal size"),
-        ({"equivalent": False}, "not specific", "nat at every position"),
-        ({"draws": 20, "moved_rank": 1 / 21}, "not causal at this power", "20 draws"),
-        ({"equivalent": None}, "causal", "no text was read"),
+        ({"right": 280}, "cannot be tested", "no better than guessing"),
+        ({"rotated": replace(ROTATED, moved=0.12, moved_low=0.1)}, "not causal at this power", "power 1.00"),
+        ({"rotated": replace(ROTATED, stayed=0.93)}, "not causal at this power", "power 1.00"),
+        ({"rotated": replace(ROTATED, rank=0.05)}, "not specific", "controls of equal size"),
+        ({"everywhere": replace(EVERY, equivalent=False), "like": replace(LIKE, equivalent=False)}, "not specific",
+         "nat at every position"),
+        ({"controls": [replace(one, draws=20) for one in CLEAR.controls], "rotated": replace(ROTATED, rank=1 / 21)},
+         "not causal at this power", "20 draws"),
+        ({"everywhere": None, "like": None}, "causal", "no text was read"),
     ],
-)
+)  # fmt: skip
 def test_what_each_condition_changes(change: dict, verdict: str, words: str) -> None:
-    found, sentence = decide(replace(CLEAR, **change))
-    assert found == verdict
+    word, sentence = decide(replace(CLEAR, **change))
+    assert word == verdict
     assert words in sentence
 
 
 def test_a_direction_that_cannot_be_turned_is_judged_by_its_ablation() -> None:
-    still = replace(CLEAR, stayed=None, moved=None, moved_low=None, moved_rank=None, moved_control=None)
+    still = replace(CLEAR, rotated=None)
     assert decide(still)[0] == "causal"
-    assert decide(replace(still, ablated_p=0.2))[0] == "not causal at this power"
-    assert decide(replace(still, ablated_rank=0.3))[0] == "not specific"
+    assert decide(replace(still, ablated=replace(ABLATED, p=0.2)))[0] == "not causal at this power"
+    assert decide(replace(still, ablated=replace(ABLATED, rank=0.3)))[0] == "not specific"

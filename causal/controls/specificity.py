@@ -1,6 +1,14 @@
-"""Is the ablation specific: what it does to ordinary text, in nats per token, with a test of equivalence.
+"""Is the ablation specific: what it does to other questions, and to ordinary text in nats per token.
 
-The edit is made at every position of every window, or only where the stream looks like an answer's place
+The other questions (`skills`) are those of the other claims, and
+
+    plain addition, subtraction   two numbers of two digits below 50, no modulus in the prompt
+    plain multiplication          two numbers of one digit
+    facts                         capitals of countries, one answer among all of them
+
+A model that cannot do one of them has nothing to lose there: its row says so by its accuracy before.
+
+In text the edit is made at every position of every window, or only where the stream looks like an answer's place
 (`edits.Gate`). Every second document fits the gate, the others are tested. Beside the experiment's directions stand
 random bases of as many dimensions, ablated in the same way: in a narrow stream they cost text as much.
 
@@ -19,9 +27,11 @@ length so that no padding is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -32,13 +42,71 @@ from causal.experiments import effects
 from causal.experiments.experiment import Experiment
 from causal.interventions.edits import INTERVENTIONS, fit_gate
 from causal.interventions.engine import Edit, partial_forward
-from causal.interventions.questions import EVERYWHERE
+from causal.interventions.questions import EVERYWHERE, Questions, ask
 from causal.run.tables import CausalRow
 from llm_probe.models.loading import LoadedModel, evaluating
+from llm_probe.questions.claims import Claim
+from llm_probe.questions.domains import PLAIN_QUESTIONS, SYMBOLS, WORDS, Domain, Operation
+from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import buckets
 from llm_probe.run.table import Site
 from toy.networks.hooks import capture, rewrite
 from toy.run.errors import InputError
+
+PLAIN: dict[str, tuple[Operation, range, int]] = {
+    "plain addition": ("add", range(10, 50), 98),
+    "plain subtraction": ("sub", range(10, 50), 39),
+    "plain multiplication": ("mul", range(2, 10), 81),
+}
+"""Name to operation, operands and the largest result."""
+FACTS = "facts"
+CAPITALS = {
+    "France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid", "Portugal": "Lisbon",
+    "Greece": "Athens", "Poland": "Warsaw", "Austria": "Vienna", "Hungary": "Budapest", "Sweden": "Stockholm",
+    "Norway": "Oslo", "Finland": "Helsinki", "Denmark": "Copenhagen", "Ireland": "Dublin", "Russia": "Moscow",
+    "Turkey": "Ankara", "Egypt": "Cairo", "Kenya": "Nairobi", "China": "Beijing", "Japan": "Tokyo",
+    "India": "Delhi", "Thailand": "Bangkok", "Cuba": "Havana", "Peru": "Lima", "Chile": "Santiago",
+    "Canada": "Ottawa",
+}  # fmt: skip
+SENTENCES = ("The capital of {} is", "Q: What is the capital of {}? A:", "{}'s capital city is called")
+
+
+def skills(loaded: LoadedModel, claims: Sequence[Claim], size: int, seed: int) -> dict[str, Callable[[], Questions]]:
+    """Condition to what makes its questions, of the claims' causal part."""
+
+    def of(claim: Claim) -> Questions:
+        # Where a plain difference is below zero the answer is none of the items.
+        prompts = claim.prompts("causal", size, seed)
+        if claim.domain.name in PLAIN:
+            prompts = [prompt for prompt in prompts if prompt.total == prompt.label]
+        return ask(loaded, prompts, claim.domain.items)
+
+    every = [*claims, *(Claim(plain(name), "sum") for name in PLAIN)]
+    makers: dict[str, Callable[[], Questions]] = {claim.domain.name: partial(of, claim) for claim in every}
+    makers[FACTS] = lambda: ask(loaded, facts(), tuple(CAPITALS.values()))
+    # Every circle of a run is tested on the same questions: they are read once.
+    return {name: cache(make) for name, make in makers.items()}
+
+
+def plain(name: str) -> Domain:
+    """Arithmetic without a modulus: a period that no result reaches."""
+    operation, operands, largest = PLAIN[name]
+    questions = {
+        key: text.replace("{symbol}", SYMBOLS[operation]).replace("{word}", WORDS[operation])
+        for key, text in PLAIN_QUESTIONS.items()
+    }
+    items = tuple(str(number) for number in range(largest + 1))
+    return Domain(name, items, questions=questions, operation=operation, operands=operands, cyclic=False)
+
+
+def facts() -> list[Prompt]:
+    """Every country in every sentence."""
+    return [
+        Prompt(sentence.format(country), {}, sentence, index, 0, index, index, capital)
+        for index, (country, capital) in enumerate(CAPITALS.items())
+        for sentence in SENTENCES
+    ]
+
 
 MARGIN = 0.01
 BATCH_TOKENS = 4096
@@ -66,21 +134,6 @@ class Windows:
         for ids, document in zip(self.ids, self.document, strict=True):
             counts[document] += len(ids) - 1
         return counts
-
-
-@dataclass(frozen=True)
-class Equivalence:
-    """The change of a text's loss, nats per token."""
-
-    nats: float
-    """Before the edit."""
-    nats_change: float
-    nats_low: float
-    """Lower end of the 90 % interval of the change."""
-    nats_high: float
-    p_equivalence: float
-    """TOST: small where the change is shown to be within the margin."""
-    equivalent: bool
 
 
 def documents(text: Path | None) -> list[str]:
@@ -195,8 +248,8 @@ def equivalence(
     after: Float[Tensor, " documents"],
     tokens: Float[Tensor, " documents"],
     margin: float = MARGIN,
-) -> Equivalence:
-    """The change per token with its 90 % interval and the test of equivalence."""
+) -> dict[str, Any]:
+    """The loss before the edit, its change per token with the 90 % interval, and the test of equivalence."""
     from scipy.stats import t
 
     n, total = len(tokens), float(tokens.sum())
@@ -208,7 +261,14 @@ def equivalence(
     else:
         half = float(t.ppf(0.95, n - 1)) * error
         p = max(float(t.sf((delta + margin) / error, n - 1)), float(t.cdf((delta - margin) / error, n - 1)))
-    return Equivalence(float(before.sum()) / total, delta, delta - half, delta + half, p, p < LEVEL)
+    return {
+        "nats": float(before.sum()) / total,
+        "nats_change": delta,
+        "nats_low": delta - half,
+        "nats_high": delta + half,
+        "p_equivalence": p,
+        "equivalent": p < LEVEL,
+    }
 
 
 def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRow]:
@@ -238,15 +298,14 @@ def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRo
     tokens = tested.text.tokens
     share = float(gate.opens(tested.states()).double().mean())
     for (position, name), after in zip(edits, losses, strict=False):
-        numbers = asdict(equivalence(before, after, tokens)) | {
-            "edited_share": 1.0 if position == EVERYWHERE else share
-        }
-        yield experiment.key(position, experiment.name, name, "text").row(len(tokens), **numbers)
+        edited = 1.0 if position == EVERYWHERE else share
+        numbers = equivalence(before, after, tokens)
+        yield experiment.row(position, experiment.name, name, len(tokens), "text", edited_share=edited, **numbers)
     # Random bases together: the mean change, and the interval of the mean loss.
-    numbers = asdict(equivalence(before, torch.stack(losses[len(edits) :]).mean(dim=0), tokens))
-    key = experiment.key(EVERYWHERE, "random basis", "zero", "text")
-    yield key.row(len(tokens), draws=RANDOM_BASES, edited_share=1.0, **numbers)
+    numbers = equivalence(before, torch.stack(losses[len(edits) :]).mean(dim=0), tokens)
+    numbers |= {"draws": RANDOM_BASES, "edited_share": 1.0}
+    yield experiment.row(EVERYWHERE, "random basis", "zero", len(tokens), "text", **numbers)
     answers = experiment.engine(EVERYWHERE).answers(list(gated.values()), experiment.tick)
     for name, after in zip(gated, answers, strict=True):
         numbers = effects.accuracy(experiment.baseline, after)
-        yield experiment.key(LIKE_ANSWER, experiment.name, name).row(len(after.written), **numbers)
+        yield experiment.row(LIKE_ANSWER, experiment.name, name, len(after.written), **numbers)

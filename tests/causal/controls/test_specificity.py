@@ -5,19 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from causal.controls.text import TextEngine, documents, equivalence, windows
+from causal.controls import specificity
+from causal.controls.specificity import TextEngine, documents, equivalence, windows
 from causal.interventions.edits import fit_gate
 from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.claims import Claim
 from toy.run.errors import InputError
 
 TEXTS = ["the days of the week are seven", "one two three four five", "a", "months follow one another in a circle"]
 
 
 def test_windows_cut_documents_and_drop_single_tokens(loaded: LoadedModel) -> None:
-    found = windows(loaded, ["abcde", "f", "ghi"], 2, 100)
-    assert [len(ids) for ids in found.ids] == [2, 2, 2]
-    assert found.document == (0, 0, 1)
-    assert found.tokens.tolist() == [2, 1]
+    text = windows(loaded, ["abcde", "f", "ghi"], 2, 100)
+    assert [len(ids) for ids in text.ids] == [2, 2, 2]
+    assert text.document == (0, 0, 1)
+    assert text.tokens.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("layer", [0, 2])
@@ -36,20 +38,20 @@ def test_equivalence_by_hand() -> None:
     # d = 1, 3 nats in documents of 100 tokens: 0.02 a token, residuals -1, 1, se = sqrt(2/1 * 2) / 200 = 0.01.
     tokens = torch.tensor([100.0, 100.0]).double()
     before = torch.tensor([200.0, 300.0]).double()
-    found = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
-    assert found.nats == pytest.approx(2.5)
-    assert found.nats_change == pytest.approx(0.02)
-    assert found.nats_high - found.nats_change == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
-    assert found.p_equivalence > 0.5
+    change = equivalence(before, before + torch.tensor([1.0, 3.0]).double(), tokens)
+    assert change["nats"] == pytest.approx(2.5)
+    assert change["nats_change"] == pytest.approx(0.02)
+    assert change["nats_high"] - change["nats_change"] == pytest.approx(6.3138 * 0.01, abs=1e-5)  # t(0.95, 1 df)
+    assert change["p_equivalence"] > 0.5
 
 
 def test_a_small_sure_change_is_equivalent() -> None:
     tokens = torch.full((40,), 100.0).double()
     noise = torch.linspace(-0.1, 0.1, 40).double()
     before = torch.full((40,), 250.0).double()
-    assert equivalence(before, before + 0.2 + noise, tokens).p_equivalence < 1e-6
-    assert equivalence(before, before + 1.0 + noise, tokens).p_equivalence == pytest.approx(0.5)
-    assert equivalence(before, before, tokens).p_equivalence == 0
+    assert equivalence(before, before + 0.2 + noise, tokens)["p_equivalence"] < 1e-6
+    assert equivalence(before, before + 1.0 + noise, tokens)["p_equivalence"] == pytest.approx(0.5)
+    assert equivalence(before, before, tokens)["p_equivalence"] == 0
 
 
 def test_a_gate_opens_at_the_prompts_only() -> None:
@@ -70,3 +72,23 @@ def test_texts_that_cannot_be_used(tmp_path: Path, loaded: LoadedModel) -> None:
             documents(path)
     with pytest.raises(InputError, match="paired intervals need two"):
         windows(loaded, ["a"], 4, 10)
+
+
+@pytest.mark.parametrize("name", list(specificity.PLAIN))
+def test_plain_results_are_not_reduced(name: str) -> None:
+    prompts = Claim(specificity.plain(name), "sum").prompts("causal", 200, 0)
+    whole = [prompt for prompt in prompts if prompt.total == prompt.label]
+    assert len(whole) > len(prompts) / 4
+    operation = {"add": int.__add__, "sub": int.__sub__, "mul": int.__mul__}[specificity.PLAIN[name][0]]
+    for prompt in whole:
+        assert prompt.answer == str(operation(prompt.first, prompt.offset))
+        assert "mod" not in prompt.text
+
+
+def test_facts_name_their_country() -> None:
+    prompts = specificity.facts()
+    assert len({prompt.text for prompt in prompts}) == len(prompts)
+    for prompt in prompts:
+        country = list(specificity.CAPITALS)[prompt.label]
+        assert country in prompt.text
+        assert prompt.answer == specificity.CAPITALS[country]
