@@ -1,5 +1,4 @@
-"""Which way of adding explains where the answers go when a circle of the sum is turned: what each way
-predicts, prompt by prompt, and the hypothesis under which the answers are most likely.
+"""Which way of adding explains where the answers go when a circle of the sum is turned.
 
 n is the integer sum of a prompt, s = n mod p its answer, u = n mod 10 its ones digit. Two kinds of circles are turned:
 
@@ -38,20 +37,17 @@ Half of the operand pairs estimate w (expectation maximisation, one prior count 
 1/4 on which the hypothesis has it), the other half give log L_H. A pair counts once a kind, however many prompts ask
 it and however many rotations it saw: those are no independent evidence, so the ratio stays conservative.
 
-    observe(rotations) -> (r, n, p)     answers of n prompts after each rotation: rows that sum to 1 over the p
-                                        answers, one-hot where greedy
+    observe(rotations) -> (r, n, p)     distributions over the p answers after each rotation, one-hot where greedy
 
 is all that a network must provide (`known_networks.Turner` is one). `decide`, with a ratio R = 10:
 
     undetermined    fewer than half of the answers are right: there is no algorithm to find
-    undetermined    fewer than half of the answers follow when the whole state is swapped for another prompt's: this
-                    place does not decide the answer, so that nothing would move under any hypothesis
+    undetermined    fewer than half of the answers follow when the whole state is swapped: another place decides
     mixed           likelier than every pure hypothesis by more than R
     the likeliest   pure hypothesis, by more than R over every other
     undetermined    otherwise
 
-`look-up` says what was seen and no more: at this place neither circle carries the answer - turned, they leave it where
-it is or destroy it, and do not move it.
+`look-up` says no more than that neither circle carries the answer here: turned, they leave it or destroy it.
 """
 
 from __future__ import annotations
@@ -288,8 +284,7 @@ def which(seen: Observations, seed: int = 0) -> Decision:
         total = 0.0
         for kind in KINDS:
             weights[kind] = estimate(hypothesis, kind, *cases(hypothesis, seen, kind, estimating))
-            parts, mass = cases(hypothesis, seen, kind, ~estimating)
-            total += float((mass * mixture(weights[kind], parts).log()).sum())
+            total += log_likelihood(weights[kind], *cases(hypothesis, seen, kind, ~estimating))
         best = explained.get(hypothesis.algorithm)
         if best is None or total > best.log_likelihood:
             explained[hypothesis.algorithm] = Explained(hypothesis, total, weights)
@@ -355,6 +350,11 @@ def estimate(hypothesis: Hypothesis, kind: Kind, parts: Float[Tensor, "3 m"], ma
             rest = weights[1:] * ((1 - CARRIES) / weights[1:].sum())
             weights = torch.cat([weights.new_tensor([CARRIES]), rest])
     return weights
+
+
+def log_likelihood(weights: Weights, parts: Float[Tensor, "3 m"], mass: Float[Tensor, " m"]) -> float:
+    """Σ mass log P."""
+    return float((mass * mixture(weights, parts).log()).sum())
 
 
 def histogram_rows(seen: Observations, decision: Decision) -> list[dict[str, Any]]:
