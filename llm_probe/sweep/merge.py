@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from llm_probe.page import TEMPLATES, ladder_page
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.schema import check_one_model_a_name, read_run
 from llm_probe.run.table import columns_of
@@ -24,7 +23,6 @@ from llm_probe.sweep.folder import Sweep, log_end
 from llm_probe.sweep.grid import SweepPoint, in_words
 from toy.run.errors import InputError
 from toy.run.files import replace_with
-from toy.run.templates import render
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -209,6 +207,9 @@ def page(sweep: Sweep, command: str = "", beside: Path = Path(), *, embed: bool 
     Raises:
         InputError: no sweep of probes, no finished cell, one that cannot be read, or two models under one name.
     """
+    from llm_probe.page import TEMPLATES, ladder_page  # loads matplotlib
+    from toy.run.templates import render
+
     if sweep.kind.config is not ProbeConfig:
         raise InputError(
             f"{sweep.folder} is a sweep of {sweep.name} jobs, and the page is one of a probe's verdicts: read its "

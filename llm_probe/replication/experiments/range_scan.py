@@ -73,7 +73,9 @@ def measure(reader: Reader) -> Rows:
     first, last = reader.config.scanned
     moduli = range(first, last + 1)
     places: list[tuple[Operands, int]] = [(operands, n) for operands in STARTS for n in moduli]
-    grids = {(operands, n): arithmetic(n, start=STARTS[operands]) for operands, n in places}
+    grids: dict[tuple[Operands, int], Grid] = {
+        (operands, n): arithmetic(n, start=STARTS[operands]) for operands, n in places
+    }
     cells = {key: reader.cell(f"range {grid.name}", lambda g=grid: _scores(reader, g)) for key, grid in grids.items()}
     steps = {place: (step_r2(grid), step_r2(grid, 20)) for place, grid in grids.items()}
     rows: list[RangeRow] = []
