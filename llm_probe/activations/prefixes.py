@@ -95,14 +95,14 @@ def can_share(loaded: LoadedModel) -> bool:
     return all(type(layer) is DynamicLayer for layer in layers)
 
 
-def prefix_cache(stack: nn.Module, last: nn.Module, shared: Prefixes, device: torch.device) -> Any:
+def prefix_cache(backbone: nn.Module, last: nn.Module, shared: Prefixes, device: torch.device) -> Any:
     """The beginnings' keys and values up to the block `last`, as a cache for a forward of the remainders."""
     from transformers.cache_utils import DynamicCache
 
     # Ours from the start: a forward that ends behind `last` returns none.
     cache: Any = DynamicCache()
     with stop_after(last):
-        stack(input_ids=torch.tensor(shared.distinct, device=device), past_key_values=cache, use_cache=True)
+        backbone(input_ids=torch.tensor(shared.distinct, device=device), past_key_values=cache, use_cache=True)
     owner = torch.tensor(shared.owner, device=device)
 
     def behind(layer_keys: Tensor, layer_values: Tensor, keys: Tensor, values: Tensor, *_: Any, **__: Any):

@@ -34,7 +34,8 @@ from toy.run.errors import InputError
 
 CPU_BATCH_TOKENS = 8192
 GPU_BATCH_TOKENS = 65536
-Cell = tuple[int, Site, Position]
+Location = tuple[int, Site, Position]
+"""(layer, site, token) at which states are read."""
 """Layer, site and position."""
 Batches = Iterable[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]]
 """Indices of prompts and their states, batch by batch."""
@@ -51,7 +52,7 @@ class ReadPlan:
     positions: tuple[Position, ...] = ("last",)
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Location]:
         """The order of the cells: layer by layer, in each its sites, in each its positions."""
         return [(layer, site, position) for layer in self.layers for site in self.sites for position in self.positions]
 
@@ -110,7 +111,7 @@ def class_sums(
             labels = labels.to(cells.device)
             sums = torch.zeros(cells.shape[1], n_classes, cells.shape[2], dtype=torch.float64, device=cells.device)
         owner = labels[indices]
-        # Cell by cell: a float64 copy of the whole batch would double its memory.
+        # Location by location: a float64 copy of the whole batch would double its memory.
         for cell, total in enumerate(sums):
             total.index_add_(0, owner, cells[:, cell].double())
     if sums is None:
@@ -142,7 +143,7 @@ def layer_states(
 class States:
     """Residual states of one claim under one set of weights, float32."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[Location, ...]
     discovery: Float[Tensor, "n cells d"]
     confirmation: Float[Tensor, "m cells d"]
     class_means: Float[Tensor, "cells labels d"] | None

@@ -43,7 +43,7 @@ class Finding:
 
     what: str
     state: State
-    found: str
+    seen: str
     means: str = ""
     """Empty if all is well."""
 
@@ -64,20 +64,20 @@ def examine(root: Path = ROOT, *, online: bool = True) -> list[Finding]:
         lambda: _disk(root),
         _programs,
     )
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for check in checks:
         try:
-            found += check()
+            findings += check()
         except Exception as error:  # a broken installation may raise anything, and that is what is asked for
-            found.append(Finding("check", "missing", f"{type(error).__name__}: {error}", "`make env` installs anew"))
-    return found
+            findings.append(Finding("check", "missing", f"{type(error).__name__}: {error}", "`make env` installs anew"))
+    return findings
 
 
 def report(findings: list[Finding]) -> str:
     """The findings as lines, and a sentence that sums them up."""
     width = max(len(one.what) for one in findings)
     lines = [
-        f"{one.state:<7}  {one.what:<{width}}  {one.found}" + (f"\n{'':{width + 11}}{one.means}" if one.means else "")
+        f"{one.state:<7}  {one.what:<{width}}  {one.seen}" + (f"\n{'':{width + 11}}{one.means}" if one.means else "")
         for one in findings
     ]
     missing = [one.what for one in findings if one.state == "missing"]

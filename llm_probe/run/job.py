@@ -13,7 +13,7 @@ from functools import cached_property
 
 from llm_probe.activations import streaming
 from llm_probe.activations.behaviour import behaviour_rows, example_rows, score
-from llm_probe.activations.streaming import Cell, ReadPlan, States
+from llm_probe.activations.streaming import Location, ReadPlan, States
 from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim, Family, Labels, families, family_of
 from llm_probe.questions.domains import Domain
@@ -125,7 +125,7 @@ class Job:
     def _plan(self, claim: Claim, prompt: Prompt) -> ReadPlan:
         return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position))
 
-    def cells(self, claim: Claim) -> list[Cell]:
+    def cells(self, claim: Claim) -> list[Location]:
         """The places that are read for a claim, in order."""
         return self._plan(claim, claim.prompts("discovery", 1, self.config.seed)[0]).cells
 
@@ -198,18 +198,18 @@ class Job:
         return {"behaviour": list(behaviour_rows(domain, grid, prompts, scored)), "examples": list(examples)}
 
 
-def positions(claim: Claim, prompt: Prompt, requested: Sequence[Position]) -> tuple[Position, ...]:
-    """Where a claim is read: its own default, or those of the requested positions that its prompts have.
+def positions(claim: Claim, prompt: Prompt, chosen: Sequence[Position]) -> tuple[Position, ...]:
+    """Where a claim is read: its own default, or those of the chosen positions that its prompts have.
 
     Raises:
         InputError: they have none of them.
     """
-    if not requested:
+    if not chosen:
         return claim.default_positions
-    there: tuple[Position, ...] = tuple(place for place in requested if place == "last" or place in prompt.spans)
+    there: tuple[Position, ...] = tuple(place for place in chosen if place == "last" or place in prompt.spans)
     if not there:
         has = ", ".join(("last", *prompt.spans))
-        raise InputError(f"prompts of {claim.name} have no position {' or '.join(requested)}: choose from {has}")
+        raise InputError(f"prompts of {claim.name} have no position {' or '.join(chosen)}: choose from {has}")
     return there
 
 

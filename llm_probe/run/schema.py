@@ -72,7 +72,7 @@ def fingerprint() -> str:
 def columns_of(name: str, at: int | None = None) -> tuple[str, ...]:
     """The columns a table had in a version (`at`; default: now), in order; none where it did not exist yet."""
     at = version() if at is None else at
-    newer = {column for later, tables in ADDED.items() if later > at for column in tables.get(name, ())}
+    newer = {column for since, tables in ADDED.items() if since > at for column in tables.get(name, ())}
     if "*" in newer:
         return ()
     columns = table.columns_of(table.TABLES[name])
@@ -91,15 +91,15 @@ def read_run(folder: Path) -> RunTables:
         raise InputError(f"{folder} {why} {lacking[0]}; give a results folder of scripts/probe_llm.py")
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        found = {name: _read(folder / f"{name}.csv", name) for name in table.TABLES if _file(folder, name).is_file()}
+        tables = {name: _read(folder / f"{name}.csv", name) for name in table.TABLES if _file(folder, name).is_file()}
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {folder}: {str(error).splitlines()[0]}; {_again(folder)}") from error
     if not isinstance(run, dict) or not run.get("model"):
         raise InputError(f"{folder / 'run.json'} names no model; {_again(folder)}")
-    written = _version(folder, run, {name: tuple(frame.columns) for name, frame in found.items()})
-    frames = {name: found.get(name, table.frame([], row)).reindex(columns=list(columns_of(name)))
+    written = _version(folder, run, {name: tuple(frame.columns) for name, frame in tables.items()})
+    frames = {name: tables.get(name, table.frame([], row)).reindex(columns=list(columns_of(name)))
               for name, row in table.TABLES.items()}  # fmt: skip
-    missing = tuple(name for name in table.TABLES if name not in found and columns_of(name, written))
+    missing = tuple(name for name in table.TABLES if name not in tables and columns_of(name, written))
     return RunTables(folder.resolve().name, folder, run, frames, written, missing)
 
 
@@ -116,21 +116,21 @@ def _read(path: Path, name: str) -> pd.DataFrame:
 def _version(folder: Path, run: dict[str, Any], columns: dict[str, tuple[str, ...]]) -> int:
     """The one version that all files of a folder belong to."""
     of_table = {
-        name: {at for at in range(1, version() + 1) if set(columns_of(name, at)) == set(found)}
-        for name, found in columns.items()
+        name: {at for at in range(1, version() + 1) if set(columns_of(name, at)) == set(present)}
+        for name, present in columns.items()
     }
     for name, versions in of_table.items():
         if not versions:
-            known, found = set(columns_of(name)), set(columns[name])
-            odd = sorted(found - known) or sorted(known - found)
-            what = "has the unknown" if found - known else "lacks the"
+            known, present = set(columns_of(name)), set(columns[name])
+            odd = sorted(present - known) or sorted(known - present)
+            what = "has the unknown" if present - known else "lacks the"
             raise InputError(
                 f"{_file(folder, name)} {what} column {odd[0]!r}: it is of no schema up to {version()}; "
                 f"{_again(folder)}"
             )
     fitting = set.intersection(*of_table.values())
     if not fitting:
-        said = ", ".join(f"{name}.csv is {'/'.join(map(str, sorted(found)))}" for name, found in of_table.items())
+        said = ", ".join(f"{name}.csv is {'/'.join(map(str, sorted(versions)))}" for name, versions in of_table.items())
         raise InputError(f"{folder} mixes schemas ({said}): a run was interrupted there; {_again(folder)}")
     said = run.get("schema", max(fitting))
     if said not in fitting:

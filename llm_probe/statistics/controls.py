@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from llm_probe.activations.streaming import Cell
+from llm_probe.activations.streaming import Location
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import Control, ControlRow, R2Row
 from llm_probe.statistics.assignment import divides
@@ -93,7 +93,7 @@ def reordered(items: int, seed: int) -> Int[Tensor, " items"] | None:
 
 def label_control_rows(
     smoothers: Sequence[RidgeSmoother],
-    cells: Sequence[Cell],
+    cells: Sequence[Location],
     labels: Labels,
     domain: str,
     frequencies: tuple[int, ...],
@@ -122,7 +122,7 @@ def _heldout(smoothers: Sequence[RidgeSmoother], labels: Labels, frequencies: tu
 
 
 def prompt_controls(
-    claim: Claim, columns: Mapping[int, Gains], plain: Gains, cells: Sequence[Cell], n_prompts: int
+    claim: Claim, columns: Mapping[int, Gains], plain: Gains, cells: Sequence[Location], n_prompts: int
 ) -> Iterator[ControlRow]:
     """This claim's period under the other moduli (those that share its period apart), and without a modulus."""
     foreign = [column for modulus, column in columns.items() if not divides(modulus, claim.period)]
@@ -148,7 +148,7 @@ def weights_control(claim: Claim, control: Control, rows: Sequence[R2Row]) -> Co
 
 
 def _row(
-    domain: str, of: Claim | Labels, control: Control, r2: float, place: Cell, frequency: int | None, n_prompts: int
+    domain: str, of: Claim | Labels, control: Control, r2: float, place: Location, frequency: int | None, n_prompts: int
 ) -> ControlRow:
     layer, site, position = place
     return ControlRow(domain, of.period, of.quantity, control, r2, layer, site, position, frequency, n_prompts)

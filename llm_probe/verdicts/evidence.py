@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.streaming import Cell, States
+from llm_probe.activations.streaming import Location, States
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import ALPHA, TABLES, InvariantRow, R2Row, Weights
 from llm_probe.statistics import dimensions, hypotheses, invariants, planes
@@ -59,7 +59,7 @@ class Choice:
 class Evidence:
     """Everything that one claim yields under one set of weights."""
 
-    cell: Cell
+    location: Location
     """Layer, site and position of the plane that was chosen."""
     chosen: ChosenPlane
     confirmation: Confirmation
@@ -88,10 +88,10 @@ class Evidence:
     @staticmethod
     def of_content(content: Mapping[str, Any]) -> Evidence:
         """The inverse of `content`."""
-        layer, site, position = content["cell"]
+        layer, site, position = content["location"]
         maximum, gains = content["class_mean"], content["gains"]
         parts = {
-            "cell": (layer, site, position),
+            "location": (layer, site, position),
             "chosen": ChosenPlane(**content["chosen"]),
             "confirmation": Confirmation(**content["confirmation"]),
             "layers_beating_null": tuple(content["layers_beating_null"]),
@@ -138,7 +138,7 @@ def gather(
     if weights == "trained":
         controls = label_control_rows(smoothers, states.cells, labels, claim.domain.name, frequencies, seed)
     return Evidence(
-        cell=states.cells[cell],
+        location=states.cells[cell],
         chosen=chosen,
         confirmation=confirmation,
         p_period=searches.scan.p_period if searches.scan else None,

@@ -174,7 +174,7 @@ def _class_means(of: Hypothesis) -> str:
 def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
     verdict, reason = judge(of)
     evidence, random, test, control = of.evidence, of.random, of.test, of.strongest_control
-    layer, site, position = evidence.cell
+    layer, site, position = evidence.location
     chosen, confirmed, class_mean = evidence.chosen, evidence.confirmation, evidence.class_mean
     beating = evidence.layers_beating_null if (of.p_selective or 0.0) <= ALPHA else ()
     accuracy, low, high = of.accuracy

@@ -21,7 +21,7 @@ from typing import Annotated
 
 import tyro
 
-from toy.training.axes import Cell, Plan, parse_axes, read_plan
+from toy.training.axes import SweepPoint, Plan, parse_axes, read_plan
 from toy.config import ToyConfig, preset
 from toy.run.errors import InputError
 
@@ -95,7 +95,7 @@ def _sweep(plan: Plan, options: Options, out: Path) -> int:
     return code
 
 
-def _write(plan: Plan, cells: list[Cell], out: Path) -> None:
+def _write(plan: Plan, cells: list[SweepPoint], out: Path) -> None:
     """Tables and the picture, from every cell that is there."""
     from toy.training import sweep
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from toy.config import Value
 from toy.pictures.style import INK, MAGNITUDE, SIZE, TRAINED, at_end, frame, log_steps, new_figure, panels
-from toy.training.axes import Cell
+from toy.training.axes import SweepPoint
 from toy.training.survival import CellResults, Row, curve, summary_rows
 
 LINES_NAMED = 8
@@ -28,7 +28,7 @@ THICKEST, THINNEST = 4.0, 1.6
 LIGHTEST = 0.62
 """Of the colour map: what is lighter cannot be read on white."""
 
-Member = tuple[Value, Cell, Row]
+Member = tuple[Value, SweepPoint, Row]
 """A line: its value of the last axis, its cell, and what is kept of that."""
 
 

@@ -33,7 +33,7 @@ Axes = dict[str, tuple[Value, ...]]
 
 
 @dataclass(frozen=True)
-class Cell:
+class SweepPoint:
     """One configuration and its seeds, `config.seed`, `config.seed + 1`, …"""
 
     values: dict[str, Value]
@@ -72,10 +72,10 @@ class Plan:
                 raise InputError(f"{name} is set to {value} and also swept: give the field or the axis, not both")
         return Plan(base, merged, seeds)
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[SweepPoint]:
         """All combinations, the last axis fastest."""
         combinations = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
-        return [Cell(values, replace(self.base, **values), self.seeds) for values in combinations]
+        return [SweepPoint(values, replace(self.base, **values), self.seeds) for values in combinations]
 
 
 def read_plan(path: Path, plan: Plan) -> Plan:

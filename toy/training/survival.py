@@ -29,9 +29,9 @@ from typing import Any
 
 from toy.maths.intervals import wilson
 from toy.run.files import as_csv, write_atomic
-from toy.training.axes import Cell
+from toy.training.axes import SweepPoint
 
-CellResults = Sequence[tuple[Cell, dict[str, Any]]]
+CellResults = Sequence[tuple[SweepPoint, dict[str, Any]]]
 """Cells and what `toy.training.sweep.compute` kept of them."""
 Row = dict[str, Any]
 EVENTS = ("memorised", "grokked", "diverged")
@@ -77,7 +77,7 @@ def survival(grokked_at: Sequence[int | None], watched_to: Sequence[int]) -> Sur
     return Survival(tuple(steps), tuple(shares), tuple(at_risk))
 
 
-def curve(cell: Cell, content: Row) -> Survival:
+def curve(cell: SweepPoint, content: Row) -> Survival:
     """The curve of a cell's seeds."""
     outcomes = content["outcomes"]
     ends = [cell.config.steps if one["diverged_at"] is not None else one["steps_trained"] for one in outcomes]
@@ -98,7 +98,7 @@ def summary_rows(results: CellResults) -> list[Row]:
     return [{**cell.values, **_summary(cell, content), "cell": cell.key} for cell, content in results]
 
 
-def _summary(cell: Cell, content: Row) -> Row:
+def _summary(cell: SweepPoint, content: Row) -> Row:
     outcomes, estimate = content["outcomes"], curve(cell, content)
     counts = {name: sum(one[f"{name}_at"] is not None for one in outcomes) for name in EVENTS}
     grokked = [one["grokked_at"] for one in outcomes if one["grokked_at"] is not None]

@@ -30,7 +30,7 @@ from toy.run.device import chosen_device
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with
 from toy.training import train
-from toy.training.axes import Cell, Plan
+from toy.training.axes import Plan, SweepPoint
 from toy.training.runs import Run
 from toy.training.train import Report
 
@@ -42,7 +42,7 @@ Record = dict[str, Any]
 """What is kept of one seed, or of one cell."""
 
 
-def checked(plan: Plan) -> list[Cell]:
+def checked(plan: Plan) -> list[SweepPoint]:
     """The cells of a plan, none of which fails for what it was given.
 
     Raises InputError if one of them would; nothing has been written.
@@ -59,7 +59,7 @@ def checked(plan: Plan) -> list[Cell]:
     return cells
 
 
-def shard(cells: Sequence[Cell], part: str) -> list[Cell]:
+def shard(cells: Sequence[SweepPoint], part: str) -> list[SweepPoint]:
     """Every n-th cell from the i-th on, for `part` = "i/n", i = 1 … n. Raises InputError if it is not that."""
     match = re.fullmatch(r"(\d+)/(\d+)", part)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
@@ -72,14 +72,14 @@ def stored(out: Path) -> Cells:
     return Cells(out if out.is_dir() else None, VERSION)
 
 
-def stored_results(out: Path, cells: Sequence[Cell]) -> list[tuple[Cell, Record]]:
+def stored_results(out: Path, cells: Sequence[SweepPoint]) -> list[tuple[SweepPoint, Record]]:
     """The cells that are there, with what they hold."""
     kept = stored(out)
     paths = [(cell, kept.path(cell.key)) for cell in cells]
     return [(cell, json.loads(path.read_text(encoding="utf-8"))) for cell, path in paths if path and path.exists()]
 
 
-def preview(cells: Sequence[Cell], out: Path) -> str:
+def preview(cells: Sequence[SweepPoint], out: Path) -> str:
     """The runs of these cells, each with its state and the command that would train it alone."""
     there = {cell.key for cell, _ in stored_results(out, cells)}
     lines = []
@@ -93,7 +93,7 @@ def preview(cells: Sequence[Cell], out: Path) -> str:
     return "\n".join(lines)
 
 
-def command(cell: Cell, out: Path) -> str:
+def command(cell: SweepPoint, out: Path) -> str:
     """What trains this cell alone; the sweep takes a run that was made so as it is."""
     options = []
     for one in fields(ToyConfig):
@@ -105,7 +105,7 @@ def command(cell: Cell, out: Path) -> str:
     return shlex.join(["python", "scripts/train_toy.py", *options, "--seeds", str(cell.seeds), "--out", folder])
 
 
-def compute(cell: Cell, out: Path, *, keep_checkpoints: bool = False, report: Report | None = None) -> Record:
+def compute(cell: SweepPoint, out: Path, *, keep_checkpoints: bool = False, report: Report | None = None) -> Record:
     """What came of a cell, trained if it is not there: `outcomes`, one record a seed, and how it was made.
 
     Its run directories keep configuration and metrics; checkpoints only if they were asked for when it was trained.

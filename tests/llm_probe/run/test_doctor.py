@@ -21,28 +21,28 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_absent_weights_are_missing_and_explained(checkout: Path) -> None:
-    found = {one.what: one for one in examine(checkout, online=False)}
-    assert found["reference model"].state == "missing"
-    assert "train_reference_lm" in found["reference model"].means
-    assert found["requirements.txt"].state in ("ok", "note")
-    assert report(list(found.values())).endswith("missing: reference model")
+    findings = {one.what: one for one in examine(checkout, online=False)}
+    assert findings["reference model"].state == "missing"
+    assert "train_reference_lm" in findings["reference model"].means
+    assert findings["requirements.txt"].state in ("ok", "note")
+    assert report(list(findings.values())).endswith("missing: reference model")
 
 
 def test_packages_that_are_absent_old_or_not_locked(checkout: Path) -> None:
     (checkout / doctor.REQUIREMENTS).write_text("nothing-of-this-name>=1\nnumpy>=99\n")
     one = next(one for one in examine(checkout, online=False) if one.what == "requirements.txt")
-    assert one.state == "missing" and "nothing-of-this-name is not installed" in one.found and "numpy" in one.found
+    assert one.state == "missing" and "nothing-of-this-name is not installed" in one.seen and "numpy" in one.seen
     (checkout / doctor.REQUIREMENTS).write_text("numpy>=1\n")
     (checkout / doctor.LOCK).write_text("numpy==1.0\n")
     one = next(one for one in examine(checkout, online=False) if one.what == "requirements.txt")
-    assert one.state == "note" and "locked 1.0" in one.found
+    assert one.state == "note" and "locked 1.0" in one.seen
 
 
 def test_programs_that_are_absent_are_notes(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    found = {one.what: one for one in examine(checkout, online=False)}
-    assert {found[name].state for name in doctor.PROGRAMS} == {"note"}
-    assert all(found[name].means for name in doctor.PROGRAMS)
+    findings = {one.what: one for one in examine(checkout, online=False)}
+    assert {findings[name].state for name in doctor.PROGRAMS} == {"note"}
+    assert all(findings[name].means for name in doctor.PROGRAMS)
 
 
 def test_a_hub_that_does_not_answer_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,11 +52,11 @@ def test_a_hub_that_does_not_answer_is_a_note(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(doctor, "_connect", refuse)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     (one,) = doctor._hub(online=True)
-    assert one.state == "note" and "no route" in one.found and "HF_HUB_OFFLINE=1" in one.means
+    assert one.state == "note" and "no route" in one.seen and "HF_HUB_OFFLINE=1" in one.means
 
 
 def test_a_check_that_fails_is_a_finding(checkout: Path) -> None:
     (checkout / doctor.LOCK).unlink()
-    found = examine(checkout, online=False)
-    assert any(one.what == "check" and "FileNotFoundError" in one.found for one in found)
-    assert any(one.what == "cpu" for one in found)  # the others still run
+    findings = examine(checkout, online=False)
+    assert any(one.what == "check" and "FileNotFoundError" in one.seen for one in findings)
+    assert any(one.what == "cpu" for one in findings)  # the others still run

@@ -87,7 +87,7 @@ def planted(model: Qwen3ForCausalLM, labels: dict[tuple[int, ...], int], period:
 
 
 @pytest.fixture(scope="module")
-def found(network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast) -> ProbeResult:
+def result(network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast) -> ProbeResult:
     """What the probe says of the network with a circle of sums mod 7 planted at block 2."""
     claim = Claim(modular("add", 7), "sum")
     prompts = [prompt for part in ("discovery", "confirmation") for prompt in claim.prompts(part, PROMPTS, 0)]
@@ -98,8 +98,8 @@ def found(network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFas
         return probe(model, words, ["mod-add"], moduli=(7,), prompts=PROMPTS, renamings=RENAMINGS, behaviour_prompts=5)
 
 
-def test_a_planted_circle_is_supported_at_its_frequency_from_its_layer_on(found: ProbeResult) -> None:
-    verdict = found.verdicts.iloc[0]
+def test_a_planted_circle_is_supported_at_its_frequency_from_its_layer_on(result: ProbeResult) -> None:
+    verdict = result.verdicts.iloc[0]
     assert (verdict["verdict"], verdict["frequency"]) == ("supported", FREQUENCY), verdict["reason"]
     assert verdict["layers_held"] == "2-3"
     assert verdict["layer"] >= PLANTED_LAYER  # later blocks carry it on
@@ -109,8 +109,8 @@ def test_a_planted_circle_is_supported_at_its_frequency_from_its_layer_on(found:
     assert verdict["random_r2"] < 0.2
 
 
-def test_the_dimensions_it_was_planted_in_stand_first(found: ProbeResult) -> None:
-    rows = found.table.query("weights == 'trained' and unit == 'dimension' and family == 'fourier'")
+def test_the_dimensions_it_was_planted_in_stand_first(result: ProbeResult) -> None:
+    rows = result.table.query("weights == 'trained' and unit == 'dimension' and family == 'fourier'")
     there = rows[(rows["layer"] == PLANTED_LAYER) & (rows["frequency"] == FREQUENCY)]
     best = there.nlargest(2, "r2_partial")
     assert set(best["dim"]) == set(DIMENSIONS)
@@ -119,27 +119,27 @@ def test_the_dimensions_it_was_planted_in_stand_first(found: ProbeResult) -> Non
     assert rows.loc[rows["layer"] < PLANTED_LAYER, "p_fwer"].min() > 0.05
 
 
-def test_random_weights_beside_it_show_nothing(found: ProbeResult) -> None:
-    rows = found.table.query("weights == 'random'")
+def test_random_weights_beside_it_show_nothing(result: ProbeResult) -> None:
+    rows = result.table.query("weights == 'random'")
     assert len(rows) > 0
     assert rows["p_fwer"].min() > 0.05
 
 
-def test_a_result_has_every_typed_column(found: ProbeResult) -> None:
-    assert list(found.frames) == list(TABLES)
+def test_a_result_has_every_typed_column(result: ProbeResult) -> None:
+    assert list(result.frames) == list(TABLES)
     for name, row in TABLES.items():
-        assert list(found.frames[name].columns) == list(columns_of(row))
-        assert len(found.frames[name]) > 0
-    assert found.table is found.frames["r2_table"]
-    assert set(found.table["weights"]) == {"trained", "random"}
+        assert list(result.frames[name].columns) == list(columns_of(row))
+        assert len(result.frames[name]) > 0
+    assert result.table is result.frames["r2_table"]
+    assert set(result.table["weights"]) == {"trained", "random"}
 
 
-def test_a_result_prints_reports_and_plots(found: ProbeResult, tmp_path: Path) -> None:
-    assert "mod-add 7" in str(found) and "supported" in str(found)
-    page = found.report(tmp_path / "page.html").read_text(encoding="utf-8")
+def test_a_result_prints_reports_and_plots(result: ProbeResult, tmp_path: Path) -> None:
+    assert "mod-add 7" in str(result) and "supported" in str(result)
+    page = result.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and "mod-add 7" in page
     axes = plt.figure().add_subplot()
-    assert found.plot(axes, "mod-add 7") is axes
+    assert result.plot(axes, "mod-add 7") is axes
     assert axes.has_data()
     plt.close("all")
 
@@ -270,13 +270,13 @@ def test_a_user_s_model_stays_as_it_was(
     probe(model, words, **SMALL)  # transformers puts hooks of its own on a model that is first asked for its states
     hooks = [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in model.modules()]
     before, weights = state(), {name: value.clone() for name, value in model.state_dict().items()}
-    drawn = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     probe(model, words, **SMALL)
     assert state() == before
     assert True in before[0] and False in before[0]
     assert [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in model.modules()] == hooks
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), drawn)
+    assert torch.equal(torch.get_rng_state(), random_state)
     calls.clear()
     model(input_ids=torch.tensor([[1, 2]]))
     assert calls == [1]

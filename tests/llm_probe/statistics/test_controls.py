@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from llm_probe.activations.streaming import Cell
+from llm_probe.activations.streaming import Location
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import modular
 from llm_probe.run.table import R2Row
@@ -14,7 +14,7 @@ from llm_probe.statistics.gains import Gains
 
 CLAIM = Claim(modular("add", 7), "sum")
 PERIODS = (7, 11, 14)
-CELLS: list[Cell] = [(0, "resid_post", "last"), (3, "attn_out", "last")]
+CELLS: list[Location] = [(0, "resid_post", "last"), (3, "attn_out", "last")]
 
 
 def column(r2: list[list[float]]) -> Gains:

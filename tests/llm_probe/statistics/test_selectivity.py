@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from llm_probe.activations.streaming import Cell
+from llm_probe.activations.streaming import Location
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.statistics.controls import _heldout, label_control_rows
 from llm_probe.statistics.planes import circles
 from toy.maths.regression import RidgeSmoother
 
-CELLS: list[Cell] = [(2, "resid_post", "last"), (5, "resid_post", "last")]
+CELLS: list[Location] = [(2, "resid_post", "last"), (5, "resid_post", "last")]
 
 
 def sums(period: int, size: int = 600) -> Labels:

@@ -17,7 +17,7 @@ MOD_7 = Claim(modular("add", 7), "sum")
 DAYS = Claim(DOMAINS["days"], "sum")
 WEEKDAY = Claim(DOMAINS["days"], "item")
 GOOD = Evidence(
-    cell=(3, "resid_post", "last"),
+    location=(3, "resid_post", "last"),
     chosen=ChosenPlane(frequency=1, discovery_r2=0.91, null_r2=0.05, p_renaming=0.002, parabola_r2=0.5),
     confirmation=Confirmation(r2=0.9, low=0.85, high=0.93, angle_error=0.2),
     p_period=0.005,

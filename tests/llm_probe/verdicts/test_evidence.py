@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_probe.activations.streaming import Cell, States
+from llm_probe.activations.streaming import Location, States
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import published_grid
@@ -16,7 +16,7 @@ from llm_probe.verdicts.evidence import explained_by
 
 CLAIM = Claim(modular("add", 7), "sum")
 K = 2
-CELLS: tuple[Cell, ...] = ((0, "resid_post", "last"), (4, "resid_post", "last"))
+CELLS: tuple[Location, ...] = ((0, "resid_post", "last"), (4, "resid_post", "last"))
 
 
 def both(claim: Claim) -> tuple[Labels, Labels]:
@@ -25,7 +25,7 @@ def both(claim: Claim) -> tuple[Labels, Labels]:
 
 
 def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> tuple[Any, torch.Tensor]:
-    """Cell 1 has a circle of a radius in two of twenty dimensions of noise of sd 1/2, and a constant one."""
+    """Location 1 has a circle of a radius in two of twenty dimensions of noise of sd 1/2, and a constant one."""
     labels, new = both(claim)
     generator = torch.Generator().manual_seed(0)
 
@@ -96,6 +96,6 @@ def test_two_digits_in_the_place_of_a_circle_are_named() -> None:
     labels = Labels.of(claim, published_grid(claim.domain))
     long = ((labels.first >= 10) & (labels.offset >= 10)).double()
     points = torch.stack([long, torch.zeros_like(long)], dim=1)
-    found = explained_by(points, labels, 1)
-    assert found is not None and "of the plane, the circle" in found
-    assert "1.00" in found and "_" not in found
+    explanation = explained_by(points, labels, 1)
+    assert explanation is not None and "of the plane, the circle" in explanation
+    assert "1.00" in explanation and "_" not in explanation

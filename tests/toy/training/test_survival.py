@@ -16,7 +16,7 @@ from scipy.stats import CensoredData, ecdf
 
 from toy.config import ToyConfig
 from toy.pictures.sweeps import LINES_NAMED, message, survival_figure
-from toy.training.axes import Cell, Plan, parse_axes
+from toy.training.axes import Plan, SweepPoint, parse_axes
 from toy.training.survival import (
     Row,
     curve,
@@ -38,7 +38,7 @@ def outcome(seed: int, grokked_at: int | None, **changed: Any) -> Row:
     return fixed | measured | changed
 
 
-def planted(*axes: str, outcomes: list[list[Row]]) -> list[tuple[Cell, Row]]:
+def planted(*axes: str, outcomes: list[list[Row]]) -> list[tuple[SweepPoint, Row]]:
     """Cells that nobody trained."""
     cells = Plan(BASE, parse_axes(axes), len(outcomes[0])).cells()
     return [(cell, {"device": "cpu", "outcomes": each}) for cell, each in zip(cells, outcomes, strict=True)]
