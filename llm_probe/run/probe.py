@@ -52,7 +52,7 @@ def _words(result: Result) -> str:
     return terminal_table(result.frames["verdicts"], result.run)
 
 
-PROBE = Study(TABLES, CELL_VERSION, _figures, _words, _page)
+PROBE = Study(TABLES, CELL_VERSION, words=_words, figures=_figures, page=_page)
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,13 @@ class Study:
     """Table name to the dataclass of its rows; the docstrings of the fields explain the columns everywhere."""
     cell_version: int
     """Raised when a change alters a cell's numbers or fields: cells of other versions are then not read."""
-    figures: Callable[[Path, Frames], object]
-    """Draws the tables into a folder."""
     words: Callable[[Result], str]
     """What the terminal prints at the end."""
+    figures: Callable[[Path, Frames], object] | None = None
+    """Draws the tables into a folder."""
     page: Callable[[Path, Result], object] | None = None
-    """Writes report.html, where the study has a page of its own."""
+    """Writes the page, where the study has one of its own."""
+    page_name: str = "report.html"
     digits: int = 6
     """Significant digits of the numbers in the CSV files."""
     record: str = "run.json"
@@ -69,7 +70,7 @@ class Study:
         Raises:
             InputError: the folder cannot be written, or `work` raises it.
         """
-        started, session = time.monotonic(), Session(self, folder, command)
+        started, session = time.monotonic(), Session(self, folder, command, origin(command))
         rows = work(session)
         unknown = sorted(set(rows) - set(self.tables))
         assert not unknown, f"rows of tables that the study does not declare: {unknown}"
@@ -101,8 +102,9 @@ class Result:
                 write_atomic(path, rows.to_csv(index=False, float_format=f"%.{self.study.digits}g"))
             write_atomic(folder / self.study.record, json.dumps(self.run, indent=1, default=str) + "\n")
             if self.study.page:
-                self.study.page(folder / "report.html", self)
-            self.study.figures(folder / "figures", self.frames)
+                self.study.page(folder / self.study.page_name, self)
+            if self.study.figures:
+                self.study.figures(folder / "figures", self.frames)
 
     def __str__(self) -> str:
         return self.study.words(self)
@@ -149,6 +151,17 @@ def stage(name: str, total: int | None, unit: str) -> Iterator[tqdm]:
         print(f"{name}: {counted}{time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
+def origin(command: str) -> dict[str, Any]:
+    """What every record says: when, by which command, code and versions, and in which shape the tables were written."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": command,
+        "schema": schema.version(),
+        "versions": {name: installed(name) for name in PACKAGES},
+        "commit": commit(),
+    }
+
+
 def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...], command: str) -> dict[str, Any]:
     """Where tables come from: model, precision, versions, commit, seed and the command to make them again."""
     return {
@@ -162,11 +175,7 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
         "device": str(loaded.device),
         "attention": getattr(loaded.model.config, "_attn_implementation", None),
         "control": "same architecture, random weights" if config.random_control else None,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": command,
-        "schema": schema.version(),
-        "versions": {name: installed(name) for name in PACKAGES},
-        "commit": commit(),
+        **origin(command),
         "seed": config.seed,
         "configuration_hash": config.hash(),
         "chat": config.chat,

@@ -60,7 +60,6 @@ def audit(options: Options, command: str) -> str:
     from llm_probe.replication.audit.random_networks import NullTable
     from llm_probe.replication.audit.rerun import calibrated_verdicts
     from toy.run.cells import check_writable
-    from toy.run.files import write_atomic
 
     if options.probed and not options.model:
         raise InputError("--from stands beside numbers that are run again: give --model too")
@@ -76,21 +75,21 @@ def audit(options: Options, command: str) -> str:
     loaded = load(options.model, revision=options.revision) if options.model else None
     nulls = Nulls(NullTable.read(options.null_table))
     judgements = [judge_claim(claim, claims, nulls) for claim in claims]
-    write_atomic(options.out / "verdicts.csv", page.table(judgements))
-    write_atomic(options.out / "audit.html", page.render(judgements, refusals, facts(nulls), command))
+    study = page.audit_study(judgements, refusals, facts(nulls))
+    result = study.run(None, lambda session: {"verdicts": [page.audit_row(one) for one in judgements]}, command)
+    result.write(options.out)
     refused = f"{len(refusals)} row{'s' * (len(refusals) > 1)} refused\n" if refusals else ""
     files = f"verdicts  {options.out}/verdicts.csv      page  {options.out}/audit.html"
-    again = run_again(loaded, claims, verdicts, options.out) if loaded else ""
-    return f"{page.terminal(judgements)}\n\n{refused}{files}{again}"
+    again = run_again(loaded, claims, verdicts, options.out, command) if loaded else ""
+    return f"{result}\n\n{refused}{files}{again}"
 
 
 def run_again(
-    loaded: "LoadedModel", claims: "list[PublishedClaim]", verdicts: dict[tuple[str, int], str], out: Path
+    loaded: "LoadedModel", claims: "list[PublishedClaim]", verdicts: dict[tuple[str, int], str], out: Path, command: str
 ) -> str:
     """The claims on a model: reruns.csv, and what to print."""
     from llm_probe.replication.audit import rerun
     from llm_probe.run.study import stage
-    from toy.run.files import write_atomic
 
     grids = {grid for claim in claims if rerun.why_not(loaded, claim) is None for grid in rerun.grids_of(claim)}
     with stage("run again", len(grids), "grids") as bar:
@@ -100,7 +99,7 @@ def run_again(
             bar.update()
 
         rows = rerun.rerun(loaded, claims, verdicts, on_grid=tell)
-    write_atomic(out / "reruns.csv", rerun.table(claims, rows))
+    rerun.RERUNS.run(None, lambda session: {"reruns": rows}, command).write(out)
     return f"\n\n{rerun.terminal(claims, rows, verdicts)}\n\nreruns    {out}/reruns.csv"
 
 

@@ -24,7 +24,7 @@ NOT_COLUMNS = ("line",)
 def sections() -> dict[str, dict[str, type]]:
     """Heading to its tables, each with the dataclass whose docstrings are the meanings."""
     from causal.run.tables import TABLES as CAUSAL
-    from llm_probe.replication.audit.claims import PublishedClaim
+    from llm_probe.replication.audit.claims import ClaimColumns
     from llm_probe.replication.audit.page import AuditRow
     from llm_probe.replication.audit.random_networks import NullRow
     from llm_probe.replication.audit.rerun import RerunRow
@@ -42,7 +42,7 @@ def sections() -> dict[str, dict[str, type]]:
         "circuits": CIRCUITS,
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {"false_positives": FalsePositiveRow, "power": PowerRow, "class_mean_null": NullRow},
-        "published": {"claims": PublishedClaim, "verdicts": AuditRow, "reruns": RerunRow},
+        "published": {"claims": ClaimColumns, "verdicts": AuditRow, "reruns": RerunRow},
         "deep_dive": DEEP_DIVE,
     }
 

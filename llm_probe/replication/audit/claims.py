@@ -16,9 +16,8 @@ cosines and ranks, for which "how large is it by chance" has no answer without t
 from __future__ import annotations
 
 import csv
-import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -73,8 +72,8 @@ METRICS: dict[str, Metric] = {
 
 
 @dataclass(frozen=True)
-class PublishedClaim:
-    """One published number and what it is about."""
+class ClaimColumns:
+    """A published number and what it is about: the columns that every table of the audit begins with."""
 
     source: str
     """Repository, commit and file, or paper and section."""
@@ -96,8 +95,6 @@ class PublishedClaim:
     """Name of the statistic, a key of `METRICS` in `llm_probe/replication/audit/claims.py`."""
     value: float
     """The published number, as printed."""
-    line: int
-    """Line of the file it was read from."""
 
     @property
     def kind(self) -> Kind:
@@ -109,7 +106,19 @@ class PublishedClaim:
         return self.model, self.modulus, self.layer, self.dim
 
 
-COLUMNS = tuple(field.name for field in fields(PublishedClaim) if field.name != "line")
+@dataclass(frozen=True)
+class PublishedClaim(ClaimColumns):
+    """One published number as it was read from a file."""
+
+    line: int
+    """Line of the file it was read from."""
+
+    def columns(self) -> dict[str, Any]:
+        """What a table of the audit repeats of it."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+COLUMNS = tuple(field.name for field in fields(ClaimColumns))
 _TEXTS, _INTEGERS = ("source", "model", "experiment", "domain", "metric"), ("modulus", "layer", "dim", "frequency")
 
 
@@ -179,19 +188,6 @@ def _value(text: str, name: str, metric: Metric) -> float:
         most = "" if math.isinf(metric.high) else f" and at most {metric.high:g}"
         raise InputError(f"{name} must be at least {metric.low:g}{most}, not {text}")
     return value
-
-
-def csv_table(
-    claims: Sequence[PublishedClaim], row_type: type, rows: Sequence[Any], number: Callable[[float], object] = float
-) -> str:
-    """Every claim's columns and those of its row (floats by `number`) as CSV; an empty cell means "not applicable"."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(field.name for field in fields(row_type))])
-    for claim, row in zip(claims, rows, strict=True):
-        values = [number(value) if isinstance(value, float) else value for value in vars(row).values()]
-        writer.writerow([*(getattr(claim, name) for name in COLUMNS), *values])
-    return text.getvalue()
 
 
 def beside(claim: PublishedClaim, claims: Sequence[PublishedClaim], *metrics: str) -> dict[str, float]:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from pathlib import Path
 
 from llm_probe.page import TEMPLATES
 from llm_probe.page.views import VERDICTS
-from llm_probe.replication.audit.claims import COLUMNS, Kind, csv_table
+from llm_probe.replication.audit.claims import ClaimColumns, Kind
 from llm_probe.replication.audit.evidence import DROPS, Judgement
 from llm_probe.replication.audit.judge import Verdict, p_text
 from llm_probe.replication.audit.searches import search_of
+from llm_probe.run.study import Result, Study
+from toy.run.files import write_atomic
 from toy.run.templates import render as render_template
 
 PLURALS: dict[Kind, str] = {
@@ -28,7 +31,7 @@ PLURALS: dict[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class AuditRow:
+class AuditRow(ClaimColumns):
     """What an audit says of one published number: the columns beside the claim's own."""
 
     published: float
@@ -48,7 +51,6 @@ class AuditRow:
     """The rule that decided, with its numbers, in one sentence."""
 
 
-VERDICT_COLUMNS = (*COLUMNS, *(field.name for field in fields(AuditRow)))
 FITS: tuple[Kind, ...] = ("class_mean_r2", "mean_r2", "line_r2", "input_r2")
 SHOWN = 6
 """Rows of an experiment that are seen before its list is opened."""
@@ -91,21 +93,35 @@ def counted(judgements: Sequence[Judgement]) -> str:
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
 
-def table(judgements: Sequence[Judgement]) -> str:
-    """`verdicts.csv`."""
-    rows = [
-        AuditRow(
-            published=one.claim.value,
-            null_median="" if one.null_median is None else f"{one.null_median:.5f}",
-            null_95="" if one.null_95 is None else f"{one.null_95:.5f}",
-            p_fwer="" if one.p_fwer is None else f"{one.p_fwer:.4g}",
-            confounds="; ".join(f"{each.name} ({each.r2:.3f})" for each in one.confounds),
-            verdict=one.verdict,
-            reason=one.reason,
-        )
-        for one in judgements
-    ]
-    return csv_table([one.claim for one in judgements], AuditRow, rows)
+def audit_row(one: Judgement) -> AuditRow:
+    """The row of `verdicts.csv`."""
+    return AuditRow(
+        **one.claim.columns(),
+        published=one.claim.value,
+        null_median="" if one.null_median is None else f"{one.null_median:.5f}",
+        null_95="" if one.null_95 is None else f"{one.null_95:.5f}",
+        p_fwer="" if one.p_fwer is None else f"{one.p_fwer:.4g}",
+        confounds="; ".join(f"{each.name} ({each.r2:.3f})" for each in one.confounds),
+        verdict=one.verdict,
+        reason=one.reason,
+    )
+
+
+def audit_study(judgements: Sequence[Judgement], refusals: Sequence[str], facts: Sequence[str]) -> Study:
+    """The audit as a study: its table, its words and its page, `audit.html`."""
+
+    def write_page(path: Path, result: Result) -> None:
+        write_atomic(path, render(judgements, refusals, facts, result.run["command"]))
+
+    return Study(
+        {"verdicts": AuditRow},
+        cell_version=1,
+        words=lambda result: terminal(judgements),
+        page=write_page,
+        page_name="audit.html",
+        digits=15,
+        record="audit.json",
+    )
 
 
 def terminal(judgements: Sequence[Judgement]) -> str:

@@ -21,7 +21,7 @@ import json
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -29,11 +29,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel
-from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim, csv_table
+from llm_probe.replication.audit.claims import ClaimColumns, PublishedClaim
 from llm_probe.replication.audit.evidence import COMPOSITES, PRIMES
 from llm_probe.replication.audit.magnitude_networks import Statistic, fit_r2
 from llm_probe.replication.audit.searches import WIDTH, domain_of
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic, class_means
+from llm_probe.run.study import Study
 from toy.run.errors import InputError
 
 METRICS: dict[str, Statistic] = {
@@ -60,33 +61,33 @@ Verdicts = Mapping[tuple[str, int], str]
 
 
 @dataclass(frozen=True)
-class RerunRow:
+class RerunRow(ClaimColumns):
     """One claim run again on a model: what stands beside the claim's own columns."""
 
     published: float
     """The published value."""
-    reproduced: float | None
+    reproduced: float | None = None
     """The same statistic of the same dimension, layer and frequency in this model."""
-    difference: float | None
+    difference: float | None = None
     """Reproduced minus published value."""
-    reproduced_frequency: int | None
+    reproduced_frequency: int | None = None
     """The best k of that dimension in this model; empty for polynomials and means over moduli."""
-    reproduced_best_dim: int | None
+    reproduced_best_dim: int | None = None
     """The dimension of that layer with the largest R² in this model."""
-    reproduced_best_r2: float | None
+    reproduced_best_r2: float | None = None
     """R² of that best dimension: the end of the search that the published number came from."""
-    rank: int | None
+    rank: int | None = None
     """Place of the published dimension among those of its layer, 1 the best."""
-    n_prompts: int | None
+    n_prompts: int | None = None
     """Number of prompts that were read for it."""
-    reason: str
+    reason: str = ""
     """Why it was not run again; empty if it was."""
-    calibrated: str
+    calibrated: str = ""
     """This suite's verdict on the domain's sums in the probe run given by `--from`; empty without one, and where
     nothing was run again."""
 
 
-RERUN_COLUMNS = (*COLUMNS, *(field.name for field in fields(RerunRow)))
+RERUNS = Study({"reruns": RerunRow}, cell_version=1, words=lambda result: "", record="reruns.json")
 
 
 def rerun(
@@ -113,7 +114,7 @@ def rerun(
         for index in served:
             parts[index].append(fit_once(by_layer[claims[index].layer], METRICS[claims[index].metric]))
     return [
-        RerunRow(claim.value, *[None] * 7, reason=reason, calibrated="")
+        RerunRow(**claim.columns(), published=claim.value, reason=reason)
         if reason
         else _row(claim, parts[index], verdicts)
         for index, (claim, reason) in enumerate(zip(claims, reasons, strict=True))
@@ -127,6 +128,7 @@ def _row(claim: PublishedClaim, grids: Sequence[Float[Tensor, "_ d"]], verdicts:
     best = sum((r2.amax(dim=0) for r2 in grids[1:]), grids[0].amax(dim=0)) / len(grids)
     value = sum(float(r2[:, dim].max() if k is None else r2[k - 1, dim]) for r2 in grids) / len(grids)
     return RerunRow(
+        **claim.columns(),
         published=claim.value,
         reproduced=value,
         difference=value - claim.value,
@@ -135,7 +137,6 @@ def _row(claim: PublishedClaim, grids: Sequence[Float[Tensor, "_ d"]], verdicts:
         reproduced_best_r2=float(best.max()),
         rank=1 + int((best > best[dim]).sum()),
         n_prompts=sum(grid.n_prompts for grid in grids_of(claim)),
-        reason="",
         calibrated=verdicts.get((domain_of(claim), claim.modulus or 0), ""),
     )
 
@@ -192,11 +193,6 @@ def calibrated_verdicts(folder: Path, model: str) -> dict[tuple[str, int], str]:
     if of_model != model:
         raise InputError(f"{folder} is a run of {of_model}, not of {model}: its verdicts say nothing about that model")
     return verdicts
-
-
-def table(claims: Sequence[PublishedClaim], rows: Sequence[RerunRow]) -> str:
-    """`reruns.csv`."""
-    return csv_table(claims, RerunRow, rows, number="{:.6g}".format)
 
 
 def terminal(claims: Sequence[PublishedClaim], rows: Sequence[RerunRow], verdicts: Verdicts) -> str:

@@ -47,7 +47,7 @@ def draw(folder: Path, frames: Any) -> None:
 
 
 STUDY = Study(
-    {"behaviour": BehaviourRow, "examples": ExampleRow}, VERSION, draw, lambda result: f"{len(result.frames)} tables"
+    {"behaviour": BehaviourRow, "examples": ExampleRow}, VERSION, lambda result: f"{len(result.frames)} tables", draw
 )
 
 

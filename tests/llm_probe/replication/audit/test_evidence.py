@@ -13,6 +13,7 @@ from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim, read_cla
 from llm_probe.replication.audit.evidence import COMPOSITES, PRIMES, Nulls, judge_claim
 from llm_probe.replication.audit.random_networks import COLUMNS as TABLE_COLUMNS
 from llm_probe.replication.audit.searches import SEARCHES, chance_of, domain_of, grid_of, questions_of, search_of
+from llm_probe.run.table import columns_of
 from tests.root import ROOT
 
 
@@ -121,15 +122,19 @@ def test_an_ablation_without_its_partner_is_undetermined(claims: list[PublishedC
 
 
 @pytest.mark.usefixtures("few_networks")
-def test_the_table_and_the_page_hold_every_claim(claims: list[PublishedClaim]) -> None:
+def test_the_table_and_the_page_hold_every_claim(claims: list[PublishedClaim], tmp_path: Path) -> None:
     chosen = [
         claim for claim in claims if claim.experiment in ("composites_top10", "causal_ablation_zero", "nanda_paper")
     ]
     judgements = [judge_claim(claim, claims, Nulls(None)) for claim in chosen]
-    rows = list(csv.DictReader(page.table(judgements).splitlines()))
-    assert tuple(rows[0]) == page.VERDICT_COLUMNS and len(rows) == len(chosen)
+    study = page.audit_study(judgements, [], [])
+    study.run(None, lambda session: {"verdicts": [page.audit_row(one) for one in judgements]}).write(tmp_path)
+    text = (tmp_path / "verdicts.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert tuple(rows[0]) == tuple(columns_of(page.AuditRow)) and len(rows) == len(chosen)
+    assert tuple(rows[0])[: len(COLUMNS)] == COLUMNS
     assert all(row["reason"] and row["verdict"] in page.VERDICTS for row in rows)
-    assert "nan" not in page.table(judgements).lower().replace("nanda", "")
+    assert "nan" not in text.lower().replace("nanda", "")
     html = page.render(judgements, ["line 3 <b> is refused"], ["a fact"], "python x")
     assert html.count('class="chip') == len(chosen) + 3
     assert "&lt;b&gt;" in html and "<script" not in html and not re.search(r'(src|href)="http', html)

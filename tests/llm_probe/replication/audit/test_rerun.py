@@ -19,14 +19,15 @@ from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim, read_cla
 from llm_probe.replication.audit.random_networks import COLUMNS as TABLE_COLUMNS
 from llm_probe.replication.audit.rerun import (
     METRICS,
-    RERUN_COLUMNS,
+    RERUNS,
+    RerunRow,
     calibrated_verdicts,
     rerun,
-    table,
     terminal,
     why_not,
 )
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic, class_means, labels_of, prompt_rows
+from llm_probe.run.table import columns_of
 from tests.root import ROOT
 from toy.run.errors import InputError
 
@@ -182,10 +183,11 @@ def read(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_a_row_is_the_claim_and_what_the_model_gives(loaded: LoadedModel) -> None:
+def test_a_row_is_the_claim_and_what_the_model_gives(loaded: LoadedModel, tmp_path: Path) -> None:
     rows = rerun(loaded, [CLAIM, OTHER], {})
-    first, second = read(table([CLAIM, OTHER], rows))
-    assert tuple(first) == RERUN_COLUMNS == (*COLUMNS, *tuple(first)[len(COLUMNS) :])
+    RERUNS.run(None, lambda session: {"reruns": rows}).write(tmp_path)
+    first, second = read((tmp_path / "reruns.csv").read_text(encoding="utf-8"))
+    assert tuple(first) == tuple(columns_of(RerunRow)) == (*COLUMNS, *tuple(first)[len(COLUMNS) :])
     assert (first["domain"], first["dim"], first["published"]) == (CLAIM.domain, "3", "0.9")
     assert rows[0].reproduced is not None
     assert float(first["reproduced"]) == pytest.approx(rows[0].reproduced, rel=1e-5)
