@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,8 +57,8 @@ class Study:
     page: Callable[[Path, Result], object] | None = None
     """Writes the page, where the study has one of its own."""
     page_name: str = "report.html"
-    digits: int = 6
-    """Significant digits of the numbers in the CSV files."""
+    digits: int | None = 6
+    """Significant digits of the numbers in the CSV files; None writes every digit."""
     record: str = "run.json"
     """Name of the file with the provenance."""
     leaves_out_empty: bool = False
@@ -99,7 +99,7 @@ class Result:
                 if rows.empty and self.study.leaves_out_empty:
                     path.unlink(missing_ok=True)
                     continue
-                write_atomic(path, rows.to_csv(index=False, float_format=f"%.{self.study.digits}g"))
+                write_atomic(path, _csv(rows, self.study.tables[name], self.study.digits))
             write_atomic(folder / self.study.record, json.dumps(self.run, indent=1, default=str) + "\n")
             if self.study.page:
                 self.study.page(folder / self.study.page_name, self)
@@ -108,6 +108,14 @@ class Result:
 
     def __str__(self) -> str:
         return self.study.words(self)
+
+
+def _csv(rows: pd.DataFrame, row_type: type, digits: int | None) -> str:
+    if digits is not None:
+        return rows.to_csv(index=False, float_format=f"%.{digits}g")
+    # Whole numbers with gaps would be written as 7.0.
+    whole = {field.name: "Int64" for field in fields(row_type) if field.type == "int | None"}
+    return rows.astype(whole).to_csv(index=False)
 
 
 @dataclass

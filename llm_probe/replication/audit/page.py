@@ -119,7 +119,7 @@ def audit_study(judgements: Sequence[Judgement], refusals: Sequence[str], facts:
         words=lambda result: terminal(judgements),
         page=write_page,
         page_name="audit.html",
-        digits=15,
+        digits=None,
         record="audit.json",
     )
 
