@@ -43,13 +43,13 @@ def test_the_closed_form_is_found_at_its_keys() -> None:
 
 
 def test_a_grokked_toy_is_found_and_probed_once(tmp_path: Path, capsys) -> None:
-    config = replace(TOY, steps=300)
-    trials = known_circles.grokked_trials(1, tmp_path, config)
+    # The whole schedule: at 300 of its 800 steps this seed has not grokked under every instruction set.
+    trials = known_circles.grokked_trials(1, tmp_path, TOY)
     assert [trial.verdict for trial in trials] == ["supported"]
     assert trials[0].p["p_fwer (planes)"] == pytest.approx(1 / 500)
     cells = sorted((tmp_path / "probe" / "cells").iterdir())
     before = [cell.stat().st_mtime_ns for cell in cells]
-    assert known_circles.grokked_trials(1, tmp_path, config) == trials
+    assert known_circles.grokked_trials(1, tmp_path, TOY) == trials
     assert [cell.stat().st_mtime_ns for cell in cells] == before
 
 
