@@ -14,7 +14,6 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,7 @@ from causal.run.tables import TABLES, by_table
 from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
-from llm_probe.run.schema import VERSION
-from llm_probe.run.study import PACKAGES, Frames, Result, Rows, Session, Study, commit, installed, stage, together
+from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
 from llm_probe.run.table import ALPHA
 
 ROUTING_PROMPTS = 100
@@ -99,13 +97,8 @@ def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "directions_from": str(config.source),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": session.command,
-        "schema": VERSION,
         "configuration": {key: value for key, value in asdict(config).items() if key not in ("out", "probed")},
         "power": power,
-        "versions": {name: installed(name) for name in PACKAGES},
-        "commit": commit(),
         "seed": config.seed,
     }
     with stage("causal", None, "prompts") as bar:  # edited prompts

@@ -139,7 +139,7 @@ class Session:
 
     def describe(self, config: ProbeConfig, loaded: LoadedModel, layers: Sequence[int], fingerprint: str) -> None:
         """Note the model and its configuration for run.json."""
-        self.facts |= provenance(config, loaded, tuple(layers), self.command) | {"weights_fingerprint": fingerprint}
+        self.facts |= provenance(config, loaded, tuple(layers)) | {"weights_fingerprint": fingerprint}
 
 
 def together(parts: Sequence[Rows]) -> dict[str, list[Any]]:
@@ -170,8 +170,8 @@ def origin(command: str) -> dict[str, Any]:
     }
 
 
-def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...], command: str) -> dict[str, Any]:
-    """Where tables come from: model, precision, versions, commit, seed and the command to make them again."""
+def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]) -> dict[str, Any]:
+    """What a record says of the model and the configuration, beside its `origin`."""
     return {
         "model": config.model,
         "revision": loaded.revision,
@@ -183,7 +183,6 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
         "device": str(loaded.device),
         "attention": getattr(loaded.model.config, "_attn_implementation", None),
         "control": "same architecture, random weights" if config.random_control else None,
-        **origin(command),
         "seed": config.seed,
         "configuration_hash": config.hash(),
         "chat": config.chat,
