@@ -210,6 +210,8 @@ def _mark(axes: Axes, value: float | None, y: int | float, shape: str, hue: str,
 
 def _words(axes: Axes, claims: list[tuple[str, str]], sides: Sides) -> None:
     """The verdicts right of the last panel: one word where all agree, else one a run, bold if it is not the first's."""
+    longest = max((len(text(row["verdict"])) for side in sides.values() for row in side.values()), default=0)
+    room = max(88, 5.5 * longest)
     for y, claim in enumerate(claims):
         words = [text(side[claim]["verdict"]) if claim in side else ABSENT for side in sides.values()]
         different = set(words) - {ABSENT}
@@ -217,6 +219,6 @@ def _words(axes: Axes, claims: list[tuple[str, str]], sides: Sides) -> None:
         for place, (word, hue) in enumerate([(*different, GREY)] if len(different) == 1 else shown):
             bold = len(different) > 1 and word not in (ABSENT, words[0])
             axes.annotate(
-                word, (1, y), (8 + 88 * place, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                word, (1, y), (8 + room * place, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                 va="center", fontsize=SIZE, color=hue, weight="bold" if bold else "normal", annotation_clip=False,
             )  # fmt: skip

@@ -28,6 +28,7 @@ from llm_probe.replication.audit import magnitude_networks
 from llm_probe.replication.audit.claims import PublishedClaim, beside
 from llm_probe.replication.audit.confounds import DEGREES, Confound, confounds_of, least_polynomial_r2
 from llm_probe.replication.audit.judge import (
+    NO_EVIDENCE,
     AblationEvidence,
     Evidence,
     FitEvidence,
@@ -225,7 +226,7 @@ def _judge_ablation(claim: PublishedClaim, claims: Sequence[PublishedClaim]) -> 
         missing = "number of questions" if after is not None else "share with the ablation"
         missing = "share without the ablation" if before is None else missing
         reason = f"The {missing} was not published, so that nothing can be compared."
-        return Judgement(claim, "undetermined", reason)
+        return Judgement(claim, NO_EVIDENCE, reason)
     first, second = (round(value * questions) for value in (before, after))
     ablations = len({(one.model, one.domain, one.layer, one.dim) for one in experiment if one.metric in WITH})
     place = (claim.model, claim.layer, claim.dim)

@@ -1,42 +1,53 @@
-"""What a published number supports by itself: ordered rules, the first that applies decides.
+"""What a published number says by itself: ordered rules, the first that applies decides.
+
+    above chance             nothing simpler that is named here gives the number; no more is said than that
+    not evidence by itself   a null or something simpler gives it as well, or it cannot be compared with anything
+    contradicted             the numbers or the questions behind it say the opposite of the sentence it stands for
+
+A number that is merely weak is not contradicted: the sentence may be true and rest on something else.
 
 R² of a circle or a line
-  1. a polynomial published beside it explains as much                     refuted
-  2. a simple function of the operands explains as much                    refuted
-  3. no null is known                                                      undetermined
-  4. typical of a null of its search, p > 0.05                             refuted
-  5. a simple function or polynomial comes within 0.02                     undetermined
-  6. 0.01 < p ≤ 0.05                                                       undetermined
-  7. otherwise                                                             supported
+  1. a polynomial published beside it explains as much                     not evidence by itself
+  2. a simple function of the operands explains as much                    not evidence by itself
+  3. no null is known                                                      not evidence by itself
+  4. typical of a null of its search, p > 0.05                             not evidence by itself
+  5. a simple function or polynomial comes within 0.02                     not evidence by itself
+  6. 0.01 < p ≤ 0.05                                                       not evidence by itself
+  7. otherwise                                                             above chance
 
-R² of a rival (a polynomial said to explain little)
-  1. less than the R² of the circle published beside it allows             refuted
-  2. as much as the circle                                                 refuted
-  3. so little is typical of a null, p > 0.05                              refuted
-  4. p > 0.01 undetermined, otherwise supported
+R² of a rival (a polynomial said to explain less than the circle)
+  1. less than the R² of the circle published beside it allows             contradicted: impossible
+  2. as much as the circle                                                 contradicted: wrong sign
+  3. so little is not rare under a null, p > 0.01                          not evidence by itself
+  4. otherwise                                                             above chance
 
 Share of right answers ("more often than guessing")
-  1. the questions contradict the claim refuted; leave it open or are not counted undetermined
-  2. p > 0.05 refuted, p > 0.01 undetermined, otherwise supported
+  1. the questions contradict a word of the sentence (asked as "unseen", but trained on)    contradicted
+  2. they leave it open, or are not counted, or guessing is not known                       not evidence by itself
+  3. p > 0.01                                                                               not evidence by itself
+  4. otherwise                                                                              above chance
+What guessing gives is an upper end for some questions, so that a share below it has no wrong sign.
 
-Ablation ("this part is needed for the task"): never supported by itself, since any large enough damage lowers a share
-  1. the perplexity beside it rises by the factor by which the share falls, or more: refuted
-  2. otherwise undetermined, with the test, its interval and its power
+Ablation ("this part is needed for the task"): never above chance by itself, since any large damage lowers a share
+  1. more right answers without the part, p ≤ 0.05 corrected               contradicted: wrong sign
+  2. otherwise, with the test, its interval, its power and whether the
+     perplexity rises by the factor by which the share falls               not evidence by itself
 
-Perplexity on ten sentences: undetermined.
+Perplexity on ten sentences: not evidence by itself.
 
-`supported` is about the number, not the sentence around it: that nothing simpler named here gives the same number.
 Levels are the conventional 0.05 and 0.01. An `*Evidence` holds what the rules of its kind read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from llm_probe.replication.audit.confounds import Confound
 
-Verdict = Literal["supported", "refuted", "undetermined"]
+Verdict = Literal["above chance", "not evidence by itself", "contradicted"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+ABOVE, NO_EVIDENCE, CONTRADICTED = VERDICTS
 TYPICAL, RARE = 0.05, 0.01
 ADEQUATE = 0.8
 """Power from which on a number of questions is not called few."""
@@ -140,7 +151,7 @@ def judge(evidence: Evidence) -> Ruling:
     if isinstance(evidence, AblationEvidence):
         return _ablation(evidence)
     what = f"a change of {evidence.value:.1f} %" if evidence.metric.endswith("pct") else f"{evidence.value:.2f}"
-    return "undetermined", f"Ten one-line sentences, a perplexity of {what}: too few, and no interval was published."
+    return NO_EVIDENCE, f"Ten one-line sentences, a perplexity of {what}: too few, and no interval was published."
 
 
 def _explained(e: FitEvidence) -> Ruling | None:
@@ -149,27 +160,27 @@ def _explained(e: FitEvidence) -> Ruling | None:
     fitted = [one for one in equal if one.name.startswith("a fitted")]
     if fitted:
         best = fitted[0]
-        return "refuted", f"No circle needed: {best.name}, published beside it, has {best.r2:.3f}, not {e.value:.3f}."
+        return NO_EVIDENCE, f"No circle needed: {best.name}, published beside it, has {best.r2:.3f}, not {e.value:.3f}."
     if equal:
         best = equal[0]
-        return "refuted", f"Something simpler does it: {best.name} alone has {best.r2:.3f} on the same prompts."
+        return NO_EVIDENCE, f"Something simpler does it: {best.name} alone has {best.r2:.3f} on the same prompts."
     return None
 
 
 def _against_nulls(e: FitEvidence) -> Ruling:
     """Rules 3 to 7."""
     if e.null is None:
-        return "undetermined", f"For this kind of fit no null is at hand that {e.value:.3f} could be compared with."
+        return NO_EVIDENCE, f"For this kind of fit no null is at hand that {e.value:.3f} could be compared with."
     null = f"p = {p_text(e.p)} for {e.search}; {e.null}: median {e.null_median:.3f}, 95 % below {_r2(e.null_95)}"
     null += "".join(f"; {name} p = {p_text(p)}" for name, p in e.others)
     if e.p > TYPICAL:
-        return "refuted", f"Typical of a null: {null}."
+        return NO_EVIDENCE, f"Typical of a null: {null}."
     if e.confounds:
         near = e.confounds[0]
-        return "undetermined", f"Nearly explained: {near.name} alone has {near.r2:.3f}; {null}."
+        return NO_EVIDENCE, f"Nearly explained: {near.name} alone has {near.r2:.3f}; {null}."
     if e.p > RARE:
-        return "undetermined", f"Neither rare nor typical: {null}."
-    return "supported", f"Nothing simple reaches it: {null}."
+        return NO_EVIDENCE, f"Neither rare nor typical: {null}."
+    return ABOVE, f"Nothing simple reaches it: {null}."
 
 
 def _r2(value: float) -> str:
@@ -179,26 +190,26 @@ def _r2(value: float) -> str:
 def _rival(e: RivalEvidence) -> Ruling:
     text = f"a {e.degree} polynomial's {e.value:.3f}"
     if e.circle is not None and e.value < e.least:
-        return "refuted", (
+        return CONTRADICTED, (
             f"Impossible: class means of which the circle explains {e.circle:.3f}, as published, have a {e.degree} R² "
             f"of at least {e.least:.3f}, not {e.value:.3f}."
         )
     if e.circle is not None and e.value >= e.circle:
-        return "refuted", f"Not little: {text} is at least the circle's {e.circle:.3f}, published beside it."
+        return CONTRADICTED, f"Not little: {text} is at least the circle's {e.circle:.3f}, published beside it."
     text += f" has p = {p_text(e.p)} ({e.null}: median {e.null_median:.3f})."
     return _by_p(e.p), f"{'So small by chance' if e.p > TYPICAL else 'Smaller than chance'}: {text}"
 
 
 def _by_p(p: float) -> Verdict:
-    return "refuted" if p > TYPICAL else "undetermined" if p > RARE else "supported"
+    return NO_EVIDENCE if p > RARE else ABOVE
 
 
 def _share(e: ShareEvidence) -> Ruling:
     if e.flaw is not None:
-        return ("refuted" if e.fatal else "undetermined"), f"{e.value:.3f} right, but {e.flaw}."
+        return (CONTRADICTED if e.fatal else NO_EVIDENCE), f"{e.value:.3f} right, but {e.flaw}."
     if e.questions is None or e.chance is None:
         missing = "how many questions it rests on" if e.questions is None else "what guessing would give"
-        return "undetermined", f"{e.value:.3f} right, but {missing} was not published."
+        return NO_EVIDENCE, f"{e.value:.3f} right, but {missing} was not published."
     text = f"{e.right:,} of {e.questions:,} right ({e.low:.3f} to {e.high:.3f}), guessing gives {e.chance:.3f}"
     return _by_p(e.p), f"{'Not more' if e.p > TYPICAL else 'More'} than guessing: {text}, p = {p_text(e.p)}."
 
@@ -207,12 +218,14 @@ def _ablation(e: AblationEvidence) -> Ruling:
     counts = f"{e.before:,} of {e.questions:,} right without and {e.after:,} with it"
     test = f"{counts}, Fisher p = {p_text(e.p)}, corrected for {e.ablations} ablations {p_text(e.corrected)}"
     if e.perplexity is not None and e.after < e.before and e.perplexity >= e.before / max(e.after, 0.5):
-        return "refuted", f"It damages everything: {test}, but the perplexity rises by a factor of {e.perplexity:.1f}."
+        return NO_EVIDENCE, f"It damages everything: {test}, but the perplexity rises by a factor of {e.perplexity:.1f}."
+    if e.after > e.before and e.corrected <= TYPICAL:
+        return CONTRADICTED, f"The wrong sign: {test}, so that removing it helps."
     drop = f"a drop of {100 * e.low:.1f} to {100 * e.high:.1f} points (95 %)"
     if e.corrected <= TYPICAL:
-        return "undetermined", f"{test}: {drop}, but no control that changes the network as much was published."
+        return NO_EVIDENCE, f"{test}: {drop}, but no control that changes the network as much was published."
     weak = f"; so few questions show a drop of five points with a chance of {e.power:.0%}" if e.power < ADEQUATE else ""
-    return "undetermined", f"No effect shown and none excluded: {test}, {drop}{weak}."
+    return NO_EVIDENCE, f"No effect shown and none excluded: {test}, {drop}{weak}."
 
 
 def p_text(p: float) -> str:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_probe.page import TEMPLATES
-from llm_probe.page.views import VERDICTS
 from llm_probe.replication.audit.claims import ClaimColumns, Kind
 from llm_probe.replication.audit.evidence import DROPS, Judgement
-from llm_probe.replication.audit.judge import Verdict, p_text
+from llm_probe.replication.audit.judge import VERDICTS, Verdict, p_text
 from llm_probe.replication.audit.searches import search_of
 from llm_probe.run.study import Result, Study
 from toy.run.files import write_atomic
@@ -46,7 +45,9 @@ class AuditRow(ClaimColumns):
     confounds: str
     """Simple functions of the operands, and polynomials published beside it, with their R²; best first."""
     verdict: Verdict
-    """`supported`, `refuted` or `undetermined`: what the number is worth by itself (`replication/audit/judge.py`)."""
+    """What the number is worth by itself: `above chance` says no more than that nothing simpler named here gives it, `not
+    evidence by itself` that a null or something simpler does or that it cannot be compared, `contradicted` that the
+    numbers or the questions say the opposite (`replication/audit/judge.py`)."""
     reason: str
     """The rule that decided, with its numbers, in one sentence."""
 
@@ -78,7 +79,7 @@ def sentence(judgements: Sequence[Judgement]) -> str:
 
 
 def by_kind(judgements: Sequence[Judgement]) -> list[str]:
-    """The same for each kind of statistic, as "351 R² of class means: 0 supported, …"."""
+    """The same for each kind of statistic, as "351 R² of class means: 0 above chance, …"."""
     lines = []
     for kind in ORDER:
         members = [one for one in judgements if one.claim.kind == kind]
@@ -88,7 +89,7 @@ def by_kind(judgements: Sequence[Judgement]) -> list[str]:
 
 
 def counted(judgements: Sequence[Judgement]) -> str:
-    """How many are supported, undetermined and refuted."""
+    """How many have which verdict."""
     counts = Counter(one.verdict for one in judgements)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
@@ -128,10 +129,12 @@ def terminal(judgements: Sequence[Judgement]) -> str:
     """One line an experiment: how many claims, what became of them, and its largest number."""
     groups = experiments(judgements)
     width = max([len("experiment"), *(len(name) for name in groups)])
-    lines = [f"{'experiment':<{width}}  claims  supp.  undet.  refuted  largest number"]
+    lines = [f"{'experiment':<{width}}  claims  above  no evidence  contradicted  largest number"]
     for name, members in groups.items():
         counts = Counter(one.verdict for one in members)
-        cells = f"{len(members):>6}  {counts['supported']:>5}  {counts['undetermined']:>6}  {counts['refuted']:>7}"
+        cells = f"{len(members):>6}  " + "  ".join(
+            f"{counts[word]:>{width}}" for word, width in zip(VERDICTS, (5, 11, 12), strict=True)
+        )
         one = headline(members)
         p = "" if one.p_fwer is None else f", p {p_text(one.p_fwer)}"
         lines.append(f"{name:<{width}}  {cells}  {what(one)} {value(one)}{p}: {one.verdict}")

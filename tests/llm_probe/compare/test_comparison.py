@@ -19,6 +19,7 @@ from llm_probe.compare.comparison import (
     read_sides,
 )
 from llm_probe.compare.output import terminal, write
+from llm_probe.replication.audit.judge import VERDICTS
 from llm_probe.replication.audit.published_run import published_run
 from llm_probe.run.schema import read_run, read_runs
 from tests.llm_probe.written import MOST_LAYERS, Write
@@ -152,7 +153,7 @@ def test_published_numbers_are_the_largest_of_their_claim() -> None:
     assert [round(best.loc[name, "class_mean_r2"], 4) for name in ("days", "months", "hours", "alphabet")] == [
         0.9953, 0.9288, 0.9379, 0.9823,
     ]  # fmt: skip
-    assert set(best["verdict"]) <= {"supported", "refuted", "undetermined"}
+    assert set(best["verdict"]) <= set(VERDICTS)
     rows = run.frames["r2_table"]
     assert rows["layer"].max() == 27 and rows["dim"].max() < 1024  # no feature of a sparse autoencoder
 

@@ -11,6 +11,7 @@ import pytest
 from llm_probe.replication.audit import magnitude_networks, page
 from llm_probe.replication.audit.claims import COLUMNS, PublishedClaim, read_claims
 from llm_probe.replication.audit.evidence import COMPOSITES, PRIMES, Nulls, judge_claim
+from llm_probe.replication.audit.judge import ABOVE, CONTRADICTED, NO_EVIDENCE
 from llm_probe.replication.audit.random_networks import COLUMNS as TABLE_COLUMNS
 from llm_probe.replication.audit.searches import SEARCHES, chance_of, domain_of, grid_of, questions_of, search_of
 from llm_probe.run.table import columns_of
@@ -83,21 +84,21 @@ def test_questions_behind_shares(claims: list[PublishedClaim]) -> None:
 @pytest.mark.parametrize(
     ("experiment", "fields", "verdict", "words"),
     [
-        ("prime_generalization_top10", {"modulus": 23, "dim": 867}, "refuted", "two-digit operands"),
-        ("poly_vs_fourier", {"modulus": 7, "dim": 867, "frequency": None}, "refuted", "cubic polynomial"),
-        ("poly_vs_fourier_readme", {"modulus": 17, "metric": "quadratic_r2_residue_means"}, "refuted", "Impossible"),
-        ("nanda_paper", {"metric": "fve_cos_w(a+b)", "frequency": 14}, "supported", "Nothing simple"),
-        ("nanda_paper", {"metric": "fve_degree2_poly", "dim": 1}, "undetermined", "no null"),
-        ("causal_ablation_zero", {"metric": "acc_drop", "dim": 35}, "refuted", "14 of 50 right without and 2 with it"),
-        ("causal_ablation_zero", {"metric": "ablated_acc", "dim": 8}, "undetermined", "Fisher p = 0.078"),
-        ("causal_ablation_zero", {"metric": "ablated_ppl", "dim": 8}, "undetermined", "Ten one-line sentences"),
-        ("causal_ablation_zero", {"metric": "base_acc", "dim": 8}, "supported", "14 of 50 right"),
-        ("miras_sinpe_headline", {"modulus": 71}, "refuted", "became a training prime"),
-        ("miras_extrapolation", {"modulus": 83, "model": "MIRAS universal_e100000"}, "refuted", "no extrapolation"),
-        ("miras_extrapolation", {"modulus": 83, "model": "MIRAS ce_final"}, "supported", "of 6,889 right"),
-        ("miras_universal_extrapolation", {"modulus": 199}, "undetermined", "how many questions"),
-        ("toy_modular_addition", {"modulus": 71, "metric": "test_acc_last_logged"}, "refuted", "19 of 3,529"),
-        ("addition_sweep_epoch_10000", {"domain": "1d+1d"}, "undetermined", "trained on"),
+        ("prime_generalization_top10", {"modulus": 23, "dim": 867}, NO_EVIDENCE, "two-digit operands"),
+        ("poly_vs_fourier", {"modulus": 7, "dim": 867, "frequency": None}, NO_EVIDENCE, "cubic polynomial"),
+        ("poly_vs_fourier_readme", {"modulus": 17, "metric": "quadratic_r2_residue_means"}, CONTRADICTED, "Impossible"),
+        ("nanda_paper", {"metric": "fve_cos_w(a+b)", "frequency": 14}, ABOVE, "Nothing simple"),
+        ("nanda_paper", {"metric": "fve_degree2_poly", "dim": 1}, NO_EVIDENCE, "no null"),
+        ("causal_ablation_zero", {"metric": "acc_drop", "dim": 35}, NO_EVIDENCE, "14 of 50 right without and 2 with it"),
+        ("causal_ablation_zero", {"metric": "ablated_acc", "dim": 8}, NO_EVIDENCE, "Fisher p = 0.078"),
+        ("causal_ablation_zero", {"metric": "ablated_ppl", "dim": 8}, NO_EVIDENCE, "Ten one-line sentences"),
+        ("causal_ablation_zero", {"metric": "base_acc", "dim": 8}, ABOVE, "14 of 50 right"),
+        ("miras_sinpe_headline", {"modulus": 71}, CONTRADICTED, "became a training prime"),
+        ("miras_extrapolation", {"modulus": 83, "model": "MIRAS universal_e100000"}, CONTRADICTED, "no extrapolation"),
+        ("miras_extrapolation", {"modulus": 83, "model": "MIRAS ce_final"}, ABOVE, "of 6,889 right"),
+        ("miras_universal_extrapolation", {"modulus": 199}, NO_EVIDENCE, "how many questions"),
+        ("toy_modular_addition", {"modulus": 71, "metric": "test_acc_last_logged"}, NO_EVIDENCE, "19 of 3,529"),
+        ("addition_sweep_epoch_10000", {"domain": "1d+1d"}, NO_EVIDENCE, "trained on"),
     ],
 )  # fmt: skip
 def test_verdicts_of_single_claims(
@@ -116,7 +117,7 @@ def test_the_strongest_null_counts(claims: list[PublishedClaim]) -> None:
     assert "white noise p = " in judgement.reason
 
 
-def test_an_ablation_without_its_partner_is_undetermined(claims: list[PublishedClaim]) -> None:
+def test_an_ablation_without_its_partner_is_no_evidence(claims: list[PublishedClaim]) -> None:
     claim = one(claims, "causal_ablation_zero", metric="ablated_acc", dim=35)
     assert "without the ablation was not published" in judge_claim(claim, [claim], Nulls(None)).reason
 
@@ -139,7 +140,7 @@ def test_the_table_and_the_page_hold_every_claim(claims: list[PublishedClaim], t
     assert html.count('class="chip') == len(chosen) + 3
     assert "&lt;b&gt;" in html and "<script" not in html and not re.search(r'(src|href)="http', html)
     assert f"{len(chosen)} published numbers" in page.terminal(judgements)
-    assert page.terminal([]).endswith("0 published numbers: 0 supported, 0 undetermined, 0 refuted.")
+    assert page.terminal([]).endswith("0 published numbers: 0 above chance, 0 not evidence by itself, 0 contradicted.")
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -165,7 +166,7 @@ def test_the_script_writes_verdicts_and_says_what_it_refused(
     assert "1 published number:" in printed.out and "1 row refused" in printed.out
     (verdict,) = csv.DictReader((tmp_path / "out" / "verdicts.csv").read_text(encoding="utf-8").splitlines())
     assert (
-        verdict["verdict"] == "refuted"
+        verdict["verdict"] == NO_EVIDENCE
         and verdict["published"] == "0.9953"
         and "random-weights Qwen3 p" in verdict["reason"]
     )
