@@ -80,12 +80,23 @@ STATEMENTS: dict[str, str] = {
     "thinking": "We were thinking about {item} again.",
     "word": "The word on the board is {item}.",
     "said": "She said {item} and then left.",
+    "screen": "On the screen you can read {item} in white letters.",
+    "prefer": "Most people here prefer {item}, as far as I know.",
+    "heard": "I heard {item} through the door.",
+    "wrote": "He wrote {item} on a piece of paper.",
     "picture": "This picture shows {item} to everyone.",
     "list": "The next entry in the list is {item}.",
     "chose": "Everyone in the group chose {item}.",
+    "sign": "A sign by the road says {item} in blue paint.",
+    "called": "Nobody knows why it is called {item}.",
+    "answered": "Without thinking the child answered {item} and laughed.",
     "letter": "In his letter he mentions {item} twice.",
     "title": "The title of the chapter is {item}.",
+    "example": "For example, take {item} from this table.",
+    "find": "You will not find {item} in that dictionary.",
 }
+"""In the order in which they are shared out (`prompts.part_templates`): eight for discovery, six for confirmation, four
+for the causal runs. Every item reads well in all of them, none is the first token, and none speaks of an order."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def statement_set(domain: Domain, part: Part) -> list[Prompt]:
 
 
 def part_templates(templates: tuple[str, ...], part: Part) -> tuple[str, ...]:
-    """Template names of a part: in the registry's order, 4 : 3 : 2 of nine; all of them where there are under three."""
+    """Template names of a part in the registry's order, 4 : 3 : 2 of nine; all of them where there are under three."""
     if len(templates) < 3:
         return templates
     first = max(1, round(len(templates) * 4 / 9))

@@ -218,7 +218,10 @@ def _ablation(e: AblationEvidence) -> Ruling:
     counts = f"{e.before:,} of {e.questions:,} right without and {e.after:,} with it"
     test = f"{counts}, Fisher p = {p_text(e.p)}, corrected for {e.ablations} ablations {p_text(e.corrected)}"
     if e.perplexity is not None and e.after < e.before and e.perplexity >= e.before / max(e.after, 0.5):
-        return NO_EVIDENCE, f"It damages everything: {test}, but the perplexity rises by a factor of {e.perplexity:.1f}."
+        return (
+            NO_EVIDENCE,
+            f"It damages everything: {test}, but the perplexity rises by a factor of {e.perplexity:.1f}.",
+        )
     if e.after > e.before and e.corrected <= TYPICAL:
         return CONTRADICTED, f"The wrong sign: {test}, so that removing it helps."
     drop = f"a drop of {100 * e.low:.1f} to {100 * e.high:.1f} points (95 %)"

@@ -45,9 +45,9 @@ class AuditRow(ClaimColumns):
     confounds: str
     """Simple functions of the operands, and polynomials published beside it, with their R²; best first."""
     verdict: Verdict
-    """What the number is worth by itself: `above chance` says no more than that nothing simpler named here gives it, `not
-    evidence by itself` that a null or something simpler does or that it cannot be compared, `contradicted` that the
-    numbers or the questions say the opposite (`replication/audit/judge.py`)."""
+    """What the number is worth by itself: `above chance` says no more than that nothing simpler named here gives it,
+    `not evidence by itself` that a null or something simpler does or that it cannot be compared, `contradicted` that
+    the numbers or the questions say the opposite (`replication/audit/judge.py`)."""
     reason: str
     """The rule that decided, with its numbers, in one sentence."""
 

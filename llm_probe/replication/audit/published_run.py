@@ -1,8 +1,8 @@
 """The published numbers in the shape of a run, so that a run can be compared with them.
 
 Of every published class-mean R² of a residual dimension (`audit.claims`) the table has one row; a claim's verdict is
-that of its largest number by the audit (`audit.judge`): what the number is worth by itself, in the audit's words. Planes, intervals and
-random weights were not published and stay empty.
+that of its largest number by the audit (`audit.judge`), in the audit's words: what the number is worth by itself.
+Planes, intervals and random weights were not published and stay empty.
 """
 
 from __future__ import annotations

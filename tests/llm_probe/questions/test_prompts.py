@@ -1,9 +1,11 @@
 """Texts, labels and parts: spans worked out by eye, the pair hash pinned, every domain complete."""
 
+import re
+
 import numpy as np
 import pytest
 
-from llm_probe.questions.domains import DOMAINS, Domain, modular, resolve
+from llm_probe.questions.domains import DOMAINS, STATEMENTS, Domain, modular, resolve
 from llm_probe.questions.prompts import (
     PARTS,
     pair_hash,
@@ -84,14 +86,32 @@ def test_parts_share_no_pair_and_no_template(domain: Domain) -> None:
 def test_part_sizes() -> None:
     nine = tuple("abcdefghi")
     assert [len(part_templates(nine, part)) for part in PARTS] == [4, 3, 2]
+    assert [len(part_templates((*nine, *nine), part)) for part in PARTS] == [8, 6, 4]
     assert [len(part_templates(nine[:3], part)) for part in PARTS] == [1, 1, 1]
     assert all(part_templates(nine[:2], part) == nine[:2] for part in PARTS)
 
 
 def test_statements_hold_every_item_in_every_template() -> None:
     prompts = statement_set(DOMAINS["seasons"], "causal")
-    assert len(prompts) == 2 * 4
+    assert len(prompts) == 4 * 4
     assert {prompt.label for prompt in prompts} == {0, 1, 2, 3}
+
+
+def test_statements_say_nothing_of_an_order() -> None:
+    contexts = [text.split("{item}") for text in STATEMENTS.values()]
+    assert len({left for left, _ in contexts}) == len(contexts)
+    assert all(left.endswith(" ") and len(left.split()) >= 2 and right.strip() for left, right in contexts)
+    said = set(re.findall("[a-z]+", " ".join(STATEMENTS.values()).lower()))
+    # "a" is an article and a letter, "in" and "I" are words.
+    items = {word for domain in DOMAINS.values() for item in domain.items for word in item.lower().split()}
+    units = {"day", "days", "week", "month", "year", "hour", "season", "time", "before", "after", "first", "last"}
+    assert said & (items | units) == {"a", "i"}
+
+
+def test_statements_keep_the_parts_that_they_had() -> None:
+    parts = {part: part_templates(tuple(STATEMENTS), part) for part in PARTS}
+    assert {"was", "thinking", "word", "said"} < set(parts["discovery"])
+    assert {"picture", "list", "chose"} < set(parts["confirmation"]) and {"letter", "title"} < set(parts["causal"])
 
 
 def test_the_pair_hash_never_changes() -> None:
@@ -122,7 +142,7 @@ def test_question_sets_are_deterministic_and_shared_by_moduli() -> None:
 def test_every_domain_has_templates_for_all_parts(name: str) -> None:
     domain = DOMAINS[name]
     assert domain.name == name
-    assert len(domain.statements) >= 9
+    assert [len(part_templates(tuple(domain.statements), part)) for part in PARTS] == [8, 6, 4]
     assert len(domain.questions) >= 9 if domain.cyclic else not domain.questions
     assert "{unit}" not in "".join([*domain.questions.values(), *domain.statements.values()])
 

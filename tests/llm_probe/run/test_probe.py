@@ -25,7 +25,7 @@ from transformers import (
 from llm_probe import probe
 from llm_probe.models.loading import REFERENCE_FOLDER
 from llm_probe.questions.claims import Claim
-from llm_probe.questions.domains import DOMAINS, Domain, modular
+from llm_probe.questions.domains import DOMAINS, STATEMENTS, Domain, modular
 from llm_probe.questions.prompts import published_grid
 from llm_probe.questions.selection import claims_for
 from llm_probe.run.config import ProbeConfig
@@ -203,7 +203,7 @@ def test_python_and_the_command_line_make_the_same_claims(tmp_path: Path) -> Non
     assert [claim.name for claim in claims] == ["mod-add 7: sum", "days: sum", "days: item", "tides: item"]
     assert [len(claim.domain.questions) for claim in claims[:2]] == [1, 1]
     # Confirmation needs statements that discovery has not seen, so they all stay.
-    assert len(claims[2].domain.statements) == 9
+    assert len(claims[2].domain.statements) == len(STATEMENTS)
 
 
 def test_what_is_named_twice_is_done_once(

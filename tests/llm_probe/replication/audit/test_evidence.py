@@ -89,7 +89,7 @@ def test_questions_behind_shares(claims: list[PublishedClaim]) -> None:
         ("poly_vs_fourier_readme", {"modulus": 17, "metric": "quadratic_r2_residue_means"}, CONTRADICTED, "Impossible"),
         ("nanda_paper", {"metric": "fve_cos_w(a+b)", "frequency": 14}, ABOVE, "Nothing simple"),
         ("nanda_paper", {"metric": "fve_degree2_poly", "dim": 1}, NO_EVIDENCE, "no null"),
-        ("causal_ablation_zero", {"metric": "acc_drop", "dim": 35}, NO_EVIDENCE, "14 of 50 right without and 2 with it"),
+        ("causal_ablation_zero", {"metric": "acc_drop", "dim": 35}, NO_EVIDENCE, "14 of 50 right without and 2 with"),
         ("causal_ablation_zero", {"metric": "ablated_acc", "dim": 8}, NO_EVIDENCE, "Fisher p = 0.078"),
         ("causal_ablation_zero", {"metric": "ablated_ppl", "dim": 8}, NO_EVIDENCE, "Ten one-line sentences"),
         ("causal_ablation_zero", {"metric": "base_acc", "dim": 8}, ABOVE, "14 of 50 right"),
