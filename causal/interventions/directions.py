@@ -259,6 +259,7 @@ def accepted(folder: Path, fingerprint: str | None) -> Accepted:
         )
     chosen = table.query(
         "weights == 'trained' and quantity == 'sum' and unit == 'plane' and family == 'fourier' and p_fwer <= @ALPHA"
+        " and layer >= 0"
     )
     planes: Accepted = {}
     for key, rows in chosen.groupby(["domain", "layer", "site", "position"], sort=False):

@@ -2,7 +2,8 @@
 
 Prompts of equal length form a batch without padding: no mask, and a position is an index from the left. A hook on
 each site takes the positions it needs and drops the rest. Never computed are the blocks behind the last probed
-layer, the final norm and the vocabulary head; computed once are the beginnings that prompts share (`prefixes`).
+layer, the final norm and the vocabulary head; computed once are the beginnings that prompts share (`prefixes`). What
+the first block reads, the token embedding, is a location as well, layer -1: it costs one more hook of the same pass.
 What comes out is (rows, cells, d_model) in float32, where a cell is a (layer, site, position), and it is reduced as
 it comes:
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -28,15 +30,16 @@ from llm_probe.models.loading import LoadedModel, check_layers, evaluating
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.questions.tokens import Encoded, buckets, encode
-from llm_probe.run.table import Position, Site
-from toy.networks.hooks import capture, stop_after
+from llm_probe.run.table import EMBEDDING, Position, Site
+from toy.networks.hooks import capture, capture_input, stop_after
 from toy.run.errors import InputError
 
 CPU_BATCH_TOKENS = 8192
 GPU_BATCH_TOKENS = 65536
 Location = tuple[int, Site, Position]
-"""(layer, site, token) at which states are read."""
-"""Layer, site and position."""
+"""(layer, site, token) at which states are read; the embedding is (-1, "resid_post", token)."""
+OPERANDS: tuple[Position, ...] = ("item", "offset")
+"""Positions whose token changes with the operands: elsewhere all prompts of a template have one embedding."""
 Batches = Iterable[tuple[Int[Tensor, " rows"], Float[Tensor, "rows cells d_model"]]]
 """Indices of prompts and their states, batch by batch."""
 READ_BYTES = 512 * 2**20
@@ -50,11 +53,20 @@ class ReadPlan:
     layers: tuple[int, ...]
     sites: tuple[Site, ...] = ("resid_post",)
     positions: tuple[Position, ...] = ("last",)
+    embedding: tuple[Position, ...] = ()
+    """Those of the positions at which the embedding is read too."""
 
     @property
     def cells(self) -> list[Location]:
-        """The order of the cells: layer by layer, in each its sites, in each its positions."""
-        return [(layer, site, position) for layer in self.layers for site in self.sites for position in self.positions]
+        """The order of the cells: the embedding, then layer by layer, in each its sites, in each its positions."""
+        before: list[Location] = [(EMBEDDING, "resid_post", position) for position in self.embedding]
+        return before + [
+            (layer, site, position) for layer in self.layers for site in self.sites for position in self.positions
+        ]
+
+    def with_embedding(self) -> ReadPlan:
+        """The same plan with the embedding at the operands, where it differs between prompts."""
+        return replace(self, embedding=tuple(position for position in self.positions if position in OPERANDS))
 
 
 def stream(
@@ -241,21 +253,26 @@ def _read(
     column: dict[str, int] = {}
     for layer in plan.layers:
         for site in plan.sites:
-            column[f"{layer}.{site}"] = len(modules) * width
+            column[f"{layer}.{site}"] = len(plan.embedding) + len(modules) * width
             modules[f"{layer}.{site}"] = loaded.site_module(layer, site)
     # Made outside inference mode, so that what a user receives is an ordinary tensor.
-    cells = torch.empty(len(prompts), len(modules) * width, loaded.d_model, device=loaded.device)
+    cells = torch.empty(len(prompts), len(plan.cells), loaded.d_model, device=loaded.device)
 
     def keep(name: str, output: Tensor) -> None:
         # A model spread over several GPUs puts its blocks elsewhere than its input.
         read = output[row.to(output.device), places.to(output.device)]
         cells[:, column[name] : column[name] + width] = read.to(cells.device)
 
+    def keep_embedding(state: Tensor) -> None:
+        chosen = places[:, [plan.positions.index(position) for position in plan.embedding]]
+        cells[:, : len(plan.embedding)] = state[row.to(state.device), chosen.to(state.device)].to(cells.device)
+
     last = loaded.layers[max(plan.layers)]
     with torch.inference_mode(), evaluating(loaded.model):
         cache = prefix_cache(loaded.backbone, last, shared, loaded.device) if shared else None
         past = {"past_key_values": cache, "use_cache": True} if shared else {"use_cache": False}
-        with capture(modules, keep), stop_after(last):
+        before = capture_input(loaded.layers[0], keep_embedding) if plan.embedding else nullcontext()
+        with capture(modules, keep), before, stop_after(last):
             loaded.backbone(input_ids=ids, **past)
     return cells
 

@@ -31,6 +31,7 @@ from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
 from llm_probe.run.probe import PROBE, hypotheses
 from llm_probe.run.study import Session
+from llm_probe.run.table import EMBEDDING
 from llm_probe.statistics.class_mean_null import white_noise
 from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import with_selectivity
@@ -156,7 +157,7 @@ def run_trial(setting: Setting) -> Trial:
 def _p_values(of: Hypothesis) -> dict[str, float]:
     """Statistic to p, each corrected over everything that was searched for the claim."""
     rows = with_selectivity(of.evidence.rows["r2_table"], of.p_selective)
-    raised = [(row.unit, row.p_fwer) for row in rows if row.p_fwer is not None]
+    raised = [(row.unit, row.p_fwer) for row in rows if row.p_fwer is not None and row.layer != EMBEDDING]
     values: dict[str, float | None] = {
         f"p_fwer ({kind}s)": min((p for unit, p in raised if unit == kind), default=None)
         for kind in ("plane", "dimension")

@@ -41,7 +41,7 @@ import pandas as pd
 from llm_probe.page.views import PLACE, at, best_planes, number, text
 from llm_probe.run import table
 from llm_probe.run.schema import RunTables, check_one_model_a_name, named_apart, read_run
-from llm_probe.run.table import Position, Quantity, Site
+from llm_probe.run.table import EMBEDDING, Position, Quantity, Site
 from toy.run.errors import InputError
 
 PUBLISHED = "published"
@@ -127,9 +127,9 @@ class ComparedLayerRow:
     position: Position
     """Token at which it was read."""
     baseline_layer: int
-    """Block of the baseline, counted from 0."""
+    """Block of the baseline, counted from 0; -1 for the token embedding."""
     layer: int
-    """Block of the other run at the same share of the depth, counted from 0."""
+    """Block of the other run at the same share of the depth, counted from 0; -1 for the token embedding."""
     baseline_r2: float | None
     """Held-out R² of the layer's best plane in the baseline, discovery prompts; empty where planes were not fitted."""
     r2: float | None
@@ -261,7 +261,7 @@ def _difference(x: Interval | None, y: Interval | None) -> Interval | tuple[None
 def compared_layers(baseline: RunTables, other: RunTables) -> list[ComparedLayerRow]:
     """Every place and layer that both runs have; none where one of them kept no R² table."""
     mine, theirs = _layers(baseline), _layers(other)
-    pairs = layer_pairs(*(int(run.run.get("layers") or 0) for run in (baseline, other)))
+    pairs = [(EMBEDDING, EMBEDDING), *layer_pairs(*(int(run.run.get("layers") or 0) for run in (baseline, other)))]
     same, rows = one_model(baseline, other), []
     for place, (layer, partner) in itertools.product(dict.fromkeys(key[:-1] for key in mine), pairs):
         x, y = mine.get((*place, layer)), theirs.get((*place, partner))

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from torch import Tensor, nn
 from llm_probe.models import layout
 from llm_probe.models.layout import ModelMapError
 from llm_probe.questions.domains import Domain
-from llm_probe.run.table import Site, Weights
-from toy.networks.hooks import capture
+from llm_probe.run.table import EMBEDDING, Site, Weights
+from toy.networks.hooks import capture, capture_input
 from toy.run.device import chosen_device
 from toy.run.errors import InputError
 
@@ -202,7 +203,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def self_check(loaded: LoadedModel) -> None:
     """Compare the hooks with `output_hidden_states` on six tokens.
 
-    Block l's output must be entry l + 1; the last block's must become the last entry through the final norm.
+    Block l's output must be entry l + 1, the first block's input entry 0; the last block's output must become the last
+    entry through the final norm.
 
     Raises:
         ModelMapError: it is not so, or a block's output is not (batch, position, d_model).
@@ -210,29 +212,30 @@ def self_check(loaded: LoadedModel) -> None:
     ids = torch.arange(1, 7, device=loaded.device)[None]
     seen: dict[str, Tensor] = {}
     blocks = {str(index): block for index, block in enumerate(loaded.layers)}
+    keep_input = partial(seen.__setitem__, str(EMBEDDING))
     with torch.inference_mode(), evaluating(loaded.model):
         try:
-            with capture(blocks, seen.__setitem__):
+            with capture(blocks, seen.__setitem__), capture_input(loaded.layers[0], keep_input):
                 states = loaded.backbone(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
         except TypeError as error:
             raise ModelMapError(f"the blocks of {loaded.name} cannot be read: {error}") from error
-        if len(states) != len(loaded.layers) + 1 or len(seen) != len(loaded.layers):
+        if len(states) != len(loaded.layers) + 1 or len(seen) != len(loaded.layers) + 1:
             raise ModelMapError(
                 f"{loaded.name} reports {len(states) - 1} hidden states, but {len(loaded.layers)} blocks were found "
-                f"and {len(seen)} of them ran"
+                f"and {len(seen.keys() & blocks.keys())} of them ran"
             )
         last = seen[str(len(states) - 2)]
         if loaded.final_norm is not None:
             seen[str(len(states) - 2)] = loaded.final_norm(last)
-    for layer, state in enumerate(states[1:]):
+    for layer, state in enumerate(states, start=EMBEDDING):
         hooked = seen[str(layer)].to(state.device)
-        # One forward made both, so only the final norm, computed twice, may differ by rounding.
-        if hooked.shape[-1] != loaded.d_model or not torch.allclose(
-            hooked, state, rtol=1e-3, atol=1e-5, equal_nan=True
-        ):
+        # One forward made both, so only the final norm, computed twice, may differ by rounding. What the first block
+        # reads may have a width of its own (an MLP that is read as a block).
+        width = state.shape[-1] if layer == EMBEDDING else loaded.d_model
+        if hooked.shape[-1] != width or not torch.allclose(hooked, state, rtol=1e-3, atol=1e-5, equal_nan=True):
+            what = "input of the first block" if layer == EMBEDDING else f"output of block {layer}"
             raise ModelMapError(
-                f"the output of block {layer} of {loaded.name} is not its hidden state {layer + 1}: "
-                "this architecture is not supported"
+                f"the {what} of {loaded.name} is not its hidden state {layer + 1}: this architecture is not supported"
             )
 
 

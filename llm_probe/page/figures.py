@@ -38,6 +38,7 @@ from llm_probe.page.views import (
     at,
     best_planes,
     claim_name,
+    layer_name,
     map_places,
     number,
     ordered,
@@ -125,11 +126,11 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
             axes.plot(
                 layers.index(claim["layer"]), y, "o", color="white", markeredgecolor="black", markersize=5, zorder=4
             )
-    where = "layer (output of the block); dot: where the verdict was read"
+    where = "layer (output of the block; emb: the token embedding); dot: where the verdict was read"
     frame(axes, f"{where}\nhatched: no better than the null; bold: supported; italic: linear control", "")
     axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(places) - 0.5, -0.5))
     step = max(1, len(layers) // 16)
-    axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
+    axes.set_xticks(range(0, len(layers), step), [layer_name(layer) for layer in layers[::step]])
     axes.set_yticks(range(len(places)), places["name"].tolist())
     claims = {(claim["domain"], claim["quantity"]): claim for claim in verdicts.to_dict("records")}
     for label, place in zip(axes.get_yticklabels(), places.to_dict("records"), strict=True):
@@ -270,6 +271,7 @@ def layer_curves(grid: Sequence[Axes], verdicts: pd.DataFrame, r2_table: pd.Data
         )  # fmt: skip
         axes.set(ylim=(FLOOR - 0.06, 1.02), yticks=[0, 0.5, 1])
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axes.xaxis.set_major_formatter(lambda layer, _: layer_name(round(layer)))
 
 
 # ------------------------------------------------------------------------------------------------------ shared parts

@@ -35,9 +35,11 @@ from llm_probe.page.views import (
     cannot_do,
     closure_text,
     control_name,
+    layer_name,
     map_places,
     number,
     ordered,
+    origin_text,
     p_text,
     payload,
     r2_text,
@@ -68,10 +70,8 @@ def percent(value: int | float) -> str:
     return f"{100 * (min(max(value, FLOOR), 1) - FLOOR) / (1 - FLOOR):.1f}%"
 
 
-FUNCTIONS = {
-    each.__name__: each
-    for each in (cannot_do, closure_text, control_name, magnitude, number, p_text, percent, r2_text, text, why)
-}
+_CALLED = (cannot_do, closure_text, control_name, layer_name, magnitude, number, origin_text, p_text, percent, r2_text)
+FUNCTIONS = {each.__name__: each for each in (*_CALLED, text, why)}
 """What the templates call on the entries of a table."""
 
 

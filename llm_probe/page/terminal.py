@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from llm_probe.page.views import closure_text, number, ordered, p_text, r2_text, text
+from llm_probe.page.views import closure_text, number, ordered, origin_text, p_text, r2_text, text
 
 FACTS = {
     "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
@@ -53,7 +53,7 @@ def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
     figures = (r2_text(claim["plane_r2"]), r2_text(claim["random_r2"]), p_text(claim["p_fwer"]), closure_text(claim))
     *columns, closure = (figure.replace("−", "-").replace("–", "-") for figure in figures)
     verdict = f"{claim['verdict']}: {reason}".removesuffix(": ")
-    words = "; ".join(filter(None, [verdict, closure, published]))
+    words = "; ".join(filter(None, [verdict, origin_text(claim), closure, published]))
     return claim["name"], str(claim["period"]), shown, layer, *columns, words
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from llm_probe.run.columns import column_meanings
-from llm_probe.run.table import ALPHA
+from llm_probe.run.table import ALPHA, EMBEDDING
 
 FLOOR = -0.2
 """Held-out R² has no lower bound; it is drawn down to here."""
@@ -62,6 +62,17 @@ Cells = dict[int, dict[str, list[Row]]]
 
 
 # ------------------------------------------------------------------------------------------------- numbers and names
+
+
+def layer_name(layer: int) -> str:
+    """A block by its number, the token embedding as `emb`."""
+    return "emb" if layer == EMBEDDING else str(layer)
+
+
+def origin_text(claim: Row) -> str:
+    """Where an item's plane comes from, in words; empty where none was shown, and for sums."""
+    words = {"embedding": "in the embedding already", "blocks": "not found in the embedding"}
+    return "" if number(claim["embedding_r2"]) is None else words.get(text(claim["origin"]), "")
 
 
 def claim_name(domain: str, quantity: str) -> str:

@@ -35,7 +35,7 @@ class ProbeConfig:
     moduli: tuple[int, ...] = DEFAULT_MODULI
     """Moduli of the `mod` domains, 5 or more."""
     layers: tuple[int, ...] = ()
-    """0-based blocks; none given: all of them."""
+    """0-based blocks; none given: all of them. The token embedding is read beside them, where items stand."""
     site: tuple[Site, ...] = ("resid_post",)
     """Which output of a block."""
     position: tuple[Position, ...] = ()

@@ -31,7 +31,8 @@ from toy.run.errors import InputError
 SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
 ReadStates = Callable[..., States]
-"""(claim, discovery, confirmation, plan, on_prompts=…, grid=…) -> the states of a claim."""
+"""(claim, discovery, confirmation, plan, on_prompts=…, grid=…, embedding=…) -> the states of a claim; `embedding`: with
+the token embedding, where there is one."""
 
 
 class Job:
@@ -111,22 +112,25 @@ class Job:
         def make() -> Evidence:
             labels, new_labels = (Labels.of(claim, part) for part in parts)
             renamed = renaming.rename(claim, labels, self.item_kinds(claim), self.config.renamings, seed)
-            read = self.read_states(claim, *parts, self._plan(claim, parts[0][0]), on_prompts=tick, grid=True)
+            plan, also = self._plan(claim, parts[0][0]), {"on_prompts": tick, "grid": True, "embedding": True}
+            read = self.read_states(claim, *parts, plan, **also)
             return gather(claim, self.weights, read, labels, new_labels, renamed, seed, periods, keep)
 
         return Evidence.of_content(cells.get(key, lambda: make().content()))
 
     def _read(
-        self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], plan: ReadPlan, **more
-    ) -> States:
+        self, claim: Claim, discovery: list[Prompt], confirmation: list[Prompt], plan: ReadPlan,
+        *, embedding: bool = False, **more,
+    ) -> States:  # fmt: skip
         options = {"chat": self.config.chat, "batch_tokens": self.config.batch_tokens}
+        plan = plan.with_embedding() if embedding else plan
         return streaming.read(self.loaded, claim, discovery, confirmation, plan, **options, **more)
 
     def _plan(self, claim: Claim, prompt: Prompt) -> ReadPlan:
         return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position))
 
     def cells(self, claim: Claim) -> list[Location]:
-        """The places that are read for a claim, in order."""
+        """The places behind the blocks that are read for a claim, in order."""
         return self._plan(claim, claim.prompts("discovery", 1, self.config.seed)[0]).cells
 
     def columns(self, family: Family, evidence: Mapping[str, Evidence]) -> dict[int, Gains]:

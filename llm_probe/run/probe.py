@@ -31,7 +31,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 5
+CELL_VERSION = 6
 
 
 def _figures(folder: Path, frames: Frames) -> None:
@@ -185,9 +185,14 @@ def _random(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], list[E
 
 
 def checked(config: ProbeConfig) -> ProbeConfig:
-    """The configuration with every layer, site and position named once; InputError if a number is below one."""
+    """The configuration with every layer, site and position named once; InputError if a number is too small."""
     for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
         if (count := getattr(config, name)) < 1:
             raise InputError(f"{count} {name} cannot be used: give --{name.replace('_', '-')} 1 or more")
+    if min(config.layers, default=0) < 0:
+        raise InputError(
+            f"layer {min(config.layers)} cannot be chosen: blocks are counted from 0, and the token embedding is read "
+            "beside them where items stand"
+        )
     once = {name: tuple(dict.fromkeys(getattr(config, name))) for name in ("layers", "site", "position")}
     return replace(config, **once)

@@ -23,8 +23,8 @@ import pandas as pd
 from llm_probe.run import table
 from toy.run.errors import InputError
 
-VERSION = 3
-FINGERPRINT = "58529b90ab89"
+VERSION = 4
+FINGERPRINT = "db5c55127109"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -34,6 +34,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
         "invariants": ("*",),
     },
     3: {"verdicts": ("p_renaming",), "r2_table": ("p_renaming",)},
+    4: {"verdicts": ("embedding_r2", "embedding_p", "origin")},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

@@ -23,10 +23,13 @@ import pandas as pd
 
 ALPHA = 0.01
 """Level of every test that enters a verdict."""
+EMBEDDING = -1
+"""The layer of the token embedding: what the first block reads, with all that the model adds before it."""
 
 Weights = Literal["trained", "random"]
 Quantity = Literal["sum", "item"]
 Verdict = Literal["supported", "refuted", "undetermined"]
+Origin = Literal["embedding", "blocks"]
 Site = Literal["resid_post", "mlp_out", "attn_out"]
 Position = Literal["last", "item", "offset", "modulus"]
 Control = Literal[
@@ -53,7 +56,8 @@ class R2Row:
     """`resid_post` for the residual stream after the block, `mlp_out` or `attn_out` for what that part of the block
     adds to it."""
     layer: int
-    """Block whose output was read, counted from 0, before any final norm."""
+    """Block whose output was read, counted from 0, before any final norm; -1 for the token embedding, which is what the
+    first block reads."""
     unit: Literal["dimension", "plane"]
     """`dimension` for one residual dimension (labels to activation), `plane` for the best plane of all of them
     (activations to circle)."""
@@ -172,6 +176,14 @@ class VerdictRow:
     """Name of the control label that is read best (`controls.csv`)."""
     control_r2: float | None
     """R² of that control label."""
+    embedding_r2: float | None
+    """Of items: R² held out by item of the best plane of the token embedding, discovery prompts; empty for sums, which
+    no token holds before the blocks have run."""
+    embedding_p: float | None
+    """p of `embedding_r2` under the renaming null, corrected over what was searched in the embedding."""
+    origin: Origin | None
+    """Where a plane that beats its nulls comes from: `embedding` where the token embedding has one as well
+    (`embedding_p` <= 0.01), `blocks` where it has none; empty where none was shown or the embedding was not read."""
     explained_by: str | None
     """A simpler quantity that takes most of the circle away (`hypotheses`), with both shares; empty if none does."""
     verdict: Verdict
@@ -229,7 +241,7 @@ class CircleRow:
     position: Position
     """Token at which the state was read."""
     layer: int
-    """Block whose output was read, counted from 0."""
+    """Block whose output was read, counted from 0; -1 for the token embedding, which is what the first block reads."""
     frequency: int
     """Frequency k of the best plane of this layer, site and position."""
     label: int

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from llm_probe.activations.streaming import Location
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.table import Control, ControlRow, R2Row
+from llm_probe.run.table import EMBEDDING, Control, ControlRow, R2Row
 from llm_probe.statistics.assignment import divides
 from llm_probe.statistics.gains import Gains
 from llm_probe.statistics.hypotheses import is_difference, is_sum, mirrored_total
@@ -139,8 +139,8 @@ def prompt_controls(
 
 
 def weights_control(claim: Claim, control: Control, rows: Sequence[R2Row]) -> ControlRow:
-    """The best plane of a model with random weights, from the rows of its R² table."""
-    planes = [row for row in rows if row.unit == "plane" and row.family == "fourier"]
+    """The best plane behind the blocks of a model with random weights, from the rows of its R² table."""
+    planes = [row for row in rows if row.unit == "plane" and row.family == "fourier" and row.layer != EMBEDDING]
     best = max(planes, key=lambda row: -math.inf if row.r2_heldout is None else row.r2_heldout)
     assert best.r2_heldout is not None, "planes are held out"
     place = (best.layer, best.site, best.position)

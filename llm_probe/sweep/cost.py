@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from llm_probe.activations.streaming import ReadPlan
 from llm_probe.questions.claims import Claim, Labels, families
 from llm_probe.questions.prompts import PARTS, Part, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
@@ -74,7 +75,7 @@ class Work:
     most_kept: int
     """Discovery and confirmation prompts of the largest claim."""
     places: int
-    """Claims x layers x sites x positions x kinds of weights that are analysed."""
+    """Claims x layers x sites x positions x kinds of weights that are analysed, and the embeddings of operands."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,10 @@ def work_of(config: ProbeConfig, claims: Sequence[Claim], layers: int) -> Work:
             own += published_grid(domain)[: config.behaviour_prompts] if domain.has_grid else []
             questions += own
             answers += len(own) * domain.period
-    positions = sum(len(config.position or claim.default_positions) for claim in claims)
+    plans = [ReadPlan((0,), positions=config.position or claim.default_positions).with_embedding() for claim in claims]
+    positions, embeddings = (sum(len(getattr(plan, name)) for plan in plans) for name in ("positions", "embedding"))
     tokens = sum(len(PIECES.findall(prompt.text)) for prompt in (*read, *questions)) + answers
-    places = positions * (len(config.layers) or layers) * len(config.site) * passes(config)
+    places = (positions * (len(config.layers) or layers) * len(config.site) + embeddings) * passes(config)
     return Work(len(read) + len(questions), tokens, len(questions) + answers, most_kept, places)
 
 

@@ -1,6 +1,7 @@
 """The evidence for one claim under one set of weights: search, choice, confirmation, and the rows of every table.
 
     discovery states     ->  planes.search, dimensions.search, scan    `Choice`: everything is chosen here
+    their embedding      ->  embedding.search                          no part of the choice: where it comes from
     confirmation states  ->  planes.confirm                            tested once
     published grid       ->  class means                               the published statistic, for comparison
 
@@ -30,6 +31,8 @@ from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, Pl
 from llm_probe.statistics.registry import ChosenStates, measure_all
 from llm_probe.statistics.renaming import Renamed
 from llm_probe.statistics.scan import Scan
+from llm_probe.verdicts import embedding
+from llm_probe.verdicts.embedding import EmbeddingPlane
 from llm_probe.verdicts.rows import Searches, circle_rows, dimension_rows, plane_rows, scan_rows
 from toy.maths.regression import RidgeSmoother, class_mean_r2
 
@@ -77,6 +80,8 @@ class Evidence:
     n_confirmation: int
     rows: Mapping[str, Sequence[Any]]
     """Table name to this claim's rows. `p_fwer` of the R² table is left empty: it also asks about other claims."""
+    embedding: EmbeddingPlane | None = None
+    """Of items: the best plane of the token embedding, which takes no part in the choice."""
     gains: Gains | None = None
     """Of arithmetic claims: what every period of the family gains under this modulus."""
 
@@ -89,7 +94,7 @@ class Evidence:
     def of_content(content: Mapping[str, Any]) -> Evidence:
         """The inverse of `content`."""
         layer, site, position = content["location"]
-        maximum, gains = content["class_mean"], content["gains"]
+        maximum, gains, embedded = (content[name] for name in ("class_mean", "gains", "embedding"))
         parts = {
             "location": (layer, site, position),
             "chosen": ChosenPlane(**content["chosen"]),
@@ -98,6 +103,7 @@ class Evidence:
             "class_mean": maximum and ClassMeanMaximum(**maximum),
             "rows": {name: [TABLES[name](**row) for row in rows] for name, rows in content["rows"].items()},
             "gains": gains and Gains.of_content(gains),
+            "embedding": embedded and EmbeddingPlane(**embedded),
         }
         return Evidence(**{**content, **parts})
 
@@ -115,6 +121,8 @@ def gather(
 ) -> Evidence:
     """Choose on the discovery prompts, confirm once, and lay out the rows; `periods`: of the claim's family."""
     frequencies = claim.tested_frequencies
+    states, embedded = embedding.apart(states)
+    embedding_plane, embedding_rows = embedding.search(claim, weights, embedded, labels, renamed)
     smoothers = [RidgeSmoother.of(states.discovery[:, cell]) for cell in range(len(states.cells))]
     adjusted = dimensions.adjusted_states(states.discovery, labels)
     searches = Searches(
@@ -150,8 +158,8 @@ def gather(
         n_discovery=len(labels.label),
         n_confirmation=len(new_labels.label),
         rows={
-            "r2_table": [*plane_rows(searches), *dimension_rows(searches)],
-            "circles": list(circle_rows(searches)),
+            "r2_table": [*embedding_rows["r2_table"], *plane_rows(searches), *dimension_rows(searches)],
+            "circles": [*embedding_rows["circles"], *circle_rows(searches)],
             "scan": list(scan_rows(searches)),
             "controls": controls,
             "invariants": [
@@ -166,6 +174,7 @@ def gather(
                 )
             ],
         },
+        embedding=embedding_plane,
         gains=gains_of(smoothers, adjusted, labels, periods) if periods else None,
     )
 

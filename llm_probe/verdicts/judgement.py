@@ -37,6 +37,7 @@ import torch
 from llm_probe.questions.claims import Claim
 from llm_probe.run.table import ALPHA, BehaviourRow, Control, ControlRow, Verdict, VerdictRow
 from llm_probe.statistics.assignment import ModulusTest
+from llm_probe.verdicts.embedding import origin
 from llm_probe.verdicts.evidence import Evidence
 from toy.maths.fourier import noise_maximum
 from toy.maths.intervals import holm, wilson
@@ -214,6 +215,9 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         noise_class_mean_r2=noise_maximum(of.claim.period, of.n_dimensions) if class_mean else None,
         control=control and control.control,
         control_r2=control and control.r2,
+        embedding_r2=evidence.embedding and evidence.embedding.r2,
+        embedding_p=evidence.embedding and evidence.embedding.p_renaming,
+        origin=origin(of.claim.quantity, of.p_fwer, evidence.embedding),
         explained_by=evidence.explained_by,
         verdict=verdict,
         reason=reason,

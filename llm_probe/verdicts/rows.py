@@ -24,18 +24,14 @@ KEPT_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
-class Searches:
-    """The searches on the discovery prompts of one claim under one set of weights, and the states they ran on."""
+class SearchedPlanes:
+    """The planes of one claim on its discovery prompts under one set of weights, and the states they were read from."""
 
     claim: Claim
     weights: Weights
     states: States
     labels: Labels
     planes: PlaneSearch
-    dimensions: DimensionSearch
-    scan: Scan | None
-    class_mean_r2: Float[Tensor, "cells k d"] | None
-    """The published statistic of every cell, frequency and dimension."""
 
     def row(self, cell: int, **values: object) -> R2Row:
         """A row of this claim; what is not given stays empty."""
@@ -54,7 +50,17 @@ class Searches:
         return R2Row(**{**dict.fromkeys(field.name for field in fields(R2Row)), **known, **values})  # type: ignore[arg-type]
 
 
-def plane_rows(searches: Searches) -> Iterator[R2Row]:
+@dataclass(frozen=True)
+class Searches(SearchedPlanes):
+    """All searches behind the blocks."""
+
+    dimensions: DimensionSearch
+    scan: Scan | None
+    class_mean_r2: Float[Tensor, "cells k d"] | None
+    """The published statistic of every cell, frequency and dimension."""
+
+
+def plane_rows(searches: SearchedPlanes) -> Iterator[R2Row]:
     """Every cell's plane at every tested frequency, and its two polynomial rivals."""
     result = searches.planes
     for cell in range(len(searches.states.cells)):
@@ -76,7 +82,7 @@ def plane_rows(searches: Searches) -> Iterator[R2Row]:
             yield searches.row(cell, unit="plane", family=family, r2_heldout=float(values[cell]))
 
 
-def _variance_shares(searches: Searches, cell: int) -> list[float]:
+def _variance_shares(searches: SearchedPlanes, cell: int) -> list[float]:
     """Share of the between-class variance at k = 1, 2, …; nothing without class means."""
     if searches.states.class_means is None:
         return []
@@ -142,7 +148,7 @@ def _published(searches: Searches, cell: int, dim: int, family: str, frequency: 
     return float(r2_in_sample(means, rival_columns(torch.arange(len(means)), len(means), family))[0])
 
 
-def circle_rows(searches: Searches) -> Iterator[CircleRow]:
+def circle_rows(searches: SearchedPlanes) -> Iterator[CircleRow]:
     """Every item's mean held-out point on every cell's best plane."""
     result, claim = searches.planes, searches.claim
     for cell, (layer, site, position) in enumerate(searches.states.cells):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run.table import (
+    EMBEDDING,
     TABLES,
     BehaviourRow,
     CircleRow,
@@ -118,6 +119,10 @@ class _Maker:
                 self._circle({**place, "layer": layer, "weights": weights}, domain, chosen, level)
                 if quantity == "sum" and domain.operands is not None:
                     self._scan(domain, position, layer, weights, level)
+        for weights in self.weights if quantity == "item" else ():
+            level = 0.5 * r2 if weights == "trained" else -0.1
+            self._planes({**place, "layer": EMBEDDING, "weights": weights}, n, frequencies, chosen, level)
+            self._circle({**place, "layer": EMBEDDING, "weights": weights}, domain, chosen, level)
         self._verdict(place, domain, verdict, r2, reason, chosen)
         if quantity == "sum":
             self._behaviour(domain)
@@ -224,6 +229,9 @@ class _Maker:
                 noise_class_mean_r2=0.985,
                 control="shuffled" if place["quantity"] == "sum" else "reordered",
                 control_r2=-0.02,
+                embedding_r2=0.5 * r2 if place["quantity"] == "item" else None,
+                embedding_p=(0.002 if r2 > 0.9 else 0.2) if place["quantity"] == "item" else None,
+                origin=None if r2 <= 0.3 else "embedding" if r2 > 0.9 and place["quantity"] == "item" else "blocks",
                 explained_by="digit count (0.61 of the plane, the circle 0.04 beyond it)"
                 if "digit" in reason
                 else None,

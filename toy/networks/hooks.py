@@ -1,6 +1,7 @@
 """Reading and rewriting what a module puts out, on any torch model, while a `with` block lasts.
 
     with capture({"block.3": model.layers[3]}, sink):      sink("block.3", output) at each forward
+    with capture_input(model.layers[0], sink):             sink(input) at each forward: what the embedding hands on
     with rewrite({"block.3": model.layers[3]}, edit):      the output becomes edit("block.3", output)
     with stop_after(model.layers[3]):                      nothing behind the module is computed
 
@@ -35,6 +36,21 @@ def capture(modules: Mapping[str, nn.Module], sink: Callable[[str, Tensor], None
 
     with _attached(modules, read):
         yield
+
+
+@contextmanager
+def capture_input(module: nn.Module, sink: Callable[[Tensor], None]) -> Iterator[None]:
+    """Hand the (batch, position, d_model) tensor that a module is called with, its first argument, to `sink`."""
+
+    def read(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        sink(unwrap(arguments[0] if arguments else named.get("hidden_states"), f"what stands before {before}"))
+
+    before = type(module).__name__
+    handle = module.register_forward_pre_hook(read, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -18,6 +18,10 @@ const svg = (width, height, label, ...children) =>
 const say = (x, y, text, anchor = "start", kind = "") => s("text", { x, y, "text-anchor": anchor, class: kind }, text);
 const line = (x1, y1, x2, y2, stroke, more) => s("line", { x1, y1, x2, y2, stroke, ...more });
 
+// The token embedding, which is what the first block reads, is layer -1.
+const layerName = (layer) => layer < 0 ? "embedding" : `layer ${layer}`;
+const layerTick = (layer) => layer < 0 ? "emb" : String(layer);
+
 const minus = (text) => text.replace("-", "−");
 function r2(value, decimals = 2) {
   if (value === null || value === undefined) return "–";
@@ -228,7 +232,7 @@ function open(index, layer, focus) {
   }
   const detail = document.getElementById("detail");
   detail.replaceChildren(
-    h("h2", { id: "h-detail" }, `${row.name}, layer ${layer} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null),
+    h("h2", { id: "h-detail" }, `${row.name}, ${layerName(layer)} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null),
     h("p", { class: "key" }, `${row.site} at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`)),
     facts(row, cell, layer),
     h("div", { class: "panels" }, circles(row, cell), dimensions(row, cell), frequencies(row, cell), periodScan(row, cell), examples(row)),
@@ -254,7 +258,7 @@ function curve(row) {
     const least = Math.min(...values.filter((value) => value !== null));
     return least < FLOOR ? arrow(xs[values.indexOf(least)], y(FLOOR) + 6, colour) : null;
   });
-  const ends = [...new Set([0, layers.length - 1])].map((i) => say(xs[i], bottom + 15, String(layers[i]), layers.length === 1 ? "middle" : i ? "end" : "start", "muted"));
+  const ends = [...new Set([0, layers.length - 1])].map((i) => say(xs[i], bottom + 15, layerTick(layers[i]), layers.length === 1 ? "middle" : i ? "end" : "start", "muted"));
   return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, row.note ? `${row.verdict}, ${row.note}` : row.verdict)),
     svg(width, height, `${row.name} over layers`, r2Axis(y, left, right, row.null),
       s("path", { d: path(xs, random, y), fill: "none", stroke: RANDOM, "stroke-width": 1.6, "stroke-dasharray": "4 3" }),

@@ -68,6 +68,29 @@ def test_batches_equal_single_prompts(
     torch.testing.assert_close(read, singly, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_embedding_is_what_the_first_block_reads(
+    architecture: str, tiny: Tiny, tokenizer: PreTrainedTokenizerFast, encoded: list[Encoded]
+) -> None:
+    loaded = wrap(tiny(architecture), tokenizer)
+    plan = PLAN.with_embedding()
+    assert plan.embedding == ("item",) and plan.cells == [(-1, "resid_post", "item"), *PLAN.cells]
+    read = rows(stream(loaded, encoded, plan), len(encoded))
+    # With positional embeddings, scales and norms, where the model has them: hidden state 0.
+    torch.testing.assert_close(read[:, 0], one_by_one(loaded, encoded, -1, "item"), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(read[:, 1:], rows(stream(loaded, encoded, PLAN), len(encoded)))
+    if architecture == "qwen3":  # rotary: nothing is added before the first block
+        items = torch.tensor([prompt.ids[prompt.positions["item"]] for prompt in encoded])
+        assert torch.equal(read[:, 0], loaded.model.get_input_embeddings()(items))
+
+
+def test_the_embedding_stands_first_whatever_is_read() -> None:
+    plan = ReadPlan((3, 1), sites=("mlp_out",), positions=("last", "offset", "item")).with_embedding()
+    assert plan.cells[:3] == [(-1, "resid_post", "offset"), (-1, "resid_post", "item"), (3, "mlp_out", "last")]
+    # At the last token all prompts of a template have one embedding.
+    assert ReadPlan((0,)).with_embedding() == ReadPlan((0,))
+
+
 def test_longest_prompts_come_first_and_all_are_read(loaded: LoadedModel, encoded: list[Encoded]) -> None:
     batches = list(stream(loaded, encoded, PLAN, batch_tokens=28))
     lengths = [{len(encoded[index].ids) for index in indices.tolist()} for indices, _ in batches]

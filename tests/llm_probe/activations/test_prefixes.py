@@ -18,7 +18,7 @@ from llm_probe.questions.tokens import Encoded
 SHARED = ("qwen3", "qwen2", "llama", "gpt2", "gpt_neox", "gemma")
 WHOLE = ("mistral", "gemma2", "gemma3_text", "bert")
 """Three with a sliding window, and an encoder."""
-PLAN = ReadPlan(layers=(0, 2), sites=("resid_post", "attn_out"), positions=("last", "offset"))
+PLAN = ReadPlan(layers=(0, 2), sites=("resid_post", "attn_out"), positions=("last", "offset")).with_embedding()
 
 Tiny = Callable[[str], PreTrainedModel]
 

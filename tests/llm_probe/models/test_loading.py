@@ -88,8 +88,11 @@ def test_a_wrong_map_is_refused(tiny: Tiny, tokenizer: PreTrainedTokenizerFast) 
     loaded = wrap(tiny("qwen3"), tokenizer)
     with pytest.raises(ModelMapError, match=r"block 3 .* is not its hidden state 4"):
         self_check(replace(loaded, final_norm=None))
-    with pytest.raises(ModelMapError, match=r"block 0 .* is not its hidden state 1"):
+    with pytest.raises(ModelMapError, match=r"input of the first block .* is not its hidden state 0"):
         self_check(replace(loaded, layers=tuple(reversed(loaded.layers))))
+    first, second, third, last = loaded.layers
+    with pytest.raises(ModelMapError, match=r"output of block 1 .* is not its hidden state 2"):
+        self_check(replace(loaded, layers=(first, third, second, last)))
     with pytest.raises(ModelMapError, match="4 hidden states, but 3 blocks"):
         self_check(replace(loaded, layers=loaded.layers[:3]))
     with pytest.raises(ModelMapError, match="cannot be read"):

@@ -136,7 +136,7 @@ def test_the_map_hatches_what_does_not_beat_the_null(axes: Axes) -> None:
     figures.layer_map(axes, frames["verdicts"], frames["r2_table"])
     cells = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     fails = (best_planes(frames["r2_table"])["p_fwer"] > 0.01).sum()
-    assert len(cells) == 16
+    assert len(cells) == 17  # eight layers of two claims, and the embedding of the items
     assert sum(bool(cell.get_hatch()) for cell in cells) == fails > 0
 
 

@@ -100,7 +100,9 @@ def test_every_row_of_the_map_is_a_row_of_the_payload(page: Page) -> None:
     rows = page.payload["rows"]
     cells = [button for button in page.all("button") if "data-row" in button]
     assert len(rows) == len(CLAIMS)
-    assert len(cells) == 4 * len(CLAIMS)
+    items = sum(quantity == "item" for _, quantity, *_ in CLAIMS)
+    assert len(cells) == 4 * len(CLAIMS) + items  # four layers; of items the embedding too
+    assert page.payload["layers"] == [-1, 0, 1, 2, 3]
     assert all(str(button["data-layer"]) in rows[int(button["data-row"] or 0)]["cells"] for button in cells)
     days = next(row for row in rows if row["name"] == "days: sum")
     assert days["items"] == list(DOMAINS["days"].items)
@@ -358,7 +360,9 @@ def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> N
 
 def test_an_item_says_how_far_its_order_closes() -> None:
     row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
-    assert row.endswith("supported: holds on new prompts; closure 0.97; dim 505: 0.991, random 0.993")
+    assert row.endswith(
+        "supported: holds on new prompts; in the embedding already; closure 0.97; dim 505: 0.991, random 0.993"
+    )
 
 
 def test_long_reasons_wrap_under_the_verdict() -> None:

@@ -173,7 +173,13 @@ def test_sites_and_positions_are_cells_of_their_own(
         for layer in (1, 3)
         for site in ("mlp_out", "attn_out")
         for position in positions
+    } | {
+        # The embedding, where an operand stands: at the last token it is the same for all prompts of a template.
+        (quantity, -1, "resid_post", position)
+        for quantity, positions in has.items()
+        for position in positions[1:]
     }
+    assert set(result.verdicts["layer"]) <= {1, 3}
     assert result.run["layers_probed"] == [1, 3]
     assert set(result.verdicts["verdict"]) <= {"undetermined", "refuted"}  # nothing is supported without the control
 
@@ -213,7 +219,7 @@ def test_what_is_named_twice_is_done_once(
     assert [claim.name for claim in claims_for(ProbeConfig(moduli=(7, 7)), names)] == ["mod-add 7: sum", "sizes: item"]
     result = probe(network(), words, layers=(3, 1, 3), site=("mlp_out",) * 2, position=("item",) * 2, **SMALL)
     planes = result.table.query("unit == 'plane' and family == 'fourier' and weights == 'trained'")
-    assert list(planes["layer"]) == [3, 1]
+    assert list(planes["layer"]) == [-1, 3, 1]
 
 
 def test_a_prompt_file_may_not_take_the_name_of_a_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

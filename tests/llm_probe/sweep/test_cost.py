@@ -37,7 +37,8 @@ def test_work_is_what_a_run_reads() -> None:
     grid = len(_grid(claims))
     parts = sum(len(claim.prompts("discovery", 100, 0)) + len(claim.prompts("confirmation", 50, 0)) for claim in claims)
     assert done.prompts == 3 * (parts + grid)
-    assert done.places == len(claims) * 3 * 3 and done.answer_tokens == 0
+    # Three layers and three kinds of weights a claim; the embedding is read where items stand, in each of the three.
+    assert done.places == len(claims) * 3 * 3 + 3 and done.answer_tokens == 0
     prompts = [prompt for claim in claims for prompt in claim.prompts("discovery", 100, 0)]
     real = sum(len(one.ids) for one in encode(load("reference").tokenizer, prompts))
     guessed = sum(len(cost.PIECES.findall(prompt.text)) for prompt in prompts)

@@ -40,7 +40,8 @@ def test_cells_of_one_model_load_it_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(loads) == 1
     result = merge(sweep)
     table = pd.read_csv(result.folder / "r2_table.csv")
-    assert {(row.layers, row.layer) for row in table.itertuples()} == {("0", 0), ("1+2", 1), ("1+2", 2)}
+    read = {(row.layers, row.layer) for row in table.itertuples()}
+    assert read == {("0", -1), ("0", 0), ("1+2", -1), ("1+2", 1), ("1+2", 2)}
     assert set(table["model"]) == {"reference"}
     command = sweep.record(cells[1])["run"]["command"]  # type: ignore[index]
     assert command.startswith("python scripts/probe_llm.py --domains sizes --layers 1 2 --prompts 40")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from toy.networks.hooks import StopForward, capture, rewrite, stop_after
+from toy.networks.hooks import StopForward, capture, capture_input, rewrite, stop_after
 
 
 class Double(nn.Module):
@@ -109,3 +109,34 @@ def test_outputs_of_another_kind_are_refused(output: object) -> None:
 def test_an_edit_of_another_shape_is_refused(chain: nn.Sequential) -> None:
     with pytest.raises(ValueError, match="same shape"), rewrite({"a": chain[0]}, lambda _, x: x[0]):
         chain(X)
+
+
+class Named(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Double()
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return self.inner(hidden_states)
+
+
+def test_the_input_of_a_module_is_read_by_place_and_by_name() -> None:
+    seen: list[Tensor] = []
+    module = Named()
+    with capture_input(module, seen.append):
+        module(X)
+        module(hidden_states=2 * X)
+    assert [float(state[0, 0, 0]) for state in seen] == [3, 6]
+    module(X)
+    assert len(seen) == 2 and not module._forward_pre_hooks
+
+
+def test_an_input_comes_before_the_stop_and_of_another_kind_is_refused() -> None:
+    seen: list[Tensor] = []
+    module = Named()
+    with capture_input(module, seen.append), stop_after(module):
+        module(X)
+    assert len(seen) == 1
+    with pytest.raises(TypeError, match="before Named puts out a tensor of shape"), capture_input(module, seen.append):
+        module(X[0])
+    assert not module._forward_pre_hooks
