@@ -71,7 +71,7 @@ def layer_name(layer: int) -> str:
 
 def origin_text(claim: Row) -> str:
     """Where an item's plane comes from, in words; empty where none was shown, and for sums."""
-    words = {"embedding": "in the embedding already", "blocks": "not found in the embedding"}
+    words = {"embedding": "in the embedding", "blocks": "not found in the embedding"}
     return "" if number(claim["embedding_r2"]) is None else words.get(text(claim["origin"]), "")
 
 

@@ -71,7 +71,7 @@ def repeated(frame, claims, options: Options):
             rows = rows[rows["quantity"] == quantity]
         parts.append(rows.assign(domain=f"{domain} ({number})"))
     whole = pd.concat(parts)
-    if "layer" not in whole or (blocks := frame["layer"].nunique()) < 2:
+    if "layer" not in whole or (blocks := frame.loc[frame["layer"] >= 0, "layer"].nunique()) < 2:
         return whole
     return pd.concat([whole[whole["layer"] == layer % blocks].assign(layer=layer) for layer in range(options.layers)])
 

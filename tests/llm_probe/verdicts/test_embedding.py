@@ -140,7 +140,7 @@ def test_a_circle_planted_in_the_embedding_of_a_model_is_named() -> None:
     claim = result.verdicts.iloc[0]
     assert (claim["origin"], claim["layer"]) in {("embedding", 0), ("embedding", 1)}
     assert claim["embedding_r2"] > 0.8 and claim["embedding_p"] == pytest.approx(1 / 200)
-    assert "in the embedding already" in str(result)
+    assert "in the embedding" in str(result)
     rows = result.table.query(f"layer == {EMBEDDING} and family == 'fourier'").set_index("weights")
     assert rows.loc["trained", "p_fwer"] <= 0.01 and rows.loc["random", "p_fwer"] > 0.05
     # The random blocks have the trained embeddings, and are a control of what lies behind the blocks.
