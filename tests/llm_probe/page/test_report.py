@@ -360,9 +360,7 @@ def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> N
 
 def test_an_item_says_how_far_its_order_closes() -> None:
     row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
-    assert row.endswith(
-        "supported: holds on new prompts; in the embedding; closure 0.97; dim 505: 0.991, random 0.993"
-    )
+    assert row.endswith("supported: holds on new prompts; in the embedding; closure 0.97; dim 505: 0.991, random 0.993")
 
 
 def test_long_reasons_wrap_under_the_verdict() -> None:
