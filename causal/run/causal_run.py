@@ -68,7 +68,7 @@ def _words(result: Result) -> str:
     return "\n".join([*lines, f"\nagain  {result.run['command']}"]) if lines else "nothing was tested"
 
 
-CAUSAL = Study(TABLES, cell_version=4, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
+CAUSAL = Study(TABLES, cell_version=5, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
 
 
 def run(config: CausalConfig, command: str = "") -> Result:

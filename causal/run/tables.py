@@ -13,7 +13,8 @@ from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRo
 from causal.interventions.edits import meanings
 
 Verdict = str
-"""`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
+"""`causal: circle`, `causal: answer code`, `causal`, `not tested for harm`, `not causal at this power`, `not specific`,
+or `cannot be tested`."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ class CausalRow:
     """Upper end of that interval."""
     p_equivalence: float | None = None
     """Equivalence test (TOST) at 0.01 nat: small where the change is shown to be smaller."""
-    equivalent: bool | None = None
-    """Whether p_equivalence < 0.05."""
+    harm: str | None = None
+    """`spared`: p_equivalence < 0.05; `not tested`: under 1 % of the positions were edited, where even one nat at each
+    of them would stay below the margin; `not spared` otherwise."""
 
 
 CausalRow.__doc__ = f"{CausalRow.__doc__} The interventions: {meanings()}"
@@ -188,9 +190,14 @@ class VerdictRow:
     direction: str
     """Name of the circle's planes."""
     verdict: Verdict
-    """`causal`, `not causal at this power`, `not specific`, `cannot be tested`."""
+    """`causal: circle`, `causal: answer code`, `causal` (neither was shown), `not tested for harm`, `not specific`,
+    `not causal at this power`, `cannot be tested`."""
     sentence: str
     """Reason of the verdict, in numbers."""
+    geometry: str | None = None
+    """What the tests of order say of the answers (`word` of causal_order), whatever the verdict."""
+    harm: str | None = None
+    """`not spared` if one text was harmed, `spared` if every tested text was not, `not tested` otherwise."""
     false_calls: int | None = None
     """Draws of shuffled labels that the same rule of the turn calls causal."""
     false_draws: int | None = None
