@@ -108,8 +108,10 @@ class AnswerMeans:
     ) -> Int[Tensor, "u count"]:
         """Which `count` frequencies have the most power in the means of the answers that are seen (1, not 0)."""
         middle = seen / seen.sum(dim=1, keepdim=True)
-        centred = (self.means - (middle @ self.means)[:, None]) * seen[..., None]  # (u, p, d)
-        power = torch.einsum("kpc,upd->ukcd", designs, centred).square().sum(dim=(2, 3))
+        products = self.means @ self.means.T
+        along = (middle @ products)[:, None]  # (u, 1, p)
+        about = products - along - along.mT + (along @ middle[..., None])  # of the means about that of those seen
+        power = torch.einsum("kpc,upq,kqc->uk", designs, about * seen[:, None] * seen[..., None], designs)
         return power.topk(min(count, len(designs)), dim=1).indices
 
 

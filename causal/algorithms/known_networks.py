@@ -7,8 +7,8 @@ Each turns two operands into one hidden state and reads the answer off it, and n
                 2) and one-hot tens and carry, turned into a random basis; the read-out finds the nearest digit and the
                 largest ten and looks 10 t + u up in a table of remainders
     LookUp      a random code for each operand pair; the read-out finds the pair whose code is nearest, and its answer
-    AnswerCode  a random code for each answer; the read-out finds the answer whose code is nearest. All planes of the
-                answer turned together move it as they move a clock
+    AnswerCode  a code for each answer; the read-out finds the answer whose code is nearest. With `random_codes` all
+                planes of the answer turned together move it as they move a clock
 
 hidden: operands (n, 2) -> (n, d)      read: (n, d) -> logits (n, p)      float64
 
@@ -132,15 +132,14 @@ class LookUp(nn.Module):
 
 
 class AnswerCode(nn.Module):
-    """Knows one random vector for each answer, without any order among them."""
+    """Knows one vector for each answer and finds the nearest."""
 
     codes: Tensor
 
-    def __init__(self, modulus: int, below: int, width: int = 64, seed: int = 0) -> None:
+    def __init__(self, codes: Float[Tensor, "p d"], below: int) -> None:
         super().__init__()
-        self.modulus, self.below = modulus, below
-        generator = torch.Generator().manual_seed(seed)
-        self.register_buffer("codes", torch.randn(modulus, width, generator=generator, dtype=torch.float64))
+        self.modulus, self.below = len(codes), below
+        self.register_buffer("codes", codes.double())
 
     def hidden(self, operands: Operands) -> Float[Tensor, "n d"]:
         """The code of the answer."""
@@ -149,6 +148,26 @@ class AnswerCode(nn.Module):
     def read(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
         """The nearer the code, the larger."""
         return hidden @ self.codes.T - self.codes.square().sum(dim=1) / 2
+
+
+def random_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:
+    """A random vector for each answer: no order at all."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(modulus, width, generator=generator, dtype=torch.float64)
+
+
+def clustered_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:
+    """Random vectors of four stretches of answers, and a third of the length of each answer's own."""
+    stretches = torch.arange(modulus) * 4 // modulus
+    return random_codes(4, width, seed)[stretches] + random_codes(modulus, width, seed + 100_003) / 3
+
+
+def arc_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:
+    """A smooth curve that does not close: a Gaussian process of 0 … p - 1 with a length scale of p / 4."""
+    places = torch.arange(modulus, dtype=torch.float64)
+    covariance = torch.exp(-((places[:, None] - places).square()) / (2 * (modulus / 4) ** 2))
+    factor = torch.linalg.cholesky(covariance + 1e-9 * torch.eye(modulus, dtype=torch.float64))
+    return factor @ random_codes(modulus, width, seed)
 
 
 def decide_algorithm(

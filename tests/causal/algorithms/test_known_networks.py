@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from causal.algorithms.known_networks import Adder, AnswerCode, Clock, DigitAdder, LookUp, Turner, decide_algorithm
+from causal.algorithms.known_networks import (
+    Adder,
+    AnswerCode,
+    Clock,
+    DigitAdder,
+    LookUp,
+    Turner,
+    arc_codes,
+    decide_algorithm,
+    random_codes,
+)
 from causal.algorithms.predictions import Rotation
 
 BELOW = 60
@@ -37,7 +47,9 @@ def test_the_right_algorithm_wins(name: str, modulus: int) -> None:
 @pytest.mark.parametrize(("modulus", "count"), [(7, 3), (13, 3), (13, 6), (23, 11)])
 def test_a_code_for_each_answer_is_a_look_up(modulus: int, count: int) -> None:
     for seed in range(3):
-        seen, decision = decide_algorithm(AnswerCode(modulus, BELOW, seed=seed), questions=800, count=count, seed=seed)
+        seen, decision = decide_algorithm(
+            AnswerCode(random_codes(modulus, seed=seed), BELOW), questions=800, count=count, seed=seed
+        )
         assert seen.follows == 1
         # All planes together move it as they move a clock …
         clock, look_up = (decision.explained[name].log_likelihood for name in ("clock", "look-up"))
@@ -48,8 +60,18 @@ def test_a_code_for_each_answer_is_a_look_up(modulus: int, count: int) -> None:
 
 
 def test_with_few_of_its_planes_a_code_is_never_a_clock() -> None:
-    words = {decide_algorithm(AnswerCode(23, BELOW, seed=seed), questions=400)[1].algorithm for seed in range(5)}
+    words = {
+        decide_algorithm(AnswerCode(random_codes(23, seed=seed), BELOW), questions=400)[1].algorithm
+        for seed in range(5)
+    }
     assert words <= {"look-up", "undetermined"}
+
+
+def test_an_open_curve_is_no_clock() -> None:
+    # It has an order, but its ends do not lead to each other.
+    for seed in range(3):
+        decision = decide_algorithm(AnswerCode(arc_codes(13, seed=seed), BELOW), questions=800, count=2, seed=seed)[1]
+        assert decision.algorithm != "clock"
 
 
 def test_a_clock_of_every_frequency_is_one_hot_answers() -> None:

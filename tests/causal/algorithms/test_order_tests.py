@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from causal.algorithms.answer_code import AnswerMeans, CodeTurn, most_planes, turned_pairs
-from causal.algorithms.known_networks import AnswerCode, Clock, Turner
+from causal.algorithms.known_networks import AnswerCode, Clock, Turner, random_codes
 from causal.algorithms.order_tests import (
     ANSWER_CODE,
     CIRCLE,
@@ -114,7 +114,7 @@ def evidence(adder: Clock | AnswerCode, count: int) -> OrderEvidence:
 
 
 def test_a_clock_reaches_what_it_has_not_seen_and_a_code_does_not() -> None:
-    clock, code = evidence(Clock(13, BELOW, (1, 3)), 2), evidence(AnswerCode(13, BELOW), 6)
+    clock, code = evidence(Clock(13, BELOW, (1, 3)), 2), evidence(AnswerCode(random_codes(13), BELOW), 6)
     assert (clock.word, clock.planes, clock.orders) == (CIRCLE, 2, 120)
     assert (code.word, code.planes) == (ANSWER_CODE, 5)
     of_clock, of_code = ({test.test: test for test in one.tests} for one in (clock, code))
