@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from causal.algorithms.order_tests import DRAWS
 from causal.attribution.donors import POSITIONS
 from causal.controls.random_controls import TURNS
 from causal.experiments.experiment import Experiment
@@ -226,8 +227,9 @@ def circles_plan(config: CausalConfig, shape: Shape, circles: Sequence[tuple[Cla
         edits = sum(one.count(claim.period) for one in INTERVENTIONS.values())
         # At the last token, and over the answer where it has several; two fixed controls, removed and turned.
         edited = config.prompts * (edits * (1 + (nodes > 1)) + 2 * claim.period)
-        # Random controls; patches and turns of the algorithm probe.
-        edited += config.control_prompts * (TURNS * config.draws + 26)
+        # Random controls; patches and turns of the algorithm probe; turns of the tests of order.
+        order = 2 * (1 + DRAWS) + claim.period + 1 + claim.period // 2
+        edited += config.control_prompts * (TURNS * config.draws + 26 + order)
         rows += edited
         flops += edited * shape.edit(layer, nodes) + (config.prompts + config.discovery) * shape.clean(nodes)
     return "\n".join(
