@@ -28,15 +28,15 @@ from toy.maths.regression import Groups
 
 
 def algorithm_rows(experiment: Experiment) -> Iterator[AlgorithmRow | OrderRow | PredictionRow]:
-    """Rows of the tests of order, of every algorithm and of the histograms; the last two only where the modulus and
-    the ones digit have two circles."""
+    """Rows of the tests of order, of every algorithm and of the histograms; the last two only for sums whose modulus
+    and ones digit have two circles."""
     d, order = experiment.root, order_of(experiment)
     where = (d.domain, d.layer, d.site, experiment.position)
     n = len(experiment.subset[1].right)
     for test in order.tests:
         yield OrderRow(*where, **asdict(test), planes=order.planes, orders=order.orders, n=n, word=order.word,
                        reason=order.reason)  # fmt: skip
-    if not can_be_told(experiment.claim.period):
+    if experiment.quantity == "item" or not can_be_told(experiment.claim.period):
         return
     seen = observations(experiment)
     decision = which(seen, lambda: order, experiment.config.seed)
@@ -64,8 +64,9 @@ def order_of(experiment: Experiment) -> OrderEvidence:
         ]
         return torch.stack([shares(answers) for answers in engine.answers(edits, experiment.tick)])
 
-    seed, frequencies = experiment.config.seed, experiment.frequencies
-    return order_evidence(after, questions.labels, questions.pairs, period, frequencies, seed)
+    seed, frequencies, answers = experiment.config.seed, experiment.frequencies, questions.labels
+    held = answers if experiment.quantity == "sum" else torch.tensor([one.first for one in questions.prompts])
+    return order_evidence(after, held, answers, questions.pairs, period, frequencies, seed)
 
 
 def observations(experiment: Experiment) -> Observations:

@@ -236,7 +236,7 @@ class Turner:
         """Whether the answers stand in an order: `order_tests`."""
         pairs = self.prompts[:, 0] * self.adder.below + self.prompts[:, 1]
         labels, modulus = self.prompts.sum(dim=1) % self.adder.modulus, self.adder.modulus
-        return order_evidence(self.after_code_turns, labels, pairs, modulus, self.frequencies, seed)
+        return order_evidence(self.after_code_turns, labels, labels, pairs, modulus, self.frequencies, seed)
 
     def observations(self, seed: int = 0) -> Observations:
         """Everything that `algorithm.which` needs, with the default rotations."""

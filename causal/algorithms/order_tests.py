@@ -97,12 +97,23 @@ class OrderEvidence:
 def order_evidence(
     answers_after: AnswersAfter,
     labels: Int[Tensor, " n"],
+    answers: Int[Tensor, " n"],
     pairs: Int[Tensor, " n"],
     period: int,
     frequencies: Sequence[int],
     seed: int = 0,
 ) -> OrderEvidence:
-    """Run every test; `frequencies` are those accepted, whose number (`most_planes` at most) other orders get too."""
+    """Run every test.
+
+    Args:
+        answers_after: Runs the network.
+        labels: What is turned: the answer, or the item that it is computed from.
+        answers: The right answer of each prompt; it moves by as much as what is turned.
+        pairs: Number of the operand pair of each prompt.
+        period: Number of answers, p.
+        frequencies: Those accepted, whose number (`most_planes` at most) other orders get too.
+        seed: Of the orders and targets.
+    """
     count = min(len(frequencies), most_planes(period))
     generator = torch.Generator().manual_seed(seed + 3)
     orders = other_orders(period, DRAWS, generator)
@@ -116,7 +127,8 @@ def order_evidence(
         return CodeTurn(order, (order[towards] - order[labels]).double(), towards if unseen else None, count=count)
 
     def hits(turns: Sequence[CodeTurn], towards: Int[Tensor, " n"]) -> Float[Tensor, "t n"]:
-        return answers_after(turns).double().gather(2, towards[None, :, None].expand(len(turns), -1, -1))[:, :, 0]
+        wanted = (answers + towards - labels) % period
+        return answers_after(turns).double().gather(2, wanted[None, :, None].expand(len(turns), -1, -1))[:, :, 0]
 
     tests = {}
     for name, unseen in (("unseen answer", True), ("together", False)):
@@ -125,7 +137,7 @@ def order_evidence(
     reached = torch.stack([hits([turn(own, torch.full_like(labels, r), True)], torch.full_like(labels, r))[0]
                            for r in range(period)])  # fmt: skip
     tests["unseen answer"] = _every_answer(tests["unseen answer"], reached, labels, pairs, seed)
-    tests |= {one.test: one for one in _reported(answers_after, labels, targets, own, frequencies)}
+    tests |= {one.test: one for one in _reported(answers_after, answers, targets - labels, own, frequencies)}
     word, reason = conclude(tests["unseen answer"], tests["together"], period)
     return OrderEvidence(word, reason, count, len(orders), tuple(tests.values()))
 
@@ -185,20 +197,20 @@ def _every_answer(
 
 def _reported(
     answers_after: AnswersAfter,
-    labels: Int[Tensor, " n"],
-    targets: Int[Tensor, " n"],
+    answers: Int[Tensor, " n"],
+    steps: Int[Tensor, " n"],
     own: Order,
     frequencies: Sequence[int],
 ) -> list[OrderTest]:
     """Half a step of all accepted frequencies, and each of them alone; these have no control."""
-    half = torch.full(labels.shape, 0.5, dtype=torch.float64)
+    half = torch.full(answers.shape, 0.5, dtype=torch.float64)
     turns = [CodeTurn(own, half, frequencies=tuple(frequencies))]
-    turns += [CodeTurn(own, (targets - labels).double(), frequencies=(k,)) for k in frequencies]
+    turns += [CodeTurn(own, steps.double(), frequencies=(k,)) for k in frequencies]
     after = answers_after(turns).double()
-    period, rows = len(own), torch.arange(len(labels))
-    stayed, followed = (float(after[0, rows, (labels + step) % period].mean()) for step in (0, 1))
+    period, rows = len(own), torch.arange(len(answers))
+    stayed, followed = (float(after[0, rows, (answers + step) % period].mean()) for step in (0, 1))
     alone = [
-        OrderTest(f"k = {k} alone", float(share[rows, targets].mean()))
+        OrderTest(f"k = {k} alone", float(share[rows, (answers + steps) % period].mean()))
         for k, share in zip(frequencies, after[1:], strict=True)
     ]
     return [OrderTest("half a step", stayed + followed, worst=min(stayed, followed)), *alone]

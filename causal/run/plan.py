@@ -49,13 +49,17 @@ def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -
     """The experiments of a run: its dimensions, features, locations, or the planes that a probe run accepted.
 
     Raises:
-        InputError: a claim none of whose planes was accepted, or a layer that the model lacks.
+        InputError: a claim none of whose planes was accepted, a layer that the model lacks, or items that are numbers.
     """
+    if config.quantity == "item" and not config.places:
+        raise InputError("--quantity item needs the place of the item: give --places, as in 0:item")
     if config.names_no_probe:
         claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
         dims = [_dim(text) for text in config.dims]
         bases = [] if dims else [_features(text, loaded) for text in config.features]
         locations = [] if dims or bases else [_location(text) for text in config.places]
+        if numbers := [one.domain.name for one in claims if config.quantity == "item" and one.is_arithmetic]:
+            raise InputError(f"the operands of {numbers[0]} are numbers without a period: give words such as days")
         check_layers(loaded, [layer for layer, *_ in (*dims, *locations)])
         return [
             *(
@@ -68,7 +72,11 @@ def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -
                 for one in claims
                 for basis in bases
             ),
-            *(Experiment(loaded, config, one, at, one.tested_frequencies) for one in claims for at in locations),
+            *(
+                Experiment(loaded, config, one, at, one.tested_frequencies, quantity=config.quantity)
+                for one in claims
+                for at in locations
+            ),
         ]
     if unknown := [name for name in config.claims if name not in known]:
         raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(known)}")

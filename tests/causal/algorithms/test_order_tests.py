@@ -1,6 +1,7 @@
 """Orders, ranks and words by hand, and turns onto an answer that no plane has seen."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -123,6 +124,24 @@ def test_a_clock_reaches_what_it_has_not_seen_and_a_code_does_not() -> None:
     assert of_code["together"].moved > 0.9 and (of_code["together"].control or 0) > 0.9
 
 
+@pytest.mark.parametrize(
+    ("means", "expected"), [(circle_means(7), CIRCLE), (random_codes(7), ANSWER_CODE)], ids=["circle", "codes"]
+)
+def test_the_circle_of_an_item_moves_the_answer_that_is_computed_from_it(means: torch.Tensor, expected: str) -> None:
+    # The state holds the item i alone; behind it the offset is added, s = i + offset.
+    first, offset = torch.cartesian_prod(torch.arange(7), torch.arange(20)).T
+    code, rows = AnswerMeans.of(means, torch.arange(7), 7), torch.arange(len(first))
+
+    def answers_after(turns: Sequence[CodeTurn]) -> torch.Tensor:
+        states = [code.planes(turn).turned(means[first], rows) for turn in turns]
+        items = [torch.cdist(one, means).argmin(dim=1) for one in states]
+        return torch.stack([torch.nn.functional.one_hot((item + offset) % 7, 7) for item in items]).double()
+
+    made = order_evidence(answers_after, first, (first + offset) % 7, rows, 7, (1, 2, 3))
+    assert made.word == expected
+    assert made.tests[0].moved == (1 if expected == CIRCLE else pytest.approx(0, abs=0.1))
+
+
 def test_half_a_step() -> None:
     # cos(2π(x - 1/2) / 13) is largest at x = 0 and 1; the even k = 2 turns by a whole step of (13 + 1) / 2 = 7.
     labels = torch.arange(13)
@@ -145,6 +164,6 @@ def test_half_a_step_and_single_planes_are_reported() -> None:
 
 def test_five_answers_have_too_few_orders() -> None:
     labels = torch.arange(6).repeat(4)
-    few = order_evidence(lambda turns: torch.zeros(len(turns), 24, 6), labels, labels, 6, (1, 2))
+    few = order_evidence(lambda turns: torch.zeros(len(turns), 24, 6), labels, labels, labels, 6, (1, 2))
     assert few.word == UNDETERMINED
     assert "too few for p <= 0.01" in few.reason

@@ -166,6 +166,17 @@ def test_a_place_that_was_not_accepted(config: CausalConfig, tmp_path: Path) -> 
     assert set(frames["causal_verdicts"].verdict) == {"not causal at this power"}
 
 
+def test_the_circle_of_an_item(config: CausalConfig, tmp_path: Path) -> None:
+    items = replace(config, claims=("days",), places=("0:item",), quantity="item", draws=2, out=tmp_path)
+    frames = run(items).frames
+    verdict = frames["causal_verdicts"].iloc[0]
+    # The first block's output at the item: what reads it there has read it already.
+    assert (verdict.position, verdict.direction) == ("item", "planes of the item, k = 1, 2, 3")
+    assert verdict.verdict == "not causal at this power"
+    assert set(frames["causal_order"].position) == {"item"}
+    assert frames["causal_patches"].empty and frames["causal_algorithm"].empty
+
+
 def test_features_of_a_sparse_autoencoder(
     config: CausalConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +227,8 @@ def test_directions_of_another_model_are_refused(config: CausalConfig, tmp_path:
         ({"dims": ("9:35",)}, "layers 0 to 2"),
         ({"places": ("1:answer",)}, "not layer:position"),
         ({"sweep": ("x",)}, "is no layer"),
+        ({"quantity": "item"}, "needs the place of the item"),
+        ({"quantity": "item", "places": ("0:item",)}, "operands of mod-add 7 are numbers"),
         ({"features": ("work:a",)}, "is not SAE:latent"),
         ({"sweep": ("3",)}, "layers 0 to 2"),
     ],
