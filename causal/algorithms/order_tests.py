@@ -17,7 +17,8 @@ the answers' own never (7 answers have 120 classes; fewer than 100 cannot show p
 
     circle         the rank is at most 0.01; the unseen answers are reached in more than 1/4 of the turns (`CARRIES`,
                    lower end of the interval clustered on operand pairs) and the worst of them in as many: of an open
-                   arc, which has an order too, those beside its ends are missed
+                   arc, which has an order too, one beside its ends is missed, though not of every arc
+                   (`word_rates`): this is no test that the ends meet
     answer code    the rank is above 0.01 - no order was shown - and turning planes of other orders moves more than 1/4
                    of the answers where *they* point
     undetermined   otherwise: an order that does not reach every answer, or nothing that moves

@@ -1,6 +1,6 @@
 """How often a network is called clock or look-up by the causal tests, in networks whose algorithm is known.
 
-python scripts/calibration/causal_null.py             five kinds, three moduli: 20 minutes of one core
+python scripts/calibration/causal_null.py             five kinds, three moduli: 7 minutes of one core
 
 Writes results/calibration/causal_words.csv: a row a kind, modulus and word.
 """
@@ -23,7 +23,7 @@ from toy.run.errors import InputError
 class Options:
     """How much of it."""
 
-    networks: int = 100
+    networks: int = 60
     """Networks of each kind and modulus."""
     out: Path = Path("results/calibration/causal_words.csv")
     """The table."""
