@@ -3,6 +3,7 @@
 python scripts/run_causal.py                                             every accepted circle of the reference model
 python scripts/run_causal.py --claims "mod-add 7" days --prompts 1000
 python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle at a place that was not accepted
+python scripts/run_causal.py --claims days --quantity item --places 0:item   the circle of the items it is asked with
 python scripts/run_causal.py --claims "mod-add 7" --sweep 2              every dimension of a layer, one at a time
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --sweep all --dry-run
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --dims 7:8 9:35 14:867 14:100 9:500 --protocol published

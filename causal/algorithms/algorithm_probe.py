@@ -2,52 +2,71 @@
 
 At every node of the answer tree the discovery states are regressed on the circles of the modulus and those of the ones
 digit of the integer sum at once, so that Wᵀ A = I across both kinds: a turn of one leaves what is read of the other
-where it was (`directions.pattern`). Answers are the probabilities of the p possible ones, normalised.
+where it was (`directions.pattern`). Answers are the probabilities of the p possible ones, normalised. Whether the
+answers stand in an order (`order_tests`) is tested with the mean discovery state of each answer, at every node.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from causal.algorithms.algorithm import (
-    BASE,
-    Kind,
-    Observations,
-    Rotation,
-    can_be_told,
-    digit_frequencies,
-    histogram_rows,
-    observe,
-    rotations,
-    table_rows,
-    which,
-)
+from causal.algorithms.algorithm import Observations, histogram_rows, observe, table_rows, which
+from causal.algorithms.answer_code import AnswerMeans, CodeTurn
+from causal.algorithms.order_tests import OrderEvidence, order_evidence
+from causal.algorithms.predictions import BASE, Kind, Rotation, can_be_told, digit_frequencies, rotations
 from causal.experiments.experiment import Experiment
 from causal.interventions.directions import Directions, SiteSet, nearest_orthonormal, pattern, states_at, targets_of
 from causal.interventions.edits import INTERVENTIONS
-from causal.run.tables import AlgorithmRow, PredictionRow
+from causal.run.tables import AlgorithmRow, OrderRow, PredictionRow
 from llm_probe.activations.answers import Answers, Tokens
 from toy.maths.regression import Groups
 
 
-def algorithm_rows(experiment: Experiment) -> Iterator[AlgorithmRow | PredictionRow]:
-    """Rows of every algorithm, and of the histograms; none where the two circles are one."""
-    if not can_be_told(experiment.claim.period):
+def algorithm_rows(experiment: Experiment) -> Iterator[AlgorithmRow | OrderRow | PredictionRow]:
+    """Rows of the tests of order, of every algorithm and of the histograms; the last two only for sums whose modulus
+    and ones digit have two circles."""
+    d, order = experiment.root, order_of(experiment)
+    where = (d.domain, d.layer, d.site, experiment.position)
+    n = len(experiment.subset[1].right)
+    for test in order.tests:
+        yield OrderRow(*where, **asdict(test), planes=order.planes, orders=order.orders, n=n, word=order.word,
+                       reason=order.reason)  # fmt: skip
+    if experiment.quantity == "item" or not can_be_told(experiment.claim.period):
         return
     seen = observations(experiment)
-    decision = which(seen, experiment.config.seed)
-    d = experiment.root
+    decision = which(seen, lambda: order, experiment.config.seed)
     for row in table_rows(decision):
-        where = (d.domain, d.layer, d.site, experiment.position)
         yield AlgorithmRow(*where, **row, reason=decision.reason, n_pairs=decision.n_pairs)
     columns = {"base-10 then reduce": "base_10", "look-up": "look_up"}
     for row in histogram_rows(seen, decision):
         yield PredictionRow(d.domain, d.layer, **{columns.get(name, name): value for name, value in row.items()})
+
+
+def order_of(experiment: Experiment) -> OrderEvidence:
+    """Whether the answers stand in an order, on the first of the causal prompts."""
+    engine, baseline = experiment.subset
+    questions, period = baseline.questions, experiment.claim.period
+    discovery, labels = experiment.discovery
+    means = {}
+    for node in experiment.sites.at:
+        states, rows = states_at(discovery, node)
+        means[node] = AnswerMeans.of(states, labels.label[rows], period)
+
+    def after(turns: Sequence[CodeTurn]) -> Float[Tensor, "t n p"]:
+        edits = [
+            experiment.sites.edits(experiment.position, lambda _, node, turn=turn: means[node].planes(turn).turned)
+            for turn in turns
+        ]
+        return torch.stack([shares(answers) for answers in engine.answers(edits, experiment.tick)])
+
+    seed, frequencies, answers = experiment.config.seed, experiment.frequencies, questions.labels
+    held = answers if experiment.quantity == "sum" else torch.tensor([one.first for one in questions.prompts])
+    return order_evidence(after, held, answers, questions.pairs, period, frequencies, seed)
 
 
 def observations(experiment: Experiment) -> Observations:

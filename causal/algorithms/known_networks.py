@@ -1,4 +1,4 @@
-"""Three networks that add modulo p in a way that was written down, as a test of whoever tells ways of adding apart.
+"""Four networks that add modulo p in a way that was written down, as a test of whoever tells ways of adding apart.
 
 Each turns two operands into one hidden state and reads the answer off it, and nothing else passes between them:
 
@@ -7,11 +7,13 @@ Each turns two operands into one hidden state and reads the answer off it, and n
                 2) and one-hot tens and carry, turned into a random basis; the read-out finds the nearest digit and the
                 largest ten and looks 10 t + u up in a table of remainders
     LookUp      a random code for each operand pair; the read-out finds the pair whose code is nearest, and its answer
+    AnswerCode  a code for each answer; the read-out finds the answer whose code is nearest. With `random_codes` all
+                planes of the answer turned together move it as they move a clock
 
 hidden: operands (n, 2) -> (n, d)      read: (n, d) -> logits (n, p)      float64
 
 `Turner` turns circles in the hidden state: their planes are fitted on some operand pairs, the answers observed on
-others. It is an `algorithm.Observe`.
+others. It is an `algorithm.Observe`, and its `after_code_turns` an `order_tests.AnswersAfter`.
 """
 
 from __future__ import annotations
@@ -23,18 +25,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from causal.algorithms.algorithm import (
-    BASE,
-    DIGIT_FREQUENCIES,
-    Decision,
-    Kind,
-    Observations,
-    Rotation,
-    digit_frequencies,
-    observe,
-    rotations,
-    which,
-)
+from causal.algorithms.algorithm import Decision, Observations, observe, which
+from causal.algorithms.answer_code import AnswerMeans, CodeTurn
+from causal.algorithms.order_tests import OrderEvidence, order_evidence
+from causal.algorithms.predictions import BASE, DIGIT_FREQUENCIES, Kind, Rotation, digit_frequencies, rotations
 from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
 from causal.interventions.edits import rotate, rotation
 from toy.analysis import spectra
@@ -137,6 +131,45 @@ class LookUp(nn.Module):
         return torch.eye(self.modulus, dtype=torch.float64)[self.answers[nearest]]
 
 
+class AnswerCode(nn.Module):
+    """Knows one vector for each answer and finds the nearest."""
+
+    codes: Tensor
+
+    def __init__(self, codes: Float[Tensor, "p d"], below: int) -> None:
+        super().__init__()
+        self.modulus, self.below = len(codes), below
+        self.register_buffer("codes", codes.double())
+
+    def hidden(self, operands: Operands) -> Float[Tensor, "n d"]:
+        """The code of the answer."""
+        return self.codes[operands.sum(dim=1) % self.modulus]
+
+    def read(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
+        """The nearer the code, the larger."""
+        return hidden @ self.codes.T - self.codes.square().sum(dim=1) / 2
+
+
+def random_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:
+    """A random vector for each answer: no order at all."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(modulus, width, generator=generator, dtype=torch.float64)
+
+
+def clustered_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:
+    """Random vectors of four stretches of answers, and a third of the length of each answer's own."""
+    stretches = torch.arange(modulus) * 4 // modulus
+    return random_codes(4, width, seed)[stretches] + random_codes(modulus, width, seed + 100_003) / 3
+
+
+def arc_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:
+    """A smooth curve that does not close: a Gaussian process of 0 … p - 1 with a length scale of p / 4."""
+    places = torch.arange(modulus, dtype=torch.float64)
+    covariance = torch.exp(-((places[:, None] - places).square()) / (2 * (modulus / 4) ** 2))
+    factor = torch.linalg.cholesky(covariance + 1e-9 * torch.eye(modulus, dtype=torch.float64))
+    return factor @ random_codes(modulus, width, seed)
+
+
 def decide_algorithm(
     adder: Adder, *, questions: int = 2000, count: int = 3, seed: int = 0
 ) -> tuple[Observations, Decision]:
@@ -145,8 +178,9 @@ def decide_algorithm(
     chosen = torch.randperm(adder.below**2, generator=generator)[:questions]
     pairs = torch.stack([chosen // adder.below, chosen % adder.below], dim=1)
     half = len(pairs) // 2
-    seen = Turner(adder, pairs[:half], pairs[half:], count).observations(seed)
-    return seen, which(seen, seed)
+    turner = Turner(adder, pairs[:half], pairs[half:], count)
+    seen = turner.observations(seed)
+    return seen, which(seen, lambda: turner.order(seed), seed)
 
 
 def patterns_of_both_kinds(
@@ -172,6 +206,7 @@ class Turner:
         self.adder, self.prompts = adder, prompts
         fitted, sums = adder.hidden(fitted_on), fitted_on.sum(dim=1)
         self.states, self.centre = adder.hidden(prompts), fitted.mean(dim=0)
+        self.means = AnswerMeans.of(fitted, sums % adder.modulus, adder.modulus)
         digits = targets_of(sums, digit_frequencies(adder.modulus), BASE)
         every = fourier.frequencies(adder.modulus)
         power = [regression_pattern(fitted, targets_of(sums, [k], adder.modulus), digits).square().sum() for k in every]
@@ -191,6 +226,17 @@ class Turner:
             angle = rotation(turn.frequencies, turn.period, turn.step)
             answers.append(self.answers(rotate(self.states, basis, self.centre, angle, basis)))
         return torch.stack(answers)
+
+    def after_code_turns(self, turns: Sequence[CodeTurn]) -> Float[Tensor, "t n p"]:
+        """Answers after planes of the answer were turned, in its own order or another."""
+        every = torch.arange(len(self.states))
+        return torch.stack([self.answers(self.means.planes(turn).turned(self.states, every)) for turn in turns])
+
+    def order(self, seed: int = 0) -> OrderEvidence:
+        """Whether the answers stand in an order: `order_tests`."""
+        pairs = self.prompts[:, 0] * self.adder.below + self.prompts[:, 1]
+        labels, modulus = self.prompts.sum(dim=1) % self.adder.modulus, self.adder.modulus
+        return order_evidence(self.after_code_turns, labels, labels, pairs, modulus, self.frequencies, seed)
 
     def observations(self, seed: int = 0) -> Observations:
         """Everything that `algorithm.which` needs, with the default rotations."""

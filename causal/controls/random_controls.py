@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from causal.algorithms.algorithm import spread
+from causal.algorithms.predictions import spread
 from causal.experiments.effects import size
 from causal.experiments.experiment import Experiment
 from causal.interventions.directions import SiteSet, fit

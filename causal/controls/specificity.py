@@ -19,7 +19,11 @@ sums over documents):
     se² = n / (n - 1) Σ (d_i - Δ T_i)² / (Σ T_i)²          n - 1 degrees of freedom
 
 Equivalence (TOST; Schuirmann 1987): p = max of the two one-sided t tests of Δ > -margin and Δ < margin. p < 0.05 is the
-same as a 90 % interval within the margin. The margin is 0.01 nat per token. A text is documents (one a blank-line block
+same as a 90 % interval within the margin. The margin is 0.01 nat per token. An edit at a share q of the positions that
+costs δ nats at each of them costs q δ per token of the whole text, so below q = margin / δ no such harm can reach the
+margin and the test passes whatever the edit does. It says nothing then: a text is `not tested` where q < 1 %, the share
+at which the loss of one nat at every edited position - its probability divided by e - is the margin. (At 0.1 % the
+margin is ten nats, as much as a guess among 22,000 tokens.) A text is documents (one a blank-line block
 of `--text FILE`, or one a topic of Python's own help, `pydoc_data`, which needs no network), cut into windows of equal
 length so that no padding is needed.
 """
@@ -109,6 +113,12 @@ def facts() -> list[Prompt]:
 
 
 MARGIN = 0.01
+"""Nats per token below which a change is none."""
+HARM = 1.0
+"""Nats at an edited position that a test must be able to see."""
+SMALLEST_SHARE = MARGIN / HARM
+"""Share of the positions that must be edited, at least."""
+SPARED, NOT_SPARED, NOT_TESTED = "spared", "not spared", "not tested"
 BATCH_TOKENS = 4096
 FEWEST_DOCUMENTS = 2
 LIKE_ANSWER = "like answer"
@@ -267,8 +277,14 @@ def equivalence(
         "nats_low": delta - half,
         "nats_high": delta + half,
         "p_equivalence": p,
-        "equivalent": p < LEVEL,
     }
+
+
+def harm(p_equivalence: float, edited_share: float) -> str:
+    """`spared`, `not spared`, or `not tested` where too little of the text was edited to show anything."""
+    if edited_share < SMALLEST_SHARE:
+        return NOT_TESTED
+    return SPARED if p_equivalence < LEVEL else NOT_SPARED
 
 
 def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRow]:
@@ -300,10 +316,11 @@ def text_rows(experiment: Experiment, texts: Sequence[str]) -> Iterator[CausalRo
     for (position, name), after in zip(edits, losses, strict=False):
         edited = 1.0 if position == EVERYWHERE else share
         numbers = equivalence(before, after, tokens)
-        yield experiment.row(position, experiment.name, name, len(tokens), "text", edited_share=edited, **numbers)
+        numbers |= {"edited_share": edited, "harm": harm(numbers["p_equivalence"], edited)}
+        yield experiment.row(position, experiment.name, name, len(tokens), "text", **numbers)
     # Random bases together: the mean change, and the interval of the mean loss.
     numbers = equivalence(before, torch.stack(losses[len(edits) :]).mean(dim=0), tokens)
-    numbers |= {"draws": RANDOM_BASES, "edited_share": 1.0}
+    numbers |= {"draws": RANDOM_BASES, "edited_share": 1.0, "harm": harm(numbers["p_equivalence"], 1.0)}
     yield experiment.row(EVERYWHERE, "random basis", "zero", len(tokens), "text", **numbers)
     answers = experiment.engine(EVERYWHERE).answers(list(gated.values()), experiment.tick)
     for name, after in zip(gated, answers, strict=True):

@@ -6,7 +6,9 @@
     elsewhere        the same ablation where other questions are answered (`specificity.skills`)
 
 and in files of their own, as functions of an experiment: `random_controls`, `patches`, `algorithm_probe`,
-`specificity` and `attribution`. No prompt, operand pair or template is shared between fitting and testing
+`specificity` and `attribution`. With `quantity` = `item` the circle is that of the first operand, i, at its own token:
+turned by j it makes i into i + j for whatever reads it, so that an answer s = i + offset follows by j as well (after
+Engels et al. 2024, 2405.14860). No prompt, operand pair or template is shared between fitting and testing
 (`llm_probe.questions.prompts`).
 """
 
@@ -31,7 +33,7 @@ from causal.run.config import CausalConfig
 from causal.run.tables import CausalRow, RotationRow
 from llm_probe.activations.answers import Tokens
 from llm_probe.models.loading import LoadedModel
-from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.claims import Claim, Labels, Quantity
 from sae.circles.latents import FeatureBasis
 from toy.maths.intervals import wilson
 
@@ -50,6 +52,8 @@ class Experiment:
     dim: int | None = None
     features: FeatureBasis | None = None
     """Latents of a sparse autoencoder in the place of planes."""
+    quantity: Quantity = "sum"
+    """Whose circle it is: the answer's, or that of the first operand (`item`)."""
     tick: Tick = lambda count: None
 
     @cached_property
@@ -57,7 +61,10 @@ class Experiment:
         """The prompts that the circle is fitted on."""
         questions = questions_of(self.loaded, self.claim, "discovery", self.config.discovery, self.config.seed)
         position = ANSWER if self.location[2] == "last" else self.location[2]
-        return self.engine(position, questions), Labels.of(self.claim, questions.prompts)
+        labels = Labels.of(self.claim, questions.prompts)
+        if self.quantity == "item":
+            labels = replace(labels, label=labels.first)
+        return self.engine(position, questions), labels
 
     @cached_property
     def sites(self) -> SiteSet:
@@ -68,7 +75,8 @@ class Experiment:
             return SiteSet({(): directions.span(engine.states(), *whose, self.features.basis, self.features.name)})
         if self.dim is not None:
             return SiteSet({(): directions.dimension(engine.states(), *whose, self.dim)})
-        return fit_sites(engine, labels, whose[0], self.frequencies, self.location)
+        name = "" if self.quantity == "sum" else f"planes of the item, k = {', '.join(map(str, self.frequencies))}"
+        return fit_sites(engine, labels, whose[0], self.frequencies, self.location, name)
 
     @property
     def root(self) -> Directions:

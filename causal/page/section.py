@@ -170,7 +170,10 @@ def ink(share: Real) -> str:
 
 TEMPLATES = Path(__file__).parent / "templates"
 CHIPS = {
-    "causal": "supported",
+    "causal: circle": "supported",
+    "causal": "undetermined",
+    "causal: answer code": "refuted",
+    "not tested for harm": "untested",
     "not specific": "refuted",
     "not causal at this power": "undetermined",
     "cannot be tested": "untested",
@@ -210,8 +213,9 @@ def summary(verdicts: pd.DataFrame) -> str:
     if not words:
         return "No circle was tested."
     noun = "dimension" if verdicts["direction"].str.startswith("dim").all() else "circle"
-    n = words.count("causal")
-    numbers = sorted(set(verdicts.loc[(verdicts["verdict"] == "causal") | (n == 0), "layer"].tolist()))
+    causal = verdicts["verdict"].str.startswith("causal")
+    n = int(causal.sum())
+    numbers = sorted(set(verdicts.loc[causal | (n == 0), "layer"].tolist()))
     counts = ", ".join(f"{words.count(word)} {word}" for word in CHIPS if word in words and word != "causal")
     return (
         f"{n or 'None'} of {len(words)} {noun}{'s' * (len(words) > 1)} {'are' if n > 1 else 'is'} shown to be causal, "
@@ -293,7 +297,7 @@ def _line(circle: Circle) -> dict[str, Any]:
         "text": everywhere,
         "basis": circle.row("zero", EVERYWHERE, "text", "random basis"),
         "like": like,
-        "equivalent": bool(like) and str(like["equivalent"]) == "True",
+        "geometry": text(verdict.get("geometry")),
         "algorithm": next(iter(algorithm.to_dict("records")), None),
         "edited": _edited(circle),
         "panels": _panels(circle),

@@ -68,7 +68,7 @@ def _words(result: Result) -> str:
     return "\n".join([*lines, f"\nagain  {result.run['command']}"]) if lines else "nothing was tested"
 
 
-CAUSAL = Study(TABLES, cell_version=4, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
+CAUSAL = Study(TABLES, cell_version=5, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
 
 
 def run(config: CausalConfig, command: str = "") -> Result:
@@ -157,8 +157,9 @@ class CausalRunner:
         period = _other_period(experiment, claims)
         parts[f"fixed {period}"] = lambda: experiment.fixed_controls(period)
         if experiment.frequencies:
-            parts["patches"] = lambda: patch_rows(experiment)
             parts["algorithm"] = lambda: algorithm_rows(experiment)
+        if experiment.frequencies and experiment.quantity == "sum":
+            parts["patches"] = lambda: patch_rows(experiment)
             parts["attribution"] = lambda: attribution_rows(experiment)
         for name, questions in others.items() if self.config.other_prompts else ():
             if name != experiment.claim.domain.name:
@@ -185,6 +186,8 @@ class CausalRunner:
 
     def _parts(self, experiment: Experiment, parts: Mapping[str, MakeRows]) -> Rows:
         what = f"{experiment.claim!r} {experiment.location} {experiment.frequencies} {experiment.dim}"
+        if experiment.quantity == "item":
+            what += " item"
         if experiment.features is not None:
             what += f" {experiment.features.name} {float(experiment.features.basis.double().abs().sum()):.9g}"
         return together([self._cell(f"{what} {name}", make) for name, make in parts.items()])

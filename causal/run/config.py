@@ -27,6 +27,8 @@ class CausalConfig:
     """Latents of sparse autoencoders instead of planes, as <folder or release/id>:latent,latent,…"""
     places: tuple[str, ...] = ()
     """Places instead of those that were accepted, as layer:position (1:offset); every frequency of the period."""
+    quantity: Literal["sum", "item"] = "sum"
+    """At the places: turn the circle of the answer, or (`item`) that of the first operand, which must be a word."""
     sweep: tuple[str, ...] = ()
     """Layers whose every dimension is held at its mean, one at a time, instead; `all`: every layer."""
     dry_run: bool = False
@@ -80,6 +82,7 @@ class CausalConfig:
             "dims": self.dims,
             "features": self.features,
             "places": self.places,
+            "item": self.quantity == "item",
             "random": self.weights == "random",
         }
         return self.source / "-".join(["causal", *(name for name, given in others.items() if given)])
@@ -92,7 +95,8 @@ class CausalConfig:
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; which claims are tested and where they go cannot."""
         skipped = (
-            "out", "probed", "claims", "dims", "features", "places", "sweep", "dry_run", "underpowered", "protocol",
+            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "dry_run", "underpowered",
+            "protocol",
         )  # fmt: skip
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return key_of(content)

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from causal.algorithms.order_tests import DRAWS
 from causal.attribution.donors import POSITIONS
 from causal.controls.random_controls import TURNS
 from causal.experiments.experiment import Experiment
@@ -48,13 +49,17 @@ def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -
     """The experiments of a run: its dimensions, features, locations, or the planes that a probe run accepted.
 
     Raises:
-        InputError: a claim none of whose planes was accepted, or a layer that the model lacks.
+        InputError: a claim none of whose planes was accepted, a layer that the model lacks, or items that are numbers.
     """
+    if config.quantity == "item" and not config.places:
+        raise InputError("--quantity item needs the place of the item: give --places, as in 0:item")
     if config.names_no_probe:
         claims = [claim_of(name) for name in config.claims or (PUBLISHED_CLAIM,)]
         dims = [_dim(text) for text in config.dims]
         bases = [] if dims else [_features(text, loaded) for text in config.features]
         locations = [] if dims or bases else [_location(text) for text in config.places]
+        if numbers := [one.domain.name for one in claims if config.quantity == "item" and one.is_arithmetic]:
+            raise InputError(f"the operands of {numbers[0]} are numbers without a period: give words such as days")
         check_layers(loaded, [layer for layer, *_ in (*dims, *locations)])
         return [
             *(
@@ -67,7 +72,11 @@ def experiments_of(config: CausalConfig, loaded: LoadedModel, known: Accepted) -
                 for one in claims
                 for basis in bases
             ),
-            *(Experiment(loaded, config, one, at, one.tested_frequencies) for one in claims for at in locations),
+            *(
+                Experiment(loaded, config, one, at, one.tested_frequencies, quantity=config.quantity)
+                for one in claims
+                for at in locations
+            ),
         ]
     if unknown := [name for name in config.claims if name not in known]:
         raise InputError(f"no plane of {unknown[0]!r} was accepted in {config.source}: choose from {', '.join(known)}")
@@ -226,8 +235,9 @@ def circles_plan(config: CausalConfig, shape: Shape, circles: Sequence[tuple[Cla
         edits = sum(one.count(claim.period) for one in INTERVENTIONS.values())
         # At the last token, and over the answer where it has several; two fixed controls, removed and turned.
         edited = config.prompts * (edits * (1 + (nodes > 1)) + 2 * claim.period)
-        # Random controls; patches and turns of the algorithm probe.
-        edited += config.control_prompts * (TURNS * config.draws + 26)
+        # Random controls; patches and turns of the algorithm probe; turns of the tests of order.
+        order = 2 * (1 + DRAWS) + claim.period + 1 + claim.period // 2
+        edited += config.control_prompts * (TURNS * config.draws + 26 + order)
         rows += edited
         flops += edited * shape.edit(layer, nodes) + (config.prompts + config.discovery) * shape.clean(nodes)
     return "\n".join(

@@ -13,7 +13,8 @@ from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRo
 from causal.interventions.edits import meanings
 
 Verdict = str
-"""`causal`, `not causal at this power`, `not specific`, or `cannot be tested`."""
+"""`causal: circle`, `causal: answer code`, `causal`, `not tested for harm`, `not causal at this power`, `not specific`,
+or `cannot be tested`."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ class CausalRow:
     """Upper end of that interval."""
     p_equivalence: float | None = None
     """Equivalence test (TOST) at 0.01 nat: small where the change is shown to be smaller."""
-    equivalent: bool | None = None
-    """Whether p_equivalence < 0.05."""
+    harm: str | None = None
+    """`spared`: p_equivalence < 0.05; `not tested`: under 1 % of the positions were edited, where even one nat at each
+    of them would stay below the margin; `not spared` otherwise."""
 
 
 CausalRow.__doc__ = f"{CausalRow.__doc__} The interventions: {meanings()}"
@@ -188,9 +190,14 @@ class VerdictRow:
     direction: str
     """Name of the circle's planes."""
     verdict: Verdict
-    """`causal`, `not causal at this power`, `not specific`, `cannot be tested`."""
+    """`causal: circle`, `causal: answer code`, `causal` (neither was shown), `not tested for harm`, `not specific`,
+    `not causal at this power`, `cannot be tested`."""
     sentence: str
     """Reason of the verdict, in numbers."""
+    geometry: str | None = None
+    """What the tests of order say of the answers (`word` of causal_order), whatever the verdict."""
+    harm: str | None = None
+    """`not spared` if one text was harmed, `spared` if every tested text was not, `not tested` otherwise."""
     false_calls: int | None = None
     """Draws of shuffled labels that the same rule of the turn calls causal."""
     false_draws: int | None = None
@@ -235,6 +242,48 @@ class AlgorithmRow:
     """Reason of the verdict, in numbers."""
     n_pairs: int
     """Number of held-out operand pairs."""
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """One test of whether the answers stand in an order (`causal/algorithms/order_tests.py`): planes of the answer,
+    fitted to its mean states, are turned by steps of each prompt's own, and the answers that follow are counted."""
+
+    domain: str
+    """Domain whose sums were answered."""
+    layer: int
+    """Block whose output was edited, counted from 0."""
+    site: str
+    """Site of the block that was edited."""
+    position: str
+    """Tokens that were edited: `last` or `answer`."""
+    test: str
+    """`unseen answer`: turned onto an answer without whose prompts the planes were fitted; `together`: onto an answer
+    that they were fitted with; `half a step`: all accepted frequencies by half a step; `k = 3 alone`: one of them."""
+    moved: float
+    """Probability of the answer that was turned to (half a step: of s and s + 1 together)."""
+    low: float | None = None
+    """Lower end of the 95 % bootstrap interval of `moved`, clustered on operand pairs."""
+    high: float | None = None
+    """Upper end of that interval."""
+    worst: float | None = None
+    """Probability of the answer that is reached least; of half a step, the smaller of P(s) and P(s + 1)."""
+    control: float | None = None
+    """Mean of `moved` over planes fitted to random orders of the answers, with the target that they point to."""
+    control_most: float | None = None
+    """Largest `moved` of such an order."""
+    rank: float | None = None
+    """Share of the orders, the answers' own included, that move at least as many answers."""
+    planes: int = 0
+    """Number of planes in the answers' own and every other order; half a step and single k turn the accepted ones."""
+    orders: int = 0
+    """Number of other orders."""
+    n: int = 0
+    """Number of prompts."""
+    word: str = ""
+    """What the tests together say: `circle`, `answer code` or `undetermined`."""
+    reason: str = ""
+    """Reason of the word, in numbers."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +379,7 @@ TABLES: dict[str, type] = {
     "causal_map": MapRow,
     "causal_patches": PatchRow,
     "causal_algorithm": AlgorithmRow,
+    "causal_order": OrderRow,
     "causal_predictions": PredictionRow,
     "causal_attribution": AttributionRow,
     "causal_agreement": AgreementRow,

@@ -1,14 +1,20 @@
 """Verdicts: from the rows of an experiment to ranks among its controls, to evidence, and to one word with its reason.
 
-`causal` needs all of these, each of which could have come out the other way:
+A verdict that begins with `causal` needs all of these, each of which could have come out the other way:
 
 1. the model can do the task: its accuracy is above chance (else `cannot be tested`: there is nothing to lose);
 2. turning the circle by j moves the answer by j more often than chance (lower end of the interval above 1 / p), more
    often than it leaves it, and more often than at least 99 % of the draws of every control: random patterns of equal
    norm, bases of equal removed variance, planes of shuffled labels;
    a direction that cannot be turned: ablation lowers the accuracy (McNemar p <= 0.01) more than 1 % of the draws do;
-3. ordinary text is left alone: the same ablation changes it by less than 0.01 nat per token (TOST, p < 0.05), at
-   every position or at those that look like an answer's place; else `not specific`.
+3. ordinary text is left alone: the same ablation changes every text that was tested by less than 0.01 nat per token
+   (TOST, p < 0.05), at every position and at those that look like an answer's place (else `not specific`). Where an
+   edit touches too little of a text it tests nothing (`specificity.SMALLEST_SHARE`): `not tested for harm` if that is
+   all there is.
+
+Such an effect is shared by every code that has one vector for each answer. The tests of order say which it is
+(`causal.algorithms.order_tests`): `causal: circle` if planes that have not seen an answer lead to it, `causal: answer
+code` if planes of any other order move the answers as well, and plain `causal` if neither was shown.
 
 An effect that controls have too is `not specific` as well. Everything else is `not causal at this power`: what this
 many prompts could have shown is part of the sentence. The thresholds are conventional and were not tuned.
@@ -19,13 +25,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from causal.algorithms.order_tests import ANSWER_CODE, CIRCLE
 from causal.controls.random_controls import CONTROLS
-from causal.controls.specificity import LIKE_ANSWER
+from causal.controls.specificity import LIKE_ANSWER, NOT_SPARED, NOT_TESTED, SMALLEST_SHARE, SPARED
 from causal.experiments.effects import rank
 from causal.experiments.experiment import Experiment
 from causal.experiments.sweep import CONDITION
 from causal.interventions.questions import EVERYWHERE
-from causal.run.tables import CausalRow, ControlDraw, Verdict, VerdictRow
+from causal.run.tables import CausalRow, ControlDraw, OrderRow, Verdict, VerdictRow
 from llm_probe.run.study import Rows
 from toy.maths.intervals import wilson
 
@@ -56,6 +63,14 @@ class Evidence:
     """Text, without random bases."""
     others: Sequence[CausalRow] = ()
     """The same ablation where other questions are answered."""
+    order: OrderRow | None = None
+    """A row of the tests of order, with the word and reason of them all; None where they were not made."""
+
+    @property
+    def harm(self) -> str:
+        """`spared`, `not spared` or `not tested`: the worst of the texts that were tested."""
+        tested = {row.harm for row in (self.everywhere, self.like) if row} - {NOT_TESTED}
+        return NOT_TESTED if not tested else SPARED if tested == {SPARED} else NOT_SPARED
 
 
 def decide(evidence: Evidence) -> tuple[Verdict, str]:
@@ -80,11 +95,23 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
         return "not causal at this power", f"{numbers}; {draws} draws of a control cannot show p <= {ALPHA}"
     if rank_of is not None and rank_of > ALPHA:
         return "not specific", f"{numbers}: controls of equal size do as much"
-    texts = [row for row in (evidence.everywhere, evidence.like) if row]
-    if not texts:
-        return "causal", f"{numbers}; no text was read"
-    spared = any(bool(row.equivalent) for row in texts)
-    return ("causal" if spared else "not specific"), f"{numbers}; {_nats(evidence)}{_others(evidence)}"
+    said = f"{numbers}; {_order(evidence)}{_nats(evidence)}{_others(evidence)}"
+    if evidence.harm == NOT_TESTED:
+        return "not tested for harm", said
+    return (_word(evidence) if evidence.harm == SPARED else "not specific"), said
+
+
+def _word(evidence: Evidence) -> Verdict:
+    """Which `causal`."""
+    word = evidence.order.word if evidence.order else None
+    return f"causal: {word}" if word in (CIRCLE, ANSWER_CODE) else "causal"
+
+
+def _order(evidence: Evidence) -> str:
+    """What the tests of order say; nothing of a direction that cannot be turned."""
+    if evidence.order:
+        return f"{evidence.order.word}: {evidence.order.reason}; "
+    return "the order of the answers was not tested; " if evidence.rotated else ""
 
 
 def _rotation(evidence: Evidence) -> str:
@@ -103,14 +130,17 @@ def _ablation(evidence: Evidence, before: float, after: float) -> str:
 
 
 def _nats(evidence: Evidence) -> str:
+    """What the ablation does to text, and whether that was a test."""
     parts = []
     if evidence.everywhere:
         random = f" (random bases {evidence.basis.nats_change:+.3f})" if evidence.basis else ""
-        parts.append(f"text changes by {evidence.everywhere.nats_change:+.3f} nat at every position{random}")
+        change = f"text changes by {evidence.everywhere.nats_change:+.3f} nat at every position{random}"
+        parts.append(f"{change}: {evidence.everywhere.harm}")
     if evidence.like and evidence.like.edited_share is not None:
         share = f"{evidence.like.edited_share:.2%} of it that look like an answer's place"
-        parts.append(f"by {evidence.like.nats_change:+.3f} at the {share}")
-    return ", ".join(parts)
+        few = f", less than {SMALLEST_SHARE:.0%}" if evidence.like.harm == NOT_TESTED else ""
+        parts.append(f"by {evidence.like.nats_change:+.3f} at the {share}: {evidence.like.harm}{few}")
+    return ", ".join(parts) or "no text was read"
 
 
 def _others(evidence: Evidence) -> str:
@@ -149,12 +179,15 @@ def ranked(rows: Rows) -> Rows:
     return {**rows, "causal_table": [with_rank(row) for row in rows.get("causal_table", ())]}
 
 
-def evidence_of(experiment: Experiment, rows: Sequence[CausalRow], power: str) -> Evidence:
-    """What the verdict is made from; `power`: that of the run in words."""
+def evidence_of(
+    experiment: Experiment, rows: Sequence[CausalRow], power: str, order: Sequence[OrderRow] = ()
+) -> Evidence:
+    """What the verdict is made from; `power`: that of the run in words; `order`: the rows of the tests of order."""
     right, name, position = experiment.baseline.right, experiment.name, experiment.position
     own = experiment.claim.domain.name
     by_key = {(row.position, row.direction, row.intervention, row.condition): row for row in rows}
     return Evidence(
+        order=next(iter(order), None),
         period=experiment.claim.period,
         right=int(right.sum()),
         n=len(right),
@@ -176,13 +209,14 @@ def evidence_of(experiment: Experiment, rows: Sequence[CausalRow], power: str) -
 
 def verdict_row(experiment: Experiment, rows: Rows, power: str) -> VerdictRow:
     """The verdict, and how often shuffled labels would have been given it."""
-    verdict = decide(evidence_of(experiment, rows.get("causal_table", ()), power))
+    evidence = evidence_of(experiment, rows.get("causal_table", ()), power, rows.get("causal_order", ()))
     layer, site, _ = experiment.location
     key = (experiment.claim.domain.name, layer, site, experiment.position, experiment.name)
     turned = [draw for draw in rows.get("causal_controls", ()) if draw.intervention == "rotate"]
     prompts = len(experiment.subset[1].right) if turned else 0
     calls = false_calls(turned, prompts, experiment.claim.period) if turned else ()
-    return VerdictRow(*key, *verdict, *calls)
+    geometry = evidence.order.word if evidence.order else None
+    return VerdictRow(*key, *decide(evidence), geometry, evidence.harm, *calls)
 
 
 def false_calls(draws: Sequence[ControlDraw], prompts: int, period: int) -> tuple[int, int]:

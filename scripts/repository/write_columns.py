@@ -23,6 +23,7 @@ NOT_COLUMNS = ("line",)
 
 def sections() -> dict[str, dict[str, type]]:
     """Heading to its tables, each with the dataclass whose docstrings are the meanings."""
+    from causal.algorithms.word_rates import WordRow
     from causal.run.tables import TABLES as CAUSAL
     from llm_probe.replication.audit.claims import ClaimColumns
     from llm_probe.replication.audit.page import AuditRow
@@ -41,7 +42,12 @@ def sections() -> dict[str, dict[str, type]]:
         "sae": FEATURES,
         "circuits": CIRCUITS,
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
-        "calibration": {"false_positives": FalsePositiveRow, "power": PowerRow, "class_mean_null": NullRow},
+        "calibration": {
+            "false_positives": FalsePositiveRow,
+            "power": PowerRow,
+            "class_mean_null": NullRow,
+            "causal_words": WordRow,
+        },
         "published": {"claims": ClaimColumns, "verdicts": AuditRow, "reruns": RerunRow},
         "deep_dive": DEEP_DIVE,
     }

@@ -5,7 +5,8 @@ python scripts/toys/rotate_toy.py work/toy/nanda work/toy/fast/seed0 --out resul
 
 Every run is tested at its last checkpoint, beside its memorising checkpoint (if it has one), its untrained twin and
 the closed-form network of the same modulus. Writes ablation.csv, rotation.csv, run.json and the figure `turning`;
-algorithm.csv says which algorithm adds, in the runs and in three networks whose algorithm is known (mod 23).
+algorithm.csv says which algorithm adds, in the runs and in four networks whose algorithm is known (mod 23), with the
+reason; order.csv whether the answers stand in an order, where turning their planes moves the answer.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _rotate(request: Request) -> None:
     from tqdm import tqdm
 
     from causal.algorithms.algorithm import table_rows
-    from causal.algorithms.known_networks import Clock, DigitAdder, LookUp, decide_algorithm
+    from causal.algorithms.known_networks import AnswerCode, Clock, DigitAdder, LookUp, decide_algorithm, random_codes
     from causal.algorithms.toy_bars import TURNS, Bench, draw, histograms, removal_rows, summary, turning_rows
     from causal.algorithms.toys import SiteAdder, networks
     from toy.run.cells import check_writable
@@ -67,11 +68,16 @@ def _rotate(request: Request) -> None:
     removals: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     algorithms: list[dict[str, Any]] = []
+    orders: list[dict[str, Any]] = []
     panels: dict[tuple[str, str], list[tuple[str, Any]]] = {}
 
     def which(name: str, adder: Adder, count: int) -> None:
         _, decision = decide_algorithm(adder, questions=2 * request.questions, count=count, seed=request.seed)
-        algorithms.extend({"network": name, "n_pairs": decision.n_pairs, **row} for row in table_rows(decision))
+        also = {"n_pairs": decision.n_pairs, "reason": decision.reason}
+        algorithms.extend({"network": name, **also, **row} for row in table_rows(decision))
+        if order := decision.order:
+            what = {"network": name, "planes": order.planes, "orders": order.orders, "word": order.word}
+            orders.extend({**what, **vars(test)} for test in order.tests)
 
     for network in tqdm(networks(request.runs, request.seed), "networks", disable=None):
         for bench in Bench.all_of(network, questions=request.questions, seed=request.seed):
@@ -84,10 +90,12 @@ def _rotate(request: Request) -> None:
                 which(network.name, SiteAdder(bench.site), len(network.frequencies))
     for known in (Clock(23, 100, (1, 5, 9)), DigitAdder(23, 100), LookUp(23, 100)):
         which(f"{type(known).__name__} mod 23", known, 3)
+    which("AnswerCode mod 23", AnswerCode(random_codes(23), 100), 11)
     tables = {
         "ablation": pd.DataFrame(removals),
         "rotation": pd.DataFrame(turns),
         "algorithm": pd.DataFrame(algorithms),
+        "order": pd.DataFrame(orders),
     }
     sites = summary(tables["ablation"], tables["rotation"])
     own_panels = [panel for panel in panels if panel[0] == removals[0]["network"]]

@@ -10,36 +10,45 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causal.algorithms import algorithm
 from causal.algorithms.algorithm import (
+    Decision,
+    Observations,
+    around,
+    cases,
+    decide,
+    estimate,
+    histogram_rows,
+    likeliest,
+    log_likelihood,
+    observe,
+    split,
+    table_rows,
+)
+from causal.algorithms.order_tests import ANSWER_CODE, CIRCLE, UNDETERMINED, OrderEvidence
+from causal.algorithms.predictions import (
     ALGORITHMS,
     CARRIES,
     HYPOTHESES,
     KINDS,
-    UNDETERMINED,
     Hypothesis,
     Kind,
-    Observations,
     Rotation,
-    around,
-    cases,
     components,
-    decide,
     digit_frequencies,
-    estimate,
-    histogram_rows,
-    log_likelihood,
     mixture,
     moved,
-    observe,
     rotations,
     shift,
-    split,
-    table_rows,
-    which,
 )
 from toy.run.errors import InputError
 
 DIGIT, CARRY = Hypothesis("base-10 then reduce", "digit"), Hypothesis("base-10 then reduce", "carry")
+
+
+def which(seen: Observations) -> Decision:
+    """Where the answers go; that they stand on a circle is taken for granted."""
+    return algorithm.which(seen, lambda: OrderEvidence(CIRCLE, "a circle"))
 
 
 def base_ten(step: int, *frequencies: int) -> Rotation:
@@ -204,12 +213,36 @@ def test_few_prompts_decide_nothing() -> None:
 )
 def test_the_rule(clock: float, base: float, look_up: float, mixed: float, expected: str) -> None:
     likelihood = {"clock": clock, "base-10 then reduce": base, "look-up": look_up, "mixed": mixed}
-    assert decide(likelihood, follows=1.0, accuracy=1.0)[0] == expected
-    assert decide(likelihood, follows=0.4, accuracy=1.0)[::2] == (
+    assert likeliest(likelihood, follows=1.0, accuracy=1.0)[0] == expected
+    assert likeliest(likelihood, follows=0.4, accuracy=1.0)[::2] == (
         UNDETERMINED,
         "only 40% of the answers follow a swap of the whole state: another place decides them",
     )
-    assert decide(likelihood, follows=1.0, accuracy=0.1)[0] == UNDETERMINED
+    assert likeliest(likelihood, follows=1.0, accuracy=0.1)[0] == UNDETERMINED
+
+
+@pytest.mark.parametrize(
+    ("likeliest", "order", "expected"),
+    [
+        ("clock", CIRCLE, "clock"),
+        ("clock", ANSWER_CODE, "look-up"),
+        ("clock", UNDETERMINED, UNDETERMINED),
+        ("mixed", CIRCLE, "mixed"),
+        ("mixed", ANSWER_CODE, UNDETERMINED),
+    ],
+)
+def test_a_clock_needs_an_order(likeliest: str, order: str, expected: str) -> None:
+    word, reason = decide(likeliest, "by much", OrderEvidence(order, "the numbers"))
+    assert word == expected
+    assert "by much" in reason and "the numbers" in reason
+
+
+def test_order_is_tested_where_the_modulus_moves_the_answer_and_nowhere_else() -> None:
+    def untested() -> OrderEvidence:
+        raise AssertionError("the tests of order were run")
+
+    assert algorithm.which(made_up({"base 10": 0.9}), untested).order is None
+    assert which(made_up({"modulus": 0.9})).order is not None
 
 
 def test_the_likelihood_by_hand() -> None:

@@ -1,17 +1,28 @@
-"""Three networks whose algorithm was written down, and the name that each must get."""
+"""Four networks whose algorithm was written down, and the name that each must get."""
 
 import pytest
 import torch
 
-from causal.algorithms.algorithm import Rotation
-from causal.algorithms.known_networks import Adder, Clock, DigitAdder, LookUp, Turner, decide_algorithm
+from causal.algorithms.known_networks import (
+    Adder,
+    AnswerCode,
+    Clock,
+    DigitAdder,
+    LookUp,
+    Turner,
+    arc_codes,
+    decide_algorithm,
+    random_codes,
+)
+from causal.algorithms.predictions import Rotation
 
 BELOW = 60
 
 
 def adders(modulus: int) -> dict[str, Adder]:
     return {
-        "clock": Clock(modulus, BELOW, (1, 2, 3)),
+        # Seven answers have three frequencies: a clock of all three is one-hot answers in another basis.
+        "clock": Clock(modulus, BELOW, (1, 2) if modulus == 7 else (1, 2, 3)),
         "base-10 then reduce": DigitAdder(modulus, BELOW),
         "look-up": LookUp(modulus, BELOW),
     }
@@ -31,6 +42,42 @@ def test_the_right_algorithm_wins(name: str, modulus: int) -> None:
     assert seen.follows == 1
     assert decision.algorithm == name
     assert decision.ratio > 10
+
+
+@pytest.mark.parametrize(("modulus", "count"), [(7, 3), (13, 3), (13, 6), (23, 11)])
+def test_a_code_for_each_answer_is_a_look_up(modulus: int, count: int) -> None:
+    for seed in range(3):
+        seen, decision = decide_algorithm(
+            AnswerCode(random_codes(modulus, seed=seed), BELOW), questions=800, count=count, seed=seed
+        )
+        assert seen.follows == 1
+        # All planes together move it as they move a clock …
+        clock, look_up = (decision.explained[name].log_likelihood for name in ("clock", "look-up"))
+        assert clock - look_up > 10
+        # … and so do those of any other order.
+        assert decision.algorithm == "look-up"
+        assert "planes of other orders move" in decision.reason
+
+
+def test_with_few_of_its_planes_a_code_is_never_a_clock() -> None:
+    words = {
+        decide_algorithm(AnswerCode(random_codes(23, seed=seed), BELOW), questions=400)[1].algorithm
+        for seed in range(5)
+    }
+    assert words <= {"look-up", "undetermined"}
+
+
+def test_an_open_curve_is_no_clock() -> None:
+    # It has an order, but its ends do not lead to each other.
+    for seed in range(3):
+        decision = decide_algorithm(AnswerCode(arc_codes(13, seed=seed), BELOW), questions=800, count=2, seed=seed)[1]
+        assert decision.algorithm != "clock"
+
+
+def test_a_clock_of_every_frequency_is_one_hot_answers() -> None:
+    decision = decide_algorithm(Clock(7, BELOW, (1, 2, 3)), questions=800)[1]
+    assert decision.algorithm == "look-up"
+    assert decision.reason.startswith("one code for each answer")
 
 
 def test_a_turned_digit_is_another_digit() -> None:

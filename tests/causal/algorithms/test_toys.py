@@ -9,10 +9,11 @@ import pytest
 import rotate_toy
 import torch
 
-from causal.algorithms.known_networks import patterns_of_both_kinds
+from causal.algorithms.known_networks import decide_algorithm, patterns_of_both_kinds
 from causal.algorithms.toy_bars import TURNS, Bench, draw, histograms, removal_rows, summary, turning_rows
 from causal.algorithms.toys import (
     Network,
+    SiteAdder,
     closed_form_frequencies,
     key_frequencies,
     memorising_step,
@@ -195,6 +196,13 @@ def test_patterns_are_fitted_beside_each_other() -> None:
     torch.testing.assert_close(patterns["base 10"][:2, :2], torch.eye(2).double())
 
 
+def test_a_grokked_network_keeps_its_clock(trained: dict[str, Bench]) -> None:
+    bench = trained["resid_post"]
+    decision = decide_algorithm(SiteAdder(bench.site), questions=500, count=len(bench.keys.frequencies))[1]
+    assert decision.algorithm == "clock"
+    assert decision.order and decision.order.tests[0].worst == pytest.approx(1, abs=0.1)
+
+
 def test_closed_forms_leave_other_frequencies() -> None:
     for size in (7, 23, 96, 113):
         chosen = closed_form_frequencies(size)
@@ -219,7 +227,10 @@ def test_the_command(
     monkeypatch.setattr("sys.argv", ["rotate_toy.py", str(grokked.folder), *options])
     assert rotate_toy.main() == 0
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"ablation.csv", "rotation.csv", "algorithm.csv", "run.json", "turning.png", "turning.svg"}
+    tables = {"ablation.csv", "rotation.csv", "algorithm.csv", "order.csv"}
+    assert names == {*tables, "run.json", "turning.png", "turning.svg"}
+    words = pd.read_csv(tmp_path / "order.csv").groupby("network").word.first()
+    assert words["Clock mod 23"] == "circle" and words["AnswerCode mod 23"] == "answer code"
     for name in ("ablation", "rotation", "algorithm"):
         assert not pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False).isna().any(axis=None)
     monkeypatch.setattr("sys.argv", ["rotate_toy.py", str(tmp_path), *options])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from causal.controls import specificity
-from causal.controls.specificity import TextEngine, documents, equivalence, windows
+from causal.controls.specificity import HARM, MARGIN, TextEngine, documents, equivalence, harm, windows
 from causal.interventions.edits import fit_gate
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
@@ -52,6 +52,31 @@ def test_a_small_sure_change_is_equivalent() -> None:
     assert equivalence(before, before + 0.2 + noise, tokens)["p_equivalence"] < 1e-6
     assert equivalence(before, before + 1.0 + noise, tokens)["p_equivalence"] == pytest.approx(0.5)
     assert equivalence(before, before, tokens)["p_equivalence"] == 0
+
+
+@pytest.mark.parametrize(
+    ("p", "share", "expected"),
+    [
+        (0.0, 0.0004, "not tested"),  # an edit that touches nothing is equivalent to none
+        (0.0, 0.0099, "not tested"),
+        (0.04, 0.01, "spared"),
+        (0.06, 0.01, "not spared"),
+        (0.06, 1.0, "not spared"),
+        (0.9, 0.0004, "not tested"),
+    ],
+)
+def test_a_text_that_is_hardly_edited_is_no_test(p: float, share: float, expected: str) -> None:
+    assert harm(p, share) == expected
+
+
+def test_the_smallest_share_shows_one_nat_at_every_edited_position() -> None:
+    # 40 documents of 1,000 tokens, of which 5 or 10 lose a nat: below and at the margin.
+    tokens, before = torch.full((40,), 1000.0).double(), torch.full((40,), 2500.0).double()
+    noise = torch.linspace(-0.1, 0.1, 40).double()
+    for edited, expected in ((5, True), (10, False)):
+        p = equivalence(before, before + edited * HARM + noise, tokens)["p_equivalence"]
+        assert (p < 0.05) == expected
+        assert (edited / 1000 < MARGIN / HARM) == expected
 
 
 def test_a_gate_opens_at_the_prompts_only() -> None:

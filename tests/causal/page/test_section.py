@@ -18,7 +18,7 @@ from tests.llm_probe.made_up import RUN, made_up
 
 SCRIPT = "<script>alert(1)</script>"
 PERIODS = {"mod-add 23": 23, "days": 7, "hours": 12}
-WORDS = ("causal", "not specific", "not causal at this power")
+WORDS = ("causal: circle", "not specific", "not causal at this power")
 FINGERPRINT = {"weights_fingerprint": "f1", "command": f"run_causal.py {SCRIPT}"}
 
 
@@ -29,7 +29,7 @@ def rows_of(domain: str, period: int) -> list[Any]:
     def row(direction: str, intervention: str, **numbers: Any) -> CausalRow:
         return CausalRow(domain, period, *at, direction, intervention, domain, 2000, **numbers)
 
-    text = CausalRow(domain, period, 2, site, "all", planes, "mean", "text", 39, nats_change=-0.064, equivalent=False)
+    text = CausalRow(domain, period, 2, site, "all", planes, "mean", "text", 39, nats_change=-0.064, harm="not spared")
     return [
         row(planes, "rotate", moved=0.9, moved_low=0.88, moved_high=0.92, rank=0.005, against="random", draws=200),
         row(planes, "mean", accuracy_before=1.0, accuracy=0.17, change_low=-0.85, change_high=-0.81),
@@ -94,6 +94,9 @@ def test_the_summary_counts_and_says_where() -> None:
     assert said(("causal", 2), ("causal", 1), ("not specific", 0)) == (
         "2 of 3 circles are shown to be causal, at layers 1, 2; 1 not specific."
     )
+    assert said(("causal: circle", 2), ("causal: answer code", 2)) == (
+        "2 of 2 circles are shown to be causal, at layer 2; 1 causal: circle, 1 causal: answer code."
+    )
     assert said(("not causal at this power", 9), direction="dim 35") == (
         "None of 1 dimension is shown to be causal, tested at layer 9; 1 not causal at this power."
     )
@@ -109,7 +112,7 @@ def test_a_line_a_circle_the_causal_first_and_open(page: Page) -> None:
     # Shuffled labels' planes may hold the circle: their ablation does not count.
     assert "1.00 → 0.17 controls ≥ 0.99" in said
     assert "0.90 0.88–0.92 control 0.01" in said
-    assert "−0.064 at every position" in said
+    assert "−0.064 at every position: not spared" in said
     assert "not tested" in said
     label = next(mark["aria-label"] for mark in page.all("span") if mark.get("class") == "line")
     assert label == "P(answer = s + j) 0.90 (0.88–0.92), guessing 0.04, highest control 0.01, its draws up to 0.03"
@@ -136,6 +139,15 @@ def test_the_algorithm_is_shown_where_it_was_asked_for(tmp_path: Path) -> None:
     made = section(tmp_path)
     assert made and "<b>clock</b><small>log-likelihood ratio 41.2</small>" in made.html
     assert "would pass in 1 of 200 draws" in made.html
+
+
+def test_an_order_is_named_beside_a_verdict_that_does_not_say_it(tmp_path: Path) -> None:
+    write(tmp_path, [*rows_of("days", 7), verdict("days", "not specific", geometry="circle", harm="not spared")])
+    made = section(tmp_path)
+    assert made and "not specific</mark><small>order: circle</small>" in made.html
+    write(tmp_path, [*rows_of("days", 7), verdict("days", "causal: answer code", geometry="answer code")])
+    made = section(tmp_path)
+    assert made and "causal: answer code</mark></span>" in made.html
 
 
 def test_a_run_that_turned_nothing_is_a_section_too(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 import torch
 
+from causal.algorithms.algorithm_probe import algorithm_rows
 from causal.experiments.experiment import Experiment
 from causal.run.causal_run import run
 from causal.run.config import CausalConfig
 from causal.run.plan import claim_of, plan
-from causal.run.tables import TABLES
+from causal.run.tables import TABLES, by_table
 from causal.run.verdicts import decide, evidence_of
 from llm_probe.models.loading import load, randomised
 from llm_probe.run.schema import VERSION
@@ -75,13 +76,34 @@ def test_the_circle_carries_what_the_whole_state_does_and_a_helix_does_not(resul
     assert patches.share_of_full[["helix", "polynomial", "shuffled helix"]].max() < 0.3
 
 
-def test_the_reference_keeps_its_answers_on_a_clock(result: Result) -> None:
+def test_seven_answers_of_three_frequencies_are_no_clock(result: Result) -> None:
     algorithm = result.frames["causal_algorithm"]
-    assert set(algorithm.verdict) == {"clock"}
+    # Turned together they move the answer; two of the three planes do not lead to an answer that they have not seen.
+    best = algorithm.sort_values("below_best").iloc[0]
+    assert best.algorithm == "clock"
+    assert best.verdict in ("look-up", "undetermined")
     assert (algorithm.ratio > 10).all()
+    assert "turned onto an answer that the planes were fitted without" in best.reason
+    order = result.frames["causal_order"].set_index("test")
+    assert list(order.index) == ["unseen answer", "together", "half a step", *(f"k = {k} alone" for k in (1, 2, 3))]
+    assert order.moved["unseen answer"] < 0.25 < order.moved["together"]
+    assert set(order.orders) == {119}
+
+
+def test_predictions_are_shares(result: Result) -> None:
     predictions = result.frames["causal_predictions"]
     for name in ("observed", "clock", "base_10", "look_up", "mixed"):
         assert predictions.groupby(["kind", "step"])[name].sum().to_numpy() == pytest.approx(1)
+
+
+def test_a_larger_modulus_is_a_clock(config: CausalConfig, tmp_path: Path) -> None:
+    experiment = Experiment(load("reference"), config, claim_of("mod-add 12"), (2, "resid_post", "last"), (1, 2, 3, 5))
+    rows = by_table(algorithm_rows(experiment))
+    assert {row.verdict for row in rows["causal_algorithm"]} == {"clock"}
+    assert {row.word for row in rows["causal_order"]} == {"circle"}
+    unseen, together = rows["causal_order"][:2]
+    assert unseen.moved > 0.7 and unseen.worst > 0.25 and unseen.rank == pytest.approx(1 / 121)
+    assert together.moved > 0.9
 
 
 def test_few_draws_are_not_enough_for_a_verdict(result: Result) -> None:
@@ -144,6 +166,17 @@ def test_a_place_that_was_not_accepted(config: CausalConfig, tmp_path: Path) -> 
     assert set(frames["causal_verdicts"].verdict) == {"not causal at this power"}
 
 
+def test_the_circle_of_an_item(config: CausalConfig, tmp_path: Path) -> None:
+    items = replace(config, claims=("days",), places=("0:item",), quantity="item", draws=2, out=tmp_path)
+    frames = run(items).frames
+    verdict = frames["causal_verdicts"].iloc[0]
+    # The first block's output at the item: what reads it there has read it already.
+    assert (verdict.position, verdict.direction) == ("item", "planes of the item, k = 1, 2, 3")
+    assert verdict.verdict == "not causal at this power"
+    assert set(frames["causal_order"].position) == {"item"}
+    assert frames["causal_patches"].empty and frames["causal_algorithm"].empty
+
+
 def test_features_of_a_sparse_autoencoder(
     config: CausalConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +227,8 @@ def test_directions_of_another_model_are_refused(config: CausalConfig, tmp_path:
         ({"dims": ("9:35",)}, "layers 0 to 2"),
         ({"places": ("1:answer",)}, "not layer:position"),
         ({"sweep": ("x",)}, "is no layer"),
+        ({"quantity": "item"}, "needs the place of the item"),
+        ({"quantity": "item", "places": ("0:item",)}, "operands of mod-add 7 are numbers"),
         ({"features": ("work:a",)}, "is not SAE:latent"),
         ({"sweep": ("3",)}, "layers 0 to 2"),
     ],
