@@ -15,7 +15,7 @@ from typing import Any, Literal
 import tyro
 
 from llm_probe.run.config import DEFAULT_DOMAINS, DEFAULT_MODULI, ProbeConfig
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.run.errors import InputError
 
 Architecture = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "standard"]

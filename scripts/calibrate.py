@@ -2,6 +2,7 @@
 
 python scripts/calibrate.py                    1,000 null networks: results/calibration/false_positives.csv
 python scripts/calibrate.py --planted 40       and as many networks for each planted signal: power.csv
+python scripts/calibrate.py --networks 0 --hard 200    networks that know the answer without a circle: levels.csv
 """
 
 from _command import run
@@ -19,9 +20,11 @@ class Options:
     """How often is each statistic fooled, and how small a circle does it find?"""
 
     networks: int = 1000
-    """Null networks."""
+    """Null networks; 0: none, the table that is there stays."""
     planted: int = 0
     """Networks for each kind and size of planted signal; 0: none."""
+    hard: int = 0
+    """Networks of each family that knows the answer, or the item, without a circle; 0: none."""
     workers: int = 0
     """Processes of one thread each; 0: one a core."""
     work: Path = Path("work/calibration")
@@ -37,28 +40,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 def calibrate(options: Options, _: str) -> None:
     """The work behind `main`."""
-    from llm_probe.calibration import figure, harness, known_circles
+    from llm_probe.calibration import figure, hard_nulls, harness, known_circles, level_figure
     from llm_probe.run.table import frame
     from toy.run.files import write_atomic
 
-    if options.networks < 10 or options.planted < 0:
+    if 0 < options.networks < 10 or min(options.networks, options.planted, options.hard) < 0:
         raise InputError(
-            f"{options.networks} null and {options.planted} planted networks cannot be run: give 10 and 0 or more"
+            f"{options.networks} null, {options.planted} planted and {options.hard} hard networks cannot be run: give "
+            "10 or more of the first or none, and 0 or more of the others"
         )
     if options.workers < 0:
         raise InputError(f"{options.workers} workers cannot run: give 1 or more, or 0 for one a core")
     workers = options.workers or os.cpu_count() or 1
-    settings = harness.null_settings(options.networks)
-    rows = harness.false_positives(settings, _trials(settings, options.out, workers, "null networks"))
-    tables = {"false_positives": frame(rows, harness.FalsePositiveRow)}
-    print(figure.rates_text(rows))
-    power_rows = []
+    rows, power_rows, tables = [], [], {}
+    if options.networks:
+        settings = harness.null_settings(options.networks)
+        rows = harness.false_positives(settings, _trials(settings, options.out, workers, "null networks"))
+        tables["false_positives"] = frame(rows, harness.FalsePositiveRow)
+        print(figure.rates_text(rows))
     if options.planted:
         planted = harness.planted_settings(options.planted)
         trials = _trials([setting for _, setting in planted], options.out, workers, "planted signals")
         power_rows = harness.power(harness.by_signal(planted, trials)) + known_circles.rows(8, options.work)
         tables["power"] = frame(power_rows, harness.PowerRow)
         print(figure.power_text(power_rows))
+    if options.hard:
+        settings = hard_nulls.hard_settings(options.hard)
+        level_rows = list(hard_nulls.level_rows(settings, _trials(settings, options.out, workers, "hard nulls")))
+        tables["levels"] = frame(level_rows, hard_nulls.LevelRow)
+        print(hard_nulls.levels_text(level_rows))
+        level_figure.write(options.out, level_rows)
     for name, table in tables.items():
         write_atomic(options.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     figure.write(options.out, rows, power_rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 
 Route = Literal["head", "layer", "straight", "through", "modulus"]
 Destination = Literal["last", "between"]

@@ -53,7 +53,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import PLAIN_QUESTIONS, SYMBOLS, WORDS, Domain, Operation
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import buckets
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.networks.hooks import capture, rewrite
 from toy.run.errors import InputError
 

@@ -37,7 +37,7 @@ from causal.interventions.engine import Edit
 from causal.interventions.questions import Questions
 from causal.run.tables import RotationRow
 from llm_probe.activations.answers import Answers
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.maths.intervals import mcnemar, mean_interval, paired_newcombe
 from toy.run.errors import InputError
 

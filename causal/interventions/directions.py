@@ -35,7 +35,7 @@ from causal.interventions.engine import Edit, Edits, Engine
 from causal.interventions.questions import ANSWER
 from llm_probe.activations.answers import Tokens
 from llm_probe.questions.claims import Labels
-from llm_probe.run.table import ALPHA, Position, Site
+from llm_probe.run.vocabulary import ALPHA, Position, Site
 from llm_probe.statistics.planes import PENALTIES
 from toy.maths import fourier
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals

@@ -38,7 +38,7 @@ from causal.interventions.questions import EVERYWHERE, Batch, Questions, batches
 from llm_probe.activations.answers import Answers, Reading, Tokens
 from llm_probe.activations.prefixes import agree, can_share
 from llm_probe.models.loading import LoadedModel, evaluating
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.networks.hooks import capture, rewrite
 from toy.run.errors import InputError
 

@@ -39,7 +39,7 @@ from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
 from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
-from llm_probe.run.table import ALPHA
+from llm_probe.run.vocabulary import ALPHA
 
 ROUTING_PROMPTS = 100
 """Prompts of a modulus in which every head is patched."""

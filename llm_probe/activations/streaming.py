@@ -30,7 +30,7 @@ from llm_probe.models.loading import LoadedModel, check_layers, evaluating
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.questions.tokens import Encoded, buckets, encode
-from llm_probe.run.table import EMBEDDING, Position, Site
+from llm_probe.run.vocabulary import EMBEDDING, Position, Site
 from toy.networks.hooks import capture, capture_input, stop_after
 from toy.run.errors import InputError
 

@@ -32,7 +32,7 @@ from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import Encoded, buckets, encode
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from toy.maths.intervals import band
 
 SLOTS: tuple[Role, ...] = ("item", "offset", "modulus")

@@ -25,7 +25,7 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Labels
 from llm_probe.questions.domains import resolve
 from llm_probe.questions.toy_domain import toy_domain
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics.planes import search
 from llm_probe.statistics.renaming import Renamed, item_orders
 from toy.maths import fourier

@@ -26,7 +26,7 @@ from llm_probe.page.sections import Part, Section, finished_run, written_tables
 from llm_probe.page.style import BAND, GREEN, GREY, INK, OCHRE, RANDOM, SIZE, TRAINED, VIOLET, as_svg, frame, span
 from llm_probe.page.views import at, text
 from llm_probe.run.study import Frames
-from llm_probe.run.table import ALPHA
+from llm_probe.run.vocabulary import ALPHA
 
 WEIGHTS = (("random", RANDOM, "--", "white"), ("trained", TRAINED, "-", TRAINED))
 """Weights, colour, line, face of a mark; the one drawn last lies on top."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 
 Role = Literal["item", "offset", "modulus", "first"]
 Method = Literal["parallelogram", "rotation", "published sign"]

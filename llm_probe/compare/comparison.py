@@ -41,7 +41,7 @@ import pandas as pd
 from llm_probe.page.views import PLACE, at, best_planes, number, text
 from llm_probe.run import table
 from llm_probe.run.schema import RunTables, check_one_model_a_name, named_apart, read_run
-from llm_probe.run.table import EMBEDDING, Position, Quantity, Site
+from llm_probe.run.vocabulary import EMBEDDING, Position, Quantity, Site
 from toy.run.errors import InputError
 
 PUBLISHED = "published"

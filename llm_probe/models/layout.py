@@ -20,7 +20,7 @@ from operator import attrgetter
 
 from torch import nn
 
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from llm_probe.models import layout
 from llm_probe.models.layout import ModelMapError
 from llm_probe.questions.domains import Domain
-from llm_probe.run.table import EMBEDDING, Site, Weights
+from llm_probe.run.vocabulary import EMBEDDING, Site, Weights
 from toy.networks.hooks import capture, capture_input
 from toy.run.device import chosen_device
 from toy.run.errors import InputError

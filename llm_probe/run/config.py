@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from llm_probe.run.table import Position, Site
+from llm_probe.run.vocabulary import Position, Site
 
 DEFAULT_DOMAINS = (
     "mod", "days", "months", "hours", "hours24", "alphabet", "compass", "notes", "zodiac", "seasons",

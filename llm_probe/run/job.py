@@ -20,7 +20,7 @@ from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import PARTS, Grid, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.study import Rows, Session, stage, together
-from llm_probe.run.table import Position, Weights
+from llm_probe.run.vocabulary import Position, Weights
 from llm_probe.statistics import renaming
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.gains import Gains, gains_of
@@ -111,10 +111,11 @@ class Job:
 
         def make() -> Evidence:
             labels, new_labels = (Labels.of(claim, part) for part in parts)
-            renamed = renaming.rename(claim, labels, self.item_kinds(claim), self.config.renamings, seed)
+            kinds = self.item_kinds(claim)
+            renamed = renaming.rename(claim, labels, kinds, self.config.renamings, seed)
             plan, also = self._plan(claim, parts[0][0]), {"on_prompts": tick, "grid": True, "embedding": True}
             read = self.read_states(claim, *parts, plan, **also)
-            return gather(claim, self.weights, read, labels, new_labels, renamed, seed, periods, keep)
+            return gather(claim, self.weights, read, labels, new_labels, renamed, kinds, seed, periods, keep)
 
         return Evidence.of_content(cells.get(key, lambda: make().content()))
 

@@ -20,7 +20,8 @@ from llm_probe.questions.selection import claims_for, named_claims, own_claims
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
 from llm_probe.run.study import Frames, Result, Rows, Session, Study, together
-from llm_probe.run.table import TABLES, Weights
+from llm_probe.run.table import TABLES
+from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics.controls import prompt_controls, weights_control
 from llm_probe.statistics.gains import note_of, tests_of
 from llm_probe.statistics.renaming import undecidable
@@ -31,7 +32,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 6
+CELL_VERSION = 8
 
 
 def _figures(folder: Path, frames: Frames) -> None:

@@ -24,7 +24,7 @@ from llm_probe.run import table
 from toy.run.errors import InputError
 
 VERSION = 4
-FINGERPRINT = "db5c55127109"
+FINGERPRINT = "ecc91864bd3c"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -34,7 +34,13 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
         "invariants": ("*",),
     },
     3: {"verdicts": ("p_renaming",), "r2_table": ("p_renaming",)},
-    4: {"verdicts": ("embedding_r2", "embedding_p", "origin")},
+    4: {
+        "verdicts": (
+            "embedding_r2", "embedding_p", "origin", "agreement", "agreement_low", "agreement_high", "p_contrast",
+            "p_repeats", "p_order", "p_axes", "circle_share", "rival", "rival_ratio", "p_shape", "p_integer",
+            "helix_periods", "level", "shape", "stopped_by",
+        ),
+    },
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

@@ -21,21 +21,8 @@ from typing import Literal
 
 import pandas as pd
 
-ALPHA = 0.01
-"""Level of every test that enters a verdict."""
-EMBEDDING = -1
-"""The layer of the token embedding: what the first block reads, with all that the model adds before it."""
-
-Weights = Literal["trained", "random"]
-Quantity = Literal["sum", "item"]
-Verdict = Literal["supported", "refuted", "undetermined"]
-Origin = Literal["embedding", "blocks"]
-Site = Literal["resid_post", "mlp_out", "attn_out"]
-Position = Literal["last", "item", "offset", "modulus"]
-Control = Literal[
-    "shuffled", "difference", "sum", "latin_square", "reordered", "no_modulus", "wrong_modulus", "random_weights",
-    "random_blocks",
-]  # fmt: skip
+from llm_probe.run.verdict_row import VerdictRow
+from llm_probe.run.vocabulary import Control, Position, Quantity, Site, Weights
 
 
 @dataclass(frozen=True)
@@ -93,107 +80,6 @@ class R2Row:
     """Number of discovery prompts behind the row."""
     n_groups: int
     """Number of operand pairs or items, which are left out together."""
-
-
-@dataclass(frozen=True)
-class VerdictRow:
-    """One claim - this domain's quantity lies on a circle of this period - and what became of it."""
-
-    domain: str
-    """Name of the domain, such as `days` or `mod-add 7`."""
-    period: int
-    """Number of items of the domain, or the modulus."""
-    quantity: Quantity
-    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
-    cyclic: bool
-    """False for a linear control, on which no circle should be supported."""
-    accuracy: float | None
-    """Exact match on the questions of all templates; empty for items and for encoders."""
-    accuracy_low: float | None
-    """Lower end of the 95 % Wilson interval of the accuracy."""
-    accuracy_high: float | None
-    """Upper end of the 95 % Wilson interval of the accuracy."""
-    layer: int
-    """Block whose output holds the chosen plane, counted from 0."""
-    layers_held: str
-    """Layers whose best plane beats its null, such as `9-14, 20`; empty if there is none."""
-    site: Site
-    """Site of the chosen plane."""
-    position: Position
-    """Token at which the chosen plane was read."""
-    frequency: int
-    """Frequency k of the chosen plane."""
-    plane_r2: float
-    """R² of the confirmation prompts under the plane that was chosen and fitted on discovery prompts."""
-    plane_r2_low: float
-    """Lower end of the 95 % bootstrap interval of `plane_r2`, clustered on operand pairs or items."""
-    plane_r2_high: float
-    """Upper end of the 95 % bootstrap interval of `plane_r2`, clustered on operand pairs or items."""
-    random_r2: float | None
-    """R² of the same search and confirmation on the same architecture with random weights."""
-    null_r2: float
-    """95th percentile of the largest discovery R² of the whole search under the renaming null."""
-    angle_error: float
-    """Median angle error on the confirmation prompts in radians; a uniform guess gives 1.57."""
-    random_angle_error: float | None
-    """Median angle error of the same search with random weights."""
-    p_renaming: float
-    """p of the chosen plane under the renaming null alone, corrected over all that was searched for the claim."""
-    p_fwer: float
-    """Corrected over everything that was searched and for both nulls: the larger of `p_renaming` and, where both
-    operands are numbers, `p_selective`."""
-    p_holm: float
-    """`p_fwer` corrected over all claims of the run (Holm)."""
-    p_selective: float | None
-    """p that this period and not every period is carried: min(1, p_assignment / 0.75, p_period / 0.25), a weighted
-    Bonferroni combination; the one that could be run where only one could; empty where operands are words."""
-    p_assignment: float | None
-    """p that periods are read best under their own moduli, of all moduli of the family together, corrected over planes
-    and dimensions."""
-    assignment_effect: float | None
-    """Gain of this period under its own modulus minus what the cells of the gain table off the diagonal predict for it
-    (row, column and size effects), in the best plane, in nats."""
-    p_period: float | None
-    """p that this period stands out of its neighbourhood in the variance spectrum; empty where the sums span too few
-    periods to ask."""
-    closure: float | None
-    """Of items: 1 if the last item is next to the first, 0 if they are as far apart as opposite items; negative on a
-    line."""
-    best_dim: int | None
-    """Dimension with the largest class-mean R², the published statistic."""
-    best_dim_layer: int | None
-    """Block in which that dimension was read, counted from 0."""
-    best_dim_frequency: int | None
-    """Frequency k at which that dimension has its largest class-mean R²."""
-    class_mean_r2: float | None
-    """The published statistic at its best dimension and layer."""
-    random_class_mean_r2: float | None
-    """What the same search for the best dimension reaches with random weights."""
-    noise_class_mean_r2: float | None
-    """Median of the same maximum on independent noise (Beta law) over as many dimensions, layers, sites and
-    positions."""
-    control: str | None
-    """Name of the control label that is read best (`controls.csv`)."""
-    control_r2: float | None
-    """R² of that control label."""
-    embedding_r2: float | None
-    """Of items: R² held out by item of the best plane of the token embedding, discovery prompts; empty for sums, which
-    no token holds before the blocks have run."""
-    embedding_p: float | None
-    """p of `embedding_r2` under the renaming null, corrected over what was searched in the embedding."""
-    origin: Origin | None
-    """Where a plane that beats its nulls comes from: `embedding` where the token embedding has one as well
-    (`embedding_p` <= 0.01), `blocks` where it has none; empty where none was shown or the embedding was not read."""
-    explained_by: str | None
-    """A simpler quantity that takes most of the circle away (`hypotheses`), with both shares; empty if none does."""
-    verdict: Verdict
-    """`supported`, `refuted` or `undetermined`; the rules are in `llm_probe/verdicts/judgement.py`."""
-    reason: str
-    """Why the verdict is what it is, in words."""
-    n_discovery: int
-    """Number of prompts on which everything was chosen."""
-    n_confirmation: int
-    """Number of prompts on which the choice was tested once."""
 
 
 @dataclass(frozen=True)

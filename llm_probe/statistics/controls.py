@@ -25,7 +25,8 @@ from torch import Tensor
 
 from llm_probe.activations.streaming import Location
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.table import EMBEDDING, Control, ControlRow, R2Row
+from llm_probe.run.table import ControlRow, R2Row
+from llm_probe.run.vocabulary import EMBEDDING, Control
 from llm_probe.statistics.assignment import divides
 from llm_probe.statistics.gains import Gains
 from llm_probe.statistics.hypotheses import is_difference, is_sum, mirrored_total

@@ -35,7 +35,7 @@ from torch import Tensor
 from llm_probe.questions import domains
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.own import GivenClaim
-from llm_probe.run.table import ALPHA
+from llm_probe.run.vocabulary import ALPHA
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -240,7 +240,8 @@ def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int)
         return _TIMED[key]
     parts = [claim.prompts("discovery", prompts, 0), claim.prompts("confirmation", prompts // 2, 0)]
     labels, new = (Labels.of(claim, part) for part in parts)
-    renamed = renaming.rename(claim, labels, [0] * claim.period, renamings, 0)
+    kinds = [0] * claim.period
+    renamed = renaming.rename(claim, labels, kinds, renamings, 0)
     generator = torch.Generator().manual_seed(0)
     noise = [torch.randn(len(part), 1, d_model, generator=generator) for part in parts]
     means = torch.randn(1, claim.period, d_model, generator=generator)
@@ -248,7 +249,7 @@ def statistics_seconds(claim: Claim, prompts: int, d_model: int, renamings: int)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     started = time.process_time()
-    gather(claim, "random", states, labels, new, renamed, 0)
+    gather(claim, "random", states, labels, new, renamed, kinds, 0)
     _TIMED[key] = time.process_time() - started
     torch.set_num_threads(threads)
     return _TIMED[key]

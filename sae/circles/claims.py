@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.run.study import Rows
-from llm_probe.run.table import ALPHA
+from llm_probe.run.vocabulary import ALPHA
 from llm_probe.statistics.renaming import corrected_p
 from sae.circles import subspaces
 from sae.circles.engels import irreducibility

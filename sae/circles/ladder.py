@@ -39,7 +39,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.run.table import ALPHA, Quantity, Site
+from llm_probe.run.vocabulary import ALPHA, Quantity, Site
 from llm_probe.statistics import dimensions, planes
 from llm_probe.statistics.dimensions import DimensionSearch
 from llm_probe.statistics.planes import PENALTIES

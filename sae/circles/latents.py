@@ -44,7 +44,7 @@ from llm_probe.activations.streaming import ReadPlan, read
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.job import Job, positions
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from llm_probe.statistics import renaming
 from llm_probe.statistics.renaming import Renamed
 from sae.source.stream import Place

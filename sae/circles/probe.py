@@ -28,7 +28,7 @@ from llm_probe.questions.selection import named_claims, own_claims
 from llm_probe.run.job import Job
 from llm_probe.run.probe import PROBE
 from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.gains import gains_of, tests_of
 from sae.circles.claims import Chosen, Features, choose, group_parts, rows

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from llm_probe.run.table import Quantity, Site, Weights
+from llm_probe.run.vocabulary import Quantity, Site, Weights
 
 FeatureAnswer = Literal["features beat planes", "no better", "undetermined"]
 

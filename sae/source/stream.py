@@ -21,7 +21,7 @@ from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.tokens import buckets
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from sae.source.sources import Passage, Source
 from toy.networks.hooks import capture, stop_after
 

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.models.loading import LoadedModel, check_layers, weights_fingerprint
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.run.errors import InputError
 
 RECORD = "training.json"

@@ -29,6 +29,7 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.replication.audit.page import AuditRow
     from llm_probe.replication.audit.random_networks import NullRow
     from llm_probe.replication.audit.rerun import RerunRow
+    from llm_probe.calibration.hard_nulls import LevelRow
     from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
     from llm_probe.compare.comparison import ComparedLayerRow, ComparedRow
     from llm_probe.replication.experiments.deep_dive import TABLES as DEEP_DIVE
@@ -45,6 +46,7 @@ def sections() -> dict[str, dict[str, type]]:
         "calibration": {
             "false_positives": FalsePositiveRow,
             "power": PowerRow,
+            "levels": LevelRow,
             "class_mean_null": NullRow,
             "causal_words": WordRow,
         },

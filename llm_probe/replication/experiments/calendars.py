@@ -31,7 +31,7 @@ from llm_probe.replication.experiments.effects import (
 from llm_probe.replication.experiments.grids import GRIDS, Grid, arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.study import Rows, together
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from toy.maths import fourier
 
 FAMILIES: dict[str, tuple[str, str]] = {

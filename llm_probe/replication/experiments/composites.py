@@ -25,7 +25,7 @@ from llm_probe.replication.experiments.effects import adjusted_means, effect_wei
 from llm_probe.replication.experiments.grids import arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.study import Rows, together
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from toy.maths.fourier import noise_maximum
 from toy.maths.regression import class_mean_r2, residual
 

@@ -21,7 +21,7 @@ import torch
 from llm_probe.replication.experiments.grids import Grid, arithmetic
 from llm_probe.replication.experiments.reader import KEYS, Frame, Reader
 from llm_probe.run.study import Rows
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from toy.maths.regression import class_mean_r2
 
 Operands = Literal["from 0", "two digits"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from toy.run.cells import key_of
 from toy.run.errors import InputError
 
