@@ -23,7 +23,7 @@ from torch import Tensor
 
 from llm_probe.questions.domains import PLAIN_QUESTIONS, Domain, fill_operation, modular
 from llm_probe.questions.prompts import Part, Prompt, question_set, statement_set
-from llm_probe.run.table import Position, Quantity
+from llm_probe.run.vocabulary import Position, Quantity
 from llm_probe.statistics.assignment import why_not
 from toy.maths import fourier
 from toy.maths.regression import Groups

@@ -119,6 +119,9 @@ class Domain:
     largest_offset: int = 0
     """Offsets run over 0 … largest_offset - 1; 0 means three periods, or beside items that are numbers all numbers of
     two digits or more that reach three periods: digits can then change places in both (`renaming`)."""
+    partitions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Name to the class of every item: groups that a model may know without an order (seasons, weekend). A circle has
+    to be more than each of them."""
 
     def __post_init__(self) -> None:
         if len(set(self.items)) != len(self.items) or len(self.items) < 3:
@@ -128,6 +131,12 @@ class Domain:
         for kind, name, text, slot in questions + statements:
             if text.count(slot) != 1:
                 raise InputError(f"{kind} template {name!r} of {self.name!r} must hold {slot} exactly once: {text!r}")
+        for name, classes in self.partitions.items():
+            if len(classes) != len(self.items) or not 1 < len(set(classes)) < len(self.items):
+                raise InputError(
+                    f"the partition {name!r} of {self.name!r} must put each of the {len(self.items)} items into one of "
+                    f"two or more classes, got {list(classes)}"
+                )
         if not self.questions and not self.statements:
             raise InputError(f"domain {self.name!r} has neither question nor statement templates")
 
@@ -183,13 +192,21 @@ class Domain:
         return first - offset if self.operation == "sub" else first * offset
 
 
-def _calendar(name: str, unit: str, items: tuple[str, ...], *, first_slot: str = "{item}") -> Domain:
+def _calendar(
+    name: str,
+    unit: str,
+    items: tuple[str, ...],
+    *,
+    first_slot: str = "{item}",
+    partitions: Mapping[str, tuple[int, ...]] | None = None,
+) -> Domain:
     """A named cyclic domain; `first_slot` is how an item is written inside a question (`{item} o'clock`)."""
     return Domain(
         name,
         items,
         questions={key: _fill(text, unit=unit, item=first_slot) for key, text in CALENDAR_QUESTIONS.items()},
         statements={key: _fill(text, item=first_slot) for key, text in STATEMENTS.items()},
+        partitions=partitions or {},
     )
 
 
@@ -239,6 +256,9 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+SEASONS = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0)
+"""Meteorological: winter from December to February, spring, summer, autumn."""
+QUARTERS = (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3)
 NOTES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 ZODIAC = (
     "Aries", "Taurus", "Gemini", "Cancer", "Leo", "Virgo",
@@ -253,10 +273,12 @@ GRADES = (
 )  # fmt: skip
 
 DOMAINS: dict[str, Domain] = {
-    "days": _calendar("days", "days", DAYS),
-    "months": _calendar("months", "months", MONTHS),
+    "days": _calendar("days", "days", DAYS, partitions={"weekend": (0, 0, 0, 0, 0, 1, 1)}),
+    "months": _calendar("months", "months", MONTHS, partitions={"seasons": SEASONS, "quarters": QUARTERS}),
     "hours": _calendar("hours", "hours", _numbers(1, 12), first_slot="{item} o'clock"),
-    "hours24": _calendar("hours24", "hours", _numbers(0, 23), first_slot="{item}:00"),
+    "hours24": _calendar(
+        "hours24", "hours", _numbers(0, 23), first_slot="{item}:00", partitions={"AM and PM": (0,) * 12 + (1,) * 12}
+    ),
     "alphabet": _calendar("alphabet", "letters", tuple(string.ascii_uppercase)),
     "compass": _calendar("compass", "points", COMPASS),
     "notes": _calendar("notes", "semitones", NOTES),

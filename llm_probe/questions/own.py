@@ -25,6 +25,7 @@ DOMAIN_KEYS = {
     "statements": (dict, "a mapping of names to texts"),
     "cyclic": (bool, "true or false"),
     "largest_offset": (int, "a number"),
+    "partitions": (dict, "a mapping of names to the class of every item"),
 }
 """What a domain file may hold: key to its type in YAML and that type in words."""
 LOADERS = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -44,7 +45,8 @@ def load_domain(path: Path) -> Domain:
         raise InputError(f"cannot read the domain file {path}: {str(error).splitlines()[0]}") from error
     if wrong := _wrong(content):
         raise InputError(f"{path}: {wrong}; a domain file is a mapping with the keys {', '.join(DOMAIN_KEYS)}")
-    return Domain(**{**content, "items": tuple(str(item) for item in content["items"])})
+    partitions = {str(name): tuple(classes) for name, classes in content.get("partitions", {}).items()}
+    return Domain(**{**content, "items": tuple(str(item) for item in content["items"]), "partitions": partitions})
 
 
 def _wrong(content: Any) -> str | None:
@@ -56,7 +58,8 @@ def _wrong(content: Any) -> str | None:
     for key, value in content.items():
         kind, in_words = DOMAIN_KEYS[key]
         texts = value.values() if isinstance(value, dict) else ()
-        if not isinstance(value, kind) or not all(isinstance(text, str) for text in texts):
+        of = list if key == "partitions" else str
+        if not isinstance(value, kind) or not all(isinstance(text, of) for text in texts):
             return f"`{key}` must be {in_words}, got {value!r}"
     return None
 

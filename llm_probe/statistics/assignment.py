@@ -19,7 +19,11 @@ in it): exact if the columns of the gain are exchangeable (max-T; Westfall & You
 
 The p is of the moduli together (one alone has m places to be, so that no p is below 1/m). What one modulus adds is
 
-    effect_j = gain[j, j] - (r_j + c_j + s_jᵀ Λ s_j),   r, c, Λ by least squares on the cells i != j.
+    effect_j = gain[j, j] - (r_j + c_j + s_jᵀ Λ s_j),   r, c, Λ by least squares on the cells i != j,
+
+and its p that of a new cell of the same table: t = effect_j / (σ sqrt(1 + h_j)), σ² the mean square that the fit leaves
+off the diagonal, h_j the variance of the prediction in units of σ², with as many degrees of freedom as that fit leaves;
+corrected over places (Bonferroni). The operand pairs are the same in every column, so that what they are drops out.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from toy.run.errors import InputError
@@ -89,8 +93,10 @@ class ModulusTest:
     """Both together: the smaller of the two, corrected for having chosen it. The smallest possible is 1/#π."""
     effect: float
     """Diagonal minus what the rest of the table predicts for it, in the best plane, nats."""
+    p_contrast: float
+    """Of this modulus alone: its effect in the best plane, studentised by what off the diagonal is left unpredicted."""
     effect_dimension: float | None
-    """The same in the best dimension, log R²."""
+    """The same effect in the best dimension, log R²."""
     rank: int
     """1: in the best plane its period exceeds that prediction most under its own prompts; 2: under one other more; …"""
     rank_dimension: int | None
@@ -193,14 +199,36 @@ def assignment_test(gain: Float[Tensor, "units m m"], moduli: Sequence[int], see
 
 def excess(gain: Float[Tensor, "units m m"], moduli: Sequence[int]) -> Float[Tensor, "units m m"]:
     """Gain minus r_i + c_j + s_iᵀ Λ s_j, fitted off the diagonal: on the diagonal a prediction error, the effect."""
+    predict, _, off = _prediction(moduli)
+    flat = gain.double().cpu().flatten(1)
+    return (flat - flat[:, off] @ predict.T).view(-1, len(moduli), len(moduli))
+
+
+def contrast_p(gain: Float[Tensor, "units m m"], moduli: Sequence[int]) -> Float[Tensor, " m"]:
+    """p of every modulus' own effect, one-sided, corrected over the units."""
+    from scipy import stats
+
+    predict, terms, off = _prediction(moduli)
+    flat = gain.double().cpu().flatten(1)
+    left = flat - flat[:, off] @ predict.T
+    freedom = int(off.sum()) - int(torch.linalg.matrix_rank(terms[off]))
+    m = len(moduli)
+    if freedom < 1:
+        return torch.ones(m, dtype=torch.float64)
+    spread = (left[:, off].square().sum(dim=1) / freedom).sqrt().clamp_min(1e-12)
+    leverage = predict[~off].square().sum(dim=1)
+    t = left[:, ~off] / (spread[:, None] * (1 + leverage).sqrt())
+    return torch.from_numpy(stats.t.sf(t.amax(dim=0).numpy(), freedom) * len(flat)).clamp_max(1)
+
+
+def _prediction(moduli: Sequence[int]) -> tuple[Float[Tensor, "mm off"], Float[Tensor, "mm c"], Bool[Tensor, " mm"]]:
+    """(what predicts every cell from those off the diagonal, the terms of that fit, which cells are off it)."""
     m, size = len(moduli), sizes(moduli)
     one_hot = torch.eye(m, dtype=torch.float64)
     i, j = (index.flatten() for index in torch.meshgrid(torch.arange(m), torch.arange(m), indexing="ij"))
     products = (size[i][:, :, None] * size[j][:, None, :]).flatten(1)
     terms = torch.cat([one_hot[i], one_hot[j], products], dim=1)
-    predict = terms @ torch.linalg.pinv(terms[i != j])
-    flat = gain.double().cpu().flatten(1)
-    return (flat - flat[:, i != j] @ predict.T).view(-1, m, m)
+    return terms @ torch.linalg.pinv(terms[i != j]), terms, i != j
 
 
 def modulus_tests(
@@ -233,7 +261,7 @@ def _of_subset(
     p = joint_p(tests)
     best = [int(test.statistic.argmax()) for test in tests]
     above = [excess(gain[[unit]], subset)[0] for gain, unit in zip(gains, best, strict=True)]
-    has_dimensions = len(tests) > 1
+    has_dimensions, own = len(tests) > 1, contrast_p(gains[0], subset)
     for at, modulus in enumerate(subset):
         ranks = [int((table[at] >= table[at, at]).sum()) for table in above]
         yield ModulusTest(
@@ -244,6 +272,7 @@ def _of_subset(
             p_dimension=tests[1].p_joint if has_dimensions else None,
             p=p,
             effect=float(above[0][at, at]),
+            p_contrast=float(own[at]),
             effect_dimension=float(above[1][at, at]) if has_dimensions else None,
             rank=ranks[0],
             rank_dimension=ranks[1] if has_dimensions else None,

@@ -2,25 +2,26 @@
 
 A ridge predicts [cos, sin](2πks/n) from all d dimensions at once, so the statistic does not depend on the basis
 of the residual stream and no dimension is chosen. For every cell (layer x site x position), frequency and penalty
-it is scored on prompts whose operand pair (or item) was left out; the maximum over all of them is compared with
-the same maximum under every renaming (`nulls`).
+it is scored on prompts whose operand pair (or item) was left out. Standardised by its own renamings, so that what is
+easy to read in any network does not hide the rest, the largest is compared with the largest of every renaming.
 
 One smoother stands for a cell's N x d activations; R² and p are (cells, frequencies).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.renaming import Renamed, corrected_p
 from toy.maths import fourier
-from toy.maths.intervals import ratio_interval
+from toy.maths.intervals import clustered_sums, percentiles, ratio_interval
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2, rival_columns
 
 PENALTIES = (0.01, 1.0, 100.0)
@@ -37,6 +38,9 @@ class PlaneSearch:
     penalty: Int[Tensor, "cells k"]
     """Index into PENALTIES."""
     p_renaming: Float[Tensor, "cells k"]
+    """Of the standardised R²: at frequencies that can show a circle corrected over those, at the others over all."""
+    standard: Float[Tensor, "cells k"]
+    """R² minus its mean over the renamings, in their standard deviations."""
     null_r2: float
     """95th percentile of the largest R² under the renaming null."""
     angle_error: Float[Tensor, "cells k"]
@@ -99,24 +103,59 @@ def search(
     assert units is not None, "a claim has at least two operand pairs or items"
     folds = {by: labels.groups(by) for by in ("template", "residue")}
     rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
-    null_maxima = torch.full((len(renamed.total),), -torch.inf, dtype=torch.float64)
     of_cell: list[dict[str, Tensor]] = []
+    null_r2: list[Tensor] = []
     for smoother in smoothers:
         of_cell.append(_cell(smoother, labels, targets, units, folds, rivals))
-        null_maxima = torch.maximum(null_maxima, _null_maxima(smoother, null_targets, units, len(renamed.total)).cpu())
+        null_r2.append(_null_r2(smoother, null_targets, units, len(renamed.total)).cpu())
     stacked = {key: torch.stack([entry[key] for entry in of_cell]).cpu() for key in of_cell[0]}
+    null = torch.stack(null_r2)
+    standard, p = _standardised(stacked["r2"], null, shows_circle(frequencies, labels.period))
     return PlaneSearch(
         frequencies,
         stacked["r2"],
         stacked["penalty"],
-        corrected_p(stacked["r2"], null_maxima),
-        float(null_maxima.quantile(0.95)),
+        p,
+        standard,
+        float(null.amax(dim=(0, 2)).quantile(0.95)),
         stacked["angle_error"],
         stacked.get("template"),
         stacked.get("residue"),
         {family: stacked[family] for family in rivals},
         stacked["points"],
     )
+
+
+def shows_circle(frequencies: Sequence[int], period: int) -> Bool[Tensor, " k"]:
+    """Which frequencies can show a circle of the period.
+
+    One that shares a factor with the period puts several labels on one point: a partition, such as even and odd. One at
+    a multiple of 1/10 is a period of the decimal digits. Where no other is left (periods 5 and 10) those stay.
+    """
+    apart = torch.tensor([math.gcd(k, period) == 1 for k in frequencies])
+    decimal = torch.tensor([10 * k % period == 0 for k in frequencies])
+    return apart & ~decimal if bool((apart & ~decimal).any()) else apart
+
+
+def _standardised(
+    r2: Float[Tensor, "cells k"], null: Float[Tensor, "cells renamings k"], able: Bool[Tensor, " k"]
+) -> tuple[Float[Tensor, "cells k"], Float[Tensor, "cells k"]]:
+    """(standardised R², its p): each place and frequency in units of its own renamings before the largest is taken.
+
+    At even periods the parity is read in any network that sees digits; as one scale for all, it would hide the rest.
+    """
+    # The true labels are one of the renamings, so that all are equal before the null.
+    every = torch.cat([r2[:, None], null], dim=1)
+    spread = every.std(dim=1, keepdim=True, correction=0)
+    every = (every - every.mean(dim=1, keepdim=True)) / torch.where(spread > 1e-9, spread, 1.0)
+    standard, renamed = every[:, :1], every[:, 1:]
+    among = able if bool(able.any()) else torch.ones_like(able)
+    p = torch.where(
+        able,
+        corrected_p(standard[:, 0], renamed[:, :, among].amax(dim=(0, 2))),
+        corrected_p(standard[:, 0], renamed.amax(dim=(0, 2))),
+    )
+    return standard[:, 0], p
 
 
 def _cell(
@@ -154,12 +193,12 @@ def renamed_circles(
     return torch.stack([angle.cos(), angle.sin()], dim=2).flatten(0, 2).T.contiguous()
 
 
-def _null_maxima(
+def _null_r2(
     smoother: RidgeSmoother, targets: Float[Tensor, "n m"], units: Groups, renamings: int
-) -> Float[Tensor, " renamings"]:
-    """Largest R² of each renaming over frequencies and penalties, in float32: the projection is shared."""
+) -> Float[Tensor, "renamings k"]:
+    """R² of each renaming and frequency at its best penalty, in float32: the projection is shared."""
     single = RidgeSmoother(*(part.float() for part in vars(smoother).values()))
-    return heldout_scores(single, targets, units).view(len(PENALTIES), renamings, -1).amax(dim=(0, 2)).double()
+    return heldout_scores(single, targets, units).view(len(PENALTIES), renamings, -1).amax(dim=0).double()
 
 
 def rival_targets(labels: Labels) -> dict[str, Float[Tensor, "n 2"]]:
@@ -189,6 +228,12 @@ class Confirmation:
     """Upper end of that interval."""
     angle_error: float
     """Median |predicted - true angle|, radians."""
+    agreement: float
+    """Correlation of predicted with true points, whatever the scale of the prediction: a fit to small circles predicts
+    too much, so that its R² is negative where it is right."""
+    agreement_low: float
+    """Lower end of its 95 % interval, clustered as that of the R²."""
+    agreement_high: float
 
 
 def confirm(
@@ -200,7 +245,11 @@ def confirm(
     relative_penalty: float,
     seed: int,
 ) -> tuple[Confirmation, Float[Tensor, "m 2"]]:
-    """Predict the confirmation prompts; for items, from a fit that never saw the item. Also the predicted points."""
+    """Predict the confirmation prompts; for items, from a fit that never saw the item. Also the predicted points.
+
+    New templates shift the states as a whole. So of sums the R² allows every template an intercept of its own, with and
+    without the activations; an item is left out alone, and what its template says of it would be known from the others.
+    """
     target = fourier.circle(labels.label, frequency, labels.period).to(discovery.device)
     true = fourier.circle(new_labels.label, frequency, labels.period).to(discovery.device)
     predicted, expected = torch.empty_like(true), torch.empty_like(true)
@@ -212,7 +261,26 @@ def confirm(
         weights, intercept = RidgeSmoother.of(seen).coefficients(seen, target[fit], relative_penalty)
         predicted[rows] = confirmation[rows].double() @ weights + intercept
         expected[rows] = target[fit].mean(dim=0)
-    left, base = ((true - other).square().sum(dim=1).cpu() for other in (predicted, expected))
+    errors = [(true - other).cpu() for other in (predicted, expected)]
+    if labels.quantity == "sum":
+        errors = [_without_template_means(error, new_labels.template) for error in errors]
+    left, base = (error.square().sum(dim=1) for error in errors)
     low, high = ratio_interval(left, base, new_labels.unit, seed)
     error = fourier.angle_between(predicted, true).median()
-    return Confirmation(float(1 - left.sum() / base.sum()), low, high, float(error)), predicted.cpu()
+    # What the activations add to the mean, and how it goes with what the mean leaves.
+    added = errors[1] - errors[0]
+    parts = torch.stack([(added * errors[1]).sum(dim=1), added.square().sum(dim=1), base], dim=1)
+    draws = _correlation(clustered_sums(parts, new_labels.unit, seed))
+    agreement = float(_correlation(parts.sum(dim=0)))
+    r2 = float(1 - left.sum() / base.sum())
+    return Confirmation(r2, low, high, float(error), agreement, *percentiles(draws)), predicted.cpu()
+
+
+def _correlation(sums: Float[Tensor, "*b three"]) -> Float[Tensor, "*b"]:
+    both, added, base = sums.unbind(dim=-1)
+    return both / (added * base).clamp_min(1e-300).sqrt()
+
+
+def _without_template_means(errors: Float[Tensor, "m 2"], template: Int[Tensor, " m"]) -> Float[Tensor, "m 2"]:
+    sums = torch.zeros(int(template.max()) + 1, 2, dtype=errors.dtype).index_add_(0, template, errors)
+    return errors - (sums / template.bincount().clamp_min(1)[:, None])[template]
