@@ -26,7 +26,7 @@ from torch import Tensor
 
 from llm_probe.activations.streaming import States
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.table import ALPHA, EMBEDDING, Origin, Quantity, Weights
+from llm_probe.run.vocabulary import ALPHA, EMBEDDING, Origin, Quantity, Weights
 from llm_probe.statistics import planes
 from llm_probe.statistics.renaming import Renamed
 from llm_probe.verdicts.rows import SearchedPlanes, circle_rows, plane_rows

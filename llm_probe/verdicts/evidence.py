@@ -21,18 +21,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.activations.streaming import Location, States
+from llm_probe.geometry.order import OrderTest
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.table import ALPHA, TABLES, InvariantRow, R2Row, Weights
+from llm_probe.run.table import TABLES, InvariantRow, R2Row
+from llm_probe.run.vocabulary import ALPHA, Weights
 from llm_probe.statistics import dimensions, hypotheses, invariants, planes
 from llm_probe.statistics import scan as period_scan
 from llm_probe.statistics.controls import label_control_rows
 from llm_probe.statistics.gains import Gains, gains_of
-from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch
+from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch, shows_circle
 from llm_probe.statistics.registry import ChosenStates, measure_all
 from llm_probe.statistics.renaming import Renamed
-from llm_probe.statistics.scan import Scan
 from llm_probe.verdicts import embedding
 from llm_probe.verdicts.embedding import EmbeddingPlane
+from llm_probe.verdicts.geometry import Code, Geometry, both, geometry_of
 from llm_probe.verdicts.rows import Searches, circle_rows, dimension_rows, plane_rows, scan_rows
 from toy.maths.regression import RidgeSmoother, class_mean_r2
 
@@ -70,6 +72,8 @@ class Evidence:
     """Of the period scan; None where both operands are not numbers, or the sums span too few periods."""
     closure: float | None
     """Items only: of the class means at the chosen place, discovery against confirmation prompts."""
+    geometry: Geometry
+    """The shape of the labels' code at the chosen place."""
     layers_beating_null: tuple[int, ...]
     """Layers with a plane whose p under the renaming null is at most ALPHA."""
     explained_by: str | None
@@ -99,6 +103,7 @@ class Evidence:
             "location": (layer, site, position),
             "chosen": ChosenPlane(**content["chosen"]),
             "confirmation": Confirmation(**content["confirmation"]),
+            "geometry": Geometry(**{**content["geometry"], "periods": tuple(content["geometry"]["periods"])}),
             "layers_beating_null": tuple(content["layers_beating_null"]),
             "class_mean": maximum and ClassMeanMaximum(**maximum),
             "rows": {name: [TABLES[name](**row) for row in rows] for name, rows in content["rows"].items()},
@@ -115,11 +120,15 @@ def gather(
     labels: Labels,
     new_labels: Labels,
     renamed: Renamed,
+    kinds: Sequence[int],
     seed: int,
     periods: tuple[int, ...] = (),
     keep: Callable[[Choice], Choice] = lambda choice: choice,
 ) -> Evidence:
-    """Choose on the discovery prompts, confirm once, and lay out the rows; `periods`: of the claim's family."""
+    """Choose on the discovery prompts, confirm once, and lay out the rows.
+
+    `kinds`: which items can change places; `periods`: of the claim's family.
+    """
     frequencies = claim.tested_frequencies
     states, embedded = embedding.apart(states)
     embedding_plane, embedding_rows = embedding.search(claim, weights, embedded, labels, renamed)
@@ -135,11 +144,14 @@ def gather(
         period_scan.scan(adjusted, labels, frequencies) if claim.adds_numbers else None,
         None if states.class_means is None else torch.stack([class_mean_r2(means) for means in states.class_means]),
     )
-    cell, column = choose(searches.planes, searches.scan)
+    cell, column = choose(searches.planes, Code.of(claim, states.discovery, labels, kinds, seed).order(), claim.period)
     choice = keep(Choice(cell, column, PENALTIES[int(searches.planes.penalty[cell, column])]))
     cell, chosen = choice.cell, searches.planes.at(choice.cell, choice.column)
     old, new = states.discovery[:, cell], states.confirmation[:, cell]
     confirmation, points = planes.confirm(old, new, labels, new_labels, chosen.frequency, choice.penalty, seed)
+    everything, every_label = torch.cat([states.discovery, states.confirmation]), both(labels, new_labels)
+    code = Code.of(claim, everything, every_label, kinds, seed)
+    geometry = geometry_of(claim, everything, every_label, code, cell, chosen.frequency)
     at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points)
     beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
     controls = []
@@ -150,6 +162,7 @@ def gather(
         chosen=chosen,
         confirmation=confirmation,
         p_period=searches.scan.p_period if searches.scan else None,
+        geometry=geometry,
         closure=_finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None,
         layers_beating_null=tuple(sorted({states.cells[index][0] for index in beating})),
         # Of a handful of items three columns explain half whatever they are; closure and the parabola ask about order.
@@ -179,18 +192,24 @@ def gather(
     )
 
 
-def choose(search: PlaneSearch, scan: Scan | None) -> tuple[int, int]:
-    """(cell, frequency column) to confirm: the best R², or the most prominent line where periods can be compared.
+def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int]:
+    """(cell, frequency column) to confirm: the best read plane of those whose order is shown, else the clearest order.
 
-    Only places that beat the null compete, if there are any.
+    Of sums only places compete whose plane beats its null, if there are any; the most clearly read of them where no
+    frequency that was read can show a circle.
     """
-    score = search.r2
-    if scan is not None and bool(scan.prominence.isfinite().any()):
-        score = scan.prominence
-    passed = (search.p_renaming <= ALPHA) & score.isfinite()
-    if bool(passed.any()):
-        score = score.masked_fill(~passed, -torch.inf)
-    index = int(score.argmax())
+    clear, shown = torch.full_like(search.standard, -torch.inf), torch.zeros_like(search.standard, dtype=torch.bool)
+    for column, frequency in enumerate(search.frequencies):
+        if frequency in order.frequencies:
+            at = order.frequencies.index(frequency)
+            clear[:, column], shown[:, column] = order.standard[:, at], order.p_order[:, at] <= ALPHA
+    able = shows_circle(search.frequencies, period).expand_as(clear)
+    passed = search.p_renaming <= ALPHA
+    if len(search.frequencies) == 1 or not bool(passed.any()):
+        passed = torch.ones_like(passed)
+    choices = ((shown & able & passed, search.r2), (able & passed, clear), (passed, search.standard))
+    among, score = next((mask, values) for mask, values in choices if bool(mask.any()))
+    index = int(score.masked_fill(~among, -torch.inf).argmax())
     return index // score.shape[1], index % score.shape[1]
 
 

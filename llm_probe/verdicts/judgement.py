@@ -1,52 +1,58 @@
 """From evidence to a word: supported, refuted or undetermined, with the reason on the same line.
 
-A claim about sums of numbers is asked two questions, because a network that was never trained on a modulus may still
-hold the integer n itself, from which every period is read; the renaming null alone is passed by it. What such a network
-cannot do is prefer a period where that period is asked for. Two tests ask for that, each (nearly) exact on its null:
+What was shown of a claim is a level (`levels`: nothing, decodable, clusters, ordered, helix, circle); each step has a
+null of its own. The word follows.
 
-    p_assignment    periods gain most under their own moduli         (`assignment`; all moduli of a family together)
-    p_period        the period stands out of its neighbourhood       (`scan`; each claim by itself)
-    p_selective   = min(1, p_assignment / 0.75, p_period / 0.25)     either will do (weighted Bonferroni)
-    p_fwer        = max(p_renaming, p_selective)                     both nulls must fall (intersection-union)
+`supported` needs the level `circle`, on discovery prompts, and that it holds elsewhere:
+1. where both operands are numbers, it stands out of its neighbourhood or gains more than other moduli let expect;
+2. predicted and true points of confirmation prompts agree: the lower end of the 95 % interval of their correlation is
+   above 0 …
+3. … and above the upper end of what the same search reaches with random weights;
+4. of sums, the plane is read better than every control label (`controls`);
+5. no simpler quantity takes the circle away (`hypotheses`).
 
-The weights are fixed in advance: the assignment test is the one that finds small circles, the scan is there for a
-single modulus. p_fwer is valid if *either* null holds. Where one of the two cannot be run the other has all the weight.
+`refuted` is a finding too: a named rival is shown (clusters, a line, an open arc, a line folded back) and a hundred
+times likelier than the circle (of items also than a closed ring of any curvature). p > 0.05 refutes nothing: it is
+what a small circle gives as well.
 
-`supported` needs all of:
-1. the plane beats renamed labels (p_renaming <= 0.01);
-2. where both operands are numbers: it is this period and not every period (p_selective <= 0.01), and either it
-   stands out of its neighbourhood or no other modulus' prompts carry it as much;
-3. it holds on confirmation prompts: the lower end of the 95 % interval is above 0 …
-4. … above the upper end of what the same search reaches with random weights …
-5. … and above what it reads of every control label (`controls`);
-6. no simpler quantity takes the circle away (`hypotheses`);
-7. for items: no parabola in the item's index is read better when an item is left out, and the order closes - the
-   last item is nearer to the first than half way from opposite to adjacent (`closure` >= 0.5).
+Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders.
 
-`refuted`: 1 or 7 fails clearly (p > 0.05, a parabola is better, or the ends are apart). Anything between is
-`undetermined`, and so is a claim the null cannot decide because its items have too few orders.
+A claim about sums is asked whether it is this period that is read, because a network that was never trained on a
+modulus may still hold the integer n itself, from which every period is read. Of sums of numbers three tests ask for
+that, each (nearly) exact on its null; either will do (weighted Bonferroni, weights fixed in advance):
+
+    p_assignment   1/2   periods gain most under their own moduli (`assignment`; all moduli of a family together)
+    p_contrast     1/4   this period gains more under its own modulus than the rest of the table predicts for it
+    p_period       1/4   the period stands out of its neighbourhood (`scan`; each claim by itself)
+
+The first finds small circles under every modulus, the others one under a single modulus. Where one of them cannot be
+run the others share its weight. Of sums that begin with a word the code of the integer has to repeat with the period
+(`geometry.integer`). p_fwer is the largest p of the tests that a circle has to pass.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from llm_probe.questions.claims import Claim
-from llm_probe.run.table import ALPHA, BehaviourRow, Control, ControlRow, Verdict, VerdictRow
+from llm_probe.run.table import BehaviourRow, ControlRow
+from llm_probe.run.verdict_row import VerdictRow
+from llm_probe.run.vocabulary import ALPHA, Control, Verdict
 from llm_probe.statistics.assignment import ModulusTest
 from llm_probe.verdicts.embedding import origin
 from llm_probe.verdicts.evidence import Evidence
+from llm_probe.verdicts.levels import Shown, rival, shown
 from toy.maths.fourier import noise_maximum
 from toy.maths.intervals import holm, wilson
 
-CLEARLY_NOT = 0.05
-CLOSED = 0.5
-"""Half way between ends as far apart as opposite items (0) and ends that are neighbours (1)."""
-ASSIGNMENT_WEIGHT = 0.75
-"""Weight of the assignment test in `p_selective`; the period scan has the rest."""
+LIKELIER = math.log(100)
+"""Nats by which a rival has to be likelier to refute the circle."""
+WEIGHTS = (0.5, 0.25, 0.25)
+"""Of the tests of selectivity: all moduli together, this modulus among the others, this period among the others."""
 CONTROLS: dict[Control, str] = {
     "shuffled": "shuffled labels",
     "latin_square": "answers to a task without a circle",
@@ -81,15 +87,27 @@ class Hypothesis:
 
     @property
     def p_selective(self) -> float | None:
-        """Is it this period and not every period? None where operands are words, or neither test could be run."""
-        if not self.claim.adds_numbers:
+        """Is it this period and not every period? None of items, and where no test of it could be run."""
+        if self.claim.quantity == "item":
             return None
-        return selective(self.test and self.test.p, self.evidence.p_period)
+        if not self.claim.adds_numbers:
+            return self.evidence.geometry.p_repeats
+        return selective((self.test and self.test.p, self.test and self.test.p_contrast, self.evidence.p_period))
 
     @property
     def p_fwer(self) -> float:
-        """Corrected over everything that was searched, and for both nulls."""
-        return max(self.evidence.chosen.p_renaming, self.p_selective or 0.0)
+        """Of everything a circle has to pass, each corrected over all that was searched for it."""
+        order = self.evidence.geometry.p_order
+        if self.claim.quantity == "item":
+            return order
+        return max(self.evidence.chosen.p_renaming, self.p_selective or 0.0, order)
+
+    @property
+    def shown(self) -> Shown:
+        """The most that was shown."""
+        evidence = self.evidence
+        tests = (evidence.chosen.p_renaming, self.p_selective, evidence.geometry, evidence.closure)
+        return shown(self.claim.quantity, *tests)
 
     @property
     def controls(self) -> list[ControlRow]:
@@ -102,11 +120,11 @@ class Hypothesis:
         return max((row for row in self.controls if row.control in CONTROLS), key=lambda row: row.r2, default=None)
 
 
-def selective(p_assignment: float | None, p_period: float | None) -> float | None:
-    """The two tests of selectivity combined (weighted Bonferroni); None where neither could be run."""
-    if p_assignment is None or p_period is None:
-        return p_period if p_assignment is None else p_assignment
-    return min(1.0, p_assignment / ASSIGNMENT_WEIGHT, p_period / (1 - ASSIGNMENT_WEIGHT))
+def selective(p: Sequence[float | None]) -> float | None:
+    """The tests of selectivity combined (weighted Bonferroni); None where none could be run."""
+    run = [(value, weight) for value, weight in zip(p, WEIGHTS, strict=True) if value is not None]
+    total = sum(weight for _, weight in run)
+    return min((min(1.0, value * total / weight) for value, weight in run), default=None)
 
 
 def verdicts(hypotheses: Sequence[Hypothesis]) -> Iterator[VerdictRow]:
@@ -116,51 +134,40 @@ def verdicts(hypotheses: Sequence[Hypothesis]) -> Iterator[VerdictRow]:
         yield _record(hypothesis, p_holm)
 
 
-def judge(of: Hypothesis) -> tuple[Verdict, str]:  # noqa: PLR0911 - one return a reason
+def judge(of: Hypothesis) -> tuple[Verdict, str]:
     """The verdict on a claim and its reason in words."""
-    evidence, test = of.evidence, of.test
-    p_renaming, confirmed = evidence.chosen.p_renaming, evidence.confirmation
+    evidence, geometry, level = of.evidence, of.evidence.geometry, of.shown
     if of.undecidable:
         return "undetermined", of.undecidable
-    if p_renaming > CLEARLY_NOT:
-        return "refuted", f"no plane beats renamed labels{_class_means(of)}"
-    if p_renaming > ALPHA:
-        return "undetermined", f"p between {ALPHA} and {CLEARLY_NOT}{_class_means(of)}"
-    if of.claim.quantity == "item" and (verdict := _order(evidence)) is not None:
-        return verdict
-    if of.p_selective is not None and of.p_selective > ALPHA:
-        because = "; " + of.note if of.note and test is None else ""
-        return "undetermined", f"other periods are as strong: the integer is there, not its residue alone{because}"
-    if of.claim.adds_numbers and of.p_selective is None:
-        return "undetermined", "its sums span too few periods to tell this period from every other"
-    if test is not None and test.rank > 1 and (evidence.p_period is None or evidence.p_period > ALPHA):
-        # The assignment's p is of all moduli together: which of them it was, their own ranks say.
-        return "undetermined", f"its period is read as well under {test.rank - 1} other moduli"
-    if confirmed.low <= 0:
-        return "undetermined", "does not hold on the confirmation prompts"
-    if of.random is not None and confirmed.low <= of.random.confirmation.high:
-        return "undetermined", f"random weights reach {of.random.confirmation.r2:.2f} too"
-    if (control := of.strongest_control) is not None and confirmed.low <= control.r2:
-        return "undetermined", f"{CONTROLS[control.control]} are read as well: R² {control.r2:.2f}"
-    if evidence.explained_by is not None:
-        return "undetermined", f"explained by something simpler: {evidence.explained_by}"
-    if of.random is None:
-        return "undetermined", "beats its null, but no random-weights control was run"
+    closest = geometry.ratio if geometry.ring_ratio is None else max(geometry.ratio, geometry.ring_ratio)
+    if level.level in ("clusters", "ordered") and closest <= -LIKELIER:
+        return "refuted", f"{rival(geometry)} instead: likelier than the circle by {-geometry.ratio:.0f} nats"
+    if level.level != "circle":
+        because = "; " + of.note if of.note and of.test is None and level.level in ("decodable", "helix") else ""
+        published = _class_means(of) if level.level == "nothing" else ""
+        return "undetermined", level.stopped_by + because + published
+    if (doubt := _elsewhere(of)) is not None:
+        return "undetermined", doubt
     frequency = evidence.chosen.frequency
     return "supported", f"{'holds' if frequency == 1 else f'k = {frequency} holds'} on new prompts"
 
 
-def _order(evidence: Evidence) -> tuple[Verdict, str] | None:
-    """Why items that are ordered are not on a circle; None if they may be."""
-    chosen, closure = evidence.chosen, evidence.closure
-    if chosen.parabola_r2 >= chosen.discovery_r2:
-        numbers = f"a parabola has R² {chosen.parabola_r2:.2f} where the circle has {chosen.discovery_r2:.2f}"
-        return "refuted", f"explained by order: {numbers}"
-    if closure is None or closure <= 0:
-        return "refuted", "ordered, but it does not close: the last item is not next to the first"
-    if closure < CLOSED:
-        return "undetermined", f"ordered, and half closed: {closure:.2f}, where a circle has 1 and a line 0"
-    return None
+def _elsewhere(of: Hypothesis) -> str | None:
+    """Why a circle that was shown on discovery prompts does not hold elsewhere; None if it does."""
+    evidence, test, confirmed = of.evidence, of.test, of.evidence.confirmation
+    if test is not None and test.effect <= 0 and (evidence.p_period is None or evidence.p_period > ALPHA):
+        # The assignment's p is of all moduli together: which of them it was, their own effects say.
+        return "its period gains no more under its own modulus than the other moduli let expect"
+    if confirmed.agreement_low <= 0:
+        return "does not hold on the confirmation prompts"
+    if of.random is not None and confirmed.agreement_low <= of.random.confirmation.agreement_high:
+        return f"random weights agree as well: {of.random.confirmation.agreement:.2f}"
+    control = of.strongest_control if of.claim.quantity == "sum" else None
+    if control is not None and evidence.chosen.discovery_r2 <= control.r2:
+        return f"{CONTROLS[control.control]} are read as well: R² {control.r2:.2f}"
+    if evidence.explained_by is not None:
+        return f"explained by something simpler: {evidence.explained_by}"
+    return "beats its null, but no random-weights control was run" if of.random is None else None
 
 
 def _class_means(of: Hypothesis) -> str:
@@ -173,7 +180,7 @@ def _class_means(of: Hypothesis) -> str:
 
 
 def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
-    verdict, reason = judge(of)
+    (verdict, reason), level, geometry = judge(of), of.shown, of.evidence.geometry
     evidence, random, test, control = of.evidence, of.random, of.test, of.strongest_control
     layer, site, position = evidence.location
     chosen, confirmed, class_mean = evidence.chosen, evidence.confirmation, evidence.class_mean
@@ -195,6 +202,9 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         plane_r2=confirmed.r2,
         plane_r2_low=confirmed.low,
         plane_r2_high=confirmed.high,
+        agreement=confirmed.agreement,
+        agreement_low=confirmed.agreement_low,
+        agreement_high=confirmed.agreement_high,
         random_r2=random and random.confirmation.r2,
         null_r2=chosen.null_r2,
         angle_error=confirmed.angle_error,
@@ -205,6 +215,16 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         p_selective=of.p_selective,
         p_assignment=test.p if of.claim.adds_numbers and test else None,
         assignment_effect=test.effect if of.claim.adds_numbers and test else None,
+        p_contrast=test.p_contrast if of.claim.adds_numbers and test else None,
+        p_repeats=geometry.p_repeats,
+        p_order=geometry.p_order,
+        p_axes=geometry.p_axes,
+        circle_share=geometry.share,
+        rival=f"clusters: {geometry.rival_name}" if geometry.rival == "clusters" else geometry.rival,
+        rival_ratio=geometry.ratio,
+        p_shape=geometry.p_shape,
+        p_integer=geometry.p_integer,
+        helix_periods=", ".join(f"{period:g}" for period in geometry.periods) or None,
         p_period=evidence.p_period,
         closure=evidence.closure,
         best_dim=class_mean and class_mean.dim,
@@ -219,6 +239,9 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         embedding_p=evidence.embedding and evidence.embedding.p_renaming,
         origin=origin(of.claim.quantity, of.p_fwer, evidence.embedding),
         explained_by=evidence.explained_by,
+        level=level.level,
+        shape=level.what or None,
+        stopped_by=level.stopped_by or None,
         verdict=verdict,
         reason=reason,
         n_discovery=evidence.n_discovery,

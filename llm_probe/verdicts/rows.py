@@ -11,7 +11,8 @@ from torch import Tensor
 
 from llm_probe.activations.streaming import States
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.table import CircleRow, R2Row, ScanRow, Weights
+from llm_probe.run.table import CircleRow, R2Row, ScanRow
+from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics import dimensions
 from llm_probe.statistics.dimensions import FAMILIES, DimensionSearch
 from llm_probe.statistics.planes import PlaneSearch
