@@ -4,6 +4,7 @@
     names        the same, given questions about weekdays and months: their names are random vectors
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
+    code of …    a `CodeNetwork` that knows the answers (items) without a circle
 
 Only where the states come from differs from the main job: `NetworkStates` stands in place of a model; renamings,
 searches, scan, assignment test, controls, confirmation and verdict are those of `run`. The verdict's random-weights
@@ -21,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.activations.streaming import ReadPlan, States
+from llm_probe.calibration.codes import Code, CodeNetwork
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
 from llm_probe.questions.claims import Claim, families
@@ -31,13 +33,13 @@ from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
 from llm_probe.run.probe import PROBE, hypotheses
 from llm_probe.run.study import Session
-from llm_probe.run.table import EMBEDDING
+from llm_probe.run.vocabulary import EMBEDDING
 from llm_probe.statistics.class_mean_null import white_noise
 from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, verdicts
 
-Null = Literal["magnitudes", "names", "qwen3", "shuffled"]
+Null = Literal["magnitudes", "names", "qwen3", "shuffled", "code of sums", "code of items"]
 MODULI = ProbeConfig().moduli
 SUMS = tuple(Claim(modular("add", modulus), "sum") for modulus in MODULI)
 CLAIMS: dict[Null, tuple[Claim, ...]] = {
@@ -45,6 +47,11 @@ CLAIMS: dict[Null, tuple[Claim, ...]] = {
     "names": tuple(Claim(DOMAINS[name], kind) for name in ("days", "months") for kind in ("sum", "item")),
     "qwen3": (*SUMS, *(Claim(DOMAINS[name], "sum") for name in ("days", "months", "hours", "hours24"))),
     "shuffled": SUMS,
+    "code of sums": (
+        *(Claim(DOMAINS[name], "sum") for name in ("days", "months")),
+        *(Claim(modular("add", modulus), "sum") for modulus in (7, 12, 13, 23)),
+    ),
+    "code of items": tuple(Claim(DOMAINS[name], "item") for name in ("days", "months")),
 }
 """The claims that each null is tested on; trial i takes claim i mod their number."""
 SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
@@ -59,6 +66,10 @@ class Trial:
     p: dict[str, float]
     """Statistic to p; one that does not apply is absent."""
     verdict: str
+    level: str = ""
+    shape: str = ""
+    """What exactly the level is (`verdicts/levels.py`)."""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,10 @@ class Setting:
     null: Null
     seed: int
     planted: Planted | None = None
+    code: Code | None = None
+    """Of the two last nulls: what the network knows."""
+    amplitude: float = 1.0
+    """Of that code, in sizes of a random vector."""
     config: ProbeConfig = field(default_factory=lambda: ProbeConfig(behaviour=False))
 
     @property
@@ -93,7 +108,7 @@ class Setting:
 class NetworkStates:
     """Reads the states of a magnitude network where a job would read those of a model (`Job.read_states`)."""
 
-    network: MagnitudeNetwork
+    network: MagnitudeNetwork | CodeNetwork
     planted: Mapping[str, Planted]
     """A claim's name to the circle that is planted in its states."""
 
@@ -127,7 +142,8 @@ def job_of(setting: Setting) -> Job:
         return Job(config, Session(PROBE), lambda: load(str(REFERENCE_FOLDER)), "trained", "reference")
     if setting.null == "qwen3":
         return Job(config, Session(PROBE), lambda: _small_qwen3(seed), "trained", f"qwen3 {seed}")
-    states = NetworkStates(MagnitudeNetwork(seed), setting.planted_in)
+    network = CodeNetwork(setting.code, seed, setting.amplitude) if setting.code else MagnitudeNetwork(seed)
+    states = NetworkStates(network, setting.planted_in)
     config = replace(config, layers=tuple(range(CELLS)))
 
     def item_kinds(claim: Claim) -> list[int]:
@@ -144,14 +160,15 @@ def run_trial(setting: Setting) -> Trial:
     states = job.read_states
     width = states.network.d_model if isinstance(states, NetworkStates) else job.loaded.d_model
     hypothesis = hypotheses(job, [claim])[0]
-    confirmation = replace(hypothesis.evidence.confirmation, r2=-1.0, high=-1.0)
+    confirmation = replace(hypothesis.evidence.confirmation, r2=-1.0, high=-1.0, agreement_high=-1.0)
     hypothesis = replace(
         hypothesis,
         random=replace(hypothesis.evidence, confirmation=confirmation),
         undecidable=undecidable(claim, job.item_kinds(claim), job.config.renamings),
         n_dimensions=len(job.cells(claim)) * width,
     )
-    return Trial(_p_values(hypothesis), next(verdicts([hypothesis])).verdict)
+    row = next(verdicts([hypothesis]))
+    return Trial(_p_values(hypothesis), row.verdict, row.level, row.shape or "", row.reason)
 
 
 def _p_values(of: Hypothesis) -> dict[str, float]:
@@ -167,6 +184,9 @@ def _p_values(of: Hypothesis) -> dict[str, float]:
         "p_selective": of.p_selective,
         "p_assignment": of.test and of.test.p,
         "p_period": of.evidence.p_period,
+        "p_contrast": of.test and of.test.p_contrast,
+        "p_repeats": of.evidence.geometry.p_repeats,
+        "p_order": of.evidence.geometry.p_order,
         "renaming alone (not printed)": of.evidence.chosen.p_renaming,
         "class-mean R² against noise": class_mean
         and white_noise(of.claim.period, of.n_dimensions).above(class_mean.r2),
