@@ -29,6 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from llm_probe.page.glyphs import level_text
 from llm_probe.page.style import BAND, GREY, INK, KINDS, RANDOM, SIZE, TRAINED, VERDICT_COLOURS, frame, save_figures
 from llm_probe.page.views import (
     ALPHA,
@@ -44,7 +45,7 @@ from llm_probe.page.views import (
     ordered,
     step_round,
 )
-from llm_probe.run.table import Weights
+from llm_probe.run.vocabulary import Weights
 from toy.run.errors import InputError
 
 VERDICT_MARKS = {"supported": "●", "undetermined": "◆", "refuted": "■"}
@@ -219,7 +220,17 @@ def circle_of(
     place = {key: claims.iloc[0][key] for key in (*PLACE, "layer")}
     error = _best_error(frames["r2_table"], place, weights)
     circle(axes, at(frames["circles"], **place), weights, error)
-    axes.figure.suptitle(f"{claim_name(domain, quantity)}, layer {place['layer']}", fontsize=SIZE + 1)
+    axes.figure.suptitle(_circle_title(claims.iloc[0].to_dict(), frames["circles"], weights), fontsize=SIZE + 1)
+
+
+def _circle_title(claim: Mapping[Any, Any], circles: pd.DataFrame, weights: Weights = "trained") -> str:
+    """Claim, layer, what was shown of it if that is no circle, and its k where the plane that is drawn has another."""
+    points = at(circles, weights=weights, **{key: claim[key] for key in (*PLACE, "layer")})
+    level = level_text(claim)
+    title = f"{claim_name(claim['domain'], claim['quantity'])}, layer {claim['layer']}"
+    title += f": {level}" if level not in ("", "circle") else ""
+    same = claim["frequency"] in points["frequency"].tolist()
+    return title if same else f"{title} (judged at k = {claim['frequency']})"
 
 
 def period_scan(axes: Axes, scan: pd.DataFrame, period: int) -> None:
@@ -323,9 +334,7 @@ def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFr
         place = {key: claim[key] for key in (*PLACE, "layer")}
         errors = [_best_error(frames["r2_table"], place, weights) for weights in ("trained", "random")]
         circle_pair(part.subplots(1, 2).tolist(), at(frames["circles"], **place), (errors[0], errors[1]))
-        shown = at(frames["circles"], weights="trained", **place)["frequency"].tolist()
-        title = f"{claim['name']}, layer {claim['layer']}"
-        title += "" if claim["frequency"] in shown else f" (confirmed at k = {claim['frequency']})"
+        title = _circle_title(claim, frames["circles"])
         part.suptitle(title, fontsize=SIZE + 1, weight="bold", parse_math=False)
     return figure
 

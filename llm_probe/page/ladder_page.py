@@ -22,6 +22,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from llm_probe.page import TEMPLATES
+from llm_probe.page.glyphs import level_text
 from llm_probe.page.style import GREY, RANDOM, RULE, TRAINED
 from llm_probe.page.terminal import facts
 from llm_probe.page.views import FLOOR, VERDICTS, claim_name, number, r2_text, text
@@ -72,6 +73,7 @@ def render(
         downloads=downloads,
         count=count,
         facts=facts,
+        level_text=level_text,
         number=number,
         r2_text=r2_text,
         text=text,

@@ -2,7 +2,7 @@
 
 `render` returns one HTML file that needs nothing else. Verdicts, map and foot are written by page.html and
 verdicts.html; the detail of a location and the curves over layers are drawn by page.js and page_claim.js from JSON in
-the page (`views.payload`). What later stages add comes as `Section`s. Templates escape every text, and the page's own
+the page (`payload`). What later stages add comes as `Section`s. Templates escape every text, and the page's own
 security policy allows no request and no script but those two, known by their hash.
 
 A claim is one row of the table of verdicts. Its R² are marks on one line from `FLOOR` to 1: the null band in grey, the
@@ -24,6 +24,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from llm_probe.page import TEMPLATES
+from llm_probe.page.claim_evidence import control_name
+from llm_probe.page.glyphs import MEANINGS, glyph, glyphs, level_text, rival_text
+from llm_probe.page.payload import payload
 from llm_probe.page.sections import Section
 from llm_probe.page.style import GRADIENT, magnitude
 from llm_probe.page.terminal import facts, short_name, why
@@ -34,14 +37,12 @@ from llm_probe.page.views import (
     best_planes,
     cannot_do,
     closure_text,
-    control_name,
     layer_name,
     map_places,
     number,
     ordered,
     origin_text,
     p_text,
-    payload,
     r2_text,
     text,
 )
@@ -71,7 +72,7 @@ def percent(value: int | float) -> str:
 
 
 _CALLED = (cannot_do, closure_text, control_name, layer_name, magnitude, number, origin_text, p_text, percent, r2_text)
-FUNCTIONS = {each.__name__: each for each in (*_CALLED, text, why)}
+FUNCTIONS = {each.__name__: each for each in (*_CALLED, glyph, level_text, rival_text, text, why)}
 """What the templates call on the entries of a table."""
 
 
@@ -91,6 +92,8 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
         "about": [*facts(run), f"control: {run.get('control') or 'none'}"],
         "summary": summary(known["verdicts"], run),
         "claims": [_verdict_row(claim, int(run.get("layers") or 0)) for claim in claims],
+        "levels": glyphs() if bool(known["verdicts"]["level"].notna().any()) else {},
+        "meanings": MEANINGS,
         "alpha": ALPHA,
         "floor": FLOOR,
         **FUNCTIONS,
@@ -119,6 +122,7 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
         kinds = " and ".join(f"{own.count('supported')} of {_count(len(own), name)}" for name, own in words.items())
         sentences = (
             f"{claims.count('supported')} of {len(claims)} cyclic claims are supported, carried on a circle: {kinds}. "
+            f"{_other_levels(verdicts.loc[cyclic & (verdicts['verdict'] != 'supported')])}"
             f"{claims.count('refuted')} refuted, {claims.count('undetermined')} undetermined."
         )
     unable = [claim["verdict"] for claim in verdicts.to_dict("records") if cannot_do(claim)]
@@ -135,6 +139,17 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
     if not run.get("control"):
         sentences += " Without a random-weights control no claim is calibrated against an untrained model."
     return sentences
+
+
+def _other_levels(claims: pd.DataFrame) -> str:
+    """What was shown of claims that are not supported, the most first; empty in tables without levels."""
+    levels = [text(level) for level in claims["level"]]
+    names = {
+        "circle": "a circle that is not confirmed", "helix": "a helix of the integer", "ordered": "ordered",
+        "clusters": "clusters", "decodable": "decodable only", "nothing": "nothing",
+    }  # fmt: skip
+    counts = [f"{levels.count(level)} {name}" for level, name in names.items() if level in levels]
+    return f"The other {len(levels)}: {', '.join(counts)}. " if counts else ""
 
 
 def calibration(path: Path | None = None) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from llm_probe.page.glyphs import level_text, rival_text
 from llm_probe.page.views import closure_text, number, ordered, origin_text, p_text, r2_text, text
 
 FACTS = {
     "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
     "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts", "seconds": "{:,.0f} s", "date": "{}",
 }  # fmt: skip
-HEADING = "verdict: why; class-mean R² of the best dimension"
+HEADING = "verdict: level, word, reason; class-mean R² of the best dimension"
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 Run = Mapping[str, Any]
@@ -52,8 +53,9 @@ def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:
     shown = "-" if accuracy is None else f"{accuracy:.2f}"
     figures = (r2_text(claim["plane_r2"]), r2_text(claim["random_r2"]), p_text(claim["p_fwer"]), closure_text(claim))
     *columns, closure = (figure.replace("−", "-").replace("–", "-") for figure in figures)
-    verdict = f"{claim['verdict']}: {reason}".removesuffix(": ")
-    words = "; ".join(filter(None, [verdict, origin_text(claim), closure, published]))
+    verdict = ", ".join(filter(None, [level_text(claim), claim["verdict"]]))
+    why_so = f"{verdict}: {reason}".removesuffix(": ")
+    words = "; ".join(filter(None, [why_so, origin_text(claim), rival_text(claim), closure, published]))
     return claim["name"], str(claim["period"]), shown, layer, *columns, words
 
 

@@ -99,14 +99,17 @@ function circles(row, cell) {
   const sides = [["trained", cell.t], ["random", cell.r]].filter(([, side]) => side && side.points.length);
   const reach = Math.max(1, ...sides.flatMap(([, side]) => side.points.flat().map(Math.abs)));
   const drawn = sides.map(([weights, side]) => h("figure", {},
-    h("figcaption", {}, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`), `, k = ${side.k}`, h("br"),
+    h("figcaption", {}, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`), `, k = ${side.k_points}`, h("br"),
       side.error === null ? "half the period: one axis, no angle" : `median angle error ${side.error.toFixed(2)} rad (a guess: 1.57)`),
     circlePicture(row, side, weights, reach)));
   if (!cell.r) drawn.push(h("p", { class: "note" }, "Random weights were not run."));
-  const step = cell.t.step, apart = Math.min(step, row.items.length - step);
-  return h("div", { class: "circle" }, h("h3", {}, "Circle"), h("div", { class: "pair" }, ...drawn),
+  const step = cell.t.step, apart = Math.min(step, row.items.length - step), k = cell.t.k_points;
+  const isCircle = !row.level || row.level === "circle";
+  return h("div", { class: "circle" }, h("h3", {}, isCircle ? "Circle" : "Best plane of this layer"), h("div", { class: "pair" }, ...drawn),
     h("p", { class: "note" }, `Mean prediction for each ${row.quantity === "sum" ? "answer's" : "item's"} prompts, which did not help to fit the plane; grey: the target, radius 1. ` +
-      (cell.t.k === 1 ? "Joined in cyclic order. " : apart > 1 ? `At k = ${cell.t.k} neighbours are ${apart} apart; joined in that order. ` : `k = ${cell.t.k} goes round ${cell.t.k} times. `) +
+      (k === 1 ? "Joined in cyclic order. " : apart > 1 ? `At k = ${k} neighbours are ${apart} apart; joined in that order. ` : `k = ${k} goes round ${k} times. `) +
+      (k === row.k ? "" : `The verdict is on k = ${row.k}; k = ${k} is read best in this layer. `) +
+      (isCircle ? "" : `No circle was shown of this claim (${row.shown}): the line has the order that a circle would have. `) +
       (row.quantity === "item" ? "Without a signal, leaving an item out pushes its prediction to the far side: errors above 1.57." : "")));
 }
 
@@ -136,7 +139,16 @@ function frequencies(row, cell) {
   });
   return h("div", {}, h("h3", {}, "Held-out R² by frequency"),
     svg(width, height, "Held-out R² of the plane at each frequency", r2Axis(y, left, width - 4, row.null), drawn,
-      say((left + width) / 2, height - 6, "frequency k (turns a period); grey: parabola", "middle", "muted")));
+      say((left + width) / 2, height - 6, "frequency k (turns a period)" + (parabolas.length ? "; grey: parabola" : ""), "middle", "muted")),
+    row.level && parabolas.length ? h("p", { class: "note" }, parabolaNote(row)) : null);
+}
+
+// A parabola beside the circles is another target, read from the same states: its R² may be the larger one.
+function parabolaNote(row) {
+  return row.quantity === "sum"
+    ? "Grey: parabolas in the residue and in the integer result, which any code of the answers lets be read. Their R² may exceed the circle's and decides nothing: " +
+      "an open arc is compared by likelihood (closest rival), the integer by the selective p."
+    : "Grey: a parabola in the order. Its R² may exceed the circle's and decides nothing: an open arc is compared by likelihood, over all items together (closest rival).";
 }
 
 function path(xs, values, y) {
@@ -215,11 +227,19 @@ function facts(row, cell, layer) {
   const others = [t.templates === null ? null : `template ${r2(t.templates)}`, t.residues === null || !sum ? null : `residue ${r2(t.residues)}`].filter(Boolean);
   return h("p", { class: "facts" }, h("b", {}, `Held-out R² ${r2(best(t))}`),
     ` at k = ${t.k}, leaving out ${sum ? "operand pairs" : "items"} (${t.groups} of them, ${t.prompts} prompts); ` +
-    (cell.r ? `random weights ${r2(best(cell.r))}, ` : "random weights not run, ") + `null ${r2(row.null)}, corrected p ${pValue(t.p)}. `,
-    read ? [h("b", {}, `On new prompts ${r2(value)}`), (high < -1 ? "" : ` (${r2(low)} to ${r2(high)})`) + (row.k === t.k ? ". " : `, confirmed at k = ${row.k}, the most prominent line of the variance. `)] : null,
+    (cell.r ? `random weights ${r2(best(cell.r))}, ` : "random weights not run, ") + `null ${r2(row.null)}, corrected p ${pValue(t.p)} against renamed labels${sum ? " and other periods" : ""}${row.level ? ", which says that it is read, not that it is a circle" : ""}. `,
+    read ? [h("b", {}, `On new prompts ${r2(value)}`), (high < -1 ? "" : ` (${r2(low)} to ${r2(high)})`) + (row.k === t.k ? ". " : `, the verdict is on k = ${row.k}, at which the labels are ordered most clearly. `),
+      row.agreement[0] === null ? "" : `Predicted and true points agree by ${r2(row.agreement[0])} (${r2(row.agreement[1])} to ${r2(row.agreement[2])}), whatever the scale of the prediction: this is what the verdict asks of new prompts. `] : null,
     (t.share === null ? "" : `This frequency is ${percent(t.share)} of the variance between class means. `) +
-    (others.length ? `Leaving out by ${others.join(", by ")}. ` : "") + (rivals.length ? `Parabola: ${rivals.join(", ")}. ` : ""),
+    (others.length ? `Leaving out by ${others.join(", by ")}. ` : "") + (rivals.length ? `Parabola${row.level ? ", another target" : ""}: ${rivals.join(", ")}. ` : "") +
+      (read && row.rival ? `${row.rival.replace("c", "C")} than the circle. ` : ""),
     read && row.closure ? [h("b", {}, row.closure.replace("c", "C")), `. ${data.meanings.verdicts.closure}`] : null);
+}
+
+// The level with its picture, which stands in the key of the table of verdicts.
+function levelWord(row) {
+  const picture = document.querySelector(`.levels dt[data-level="${row.level}"] svg`);
+  return row.level ? h("span", { class: `level ${row.verdict}` }, picture && picture.cloneNode(true), ` ${row.shown} `) : null;
 }
 
 function open(index, layer, focus) {
@@ -232,7 +252,7 @@ function open(index, layer, focus) {
   }
   const detail = document.getElementById("detail");
   detail.replaceChildren(
-    h("h2", { id: "h-detail" }, `${row.name}, ${layerName(layer)} `, h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null),
+    h("h2", { id: "h-detail" }, `${row.name}, ${layerName(layer)} `, levelWord(row), h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null),
     h("p", { class: "key" }, `${row.site} at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`)),
     facts(row, cell, layer),
     h("div", { class: "panels" }, circles(row, cell), dimensions(row, cell), frequencies(row, cell), periodScan(row, cell), examples(row)),
@@ -259,7 +279,7 @@ function curve(row) {
     return least < FLOOR ? arrow(xs[values.indexOf(least)], y(FLOOR) + 6, colour) : null;
   });
   const ends = [...new Set([0, layers.length - 1])].map((i) => say(xs[i], bottom + 15, layerTick(layers[i]), layers.length === 1 ? "middle" : i ? "end" : "start", "muted"));
-  return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, row.note ? `${row.verdict}, ${row.note}` : row.verdict)),
+  return h("figure", {}, h("figcaption", {}, row.name, h("small", {}, [row.shown, row.verdict, row.note].filter(Boolean).join(", "))),
     svg(width, height, `${row.name} over layers`, r2Axis(y, left, right, row.null),
       s("path", { d: path(xs, random, y), fill: "none", stroke: RANDOM, "stroke-width": 1.6, "stroke-dasharray": "4 3" }),
       s("path", { d: path(xs, trained, y), fill: "none", stroke: TRAINED, "stroke-width": 2 }), dots, low,

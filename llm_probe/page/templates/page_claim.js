@@ -31,7 +31,7 @@ function controls(row) {
       say(left - 12, top + 4, "the plane", "end", "t"),
       value < FLOOR ? pointer(left, top, TRAINED) : s("circle", { cx: x(value), cy: top, r: 5.5, fill: TRAINED }), say(width - 2, top + 4, r2(value), "end", "t"), drawn),
     h("p", { class: "note" }, "Plane: on new prompts, blue its 95 % interval. Controls: the largest held-out R² over layers and frequencies, discovery prompts. " +
-      "◇ other labels for the same prompts: the interval must lie above them. " +
+      (row.quantity === "sum" ? "◇ other labels for the same prompts: on discovery prompts the plane must be read better than them. " : "◇ other labels for the same prompts. ") +
       (rows.some((one) => one.differs === "prompts") ? "□ other prompts: any modulus reads a period from the integer itself; whether the own one reads it best is what the assignment test measures. " : "") +
       (rows.some((one) => one.differs === "weights") ? "○ all weights random, or the blocks only, behind the trained embeddings." : "")));
 }
@@ -50,7 +50,8 @@ function measures(row) {
 
 function tests(row) {
   return h("div", {}, h("h3", {}, "p-values"), h("table", { class: "dims tests" },
-    h("tbody", {}, row.tests.map(([name, p, effect, column]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, p), h("td", { class: "meaning" }, data.meanings.verdicts[column] + effect))))));
+    h("tbody", {}, row.tests.map(([name, p, purpose, effect, column]) => h("tr", { class: name.startsWith("·") ? "part" : "" }, h("th", { scope: "row" }, name), h("td", {}, p),
+      h("td", { class: "meaning" }, purpose ? [h("b", {}, purpose), ". "] : null, data.meanings.verdicts[column] + effect))))));
 }
 
 function claimPanels(row) {
