@@ -43,10 +43,10 @@ SCRIPTS = [path for path in SOURCES["scripts"] if not path.name.startswith("_")]
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-LOWER_ROOMS = ("questions", "models", "activations", "statistics")
+LOWER_ROOMS = ("questions", "models", "activations", "statistics", "geometry")
 """Rooms of `llm_probe` that read a model and compute; the other rooms build on them."""
 UPPER_ROOMS = ("page", "verdicts", "circuits", "calibration", "compare", "replication", "sweep")
-DECLARATIONS = {"llm_probe.run.table", "llm_probe.run.config"}
+DECLARATIONS = {f"llm_probe.run.{name}" for name in ("vocabulary", "verdict_row", "table", "config")}
 """What lower rooms may import of `llm_probe.run`: the types of the tables' columns, and of the options."""
 
 VAGUE = {"judged", "joined", "drawn", "concluded", "requested", "observer", "later", "look", "found", "asked"}

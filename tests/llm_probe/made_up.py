@@ -14,23 +14,18 @@ import pandas as pd
 
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run.table import (
-    EMBEDDING,
     TABLES,
     BehaviourRow,
     CircleRow,
-    Control,
     ControlRow,
     ExampleRow,
     InvariantRow,
-    Position,
-    Quantity,
     R2Row,
     ScanRow,
-    Verdict,
-    VerdictRow,
-    Weights,
     frame,
 )
+from llm_probe.run.verdict_row import VerdictRow
+from llm_probe.run.vocabulary import EMBEDDING, Control, Level, Position, Quantity, Verdict, Weights
 from llm_probe.statistics.registry import PLANE_STATISTICS
 
 RUN: dict[str, Any] = {
@@ -65,17 +60,27 @@ CLAIMS: list[Claimed] = [
     (DOMAINS["days"], "item", "supported", 0.93, "holds on new prompts"),
     (DOMAINS["months"], "sum", "supported", 0.81, "k = 2 holds on new prompts"),
     (DOMAINS["months"], "item", "supported", 0.9, "holds on new prompts"),
-    (DOMAINS["zodiac"], "item", "undetermined", 0.34, "random weights reach 0.30 too"),
-    (DOMAINS["hours"], "sum", "undetermined", 0.42, "other periods are read as well: the number is there"),
+    (DOMAINS["zodiac"], "item", "undetermined", 0.34, "random weights agree as well: 0.30"),
+    (DOMAINS["hours"], "sum", "undetermined", 0.42, "other periods are as strong (p 0.2)"),
     (DOMAINS["seasons"], "item", "undetermined", 0.2, "its items have only 24 different orders, too few for a test"),
-    (modular("add", 7), "sum", "refuted", 0.04, "no plane beats renamed labels"),
-    (modular("add", 11), "sum", "refuted", -0.08, "no plane beats renamed labels"),
+    (modular("add", 7), "sum", "undetermined", 0.04, "renamed labels are read as well (p 0.62)"),
+    (modular("add", 11), "sum", "undetermined", -0.08, "renamed labels are read as well (p 0.62)"),
     (modular("add", 12), "sum", "supported", 0.71, "k = 2 holds on new prompts"),
-    (modular("add", 23), "sum", "refuted", -1.36, "no plane beats renamed labels"),
-    (DOMAINS["alphabet"], "item", "refuted", 0.55, "explained by order, which does not close: a parabola reaches 0.81"),
-    (DOMAINS["numbers"], "item", "refuted", 0.4, "explained by order, which does not close: a parabola reaches 0.92"),
-    (DOMAINS["planets"], "item", "refuted", -0.4, "no plane beats renamed labels"),
+    (modular("add", 23), "sum", "undetermined", -1.36, "renamed labels are read as well (p 0.62)"),
+    (DOMAINS["alphabet"], "item", "refuted", 0.55,
+     "a code of 2 runs of neighbours instead: likelier than the circle by 23 nats"),
+    (DOMAINS["numbers"], "item", "refuted", 0.4, "a line instead: likelier than the circle by 23 nats"),
+    (DOMAINS["planets"], "item", "undetermined", -0.4, "other orders do as well (p 0.62)"),
 ]  # fmt: skip
+SHAPES: dict[str, tuple[Level, str | None]] = {
+    "renamed labels": ("nothing", None),
+    "other periods": ("helix", "T = 10, 2"),
+    "other orders": ("decodable", None),
+    "its items": ("decodable", None),
+    "a code of": ("clusters", "2 runs of neighbours"),
+    "a line": ("ordered", "line"),
+}
+"""How a reason begins: the level that goes with it, and what exactly was shown."""
 
 
 def made_up(
@@ -91,6 +96,27 @@ def made_up(
     for claim in CLAIMS if claims is None else claims:
         maker.add(*claim)
     return {name: frame(maker.rows[name], row_type) for name, row_type in TABLES.items()}
+
+
+def _shape(domain: Domain, quantity: Quantity, verdict: Verdict, reason: str) -> dict[str, Any]:
+    """What the record of a claim says of the shape of its code."""
+    named = next((known for start, known in SHAPES.items() if reason.startswith(start)), None)
+    level, shape = named or ("circle", None)
+    partition = next(iter(domain.partitions), "")
+    rivals = {"clusters": "runs", "ordered": "line"}
+    return {
+        "p_order": 0.002 if level == "circle" else 0.62,
+        "p_axes": 0.004 if level == "circle" else 0.7,
+        "circle_share": 0.6 if level == "circle" else 0.2,
+        "rival": rivals.get(level, f"clusters: {partition}" if partition else "open arc"),
+        "rival_ratio": -23.0 if verdict == "refuted" else 14.0,
+        "p_shape": 0.005 if level in ("circle", "clusters", "ordered") else 0.4,
+        "p_integer": None if quantity == "item" else 0.01 if level == "helix" else 0.3,
+        "helix_periods": "10, 2" if level == "helix" else None,
+        "level": level,
+        "shape": shape,
+        "stopped_by": None if level == "circle" else reason,
+    }
 
 
 class _Maker:
@@ -209,6 +235,9 @@ class _Maker:
                 plane_r2=r2,
                 plane_r2_low=r2 - 0.06,
                 plane_r2_high=min(r2 + 0.04, 0.99),
+                agreement=min(max(r2, 0.0) + 0.03, 0.99),
+                agreement_low=max(r2, 0.0) - 0.05,
+                agreement_high=min(max(r2, 0.0) + 0.05, 0.99),
                 random_r2=(-0.1 if domain.period != 12 else -0.6) if has_random else None,
                 null_r2=0.12,
                 angle_error=1.57 * (1 - max(r2, 0)) ** 0.7,
@@ -216,9 +245,12 @@ class _Maker:
                 p_renaming=0.002 if r2 > 0.3 else 0.62,
                 p_fwer=0.002 if r2 > 0.3 else 0.62,
                 p_holm=0.03 if r2 > 0.3 else 1.0,
-                p_selective=0.004 if domain.operands is not None else None,
+                p_selective=None if place["quantity"] == "item" else 0.004 if domain.operands is not None else 0.006,
                 p_assignment=0.002 if domain.operands is not None else None,
                 assignment_effect=0.7 if domain.operands is not None else None,
+                p_contrast=0.003 if domain.operands is not None else None,
+                p_repeats=0.006 if place["quantity"] == "sum" and domain.operands is None else None,
+                **_shape(domain, place["quantity"], verdict, reason),
                 p_period=0.005 if domain.operands is not None else None,
                 closure=None if place["quantity"] == "sum" else 0.97 if verdict == "supported" else -0.26,
                 best_dim=505,

@@ -20,7 +20,7 @@ from llm_probe.questions.domains import DOMAINS, Domain, resolve
 from llm_probe.questions.prompts import PARTS
 from llm_probe.questions.selection import named_claims
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.networks.hooks import capture
 
 MOONS = Domain(

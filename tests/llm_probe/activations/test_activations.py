@@ -12,7 +12,7 @@ from llm_probe.activations.prefixes import Sharing
 from llm_probe.activations.streaming import ReadPlan, class_sums, rows, stream
 from llm_probe.models.loading import LoadedModel, wrap
 from llm_probe.questions.tokens import Encoded
-from llm_probe.run.table import Position
+from llm_probe.run.vocabulary import Position
 from toy.run.errors import InputError
 
 ARCHITECTURES = ("qwen3", "qwen2", "llama", "mistral", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "bert")

@@ -1,6 +1,8 @@
 """Rates by hand, trials that are computed once whatever interrupts them, and the script as a user meets it."""
 
+import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,15 @@ import calibrate
 import pytest
 
 from llm_probe.calibration import harness, known_circles
-from llm_probe.calibration.harness import AMPLITUDES, SHARES, SIGNALS, null_settings, planted_settings
+from llm_probe.calibration.harness import (
+    AMPLITUDES,
+    ITEM_AMPLITUDES,
+    OF_ITEMS,
+    SHARES,
+    SIGNALS,
+    null_settings,
+    planted_settings,
+)
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import Setting, Trial
 from toy.run.errors import InputError
@@ -16,11 +26,13 @@ from toy.run.errors import InputError
 
 def made_up(setting: Setting) -> Trial:
     """p = 0.01 for every tenth seed; planted signals of 0.1 sd or more are found."""
-    detected = setting.seed % 10 == 0 if setting.planted is None else setting.planted.amplitude >= 0.1
+    size = setting.planted.amplitude if setting.planted else setting.amplitude
+    signal = setting.planted or setting.code
+    detected = size >= 0.1 if signal else setting.seed % 10 == 0
     p = {"p_fwer (planes)": 0.01 if detected else 0.5}
     if setting.null == "magnitudes":
         p["p_selective"] = 0.05 if detected else 1.0
-    return Trial(p, "supported" if setting.planted and detected else "refuted")
+    return Trial(p, "supported" if signal and detected else "refuted")
 
 
 @pytest.fixture
@@ -44,7 +56,7 @@ def test_rates_by_hand() -> None:
     trials += [Trial({"a": 0.2, "b": 0.01}, "refuted")] * 5
     rows = {(row.statistic, row.null): row for row in harness.false_positives(settings, trials)}
     assert set(rows) == {
-        (name, null) for name in ("a", "supported") for null in ("all", "magnitudes", "names")
+        (name, null) for name in ("a", "supported", "refuted") for null in ("all", "magnitudes", "names")
     } | {("b", "all"), ("b", "names")}  # fmt: skip
     one = rows["a", "magnitudes"]
     # Clopper & Pearson for 1 of 20, from their tables.
@@ -52,6 +64,7 @@ def test_rates_by_hand() -> None:
     assert (one.lower, one.upper) == pytest.approx((0.00127, 0.24873), abs=1e-5)
     assert rows["a", "all"].false_positive_rate == 1 / 25
     assert rows["supported", "all"].false_positive_rate == 2 / 25
+    assert rows["refuted", "all"].false_positive_rate == 23 / 25
     every = rows["b", "all"]
     # Of those to which it applies; 5 of 5: (0.025)^(1/5) to 1.
     assert (every.n_networks, every.false_positive_rate, every.upper) == (5, 1.0, 1.0)
@@ -63,9 +76,9 @@ def test_power_by_hand() -> None:
     settings = [(name, Setting("magnitudes", seed, Planted(0.2, 3))) for seed in range(4)]
     trials = [Trial({"a": p}, "supported") for p in (0.01, 0.02, 0.5, 0.05)]
     rows = {row.statistic: row for row in harness.power(harness.by_signal(settings, trials))}
-    assert set(rows) == {"a", "supported"}
+    assert set(rows) == {"a", "supported", "refuted"}
     assert (rows["a"].planted, rows["a"].amplitude, rows["a"].n_networks, rows["a"].power) == (name, 0.2, 4, 0.75)
-    assert rows["supported"].power == 1
+    assert (rows["supported"].power, rows["refuted"].power) == (1, 0)
 
 
 def test_fewer_null_networks_are_some_of_more() -> None:
@@ -77,10 +90,18 @@ def test_fewer_null_networks_are_some_of_more() -> None:
     assert len(set(thousand)) == 1000
 
 
-def test_planted_networks_are_asked_for_sums_and_are_new() -> None:
+def test_planted_networks_are_asked_for_their_circle_and_are_new() -> None:
     settings = planted_settings(12)
-    assert len(settings) == 12 * len(SIGNALS) * len(AMPLITUDES)
-    assert all(one.claim.is_arithmetic for _, one in settings)
+    counts = Counter(name for name, _ in settings)
+    assert counts == {
+        **dict.fromkeys(SIGNALS, 12 * len(AMPLITUDES)),
+        OF_ITEMS: 2 * 12 * len(ITEM_AMPLITUDES),
+    }  # days and months
+    for name, one in settings:
+        assert one.claim.quantity == "item" if name == OF_ITEMS else one.claim.is_arithmetic
+        if one.planted:  # else the circle that is planted is one of a divisor
+            assert math.gcd(one.planted.frequency, one.claim.period) == 1
+    assert {12, 24} <= {one.claim.period for name, one in settings if name == "plane, k = 1, every modulus"}
     assert {one.seed for _, one in settings}.isdisjoint({one.seed for one in null_settings(1000)})
     few = {(name, one) for name, one in planted_settings(3)}
     assert few < set(settings)
@@ -134,11 +155,11 @@ def test_the_script_writes_tables_and_figures_and_goes_on(counted, tmp_path: Pat
     computed = len(counted())
     assert calibrate.main(arguments) == 0
     assert [(out / f"{name}.csv").read_bytes() for name in names] == tables
-    assert len(counted()) == computed == 10 + len(SIGNALS) * len(AMPLITUDES)
+    assert len(counted()) == computed == 10 + len(planted_settings(1))
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--networks", "5"), ("--planted", "-1"), ("--workers", "-1")], ids=lambda pair: pair[0]
+    "wrong", [("--networks", "5"), ("--planted", "-1"), ("--hard", "-1"), ("--workers", "-1")], ids=lambda pair: pair[0]
 )  # fmt: skip
 def test_mistakes_are_one_sentence(wrong: tuple[str, str], tmp_path: Path, capsys) -> None:
     assert calibrate.main([*wrong, "--out", str(tmp_path)]) == 2

@@ -63,7 +63,9 @@ def test_rows_by_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(known_circles, "grokked_trials", lambda seeds, folder: [hit, hit, missed, hit])
     monkeypatch.setattr(known_circles, "closed_form_trial", lambda modulus: hit)
     rows = {(row.planted, row.statistic): row for row in known_circles.rows(4, tmp_path)}
-    assert set(rows) == {(kind, name) for kind in ("grokked toy", "closed form") for name in ("a", "supported")}
+    assert set(rows) == {
+        (kind, name) for kind in ("grokked toy", "closed form") for name in ("a", "supported", "refuted")
+    }
     assert rows["grokked toy", "supported"].power == rows["grokked toy", "a"].power == 0.75
     closed = rows["closed form", "supported"]
     assert (closed.n_networks, closed.power, closed.amplitude) == (len(known_circles.CLOSED_MODULI), 1.0, 1.0)

@@ -16,15 +16,21 @@ from llm_probe.run.config import ProbeConfig
 
 CONFIG = ProbeConfig(prompts=250, renamings=19, behaviour=False)
 HOURS = next(index for index, claim in enumerate(CLAIMS["magnitudes"]) if claim.domain.name == "hours")
-EVERYWHERE = {"p_fwer (planes)", "p_fwer (dimensions)", "renaming alone (not printed)", "class-mean R² against noise"}
+EVERYWHERE = {
+    "p_fwer (planes)",
+    "p_order",
+    "p_fwer (dimensions)",
+    "renaming alone (not printed)",
+    "class-mean R² against noise",
+}
 
 
 @pytest.mark.parametrize(
     ("null", "seed", "more"),
     [
         ("magnitudes", HOURS, {"p_selective", "p_period"}),
-        ("names", 1, set()),
-        ("qwen3", 8, set()),
+        ("names", 1, set()),  # days: item
+        ("qwen3", 8, {"p_selective", "p_repeats"}),  # days: sum
         ("shuffled", 0, set()),
     ],
 )
@@ -38,7 +44,7 @@ def test_each_null_gives_p_values_and_no_finding(null, seed, more) -> None:
 
 def test_a_planted_plane_of_one_sd_is_found() -> None:
     """No renaming, and hardly an assignment, does as well: 1/20 is the smallest p of 19 renamings."""
-    trial = run_trial(Setting("magnitudes", 0, Planted(1.0), CONFIG))
+    trial = run_trial(Setting("magnitudes", 0, Planted(1.0), config=CONFIG))
     assert trial.p["p_fwer (planes)"] == pytest.approx(1 / 20)
     assert trial.p["renaming alone (not printed)"] == pytest.approx(1 / 20)
     assert trial.p["p_assignment"] <= 5 / 5040
@@ -59,7 +65,7 @@ def test_trials_take_the_claims_in_turn() -> None:
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_a_signal_is_planted_where_the_modulus_is_said(everywhere: bool) -> None:
     own, other = CLAIMS["magnitudes"][0], CLAIMS["magnitudes"][1]
-    setting = Setting("magnitudes", 0, Planted(1.0, everywhere=everywhere), CONFIG)
+    setting = Setting("magnitudes", 0, Planted(1.0, everywhere=everywhere), config=CONFIG)
     network = MagnitudeNetwork(setting.seed)
     states = NetworkStates(network, setting.planted_in)
     for claim, planted in ((own, True), (other, everywhere), (Claim(plain(own.domain), "sum"), False)):

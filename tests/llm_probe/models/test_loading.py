@@ -20,7 +20,7 @@ from llm_probe.models.loading import (
     self_check,
     wrap,
 )
-from llm_probe.run.table import Site
+from llm_probe.run.vocabulary import Site
 from toy.networks.hooks import capture
 from toy.run.errors import InputError
 

@@ -91,7 +91,7 @@ def test_arithmetic_is_called_by_its_domain() -> None:
 def test_controls_come_last_and_the_strongest_first() -> None:
     names = ordered(made_up(layers=1)["verdicts"])["name"].tolist()
     assert names[:2] == ["days: item", "months: item"]
-    assert names[-2:] == ["numbers: item", "planets: item"]
+    assert names[-2:] == ["planets: item", "numbers: item"]
 
 
 def test_the_best_plane_of_a_layer_is_the_best_frequency() -> None:
@@ -170,6 +170,28 @@ def test_circle_of_draws_a_claim_by_name(axes: Axes) -> None:
     assert "trained weights, k = 1" in axes.get_title()
     with pytest.raises(InputError, match="choose from days: sum, days: item"):
         figures.circle_of(axes, frames, "weeks")
+
+
+def test_a_circle_is_a_ring_whatever_its_frequency(axes: Axes) -> None:
+    frames = made_up([(modular("add", 17), "sum", "supported", 0.9, "holds on new prompts")], layers=1)
+    turn = 2 * np.pi * 7 * frames["circles"]["label"] / 17
+    frames["circles"] = frames["circles"].assign(frequency=7, x=np.cos(turn), y=np.sin(turn))
+    figures.circle_of(axes, frames, "mod-add 17")
+    ring = next(line for line in axes.lines if len(np.asarray(line.get_xdata())) == 18)
+    steps = np.hypot(np.diff(np.asarray(ring.get_xdata())), np.diff(np.asarray(ring.get_ydata())))
+    assert steps == pytest.approx(2 * np.sin(np.pi / 17))  # the chord between neighbours
+    assert "k = 7" in axes.get_title()
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    assert figure.get_suptitle() == "mod-add 17, layer 0 (judged at k = 1)"
+
+
+def test_what_is_no_circle_is_not_called_one(axes: Axes) -> None:
+    frames = made_up([(DOMAINS["numbers"], "item", "refuted", 0.4, "a line instead: likelier")], layers=1)
+    figures.circle_of(axes, frames, "numbers", "item")
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    assert figure.get_suptitle() == "numbers: item, layer 0: ordered: line"
 
 
 def test_the_scan_marks_the_own_period(axes: Axes) -> None:

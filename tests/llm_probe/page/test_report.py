@@ -18,7 +18,7 @@ from typing import Any, get_args
 import pytest
 
 from llm_probe.page import TEMPLATES, report, terminal
-from llm_probe.page.views import CONTROL_NAMES
+from llm_probe.page.claim_evidence import CONTROL_NAMES
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
@@ -61,7 +61,8 @@ def page() -> Page:
 def test_the_summary_counts_claims_and_controls(page: Page) -> None:
     said = " ".join(page.text)
     assert "5 of 12 cyclic claims are supported, carried on a circle: 3 of 7 sums and 2 of 5 items." in said
-    assert "4 refuted, 3 undetermined" in said
+    assert "The other 7: 1 a circle" in said  # zodiac, which random weights reach as well
+    assert "1 a helix of the integer, 1 clusters, 1 decodable only, 3 nothing. 1 refuted, 6 undetermined." in said
     assert "None of 2 linear controls shows a circle" in said
 
 
@@ -198,23 +199,24 @@ def test_the_judged_plane_stands_beside_random_weights_and_what_there_is_without
 
 def test_p_values_that_do_not_apply_are_left_out() -> None:
     claims: list[Claimed] = [DAYS[0], (modular("add", 7), "sum", "supported", 0.8, "holds")]
-    rows = {row["name"]: row["tests"] for row in Page(report.render(made_up(claims, layers=1), RUN)).payload["rows"]}
-    assert [test[:2] for test in rows["days: sum"]] == [["corrected", "0.002"], ["Holm", "0.030"]]
-    names = ["corrected", "Holm", "selective", "assignment", "period"]
-    assert [test[0] for test in rows["mod-add 7"]] == names
-    assert "+0.70 nats" in rows["mod-add 7"][3][2]
+    payload = Page(report.render(made_up(claims, layers=1), RUN)).payload
+    rows = {row["name"]: {test[-1]: test for test in row["tests"]} for row in payload["rows"]}
+    always = ["p_fwer", "p_renaming", "p_selective", "p_order", "p_axes", "p_shape", "p_integer", "p_holm"]
+    assert list(rows["days: sum"]) == [*always[:3], "p_repeats", *always[3:]]
+    assert list(rows["mod-add 7"]) == [*always[:3], "p_assignment", "p_contrast", "p_period", *always[3:]]
+    assert "+0.70 nats" in rows["mod-add 7"]["p_assignment"][3]
 
 
 def test_a_p_value_is_explained_by_the_rule_that_computes_it(page: Page) -> None:
-    columns = {test[3] for row in page.payload["rows"] for test in row["tests"]}
+    columns = {test[-1] for row in page.payload["rows"] for test in row["tests"]}
     explained = page.payload["meanings"]["verdicts"]
     documented = {column: text.replace("`", "") for column, _, text in column_meanings()["verdicts"]}
     assert columns and all(explained[column] == documented[column] for column in columns)
-    weights = re.search(r"min\(1, p_assignment / ([\d.]+), p_period / ([\d.]+)\)", explained["p_selective"])
+    weights = re.search(r"p_assignment \(1/(\d)\), p_contrast and p_period \(1/(\d) each", explained["p_selective"])
     assert weights is not None
-    assignment, period = map(float, weights.groups())
-    for p in ((0.003, 0.4), (0.5, 0.004), (0.9, 0.8)):
-        assert selective(*p) == pytest.approx(min(1.0, p[0] / assignment, p[1] / period))
+    assignment, other = map(int, weights.groups())
+    for p in ((0.003, 0.4, 0.2), (0.5, 0.004, 0.9), (0.9, 0.8, 0.02)):
+        assert selective(p) == pytest.approx(min(1.0, p[0] * assignment, p[1] * other, p[2] * other))
 
 
 def test_the_foot_says_how_often_nothing_is_called_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,7 +331,7 @@ def test_a_page_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_columns_are_aligned() -> None:
-    lines = terminal.terminal_table(made_up(layers=4)["verdicts"], RUN, width=240).splitlines()
+    lines = terminal.terminal_table(made_up(layers=4)["verdicts"], RUN, width=400).splitlines()
     head, rows = lines[2], lines[3:-3]
     assert len(rows) == len(CLAIMS)
     for name in ("n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)"):
@@ -350,17 +352,28 @@ def test_the_headline_and_the_last_lines() -> None:
 
 
 def test_a_line_says_why_and_what_the_published_statistic_would_have_said() -> None:
-    verdicts = made_up([(modular("add", 7), "sum", "refuted", 0.04, "no plane beats renamed labels")])["verdicts"]
+    verdicts = made_up([(modular("add", 7), "sum", "undetermined", 0.04, "renamed labels are read as well (p 0.62)")])[
+        "verdicts"
+    ]
     verdicts["reason"] += "; class-mean R² 0.991 (dim 505), random reaches 0.993"
-    row = terminal.terminal_table(verdicts, RUN).splitlines()[3]
+    row = terminal.terminal_table(verdicts, RUN, width=240).splitlines()[3]
     assert " ".join(row.split()) == (
-        "mod-add 7 7 0.60 - 0.04 -0.10 0.62 refuted: no plane beats renamed labels; dim 505: 0.991, random 0.993"
+        "mod-add 7 7 0.60 - 0.04 -0.10 0.62 nothing, undetermined: renamed labels are read as well (p 0.62); "
+        "dim 505: 0.991, random 0.993"
     )
 
 
 def test_an_item_says_how_far_its_order_closes() -> None:
-    row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=200).splitlines()[3]
-    assert row.endswith("supported: holds on new prompts; in the embedding; closure 0.97; dim 505: 0.991, random 0.993")
+    row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=300).splitlines()[3]
+    assert row.endswith(
+        "circle, supported: holds on new prompts; in the embedding; "
+        "closest rival: clusters (weekend), 14 nats less likely; closure 0.97; dim 505: 0.991, random 0.993"
+    )
+
+
+def test_a_line_says_where_a_sum_comes_from() -> None:
+    verdicts = made_up(DAYS[:1], layers=4)["verdicts"]
+    assert "holds on new prompts; blocks 0-2; closest rival" in terminal.terminal_table(verdicts, RUN, width=300)
 
 
 def test_long_reasons_wrap_under_the_verdict() -> None:

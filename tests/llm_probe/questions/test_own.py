@@ -69,6 +69,13 @@ def test_a_domain_file_is_a_domain(tmp_path: Path) -> None:
     assert domain.offsets == range(9)
 
 
+def test_the_partitions_of_a_domain_file(tmp_path: Path) -> None:
+    """As many as wanted, each a list with the class of every item; a domain without any has none."""
+    more = TIDES + "partitions:\n  moving: [0, 1, 0, 1, 0]\n  2024: [1, 1, 2, 3, 3]\n"
+    assert load_domain(yaml(tmp_path, more)).partitions == {"moving": (0, 1, 0, 1, 0), "2024": (1, 1, 2, 3, 3)}
+    assert load_domain(yaml(tmp_path, TIDES)).partitions == {}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -84,6 +91,21 @@ def test_a_domain_file_is_a_domain(tmp_path: Path) -> None:
         ("cyclic: true", "cyclic: maybe", "`cyclic` must be true or false, got 'maybe'"),
         ("largest_offset: 9", "largest_offset: many", "`largest_offset` must be a number"),
         ("falling, 5]", "falling, 5", "cannot read the domain file .*tides.yaml"),
+        (
+            "cyclic: true",
+            "partitions: [0, 1, 0, 1, 0]",
+            r"`partitions` must be a mapping of names to the class of every item, got \[0, 1, 0, 1, 0\]",
+        ),
+        (
+            "cyclic: true",
+            "partitions: {moving: 1}",
+            "`partitions` must be a mapping of names to the class of every item",
+        ),
+        (
+            "cyclic: true",
+            "partitions: {moving: [0, 1, 0]}",
+            "'moving' of 'tides' must put each of the 5 items into one of two or more classes, got ",
+        ),
         (TIDES, "- a list", "`name` or `items` missing"),
         (TIDES, "", "`name` or `items` missing"),
         (TIDES, "name: bare\nitems: [1, 2, 3]", "neither question nor statement templates"),

@@ -174,3 +174,44 @@ def test_errors() -> None:
         Domain("dice", ("one", "two", "three"), questions={"bad": "{item} and on"})
     with pytest.raises(InputError, match="neither question nor statement"):
         Domain("mute", ("one", "two", "three"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "is_partition"),
+    [
+        ((0, 0, 1), True),
+        ((5, 2, 5), True),
+        ((0, 1), False),  # an item without a class
+        ((0, 1, 0, 1), False),
+        ((1, 1, 1), False),  # one class says nothing
+        ((0, 1, 2), False),  # every item is its own: that is the look-up, not a partition
+    ],
+)
+def test_a_partition_has_a_class_for_every_item_and_fewer_classes_than_items(
+    classes: tuple[int, ...], is_partition: bool
+) -> None:
+    def domain() -> Domain:
+        return Domain("dice", ("one", "two", "three"), statements={"bare": "{item}"}, partitions={"even": classes})
+
+    if is_partition:
+        assert domain().partitions == {"even": classes}
+        return
+    with pytest.raises(
+        InputError, match=r"the partition 'even' of 'dice' must put each of the 3 items into one of two"
+    ):
+        domain()
+
+
+def test_the_partitions_that_are_known() -> None:
+    named = {name: dict(domain.partitions) for name, domain in DOMAINS.items() if domain.partitions}
+    assert {name: set(each) for name, each in named.items()} == {
+        "days": {"weekend"},
+        "months": {"seasons", "quarters"},
+        "hours24": {"AM and PM"},
+    }
+    days, months = DOMAINS["days"].items, DOMAINS["months"].items
+    weekend = [day for day, one in zip(days, named["days"]["weekend"], strict=True) if one]
+    assert weekend == ["Saturday", "Sunday"]
+    winter = [month for month, one in zip(months, named["months"]["seasons"], strict=True) if one == 0]
+    assert winter == ["January", "February", "December"]
+    assert named["months"]["quarters"] == tuple(month // 3 for month in range(12))

@@ -16,7 +16,7 @@ from llm_probe.models.loading import REFERENCE_FOLDER
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, MONTHS
 from llm_probe.run.probe import ProbeResult
-from llm_probe.run.table import EMBEDDING
+from llm_probe.run.vocabulary import EMBEDDING
 from llm_probe.statistics.planes import circles
 from llm_probe.statistics.renaming import rename
 from llm_probe.verdicts.embedding import EmbeddingPlane, apart, origin
@@ -52,8 +52,9 @@ def made_up(circle_in: tuple[int, ...], *, constant: bool = False) -> States:
 
 def gathered(states: States) -> Evidence:
     labels = labels_of("discovery")
-    renamed = rename(CLAIM, labels, [0] * CLAIM.period, 199, 0)
-    return gather(CLAIM, "trained", states, labels, labels_of("confirmation"), renamed, seed=0)
+    kinds = [0] * CLAIM.period
+    renamed = rename(CLAIM, labels, kinds, 199, 0)
+    return gather(CLAIM, "trained", states, labels, labels_of("confirmation"), renamed, kinds, seed=0)
 
 
 def test_a_circle_in_the_embedding_and_behind_it() -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from llm_probe.page.sections import Section
-from llm_probe.run.table import Weights, frame
+from llm_probe.run.table import frame
+from llm_probe.run.vocabulary import Weights
 from sae.circles import page, probe
 from sae.circles.ladder import verdicts
 from sae.circles.table import TABLES, FeatureVerdict, LadderRow
