@@ -2,8 +2,8 @@
 
     levels.csv   a row a family of networks and quantity: how often each verdict, and how often the level is right
 
-Families and what they hold: `calibration/codes.py`. `circle` stands beside them for comparison. A word that is not one
-of the expected ones is a wrong name, never a false circle unless it is `circle`.
+Families and what they hold: `calibration/codes.py`. `circle` stands beside them for comparison. Another level
+than the expected one is a wrong name, never a false circle unless it is `circle`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from llm_probe.calibration.trials import Setting, Trial
 from llm_probe.run.vocabulary import Level, Quantity
 from toy.maths.intervals import clopper_pearson
 
-EXPECTED: Mapping[Code, tuple[Level, ...]] = {
-    "look-up": ("decodable",),
-    "shared look-up": ("decodable",),
-    "shuffled": ("decodable",),
-    "helix": ("helix",),
-    "tuning": ("helix",),
-    "clusters": ("clusters",),
-    "line": ("ordered",),
-    "parabola": ("ordered",),
-    "fold": ("ordered",),
-    "circle": ("circle",),
+EXPECTED: Mapping[Code, Level] = {
+    "look-up": "decodable",
+    "shared look-up": "decodable",
+    "shuffled": "decodable",
+    "helix": "helix",
+    "tuning": "helix",
+    "clusters": "clusters",
+    "line": "ordered",
+    "parabola": "ordered",
+    "fold": "ordered",
+    "circle": "circle",
 }
 """The level that names what the network holds. A circle in a wrong order is a code without order."""
 OF_SUMS: tuple[Code, ...] = tuple(EXPECTED)
@@ -53,7 +53,7 @@ class LevelRow:
     """Share with the verdict `refuted`."""
     refuted_upper: float
     """Upper end of its 95 % Clopper-Pearson interval."""
-    expected: str
+    expected: Level
     """The level that names what the networks hold."""
     named: float
     """Share with that level."""
@@ -85,7 +85,7 @@ def level_rows(settings: Sequence[Setting], trials: Sequence[Trial]) -> Iterator
 
 def _row(code: Code, quantity: Quantity, trials: Sequence[Trial]) -> LevelRow:
     n, levels = len(trials), [trial.level for trial in trials]
-    circles, named = levels.count("circle"), sum(level in EXPECTED[code] for level in levels)
+    circles, named = levels.count("circle"), levels.count(EXPECTED[code])
     words = [trial.verdict for trial in trials]
     counts = sorted({(levels.count(level), level) for level in levels}, reverse=True)
     return LevelRow(
@@ -97,7 +97,7 @@ def _row(code: Code, quantity: Quantity, trials: Sequence[Trial]) -> LevelRow:
         supported=words.count("supported") / n,
         refuted=words.count("refuted") / n,
         refuted_upper=clopper_pearson(words.count("refuted"), n)[1],
-        expected=", ".join(EXPECTED[code]),
+        expected=EXPECTED[code],
         named=named / n,
         named_lower=clopper_pearson(named, n)[0],
         levels=", ".join(f"{level} {count}" for count, level in counts),

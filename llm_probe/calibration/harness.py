@@ -22,6 +22,7 @@ from typing import Any
 
 from llm_probe.calibration.networks import Planted
 from llm_probe.calibration.trials import SUMS, Null, Setting, Trial, run_trial
+from toy.maths.intervals import clopper_pearson
 from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 
@@ -175,13 +176,10 @@ def rates(groups: Mapping[Any, Sequence[Trial]]) -> Iterator[tuple[str, Any, tup
 
 def rate_of(statistic: str, trials: Sequence[Trial]) -> tuple[int, float, float, float] | None:
     """(networks, share on which it fires, its 95 % interval); None where the statistic applies to none."""
-    from scipy.stats import binomtest
-
     if statistic in ("supported", "refuted"):
         fires = [trial.verdict == statistic for trial in trials]
     else:
         fires = [trial.p[statistic] <= LEVEL for trial in trials if statistic in trial.p]
     if not fires:
         return None
-    interval = binomtest(sum(fires), len(fires)).proportion_ci(method="exact")
-    return len(fires), sum(fires) / len(fires), float(interval.low), float(interval.high)
+    return len(fires), sum(fires) / len(fires), *clopper_pearson(sum(fires), len(fires))

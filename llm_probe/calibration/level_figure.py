@@ -31,7 +31,7 @@ def level_bars(axes: Axes, rows: Sequence[LevelRow]) -> None:
         left = 0.0
         for level, colour in COLOURS.items():
             width = counts.get(level, 0) / row.n_networks
-            expected = level in row.expected.split(", ")
+            expected = level == row.expected
             axes.barh(
                 place, width, left=left, height=0.72, color=colour, edgecolor=GREEN if expected else "none",
                 linewidth=1.6 if expected and width else 0,

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.geometry.order import corrected
+from llm_probe.geometry.order import corrected, power_under
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.dimensions import basis_beyond, fixed_nuisances
 from toy.maths import fourier
@@ -83,19 +83,11 @@ def repeats(
     for each in sums:
         gram = each @ each.T
         gram = gram / gram.diagonal().sum().clamp_min(1e-300)
-        scores.append(torch.stack([_quadratic(gram, line, orders) for line in lines.values()]))
+        scores.append(torch.stack([power_under(gram, line, orders).sum(dim=1) for line in lines.values()]))
     p = corrected(torch.stack(scores))
     cell, line = divmod(int(p.argmin()), p.shape[1])
     peak = _is_peak(sums[cell], values, weight, known, list(lines)[line] / labels.period)
     return float(p.min()) if peak else 1.0
-
-
-def _quadratic(
-    gram: Float[Tensor, "l l"], line: Float[Tensor, "l 2"], orders: Int[Tensor, "orders l"]
-) -> Float[Tensor, " orders"]:
-    """tr(Lᵀ G L) of a line under every order of the integers."""
-    columns = line[orders.T]
-    return (columns * (gram @ columns.flatten(1)).view_as(columns)).sum(dim=(0, 2))
 
 
 def _smooth(values: Int[Tensor, " l"]) -> Float[Tensor, "l c"]:

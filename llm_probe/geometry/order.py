@@ -108,6 +108,14 @@ def _scores(gram: Float[Tensor, "n n"], orders: Int[Tensor, "orders n"], frequen
     return torch.stack([xx + yy, 2 * worse]) * scale
 
 
+def power_under(
+    gram: Float[Tensor, "n n"], columns: Float[Tensor, "n m"], orders: Int[Tensor, "orders n"]
+) -> Float[Tensor, "orders m"]:
+    """vᵀ G v of every column, renamed by every order; one product, without a copy of G for each order."""
+    renamed = columns[orders.T]
+    return ((gram @ renamed.flatten(1)).view_as(renamed) * renamed).sum(dim=0)
+
+
 def corrected(scores: Float[Tensor, "cells k orders"]) -> Float[Tensor, "cells k"]:
     """Share of the orders whose largest standardised score reaches each place's own in the true order, the first."""
     standard = standardised(scores)

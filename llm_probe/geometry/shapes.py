@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.geometry.order import orders_within
+from llm_probe.geometry.order import TIE, orders_within, power_under
 from toy.maths import fourier
 
 Family = Literal["circle", "clusters", "runs", "line", "open arc", "folded line"]
@@ -43,7 +43,6 @@ MOST_CUTS, MOST_RUNS = 26, 13
 """Places where a family is cut, and runs it is cut into: those of 26 labels; of more labels some are left out."""
 ORDERS = 199
 """Orders that are drawn for p."""
-TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,16 @@ class Kernel:
     turned: bool = False
     """In the order of a circle with k > 1, not of the labels."""
 
+    @property
+    def scales(self) -> Float[Tensor, "weights m"]:
+        """Eigenvalues of S = I + w K at each of `WEIGHTS`."""
+        return 1 + torch.tensor(WEIGHTS, dtype=torch.float64)[:, None] * self.values
+
+    def fits(self, power: Float[Tensor, "*b m"]) -> Float[Tensor, "*b weights"]:
+        """ℓ at each of `WEIGHTS`, from vᵀ G v of every eigenvector."""
+        left = power @ (1 / self.scales).T
+        return -(self.scales.log().sum(dim=1) + len(self.values) * left.clamp_min(1e-300).log()) / 2
+
 
 @dataclass(frozen=True)
 class Shapes:
@@ -72,6 +81,8 @@ class Shapes:
     """Which of it: of clusters, the partition; else where it is cut."""
     ratio: float
     """Log likelihood ratio of the circle to that family, nats; negative where the rival is likelier."""
+    together: float
+    """The same of the circles of several frequencies together, where that is likelier than the one alone."""
 
 
 def shapes(
@@ -85,9 +96,9 @@ def shapes(
 ) -> Shapes:
     """Compare the circle of the judged `frequency` with every other shape.
 
-    `several`: frequencies whose order was shown. Networks that add often hold several circles at once, whose vectors
-    together look like runs of neighbours to each circle alone; so the circle may also be the sum of theirs, each
-    weighted by its power, at the price of ½ log(D (n - 1)) for every further one (BIC).
+    `several`: frequencies that may stand together. Networks that add often hold several circles at once, whose vectors
+    look like runs of neighbours to each circle alone; so `together` is also of the sum of theirs, each weighted by its
+    power, at the price of ½ log(D (n - 1)) for every further one (BIC).
 
     Shapes that are no partition run in the order of the labels; as rivals of a circle with k > 1 also in the order of
     that circle. `p` is of the shapes in the order of the labels and the circles of all `frequencies`, among which the
@@ -113,12 +124,12 @@ def shapes(
     }
     key = max(of_family, key=of_family.__getitem__)
     rival = kernels[max(families[key], key=own.__getitem__)]
-    circle = freedom * float(own[0])
+    alone = together = freedom * float(own[0])
     if len(several) > 1:
-        together = float(_log_likelihood(gram, orders[:1], _circles(gram, several)))
-        circle = max(circle, freedom * together - (len(several) - 1) / 2 * math.log(freedom * (n - 1)))
-    ratio = circle - of_family[key]
-    return Shapes(float((largest >= largest[0] - TIE).double().mean()), rival.family, rival.name, ratio)
+        fit = float(_log_likelihood(gram, orders[:1], _circles(gram, several)))
+        together = max(alone, freedom * fit - (len(several) - 1) / 2 * math.log(freedom * (n - 1)))
+    p = float((largest >= largest[0] - TIE).double().mean())
+    return Shapes(p, rival.family, rival.name, alone - of_family[key], together - of_family[key])
 
 
 def _circles(gram: Float[Tensor, "n n"], frequencies: Sequence[int]) -> Kernel:
@@ -136,25 +147,14 @@ def _log_likelihood(
     gram: Float[Tensor, "n n"], orders: Int[Tensor, "orders n"], kernel: Kernel
 ) -> Float[Tensor, " orders"]:
     """ℓ of one shape under every order of the labels, a dimension."""
-    power = _power(gram, orders, kernel)
-    scale = 1 + torch.tensor(WEIGHTS, dtype=torch.float64)[:, None] * kernel.values
-    left = power @ (1 / scale).T
-    return (-(scale.log().sum(dim=1) + len(kernel.values) * left.clamp_min(1e-300).log()) / 2).amax(dim=1)
-
-
-def _power(gram: Float[Tensor, "n n"], orders: Int[Tensor, "orders n"], kernel: Kernel) -> Float[Tensor, "orders m"]:
-    """vᵀ G v of every eigenvector under every order."""
-    renamed = kernel.vectors[orders.T]
-    return ((gram @ renamed.flatten(1)).view_as(renamed) * renamed).sum(dim=0)
+    return kernel.fits(power_under(gram, kernel.vectors, orders)).amax(dim=1)
 
 
 def _degrees_of_freedom(gram: Float[Tensor, "n n"], kernel: Kernel) -> float:
     """D of the Wishart law whose eigenvalues are spread as those of S^(-½) G S^(-½), S the shape at its best."""
     m = len(kernel.values)
     projected = kernel.vectors.T @ gram @ kernel.vectors
-    scale = 1 + torch.tensor(WEIGHTS, dtype=torch.float64)[:, None] * kernel.values
-    fit = -(scale.log().sum(dim=1) + m * (1 / scale @ projected.diagonal()).clamp_min(1e-300).log())
-    root = scale[int(fit.argmax())].rsqrt()
+    root = kernel.scales[int(kernel.fits(projected.diagonal()).argmax())].rsqrt()
     white = projected * root[:, None] * root
     ratio = float(white.diagonal().sum() ** 2 / white.square().sum().clamp_min(1e-300))
     # E tr W² = D m (D + m + 1), E (tr W)² = (D m)² + 2 D m.

@@ -104,9 +104,11 @@ def geometry_of(
     test, column = code.order(), None
     if frequency in code.frequencies:
         column = code.frequencies.index(frequency)
-    ordered = [k for k, p in zip(code.frequencies, test.p_order[cell].tolist(), strict=True) if p <= ALPHA]
-    tried = 1 if column is None else frequency
-    shape = shapes(code.grams[cell], tried, code.frequencies, code.partitions, code.kinds, code.seed, several=ordered)
+    is_item, tried = claim.quantity == "item", 1 if column is None else frequency
+    several = [k for k, p in zip(code.frequencies, test.p_order[cell].tolist(), strict=True) if p <= ALPHA]
+    if is_item:
+        several = [k for k in HARMONICS if 2 * k <= claim.period]
+    shape = shapes(code.grams[cell], tried, code.frequencies, code.partitions, code.kinds, code.seed, several)
     share, p_order, p_axes = (
         1.0 if column is None else float(table[cell, column]) for table in (test.share, test.p_order, test.p_axes)
     )
@@ -118,12 +120,11 @@ def geometry_of(
         p_shape=shape.p,
         rival=shape.rival,
         rival_name=shape.name,
-        ratio=shape.ratio,
+        ratio=shape.ratio if is_item else shape.together,
+        ring_ratio=shape.together if is_item else None,
     )
-    if claim.quantity == "item":
-        harmonics = [k for k in HARMONICS if 2 * k <= claim.period]
-        ring = shapes(code.grams[cell], 1, (1,), code.partitions, code.kinds, code.seed, several=harmonics)
-        return replace(result, ring_ratio=ring.ratio)
+    if is_item:
+        return result
     responses = adjusted_states(states, labels)
     integer = integer_code(responses, labels, code.seed)
     return replace(

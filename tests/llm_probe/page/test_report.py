@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,34 +22,11 @@ from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.run import table
 from llm_probe.run.columns import column_meanings
 from llm_probe.verdicts.judgement import selective
+from tests.html_page import Page
 from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
 
 SCRIPT = "<script>alert(1)</script>"
 DAYS = [claim for claim in CLAIMS if claim[0] is DOMAINS["days"]]
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with their attributes, and the text of scripts."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.text: list[str] = []
-        self.feed(content)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        (self.scripts if self.cdata_elem == "script" else self.text).append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        return json.loads(self.scripts[0])
 
 
 @pytest.fixture(scope="module")
