@@ -148,13 +148,13 @@ def orders_within(
     if available <= ENUMERATED:
         return torch.tensor(list(_every_order(parts, alike, n)))
     result = torch.arange(n).repeat(count + 1, 1)
-    for row in result[1:]:
-        for same in alike:
-            shuffled = [same[i] for i in torch.randperm(len(same), generator=generator).tolist()]
-            for own, other in zip(same, shuffled, strict=True):
-                for here, there in zip(parts[own], parts[other], strict=True):
-                    if here:
-                        row[here] = torch.tensor(there)[torch.randperm(len(there), generator=generator)]
+    for same in alike:
+        # Row r: class same[i] takes the places of class same[taken[r, i]].
+        taken = torch.rand(count, len(same), generator=generator).argsort(dim=1)
+        for kind, size in enumerate(sizes[same[0]]):
+            places = torch.tensor([parts[i][kind] for i in same]).view(len(same), size)
+            within = torch.rand(count, len(same), size, generator=generator).argsort(dim=2)
+            result[1:, places.flatten()] = places[taken].gather(2, within).flatten(1)
     return result
 
 

@@ -192,8 +192,9 @@ def null_maxima(
 
 
 def without(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "b n c"]:
-    """Every batch's columns without what the orthonormal `fixed` basis explains."""
-    return columns - fixed @ (fixed.T @ columns)
+    """Every batch's columns without what the orthonormal `fixed` basis explains, as one product of all batches."""
+    flat = columns.transpose(0, 1).flatten(1)
+    return (flat - fixed @ (fixed.T @ flat)).view(len(flat), *columns.shape[::2]).transpose(0, 1)
 
 
 def whitened(columns: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
