@@ -35,7 +35,7 @@ from llm_probe.run.probe import PROBE, hypotheses
 from llm_probe.run.study import Session
 from llm_probe.run.vocabulary import EMBEDDING
 from llm_probe.statistics.class_mean_null import white_noise
-from llm_probe.statistics.renaming import undecidable
+from llm_probe.statistics.renaming import FIRST, undecidable
 from llm_probe.verdicts.evidence import with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, verdicts
 
@@ -83,7 +83,8 @@ class Setting:
     """Of the two last nulls: what the network knows."""
     amplitude: float = 1.0
     """Of that code, in sizes of a random vector."""
-    config: ProbeConfig = field(default_factory=lambda: ProbeConfig(behaviour=False))
+    config: ProbeConfig = field(default_factory=lambda: ProbeConfig(behaviour=False, renamings=FIRST))
+    """One claim by itself: p <= 0.01 needs no second stage of renamings."""
 
     @property
     def claim(self) -> Claim:

@@ -34,7 +34,7 @@ from toy.maths.regression import residual
 DECIMAL_PERIODS = (2, 5, 10)
 HELIX_PERIODS = (2, 5, 10, 100)
 """Periods in which pretrained models hold numbers (Zhou et al. 2024; Kantamneni & Tegmark 2025)."""
-ORDERS = 999
+ORDERS = 1999
 SHUFFLES = 99
 NEAR = 0.9
 """A line is the peak of its neighbourhood if it has this share of the largest there: noise moves a peak a little."""

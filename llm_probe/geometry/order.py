@@ -152,7 +152,7 @@ def orders_within(
         # Row r: class same[i] takes the places of class same[taken[r, i]].
         taken = torch.rand(count, len(same), generator=generator).argsort(dim=1)
         for kind, size in enumerate(sizes[same[0]]):
-            places = torch.tensor([parts[i][kind] for i in same]).view(len(same), size)
+            places = torch.tensor([parts[i][kind] for i in same], dtype=torch.long).view(len(same), size)
             within = torch.rand(count, len(same), size, generator=generator).argsort(dim=2)
             result[1:, places.flatten()] = places[taken].gather(2, within).flatten(1)
     return result

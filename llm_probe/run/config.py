@@ -48,8 +48,9 @@ class ProbeConfig:
     """CSV, JSONL or Parquet files with `prompt`, `label`, `period` and, if wanted, `position` text."""
     prompts: int = 1000
     """Discovery questions a claim; confirmation takes half as many."""
-    renamings: int = 499
-    """Renamings of the null; the smallest p is 1 / (renamings + 1)."""
+    renamings: int = 1999
+    """Renamings of the null at most, all of them where the first 499 leave a chance; the smallest p is
+    1 / (renamings + 1)."""
     random_control: bool = True
     """The same pass over the same architecture with random weights."""
     blocks_control: bool = True

@@ -128,7 +128,7 @@ def search(
         basis = basis_beyond(family_columns(labels, family), nuisances)
         parameters[family] = basis.shape[1]
         rivals[family] = _share(adjusted, basis).view(cells, d)
-    maxima = null_maxima(responses, labels, renamed, frequencies, fixed)
+    maxima = null_maxima(responses, labels, renamed.first, frequencies, fixed)
     return DimensionSearch(
         r2.view(-1, cells, d).cpu(),
         maxima,

@@ -19,11 +19,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.renaming import Renamed, corrected_p
+from llm_probe.statistics.renaming import FIRST, PROMISING, Renamed, corrected_p
 from toy.maths import fourier
 from toy.maths.intervals import clustered_sums, percentiles, ratio_interval
-from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_r2, rival_columns
+from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_energy, plane_r2, rival_columns
 
+RENAMINGS_AT_ONCE = 64
 PENALTIES = (0.01, 1.0, 100.0)
 """Ridge penalties as multiples of the median squared singular value; the search is corrected over them."""
 
@@ -98,19 +99,20 @@ def search(
     """Score every cell (one smoother each), frequency and penalty, and the renaming null of their maximum."""
     device = smoothers[0].left.device
     targets = circles(labels.label, frequencies, labels.period).to(device)
-    null_targets = renamed_circles(renamed.total % labels.period, frequencies, labels.period).to(device)
     units = labels.groups("unit")
     assert units is not None, "a claim has at least two operand pairs or items"
     folds = {by: labels.groups(by) for by in ("template", "residue")}
     rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
-    of_cell: list[dict[str, Tensor]] = []
-    null_r2: list[Tensor] = []
-    for smoother in smoothers:
-        of_cell.append(_cell(smoother, labels, targets, units, folds, rivals))
-        null_r2.append(_null_r2(smoother, null_targets, units, len(renamed.total)).cpu())
+    of_cell = [_cell(smoother, labels, targets, units, folds, rivals) for smoother in smoothers]
     stacked = {key: torch.stack([entry[key] for entry in of_cell]).cpu() for key in of_cell[0]}
-    null = torch.stack(null_r2)
-    standard, p = _standardised(stacked["r2"], null, shows_circle(frequencies, labels.period))
+    able = shows_circle(frequencies, labels.period)
+
+    null = _null_r2(smoothers, renamed.first.total % labels.period, frequencies, labels.period, units)
+    standard, p = _standardised(stacked["r2"], null, able)
+    if len(renamed.total) > FIRST and float(p.min()) <= PROMISING:
+        more = _null_r2(smoothers, renamed.total[FIRST:] % labels.period, frequencies, labels.period, units)
+        null = torch.cat([null, more], dim=1)
+        standard, p = _standardised(stacked["r2"], null, able)
     return PlaneSearch(
         frequencies,
         stacked["r2"],
@@ -194,11 +196,24 @@ def renamed_circles(
 
 
 def _null_r2(
-    smoother: RidgeSmoother, targets: Float[Tensor, "n m"], units: Groups, renamings: int
-) -> Float[Tensor, "renamings k"]:
-    """R² of each renaming and frequency at its best penalty, in float32: the projection is shared."""
-    single = RidgeSmoother(*(part.float() for part in vars(smoother).values()))
-    return heldout_scores(single, targets, units).view(len(PENALTIES), renamings, -1).amax(dim=0).double()
+    smoothers: Sequence[RidgeSmoother],
+    renamed: Int[Tensor, "renamings n"],
+    frequencies: Sequence[int],
+    period: int,
+    units: Groups,
+) -> Float[Tensor, "cells renamings k"]:
+    """R² of each renaming and frequency at its best penalty, in float32; some renamings at a time stay in the cache."""
+    singles = [RidgeSmoother(*(part.float() for part in vars(smoother).values())) for smoother in smoothers]
+    chunks = []
+    for some in renamed.split(RENAMINGS_AT_ONCE):
+        targets = renamed_circles(some, frequencies, period).to(singles[0].left.device)
+        base = plane_energy(baseline_residuals(targets, units))
+        left = [
+            torch.stack([plane_energy(errors) for errors in single.heldout_path(targets, units, PENALTIES)]).amin(dim=0)
+            for single in singles
+        ]
+        chunks.append((1 - torch.stack(left) / base).view(len(singles), len(some), -1).double().cpu())
+    return torch.cat(chunks, dim=1)
 
 
 def rival_targets(labels: Labels) -> dict[str, Float[Tensor, "n 2"]]:

@@ -6,6 +6,10 @@ largest statistic of a search over every layer, dimension, frequency and penalty
 
     p = (1 + #{renamings whose maximum >= observed}) / (1 + #renamings)
 
+Renamings are drawn in two stages, so that a p can be small where it matters and costs little elsewhere: where no p of
+the `FIRST` is at most `PROMISING`, they are all (after Besag & Clifford 1991). A p from both stages is that of one
+test at every level below `PROMISING`, a p from the first alone at every level from there on, so neither is biased.
+
 A renaming is a bijection of *tokens* that maps the set of possible prompts onto itself:
 
 - **digits**, where operands or items are numbers: x and y may change places if swapping them everywhere gives the same
@@ -43,6 +47,10 @@ if TYPE_CHECKING:
 Tokens = tuple[int, ...]
 ENUMERATED = 720
 """So many orders or fewer are all used, once each."""
+FIRST = 499
+"""Renamings of the first stage."""
+PROMISING = 0.02
+"""p of the first stage up to which the second is worth its time: ten renamings as large are enough to give up."""
 
 
 def digit_classes(claim: Claim) -> list[list[int]]:
@@ -109,13 +117,15 @@ def n_orders(classes: Sequence[int]) -> int:
 
 
 def orders(classes: Sequence[Sequence[int]], n: int, count: int, generator: torch.Generator) -> Int[Tensor, "orders n"]:
-    """Orders of 0 … n-1 that permute each class within itself: all but the true one if they are few, else `count`.
+    """Orders of 0 … n-1 that permute each class within itself: all but the true one if they are few, else `count`;
+    in random order.
 
     Where nothing can change places the true order stands alone, so that p is 1.
     """
     if n_orders([len(kind) for kind in classes]) <= ENUMERATED:
         every = torch.tensor(list(_all_orders(classes, n)))
-        return every[1:] if len(every) > 1 else every
+        # Sorted, the first of them would be no sample.
+        return every[1:][torch.randperm(len(every) - 1, generator=generator)] if len(every) > 1 else every
     result = torch.arange(n).repeat(count, 1)
     for row in result:
         for kind in classes:
@@ -143,6 +153,15 @@ class Renamed:
     carry: Bool[Tensor, "renamings n"]
     """Whether the units carry; never for named items."""
 
+    def stage(self, rows: slice) -> Renamed:
+        """Some of the renamings."""
+        return Renamed(self.total[rows], self.carry[rows])
+
+    @property
+    def first(self) -> Renamed:
+        """Those of the first stage."""
+        return self.stage(slice(FIRST))
+
 
 def rename(claim: Claim, labels: Labels, kinds: Sequence[int], count: int, seed: int) -> Renamed:
     """`count` renamings of a claim's prompts, or every one of them where there are few.
@@ -150,9 +169,9 @@ def rename(claim: Claim, labels: Labels, kinds: Sequence[int], count: int, seed:
     `kinds`: which items can change places in this tokenizer (`renaming.item_kinds`; ignored where digits do).
     """
     generator = torch.Generator().manual_seed(seed)
+    domain = claim.domain
     if claim.renames_digits:
         return _digit_renamings(claim, labels, orders(digit_classes(claim), 10, count, generator))
-    domain = claim.domain
     names = item_orders(kinds, domain.fixed_items, count, generator, mirrored=claim.quantity == "item")
     total = names[:, labels.first]
     if claim.quantity == "sum":
@@ -163,31 +182,31 @@ def rename(claim: Claim, labels: Labels, kinds: Sequence[int], count: int, seed:
 def _digit_renamings(claim: Claim, labels: Labels, names: Int[Tensor, "renamings ten"]) -> Renamed:
     """Labels under renamed digits; an item that is a number is renamed by its own digits."""
     domain = claim.domain
-    values = None if claim.is_arithmetic else torch.tensor([int(item) for item in domain.items])
-    totals, carries = [], []
-    for digits in names:
-        offset = _rename(labels.offset, digits)
-        if values is None:
-            first = _rename(labels.first, digits)
-        else:
-            first = (_rename(values[labels.first], digits)[:, None] == values).int().argmax(dim=1)
-        totals.append(domain.total(first, offset) if claim.quantity == "sum" else first)
-        carries.append(units_carry(first, offset) & labels.has_digits)
-    return Renamed(torch.stack(totals), torch.stack(carries))
+    offset = _rename(labels.offset, names)
+    if claim.is_arithmetic:
+        first = _rename(labels.first, names)
+    else:
+        values = torch.tensor([int(item) for item in domain.items])
+        place = torch.zeros(int(values.max()) + 1, dtype=torch.long)
+        place[values] = torch.arange(len(values))
+        first = place[_rename(values[labels.first], names)]
+    total = domain.total(first, offset) if claim.quantity == "sum" else first
+    return Renamed(total, units_carry(first, offset) & labels.has_digits)
 
 
-def units_carry(first: Int[Tensor, " n"], offset: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+def units_carry(first: Int[Tensor, "*n"], offset: Int[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
     """Whether the units of two numbers add up to ten or more."""
     return first % 10 + offset % 10 >= 10
 
 
-def _rename(numbers: Int[Tensor, " n"], names: Int[Tensor, " ten"]) -> Int[Tensor, " n"]:
-    result, place = torch.zeros_like(numbers), 1
+def _rename(numbers: Int[Tensor, " n"], names: Int[Tensor, "renamings ten"]) -> Int[Tensor, "renamings n"]:
+    """Every number with its digits renamed."""
+    result, place = torch.zeros(len(names), len(numbers), dtype=torch.long), 1
     while bool((numbers >= place).any()):
-        result += torch.where(numbers >= place, names[(numbers // place) % 10] * place, 0)
+        result += torch.where(numbers >= place, names[:, (numbers // place) % 10] * place, 0)
         place *= 10
     # Zero is a digit too, where it is a number by itself.
-    return torch.where(numbers == 0, names[0], result)
+    return torch.where(numbers == 0, names[:, :1], result)
 
 
 def item_orders(

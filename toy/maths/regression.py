@@ -216,10 +216,14 @@ def baseline_residuals(targets: Float[Tensor, "n m"], groups: Groups) -> Float[T
     return result
 
 
+def plane_energy(residuals: Float[Tensor, "n m"]) -> Float[Tensor, " half"]:
+    """Sum of squares of each pair of neighbouring columns (cos, sin)."""
+    return residuals.square().sum(dim=0).view(-1, 2).sum(dim=1)
+
+
 def plane_r2(residuals: Float[Tensor, "n m"], baseline: Float[Tensor, "n m"]) -> Float[Tensor, " half"]:
     """1 - SSE/SST for each pair of neighbouring columns (cos, sin); negative when worse than no activations."""
-    errors = residuals.square().sum(dim=0).view(-1, 2).sum(dim=1)
-    return 1 - errors / baseline.square().sum(dim=0).view(-1, 2).sum(dim=1)
+    return 1 - plane_energy(residuals) / plane_energy(baseline)
 
 
 def heldout_least_squares(

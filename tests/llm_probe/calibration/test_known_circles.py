@@ -46,7 +46,7 @@ def test_a_grokked_toy_is_found_and_probed_once(tmp_path: Path, capsys) -> None:
     # The whole schedule: at 300 of its 800 steps this seed has not grokked under every instruction set.
     trials = known_circles.grokked_trials(1, tmp_path, TOY)
     assert [trial.verdict for trial in trials] == ["supported"]
-    assert trials[0].p["p_fwer (planes)"] == pytest.approx(1 / 500)
+    assert trials[0].p["p_fwer (planes)"] == pytest.approx(1 / 2000)
     cells = sorted((tmp_path / "probe" / "cells").iterdir())
     before = [cell.stat().st_mtime_ns for cell in cells]
     assert known_circles.grokked_trials(1, tmp_path, TOY) == trials

@@ -63,7 +63,7 @@ def test_a_circle_of_the_week_repeats() -> None:
     labels = labels_of("days")
     circle = directions(fourier.circle(torch.arange(7), 2, 7), WIDTH, 0)
     p = repeats(responses(circle, labels.label, labels, 0), labels, (1, 2, 3), 0)
-    assert p == pytest.approx(1 / 1000)
+    assert p == pytest.approx(1 / 2000)
 
 
 def test_noise_repeats_with_nothing() -> None:
