@@ -54,6 +54,9 @@ class OrderTest:
     """The same of the worse axis of the plane."""
     hardest: tuple[str, ...]
     """Of every place, the partition of the largest p at its best frequency; empty where there is none."""
+    least: float
+    """The smallest p that a perfect circle can have: the share of the orders that are the same circle, of the partition
+    that leaves fewest orders."""
 
 
 def coprime_frequencies(period: int) -> tuple[int, ...]:
@@ -79,10 +82,11 @@ def order_test(
     """
     period = len(grams[0])
     named = dict(partitions) or {"": (0,) * period}
-    p_order, p_axes, standard, share = [], [], [], torch.zeros(0)
+    p_order, p_axes, standard, share, least = [], [], [], torch.zeros(0), 0.0
     for index, partition in enumerate(named.values()):
         generator = torch.Generator().manual_seed(seed + index)
         orders = orders_within(partition, kinds or (0,) * period, ORDERS, generator)
+        least = max(least, _same_circles(orders, frequencies))
         scores = torch.stack([torch.stack([_scores(gram, orders, k) for k in frequencies]) for gram in grams])
         share = scores[:, :, 0, 0]
         p_order.append(corrected(scores[:, :, 0]))
@@ -92,8 +96,18 @@ def order_test(
     best = each.amax(dim=0).argmin(dim=1)
     hardest = each[:, torch.arange(len(grams)), best].argmax(dim=0)
     names = tuple(list(named)[index] for index in hardest.tolist())
-    least = torch.stack(standard).amin(dim=0)
-    return OrderTest(frequencies, share, least, each.amax(dim=0), torch.stack(p_axes).amax(dim=0), names)
+    hard = torch.stack(standard).amin(dim=0)
+    return OrderTest(frequencies, share, hard, each.amax(dim=0), torch.stack(p_axes).amax(dim=0), names, least)
+
+
+def _same_circles(orders: Int[Tensor, "orders n"], frequencies: Sequence[int]) -> float:
+    """Share of the orders that are a s + b with a a unit mod n that maps the searched frequencies onto themselves."""
+    n = orders.shape[1]
+    searched = {min(k, n - k) for k in frequencies}
+    units = [a for a in range(1, n) if {min(a * k % n, -a * k % n) for k in searched} == searched]
+    steps = (orders.roll(-1, dims=1) - orders) % n
+    same = (steps == steps[:, :1]).all(dim=1) & torch.isin(steps[:, 0], torch.tensor(units))
+    return float(same.double().mean())
 
 
 def _scores(gram: Float[Tensor, "n n"], orders: Int[Tensor, "orders n"], frequency: int) -> Float[Tensor, "two orders"]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from llm_probe.page.views import Row, meaning, number, p_text, r2_text, text
-from llm_probe.run.vocabulary import ALPHA
+from llm_probe.run.vocabulary import ALPHA, FAMILY_ALPHA
 
 CONTROL_NAMES = {
     "shuffled": ("shuffled labels", "labels"),
@@ -112,10 +112,11 @@ def purpose(claim: Row, column: str) -> str:
         return f"≤ {NAMED} names {NAMES[column]}"
     if column == "embedding_p":
         return f"≤ {ALPHA} names the origin"
-    if column == "p_holm" or (column == "p_renaming" and claim["quantity"] == "item"):
+    if column == "p_renaming" and claim["quantity"] == "item":
         return "shown only"
-    most = NAMED if column == "p_axes" else ALPHA
-    return f"a circle needs ≤ {most}: {'passed' if p <= most else 'not passed'}"
+    needs = "`supported` needs" if column == "p_holm" else "a circle needs"
+    most = {"p_holm": FAMILY_ALPHA, "p_axes": NAMED}.get(column, ALPHA)
+    return f"{needs} ≤ {most}: {'passed' if p <= most else 'not passed'}"
 
 
 def _note(claim: Row, column: str) -> str:
@@ -126,8 +127,6 @@ def _note(claim: Row, column: str) -> str:
         return f" This claim: {gain} nats. {meaning('verdicts', 'assignment_effect')}"
     if not text(claim["level"]):
         return ""
-    if column == "p_holm":
-        return " A verdict is on its own claim, at the corrected p: a supported claim may have a larger p here."
     items = column == "p_renaming" and claim["quantity"] == "item"
     return (
         " Items are asked for their order instead: without a geometry, each word still has a vector." if items else ""

@@ -61,7 +61,8 @@ class VerdictRow:
     """The largest p of the tests that a circle has to pass, each corrected over everything that was searched:
     `p_order`, and of sums `p_renaming` and `p_selective`."""
     p_holm: float
-    """`p_fwer` corrected over all claims of the run (Holm)."""
+    """`p_fwer` corrected over all claims of the run (Holm), weighted by how small a p its labels allow; 1 where they
+    allow none that is small enough. `supported` needs 0.05 or less."""
     p_selective: float | None
     """p that this period and not every period is carried: of numbers a weighted Bonferroni combination of
     `p_assignment` (1/2), `p_contrast` and `p_period` (1/4 each; those that could be run share the weights), of sums

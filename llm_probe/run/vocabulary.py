@@ -6,6 +6,8 @@ from typing import Literal
 
 ALPHA = 0.01
 """Level of every test that enters a verdict."""
+FAMILY_ALPHA = 0.05
+"""Chance that any claim of a run is called a circle where none of them is."""
 EMBEDDING = -1
 """The layer of the token embedding: what the first block reads, with all that the model adds before it."""
 

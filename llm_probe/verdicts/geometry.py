@@ -44,6 +44,8 @@ class Geometry:
     rival_name: str
     ratio: float
     """Log likelihood ratio of the circle to the rival, nats."""
+    least_p_order: float = 0.0
+    """The smallest `p_order` that a perfect circle of so many labels can have."""
     ring_ratio: float | None = None
     """Items: the same of a closed ring of any curvature. It is no evidence for a circle, an open arc fits it as well;
     but a rival that is no better than the ring refutes no circle."""
@@ -121,6 +123,7 @@ def geometry_of(
         rival=shape.rival,
         rival_name=shape.name,
         ratio=shape.ratio if is_item else shape.together,
+        least_p_order=test.least,
         ring_ratio=shape.together if is_item else None,
     )
     if is_item:

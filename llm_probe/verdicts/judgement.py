@@ -17,6 +17,8 @@ what a small circle gives as well.
 
 Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders.
 
+A run judges many claims, and `supported` needs p_holm <= `FAMILY_ALPHA` over all of them as well (`together`).
+
 A claim about sums is asked whether it is this period that is read, because a network that was never trained on a
 modulus may still hold the integer n itself, from which every period is read. Of sums of numbers three tests ask for
 that, each (nearly) exact on its null; either will do (weighted Bonferroni, weights fixed in advance):
@@ -41,7 +43,7 @@ import torch
 from llm_probe.questions.claims import Claim
 from llm_probe.run.table import BehaviourRow, ControlRow
 from llm_probe.run.verdict_row import VerdictRow
-from llm_probe.run.vocabulary import ALPHA, Control, Verdict
+from llm_probe.run.vocabulary import ALPHA, FAMILY_ALPHA, Control, Verdict
 from llm_probe.statistics.assignment import ModulusTest
 from llm_probe.verdicts.embedding import origin
 from llm_probe.verdicts.evidence import Evidence
@@ -129,13 +131,32 @@ def selective(p: Sequence[float | None]) -> float | None:
 
 def verdicts(hypotheses: Sequence[Hypothesis]) -> Iterator[VerdictRow]:
     """The record of every claim, made once: `p_holm` is over all of them."""
-    p = torch.tensor([hypothesis.p_fwer for hypothesis in hypotheses], dtype=torch.float64)
-    for hypothesis, p_holm in zip(hypotheses, holm(p).tolist() if hypotheses else [], strict=True):
+    for hypothesis, p_holm in zip(hypotheses, together(hypotheses), strict=True):
         yield _record(hypothesis, p_holm)
 
 
-def judge(of: Hypothesis) -> tuple[Verdict, str]:
-    """The verdict on a claim and its reason in words."""
+def together(hypotheses: Sequence[Hypothesis]) -> list[float]:
+    """p_holm of every claim: Holm's correction of p_fwer, weighted.
+
+    How small p can be depends on the claim: seven labels have few orders, and no day could stand beside thirty other
+    claims if all had to pass the same level. So every claim has the smallest p that its labels allow as its part of
+    `FAMILY_ALPHA`, and what is left is shared equally; known before any state is read, as weights have to be. Claims
+    that could not reach `ALPHA` whatever the states are no part of the family (Tarone 1990); theirs is 1.
+    """
+    least = [hypothesis.evidence.geometry.least_p_order for hypothesis in hypotheses]
+    able = [i for i, of in enumerate(hypotheses) if of.undecidable is None and least[i] <= ALPHA]
+    result = [1.0] * len(hypotheses)
+    if able:
+        rest = max(FAMILY_ALPHA - sum(least[i] for i in able), 0.0) / len(able)
+        weights = torch.tensor([least[i] + rest for i in able], dtype=torch.float64)
+        p = torch.tensor([hypotheses[i].p_fwer for i in able], dtype=torch.float64)
+        for i, adjusted in zip(able, holm(p, weights).tolist(), strict=True):
+            result[i] = adjusted
+    return result
+
+
+def judge(of: Hypothesis, p_holm: float = 0.0) -> tuple[Verdict, str]:
+    """The verdict on a claim and its reason in words; `p_holm`: of the run it is part of, if of any."""
     evidence, geometry, level = of.evidence, of.evidence.geometry, of.shown
     if of.undecidable:
         return "undetermined", of.undecidable
@@ -148,6 +169,8 @@ def judge(of: Hypothesis) -> tuple[Verdict, str]:
         return "undetermined", level.stopped_by + because + published
     if (doubt := _elsewhere(of)) is not None:
         return "undetermined", doubt
+    if p_holm > FAMILY_ALPHA:
+        return "undetermined", f"among so many claims chance reaches its p {of.p_fwer:.2g} as well (Holm {p_holm:.2g})"
     frequency = evidence.chosen.frequency
     return "supported", f"{'holds' if frequency == 1 else f'k = {frequency} holds'} on new prompts"
 
@@ -180,7 +203,7 @@ def _class_means(of: Hypothesis) -> str:
 
 
 def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
-    (verdict, reason), level, geometry = judge(of), of.shown, of.evidence.geometry
+    (verdict, reason), level, geometry = judge(of, p_holm), of.shown, of.evidence.geometry
     evidence, random, test, control = of.evidence, of.random, of.test, of.strongest_control
     layer, site, position = evidence.location
     chosen, confirmed, class_mean = evidence.chosen, evidence.confirmation, evidence.class_mean

@@ -24,7 +24,8 @@ A statistic of sums over n prompts in U groups (operand pairs, items) that are d
 
 m confirmations (Holm 1979, family-wise error whatever the dependence), p_(1) ≤ … ≤ p_(m):
 
-    holm       p̃_(i) = max_{j ≤ i} min(1, (m - j + 1) p_(j)), so that p̃ ≤ α is the method's rejection at level α
+    holm       p̃_(i) = max_{j ≤ i} min(1, (m - j + 1) p_(j)), so that p̃ ≤ α is the method's rejection at level α;
+               with weights w fixed in advance, p/w in place of p and the sum of the weights left in place of m - j + 1
 """
 
 from __future__ import annotations
@@ -147,8 +148,8 @@ def _picks(groups: int, seed: int) -> Int[Tensor, "resamples groups"]:
     return torch.randint(groups, (RESAMPLES, groups), generator=torch.Generator().manual_seed(seed))
 
 
-def holm(p: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
-    """Holm's adjusted p of each, in the order given.
+def holm(p: Float[Tensor, " m"], weights: Float[Tensor, " m"] | None = None) -> Float[Tensor, " m"]:
+    """Holm's adjusted p of each, in the order given; `weights` are above 0, their scale does not matter.
 
     Raises:
         InputError: a value outside [0, 1].
@@ -156,6 +157,8 @@ def holm(p: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
     wrong = ~((p >= 0) & (p <= 1))
     if bool(wrong.any()):
         raise InputError(f"p-values lie in [0, 1], got {p[wrong].tolist()[:5]}")
-    ranked, order = torch.sort(p.double())
-    adjusted = (ranked * torch.arange(len(p), 0, -1)).clamp_max(1).cummax(dim=0).values
+    weights = torch.ones_like(p, dtype=torch.float64) if weights is None else weights.double()
+    ranked, order = torch.sort(p.double() / weights)
+    left = weights[order].flip(0).cumsum(dim=0).flip(0)
+    adjusted = (ranked * left).clamp_max(1).cummax(dim=0).values
     return torch.empty_like(ranked).scatter_(0, order, adjusted)

@@ -205,3 +205,16 @@ def test_corrected_by_hand() -> None:
     # The largest of every order: √3, 1, -1/√3, -1/√3. The first place is reached by one of four, the second by two.
     assert corrected(scores).tolist() == [[0.25], [0.5]]
     assert corrected(torch.ones(1, 1, 4).double()).tolist() == [[1.0]]
+
+
+def test_the_smallest_p_that_a_circle_can_have_by_hand() -> None:
+    """Rotations and reflections are the same circle, and where every frequency is searched so are all 7 · 6 maps
+    a s + b; of the orders that keep the weekend together only the reflection that swaps its days."""
+    grams = [gram_of(circle(7))]
+    weekend = {"weekend": (0, 0, 0, 0, 0, 1, 1)}
+    assert order_test(grams, (1,), {}).least == pytest.approx(14 / 5040)
+    assert order_test(grams, (1, 2, 3), {}).least == pytest.approx(42 / 5040)
+    assert order_test(grams, (1, 2, 3), weekend).least == pytest.approx(2 / 240)
+    # A perfect circle has it, and no other code less.
+    assert order_test(grams, (1,), {}).p_order.item() == pytest.approx(14 / 5040)
+    assert order_test(grams, (1,), {}, kinds=tuple(range(7))).least == 1

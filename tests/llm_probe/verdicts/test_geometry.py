@@ -113,7 +113,7 @@ def search_of(p: list[list[float]], standard: list[list[float]], frequencies: tu
 
 def order_of(standard: list[list[float]], frequencies: tuple[int, ...]) -> OrderTest:
     table = torch.tensor(standard).double()
-    return OrderTest(frequencies, table, table, table, table, ("",) * len(table))
+    return OrderTest(frequencies, table, table, table, table, ("",) * len(table), 0.0)
 
 
 def test_of_planes_that_beat_their_null_the_most_ordered_is_chosen() -> None:

@@ -8,7 +8,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS
 from llm_probe.run.table import R2Row
 from llm_probe.verdicts.evidence import with_selectivity
-from llm_probe.verdicts.judgement import WEIGHTS, judge, ranges, selective, verdicts
+from llm_probe.verdicts.judgement import WEIGHTS, Hypothesis, judge, ranges, selective, together, verdicts
 from tests.llm_probe.verdicts.by_hand import DAYS, GOOD, MOD_7, TEST, WEEKDAY, changed, control, hypothesis
 
 CLUSTERS = {"p_order": 0.4, "rival": "clusters", "rival_name": "weekend"}
@@ -167,6 +167,32 @@ def test_every_p_of_a_record_stands_in_a_field_of_its_own() -> None:
     assert (second.p_assignment, second.p_contrast, second.assignment_effect) == (None, None, None)
     assert (second.p_holm, second.layers_held) == (pytest.approx(0.008), "2-3")
     assert list(verdicts([])) == []
+
+
+def with_least(p_order: float, least: float, **more: object) -> Hypothesis:
+    """A claim about weekdays, whose order alone is judged."""
+    return hypothesis(changed(p_order=p_order, least_p_order=least), WEEKDAY, **more)
+
+
+def test_claims_of_few_labels_get_the_part_of_the_level_that_they_need() -> None:
+    """Parts of 0.05: 0.008 + 0.014, 0 + 0.014, 0 + 0.014; the claim that cannot reach 0.01 is no part of the family.
+
+    p over part times the parts left, smallest first: 0.0007/0.014 · 0.05, then 0.008/0.022 · 0.036 = 0.0131, and
+    0.01/0.014 · 0.014 raised to the one before.
+    """
+    claims = [with_least(0.008, 0.008), with_least(0.0007, 0.0), with_least(0.01, 0.0), with_least(0.02, 0.02)]
+    assert together(claims) == pytest.approx([0.008 / 0.022 * 0.036, 0.0025, 0.008 / 0.022 * 0.036, 1.0])
+    assert together([with_least(0.001, 0.0, undecidable="none")]) == [1.0]
+
+
+def test_a_circle_that_does_not_survive_the_other_claims_is_undetermined() -> None:
+    alone = with_least(0.004, 0.0)
+    (row,) = verdicts([alone])
+    assert (row.p_holm, row.verdict) == (pytest.approx(0.004), "supported")
+    crowd = [alone, *(with_least(0.5, 0.0) for _ in range(19))]
+    row = next(verdicts(crowd))
+    assert (row.p_holm, row.level, row.verdict) == (pytest.approx(0.08), "circle", "undetermined")
+    assert row.reason == "among so many claims chance reaches its p 0.004 as well (Holm 0.08)"
 
 
 def test_the_largest_p_counts() -> None:

@@ -30,6 +30,13 @@ def test_holm_by_hand() -> None:
     assert holm(P).tolist() == pytest.approx([0.06, 0.03, 0.06, 0.02])
 
 
+def test_weighted_holm_by_hand() -> None:
+    """p/w = 0.02, 0.01, 0.06; of all weights 1 · 4, of 2 and 1 left 0.02 · 3, of 1 left 0.06 · 1."""
+    p, weights = torch.tensor([0.04, 0.01, 0.06]).double(), torch.tensor([2.0, 1.0, 1.0])
+    assert holm(p, weights).tolist() == pytest.approx([0.06, 0.04, 0.06])
+    assert holm(P, torch.full((4,), 7.0)).tolist() == pytest.approx(holm(P).tolist())
+
+
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_adjusted_p_keep_the_order_and_lie_between_p_and_bonferroni(values: list[float]) -> None:
     p = torch.tensor(values, dtype=torch.float64)
