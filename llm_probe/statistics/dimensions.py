@@ -15,6 +15,7 @@ template. Shapes: `states` (N, cells, d), flattened to (N, cells·d) responses.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -56,6 +57,7 @@ class DimensionSearch:
         return aicc_gain(r2, n, self.n_nuisances, self.parameters[family])
 
 
+@lru_cache(maxsize=4)
 def fixed_nuisances(labels: Labels) -> Float[Tensor, "n q"]:
     """Nuisances that do not change when tokens are renamed, as an orthonormal basis (the constant included)."""
     keys = [labels.template] if labels.quantity == "item" else [labels.template, labels.first, labels.offset]
@@ -67,6 +69,7 @@ def fixed_nuisances(labels: Labels) -> Float[Tensor, "n q"]:
     return orthonormal(torch.cat(blocks, dim=1))
 
 
+@lru_cache(maxsize=4)
 def nuisance_basis(labels: Labels) -> Float[Tensor, "n q"]:
     """Z: an orthonormal basis of every nuisance and the constant; the fixed ones come first."""
     fixed = fixed_nuisances(labels)
@@ -165,11 +168,13 @@ def null_maxima(
 ) -> Float[Tensor, " renamings"]:
     """Largest partial R² over all responses and frequencies for each renaming.
 
-    The fixed nuisances are already gone from `responses`. Those that follow the labels, E, are renamed with them:
-    each renaming's columns are made orthonormal in float64, E first and each frequency's pair beyond E, so that
-    one float32 product with all responses holds every term,
+    The fixed nuisances Z are already gone from `responses` y. Those that follow the labels, E, are renamed with them.
+    With the columns X = [E, C_k] of a renaming, what Z leaves of them has the Gram matrix Xᵀ X - (Zᵀ X)ᵀ (Zᵀ X) and the
+    products Xᵀ y with the responses, and everything else happens between these few columns:
 
-        R²_k = ||Q_kᵀ y||² / (||y||² - ||Q_Eᵀ y||²).
+        R²_k = ||Q_kᵀ y||² / (||y||² - ||Q_Eᵀ y||²),  Q_E and Q_k orthonormal, E first and each pair beyond E.
+
+    The Gram matrix is in float64, because of what Z takes away; the products, which only rank, in float32.
     """
     total = responses.square().sum(dim=0)
     # Constant dimensions (rounding only) would give noise over noise.
@@ -179,16 +184,35 @@ def null_maxima(
     for totals, carry in zip(
         renamed.total.split(RENAMINGS_AT_ONCE), renamed.carry.split(RENAMINGS_AT_ONCE), strict=True
     ):
-        extra = whitened(without(magnitude.columns(totals, carry), fixed))
         pairs = [fourier.circle((totals % labels.period).flatten(), k, labels.period) for k in frequencies]
-        waves = without(torch.cat([pair.unflatten(0, totals.shape) for pair in pairs], dim=2), fixed)
-        waves = waves - extra @ (extra.transpose(1, 2) @ waves)
-        basis = torch.cat([extra, *(whitened(pair) for pair in waves.split(2, dim=2))], dim=2)
-        squared = (basis.transpose(1, 2).float().to(single.device) @ single).square()
-        left = total - squared[:, : extra.shape[2]].sum(dim=1)
-        explained = squared[:, extra.shape[2] :].unflatten(1, (len(frequencies), 2)).sum(dim=2).amax(dim=1)
+        extra = magnitude.columns(totals, carry)
+        columns = torch.cat([extra, *(pair.unflatten(0, totals.shape) for pair in pairs)], dim=2)
+        gram, e = gram_beyond(columns, fixed), extra.shape[2]
+        dots = columns.transpose(1, 2).float().to(single.device) @ single
+        of_extra = inverse_root(gram[:, :e, :e], len(fixed))
+        shared = of_extra @ gram[:, :e, e:]
+        spent = of_extra.to(dots) @ dots[:, :e]
+        waves = (dots[:, e:] - shared.to(dots).transpose(1, 2) @ spent).unflatten(1, (len(frequencies), 2))
+        beyond = (gram[:, e:, e:] - shared.transpose(1, 2) @ shared).unflatten(1, (-1, 2)).unflatten(3, (-1, 2))
+        roots = inverse_root(beyond.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2), len(fixed))
+        explained = (roots.to(dots) @ waves).square().sum(dim=2).amax(dim=1)
+        left = total - spent.square().sum(dim=1)
         maxima.append((explained / left.clamp_min(1e-30)).amax(dim=1))
     return torch.cat(maxima).double().cpu()
+
+
+def gram_beyond(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "b c c"]:
+    """Gram matrix of every batch's columns without what the orthonormal `fixed` basis explains."""
+    flat = columns.transpose(0, 1).flatten(1)
+    known = (fixed.T @ flat).view(-1, *columns.shape[::2]).transpose(0, 1)
+    return columns.transpose(1, 2) @ columns - known.transpose(1, 2) @ known
+
+
+def inverse_root(gram: Float[Tensor, "*b c c"], n: int) -> Float[Tensor, "*b c c"]:
+    """R with R G Rᵀ = 1 for Gram matrices of columns of n prompts; where the rank is short, zeros (a Nyquist sine)."""
+    values, vectors = torch.linalg.eigh(gram / n)
+    inverse = torch.where(values > 1e-9, values.clamp_min(1e-300).rsqrt(), 0.0) / n**0.5
+    return inverse[..., None] * vectors.transpose(-1, -2)
 
 
 def without(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Float[Tensor, "b n c"]:
@@ -198,7 +222,5 @@ def without(columns: Float[Tensor, "b n c"], fixed: Float[Tensor, "n q"]) -> Flo
 
 
 def whitened(columns: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
-    """Orthonormal columns of the same span, batch by batch; where the rank is short, zeros (a Nyquist sine)."""
-    values, vectors = torch.linalg.eigh(columns.transpose(1, 2) @ columns / columns.shape[1])
-    inverse = torch.where(values > 1e-9, values.clamp_min(1e-300).rsqrt(), 0.0) / columns.shape[1] ** 0.5
-    return columns @ (vectors * inverse[:, None, :])
+    """Orthonormal columns of the same span, batch by batch; where the rank is short, zeros."""
+    return columns @ inverse_root(columns.transpose(1, 2) @ columns, columns.shape[1]).transpose(1, 2)

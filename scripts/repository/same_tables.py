@@ -2,6 +2,7 @@
 
 python scripts/repository/same_tables.py                     against the last commit
 python scripts/repository/same_tables.py bc63606 --minilm    against any other; MiniLM too (`make minilm` places it)
+python scripts/repository/same_tables.py bc63606 --cost      what a run costs, both run anew one after the other
 
 Sums round differently on other processors, so the committed tables of another machine cannot be compared byte for
 byte: the earlier commit is checked out under work/same_tables and runs on this one (once: its tables are kept).
@@ -14,6 +15,7 @@ from __future__ import annotations
 import _root
 from _command import ROOT, run
 
+import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +41,8 @@ class Request:
     """The commit whose tables are asked for."""
     minilm: bool = False
     """Also the twelve domains of `make minilm`; the model must be in work/all-MiniLM-L6-v2."""
+    cost: bool = False
+    """Run the earlier commit anew too, and print the processor time of both runs and their ratio."""
 
 
 def main() -> int:
@@ -57,10 +61,13 @@ def compare(request: Request, _: str) -> int:
     differences = 0
     for name, arguments in models.items():
         before, after = WORK / commit / name, WORK / "now" / name
-        if not (before / "run.json").is_file():
-            _run(_checkout(commit), before, arguments)
+        if request.cost:
+            shutil.rmtree(before, ignore_errors=True)
+        was = 0.0 if (before / "run.json").is_file() else _run(_checkout(commit), before, arguments)
         shutil.rmtree(after, ignore_errors=True)
-        _run(ROOT, after, arguments)
+        seconds = _run(ROOT, after, arguments)
+        if request.cost:
+            print(f"{name}: {was:.0f} s of processor time before, {seconds:.0f} s now, ratio {seconds / was:.2f}")
         for table in sorted(path.name for path in before.glob("*.csv")):
             for line in differing(before / table, after / table):
                 differences += not line.startswith("only")
@@ -98,10 +105,14 @@ def _checkout(commit: str) -> Path:
     return folder
 
 
-def _run(checkout: Path, out: Path, arguments: list[str]) -> None:
+def _run(checkout: Path, out: Path, arguments: list[str]) -> float:
+    """Probe, and say how many seconds of processor time it took."""
     print(f"probing {out.name} with the code in {checkout}", file=sys.stderr)
     command = [sys.executable, "scripts/probe_llm.py", *arguments, "--out", str(out)]
+    before = os.times()
     subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def _git(*words: str) -> str:
