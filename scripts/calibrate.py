@@ -24,7 +24,8 @@ class Options:
     planted: int = 0
     """Networks for each kind and size of planted signal; 0: none."""
     hard: int = 0
-    """Networks of each family that knows the answer, or the item, without a circle; 0: none."""
+    """Networks of each family that knows the answer, or the item, without a circle (MiniLM too, where `make minilm`
+    placed it); 0: none."""
     workers: int = 0
     """Processes of one thread each; 0: one a core."""
     work: Path = Path("work/calibration")
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def calibrate(options: Options, _: str) -> None:
     """The work behind `main`."""
-    from llm_probe.calibration import figure, hard_nulls, harness, known_circles, level_figure
+    from llm_probe.calibration import figure, hard_nulls, harness, known_circles, level_figure, trained_nulls
     from llm_probe.run.table import frame
     from toy.run.files import write_atomic
 
@@ -65,7 +66,10 @@ def calibrate(options: Options, _: str) -> None:
         tables["power"] = frame(power_rows, harness.PowerRow)
         print(figure.power_text(power_rows))
     if options.hard:
-        settings = hard_nulls.hard_settings(options.hard)
+        trained = trained_nulls.available()
+        if len(trained) < len(trained_nulls.TRAINED_NULLS):
+            print(trained_nulls.missing_weights())
+        settings = hard_nulls.hard_settings(options.hard, trained)
         level_rows = list(hard_nulls.level_rows(settings, _trials(settings, options.out, workers, "hard nulls")))
         tables["levels"] = frame(level_rows, hard_nulls.LevelRow)
         print(hard_nulls.levels_text(level_rows))

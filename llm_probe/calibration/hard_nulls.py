@@ -2,21 +2,25 @@
 
     levels.csv   a row a family of networks and quantity: how often each verdict, and how often the level is right
 
-Families and what they hold: `calibration/codes.py`. `circle` stands beside them for comparison. Another level
-than the expected one is a wrong name, never a false circle unless it is `circle`.
+Families and what they hold: `calibration/codes.py`; those that were trained: `calibration/trained_nulls.py`. `circle`
+stands beside them for comparison. Another level than the expected one is a wrong name, never a false circle unless it
+is `circle`. Of renamed MiniLM it need not even be wrong: it may know the seasons in whatever order months are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from llm_probe.calibration.codes import Code
+from llm_probe.calibration.trained_nulls import TRAINED_NULLS, TrainedNull
 from llm_probe.calibration.trials import Setting, Trial
 from llm_probe.run.vocabulary import Level, Quantity
 from toy.maths.intervals import clopper_pearson
 
-EXPECTED: Mapping[Code, Level] = {
+Family = Code | TrainedNull
+EXPECTED: Mapping[Family, Level] = {
     "look-up": "decodable",
     "shared look-up": "decodable",
     "shuffled": "decodable",
@@ -27,9 +31,12 @@ EXPECTED: Mapping[Code, Level] = {
     "parabola": "ordered",
     "fold": "ordered",
     "circle": "circle",
+    "renamed MiniLM": "decodable",
+    "memoriser": "nothing",
+    "memoriser (shown)": "decodable",
 }
 """The level that names what the network holds. A circle in a wrong order is a code without order."""
-OF_SUMS: tuple[Code, ...] = tuple(EXPECTED)
+OF_SUMS: tuple[Code, ...] = get_args(Code)
 OF_ITEMS: tuple[Code, ...] = ("look-up", "shuffled", "clusters", "line", "parabola", "fold", "circle")
 
 
@@ -38,7 +45,7 @@ class LevelRow:
     """What was said of one family of networks."""
 
     family: str
-    """What the networks hold (`calibration/codes.py`)."""
+    """What the networks hold (`calibration/codes.py`), or what was trained (`calibration/trained_nulls.py`)."""
     quantity: Quantity
     """Whether they hold it of the answers to questions or of the items of statements."""
     n_networks: int
@@ -63,33 +70,46 @@ class LevelRow:
     """Every level that was given, with its count."""
 
 
-def hard_settings(networks: int) -> list[Setting]:
-    """So many networks of every family and quantity; more of them begin with the same ones."""
-    return [
+def hard_settings(networks: int, trained: Sequence[TrainedNull] = TRAINED_NULLS) -> list[Setting]:
+    """So many networks of every family and quantity; more of them begin with the same ones.
+
+    `trained`: the families of trained networks that can be had.
+    """
+    settings = [
         Setting("code of sums" if quantity == "sum" else "code of items", seed, code=code)
         for quantity, codes in (("sum", OF_SUMS), ("item", OF_ITEMS))
         for code in codes
         for seed in range(networks)
     ]
+    return settings + [Setting(null, seed) for null in trained for seed in range(networks)]
+
+
+def family_of(setting: Setting) -> Family:
+    """The family that a setting's network belongs to."""
+    if setting.code is not None:
+        return setting.code
+    for null in TRAINED_NULLS:
+        if null == setting.null:
+            return null
+    raise AssertionError(f"{setting.null} is no family that knows the answer without a circle")
 
 
 def level_rows(settings: Sequence[Setting], trials: Sequence[Trial]) -> Iterator[LevelRow]:
     """One row a family and quantity, in the order in which they come."""
-    groups: dict[tuple[Code, Quantity], list[Trial]] = {}
+    groups: dict[tuple[Family, Quantity], list[Trial]] = {}
     for setting, trial in zip(settings, trials, strict=True):
-        assert setting.code is not None
-        groups.setdefault((setting.code, setting.claim.quantity), []).append(trial)
-    for (code, quantity), members in groups.items():
-        yield _row(code, quantity, members)
+        groups.setdefault((family_of(setting), setting.claim.quantity), []).append(trial)
+    for (family, quantity), members in groups.items():
+        yield _row(family, quantity, members)
 
 
-def _row(code: Code, quantity: Quantity, trials: Sequence[Trial]) -> LevelRow:
+def _row(family: Family, quantity: Quantity, trials: Sequence[Trial]) -> LevelRow:
     n, levels = len(trials), [trial.level for trial in trials]
-    circles, named = levels.count("circle"), levels.count(EXPECTED[code])
+    circles, named = levels.count("circle"), levels.count(EXPECTED[family])
     words = [trial.verdict for trial in trials]
     counts = sorted({(levels.count(level), level) for level in levels}, reverse=True)
     return LevelRow(
-        family=code,
+        family=family,
         quantity=quantity,
         n_networks=n,
         circle=circles / n,
@@ -97,7 +117,7 @@ def _row(code: Code, quantity: Quantity, trials: Sequence[Trial]) -> LevelRow:
         supported=words.count("supported") / n,
         refuted=words.count("refuted") / n,
         refuted_upper=clopper_pearson(words.count("refuted"), n)[1],
-        expected=EXPECTED[code],
+        expected=EXPECTED[family],
         named=named / n,
         named_lower=clopper_pearson(named, n)[0],
         levels=", ".join(f"{level} {count}" for count, level in counts),

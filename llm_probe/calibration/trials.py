@@ -5,6 +5,7 @@
     qwen3        a small Qwen3 with random weights, read through the reference model's tokenizer
     shuffled     the trained reference model; prompts whose labels were shuffled, given as a user gives a prompt file
     code of …    a `CodeNetwork` that knows the answers (items) without a circle
+    renamed MiniLM, memoriser …    networks that were trained (`calibration/trained_nulls.py`)
 
 Only where the states come from differs from the main job: `NetworkStates` stands in place of a model; renamings,
 searches, scan, assignment test, controls, confirmation and verdict are those of `run`. The verdict's random-weights
@@ -24,6 +25,15 @@ from torch import Tensor
 from llm_probe.activations.streaming import ReadPlan, States
 from llm_probe.calibration.codes import Code, CodeNetwork
 from llm_probe.calibration.networks import CELLS, MagnitudeNetwork, Planted, plant
+from llm_probe.calibration.trained_nulls import (
+    MEMORISED_CLAIMS,
+    RENAMED_CLAIMS,
+    TRAINED_NULLS,
+    TrainedNull,
+    memoriser,
+    minilm,
+    renamed_items,
+)
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
 from llm_probe.questions.claims import Claim, families
 from llm_probe.questions.domains import DOMAINS, modular
@@ -39,7 +49,7 @@ from llm_probe.statistics.renaming import FIRST, undecidable
 from llm_probe.verdicts.evidence import with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, verdicts
 
-Null = Literal["magnitudes", "names", "qwen3", "shuffled", "code of sums", "code of items"]
+Null = Literal["magnitudes", "names", "qwen3", "shuffled", "code of sums", "code of items"] | TrainedNull
 MODULI = ProbeConfig().moduli
 SUMS = tuple(Claim(modular("add", modulus), "sum") for modulus in MODULI)
 CLAIMS: dict[Null, tuple[Claim, ...]] = {
@@ -52,8 +62,11 @@ CLAIMS: dict[Null, tuple[Claim, ...]] = {
         *(Claim(modular("add", modulus), "sum") for modulus in (7, 12, 13, 23)),
     ),
     "code of items": tuple(Claim(DOMAINS[name], "item") for name in ("days", "months")),
+    "renamed MiniLM": RENAMED_CLAIMS,
+    "memoriser": MEMORISED_CLAIMS,
+    "memoriser (shown)": MEMORISED_CLAIMS,
 }
-"""The claims that each null is tested on; trial i takes claim i mod their number."""
+"""The claims that each null is tested on; trial i takes claim i mod their number (`claim_of` has its own labels)."""
 SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
          "num_key_value_heads": 2, "head_dim": 16}  # fmt: skip
 """The random Qwen3: as many dimensions and layers as the ReLU networks have."""
@@ -80,7 +93,7 @@ class Setting:
     seed: int
     planted: Planted | None = None
     code: Code | None = None
-    """Of the two last nulls: what the network knows."""
+    """Of the two nulls that are codes: what the network knows."""
     amplitude: float = 1.0
     """Of that code, in sizes of a random vector."""
     config: ProbeConfig = field(default_factory=lambda: ProbeConfig(behaviour=False, renamings=FIRST))
@@ -139,6 +152,10 @@ class NetworkStates:
 def job_of(setting: Setting) -> Job:
     """The job of a trial; every item of a magnitude network is a vector of its own."""
     config, seed = replace(setting.config, seed=setting.seed), setting.seed
+    if setting.null == "renamed MiniLM":
+        return Job(config, Session(PROBE), minilm, "trained", "MiniLM")
+    if setting.null in TRAINED_NULLS:
+        return Job(config, Session(PROBE), lambda: memoriser(seed).loaded(), "trained", f"memoriser {seed}")
     if setting.null == "shuffled":
         return Job(config, Session(PROBE), lambda: load(str(REFERENCE_FOLDER)), "trained", "reference")
     if setting.null == "qwen3":
@@ -155,9 +172,7 @@ def job_of(setting: Setting) -> Job:
 
 def run_trial(setting: Setting) -> Trial:
     """Put one network through the job and keep its p-values and verdict."""
-    claim, job = setting.claim, job_of(setting)
-    if setting.null == "shuffled":
-        claim = _shuffled(claim, setting.seed, job.config)
+    claim, job = claim_of(setting), job_of(setting)
     states = job.read_states
     width = states.network.d_model if isinstance(states, NetworkStates) else job.loaded.d_model
     hypothesis = hypotheses(job, [claim])[0]
@@ -170,6 +185,18 @@ def run_trial(setting: Setting) -> Trial:
     )
     row = next(verdicts([hypothesis]))
     return Trial(_p_values(hypothesis), row.verdict, row.level, row.shape or "", row.reason)
+
+
+def claim_of(setting: Setting) -> Claim:
+    """The claim as it is put to the network, with the labels that this network is asked for."""
+    claim, seed = setting.claim, setting.seed
+    if setting.null == "shuffled":
+        return _shuffled(claim, seed, replace(setting.config, seed=seed))
+    if setting.null == "renamed MiniLM":
+        return replace(claim, domain=renamed_items(claim.domain, seed))
+    if setting.null in TRAINED_NULLS:
+        return memoriser(seed).claim(shown=setting.null == "memoriser (shown)")
+    return claim
 
 
 def _p_values(of: Hypothesis) -> dict[str, float]:

@@ -77,9 +77,12 @@ def rounded(values: Iterable[Any], digits: int = 3) -> list[float | None]:
 
 
 def closure_text(claim: Row) -> str:
-    """How far an order of items closes; empty for sums and where no order beats the null."""
+    """How far an order of items closes, with its interval; empty for sums and where no order beats the null."""
     closure, p = number(claim["closure"]), number(claim["p_fwer"])
-    return "" if closure is None or p is None or p > ALPHA else f"closure {r2_text(closure)}"
+    if closure is None or p is None or p > ALPHA:
+        return ""
+    ends = [number(claim[column]) for column in ("closure_low", "closure_high")]
+    return f"closure {r2_text(closure)}" + ("" if None in ends else f" [{', '.join(map(r2_text, ends))}]")
 
 
 def cannot_do(claim: Row) -> bool:

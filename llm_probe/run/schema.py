@@ -23,8 +23,8 @@ import pandas as pd
 from llm_probe.run import table
 from toy.run.errors import InputError
 
-VERSION = 4
-FINGERPRINT = "ecc91864bd3c"
+VERSION = 5
+FINGERPRINT = "c84818b99015"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -41,6 +41,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
             "helix_periods", "level", "shape", "stopped_by",
         ),
     },
+    5: {"verdicts": ("closure_low", "closure_high")},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

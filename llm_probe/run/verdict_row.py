@@ -102,6 +102,11 @@ class VerdictRow:
     closure: float | None
     """Of items: 1 if the last item is next to the first, 0 if they are as far apart as opposite items; negative on a
     line."""
+    closure_low: float | None
+    """Lower end of the 95 % bootstrap interval of `closure`, over templates; empty where there is one template only, or
+    where some draws have neighbours no nearer to each other than opposite items."""
+    closure_high: float | None
+    """Upper end of that interval."""
     best_dim: int | None
     """Dimension with the largest class-mean R², the published statistic."""
     best_dim_layer: int | None

@@ -32,8 +32,12 @@ from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from toy.maths import fourier
+from toy.maths.intervals import RESAMPLES
 from toy.maths.regression import Groups
 from toy.run.errors import InputError
+
+TAIL = 0.025
+"""Share of the draws beyond each end of a 95 % interval."""
 
 
 def circulant_spectrum(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"] | None = None) -> Float[Tensor, " k"]:
@@ -252,15 +256,67 @@ def class_means(states: Float[Tensor, "n d"], labels: Int[Tensor, " n"], period:
 
 def closure(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"]) -> float:
     """The closure of n items from two independent estimates of their means."""
-    n = len(first)
-    gram = (first - first.mean(dim=0)) @ (second - second.mean(dim=0)).T
-    gram = (gram + gram.T) / 2
-    distance = gram.diag()[:, None] + gram.diag() - 2 * gram
-    neighbours = distance.diagonal(1).mean()
-    opposite = torch.cat([distance.diagonal(n // 2), distance.diagonal(n - n // 2)]).mean()
+    neighbours, opposite, ends = _ring_distances((first - first.mean(dim=0)) @ (second - second.mean(dim=0)).T)
     if neighbours >= opposite:
         return math.nan
-    return float((opposite - distance[0, -1]) / (opposite - neighbours))
+    return float((opposite - ends) / (opposite - neighbours))
+
+
+def closure_interval(
+    first: Float[Tensor, "t n d"], second: Float[Tensor, "u n d"], seed: int
+) -> tuple[float, float] | None:
+    """95 % percentile interval of the closure, over templates that are drawn with replacement in each half by itself.
+
+    A mean over templates enters each squared distance linearly, so that three numbers for each pair of templates are
+    all that a draw needs. None where a half has one template only, or where in more than 2.5 % of the draws neighbours
+    are no nearer than opposite items, so that an end of the interval would not be a number. Of circles of 7 and 12
+    items in 8 and 6 templates, with noise of 0.1 to 0.6 radii in 32 dimensions, it covers 1 in 92 to 99.5 % (400 each):
+    too wide where the noise is large.
+
+    Args:
+        first: the means of the n items in each template of one half (`template_means`); `second`: of the other.
+        seed: of the draws.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+    left, right = (half - half.mean(dim=1, keepdim=True) for half in (first, second))
+    generator = torch.Generator().manual_seed(seed)
+    weights = []
+    for half in (left, right):
+        choice = torch.randint(len(half), (RESAMPLES, len(half)), generator=generator)
+        weights.append(torch.nn.functional.one_hot(choice, len(half)).double().mean(dim=1))
+    pairs = _ring_distances(torch.einsum("tid,ujd->tuij", left, right))
+    neighbours, opposite, ends = (((weights[0] @ part) * weights[1]).sum(dim=1) for part in pairs)
+    defined = neighbours < opposite
+    if float(defined.double().mean()) < 1 - TAIL:
+        return None
+    draws = ((opposite - ends) / (opposite - neighbours))[defined]
+    low, high = draws.quantile(torch.tensor([TAIL, 1 - TAIL], dtype=draws.dtype)).tolist()
+    return low, high
+
+
+def template_means(states: Float[Tensor, "n d"], labels: Labels) -> Float[Tensor, "t labels d"] | None:
+    """Mean of every label in every template, float64; None where a template lacks a label."""
+    of_template = [labels.template == template for template in labels.template.unique()]
+    if any(int(labels.label[rows].bincount(minlength=labels.period).min()) == 0 for rows in of_template):
+        return None
+    return torch.stack([class_means(states[rows], labels.label[rows], labels.period) for rows in of_template])
+
+
+def _ring_distances(
+    gram: Float[Tensor, "*batch n n"],
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """Mean squared distance of neighbours and of opposite items, and that of the two ends, from a cross Gram matrix."""
+    n = gram.shape[-1]
+    gram = (gram + gram.mT) / 2
+    norm = gram.diagonal(dim1=-2, dim2=-1)
+    distance = norm[..., :, None] + norm[..., None, :] - 2 * gram
+
+    def apart(steps: int) -> Tensor:
+        return distance.diagonal(steps, dim1=-2, dim2=-1)
+
+    opposite = torch.cat([apart(n // 2), apart(n - n // 2)], dim=-1)
+    return apart(1).mean(dim=-1), opposite.mean(dim=-1), distance[..., 0, -1]
 
 
 def wrap_groups(labels: Labels) -> Groups | None:

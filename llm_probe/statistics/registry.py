@@ -39,6 +39,8 @@ class ChosenStates:
     confirmation: Float[Tensor, "m d"]
     points: Float[Tensor, "m 2"]
     """Predicted cosine and sine of the confirmation prompts."""
+    seed: int = 0
+    """Of what is resampled."""
 
     @property
     def period(self) -> int:
@@ -54,6 +56,13 @@ class ChosenStates:
         """The class means of the discovery and of the confirmation prompts: two independent estimates."""
         old = invariants.class_means(self.discovery, self.labels.label, self.period)
         return old, invariants.class_means(self.confirmation, self.new_labels.label, self.period)
+
+    @cached_property
+    def closure_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the closure over templates; None where the prompts have no templates to resample."""
+        old = invariants.template_means(self.discovery, self.labels)
+        new = invariants.template_means(self.confirmation, self.new_labels)
+        return None if old is None or new is None else invariants.closure_interval(old, new, self.seed)
 
     @cached_property
     def circulant_reference(self) -> invariants.CirculantReference | None:

@@ -72,6 +72,9 @@ class Evidence:
     """Of the period scan; None where both operands are not numbers, or the sums span too few periods."""
     closure: float | None
     """Items only: of the class means at the chosen place, discovery against confirmation prompts."""
+    closure_low: float | None
+    """Lower end of its 95 % bootstrap interval over templates; None where there are no templates to resample."""
+    closure_high: float | None
     geometry: Geometry
     """The shape of the labels' code at the chosen place."""
     layers_beating_null: tuple[int, ...]
@@ -152,18 +155,22 @@ def gather(
     everything, every_label = torch.cat([states.discovery, states.confirmation]), both(labels, new_labels)
     code = Code.of(claim, everything, every_label, kinds, seed)
     geometry = geometry_of(claim, everything, every_label, code, cell, chosen.frequency)
-    at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points)
+    at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points, seed)
     beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
     controls = []
     if weights == "trained":
         controls = label_control_rows(smoothers, states.cells, labels, claim.domain.name, frequencies, seed)
+    closed = invariants.closure(*at_plane.halves) if claim.quantity == "item" else math.nan
+    ends = at_plane.closure_interval if math.isfinite(closed) else None
     return Evidence(
         location=states.cells[cell],
         chosen=chosen,
         confirmation=confirmation,
         p_period=searches.scan.p_period if searches.scan else None,
         geometry=geometry,
-        closure=_finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None,
+        closure=_finite(closed),
+        closure_low=ends and ends[0],
+        closure_high=ends and ends[1],
         layers_beating_null=tuple(sorted({states.cells[index][0] for index in beating})),
         # Of a handful of items three columns explain half whatever they are; closure and the parabola ask about order.
         explained_by=None if claim.quantity == "item" else explained_by(points, new_labels, chosen.frequency),

@@ -108,7 +108,9 @@ class Hypothesis:
     def shown(self) -> Shown:
         """The most that was shown."""
         evidence = self.evidence
-        tests = (evidence.chosen.p_renaming, self.p_selective, evidence.geometry, evidence.closure)
+        low, high = evidence.closure_low, evidence.closure_high
+        interval = None if low is None or high is None else (low, high)
+        tests = (evidence.chosen.p_renaming, self.p_selective, evidence.geometry, evidence.closure, interval)
         return shown(self.claim.quantity, *tests)
 
     @property
@@ -250,6 +252,8 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         helix_periods=", ".join(f"{period:g}" for period in geometry.periods) or None,
         p_period=evidence.p_period,
         closure=evidence.closure,
+        closure_low=evidence.closure_low,
+        closure_high=evidence.closure_high,
         best_dim=class_mean and class_mean.dim,
         best_dim_layer=class_mean and class_mean.layer,
         best_dim_frequency=class_mean and class_mean.frequency,

@@ -15,7 +15,8 @@ Every step has a null of its own. A *circle* needs all of (level ALPHA each; an 
     p_axes       … and both axes of the plane, not one (at 0.05)
     ratio        the circle is likelier than every other shape (`geometry.shapes`)
     closure      items: the last is as near to the first as neighbours are, 1 on a circle, 0 where the ends are as far
-                 apart as opposite items; within `CLOSED`, beyond which four unrelated vectors (seasons) lie as well
+                 apart as opposite items; within `CLOSED`, beyond which four unrelated vectors (seasons) lie as well;
+                 its interval over templates is said, the estimate decides
 
 The steps below it only give the rest a name, at 0.05: with seven items no partition in two can have a smaller p than
 1/21.
@@ -46,17 +47,23 @@ class Shown:
 
 
 def shown(
-    quantity: Quantity, p_renaming: float, p_selective: float | None, geometry: Geometry, closure: float | None = None
+    quantity: Quantity,
+    p_renaming: float,
+    p_selective: float | None,
+    geometry: Geometry,
+    closure: float | None = None,
+    interval: tuple[float, float] | None = None,
 ) -> Shown:
     """The level of one claim; `p_selective` None where it could not be tested, which stops a sum below `circle`.
 
-    `closure`: of items; None where neighbours are no nearer than opposite items.
+    `closure`: of items; None where neighbours are no nearer than opposite items. `interval`: its 95 % interval, None
+    where it has none; it is said beside the closure and does not decide.
     """
     if quantity == "sum":
         unread = f"renamed labels are read as well (p {p_renaming:.2g})" if p_renaming > ALPHA else ""
         if unread or p_selective is None or p_selective > ALPHA:
             return _integer(unread, p_selective, geometry)
-    reason = _no_circle(geometry) or (_open(closure) if quantity == "item" else "")
+    reason = _no_circle(geometry) or (_open(closure, interval) if quantity == "item" else "")
     if not reason:
         return Shown("circle", "", "")
     if geometry.p_shape > NAMED:
@@ -91,12 +98,13 @@ def _no_circle(geometry: Geometry) -> str:
     return ""
 
 
-def _open(closure: float | None) -> str:
+def _open(closure: float | None, interval: tuple[float, float] | None) -> str:
     """Why the ends of an order of items do not meet; empty if they do."""
     if closure is None:
         return "neighbours are no nearer to each other than opposite items"
     if not CLOSED[0] <= closure <= CLOSED[1]:
-        return f"its ends do not meet as neighbours do: closure {closure:.2f}, where a circle has 1"
+        ends = "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+        return f"its ends do not meet as neighbours do: closure {closure:.2f}{ends}, where a circle has 1"
     return ""
 
 

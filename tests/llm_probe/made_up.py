@@ -253,6 +253,8 @@ class _Maker:
                 **_shape(domain, place["quantity"], verdict, reason),
                 p_period=0.005 if domain.operands is not None else None,
                 closure=None if place["quantity"] == "sum" else 0.97 if verdict == "supported" else -0.26,
+                closure_low=None if place["quantity"] == "sum" else 0.91 if verdict == "supported" else -0.4,
+                closure_high=None if place["quantity"] == "sum" else 1.04 if verdict == "supported" else -0.1,
                 best_dim=505,
                 best_dim_layer=3,
                 best_dim_frequency=1,

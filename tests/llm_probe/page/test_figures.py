@@ -66,11 +66,20 @@ def test_p_has_one_or_two_digits(p: float | None, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("closure", "p", "shown"),
-    [(0.971, 0.002, "closure 0.97"), (-17.8, 0.002, "closure < −1"), (6.8, 0.48, ""), (None, 0.002, "")],
+    ("closure", "p", "ends", "shown"),
+    [
+        (0.971, 0.002, (0.9, 1.04), "closure 0.97 [0.90, 1.04]"),
+        (0.971, 0.002, (None, None), "closure 0.97"),
+        (-17.8, 0.002, (-25, -0.3), "closure < −1 [< −1, −0.30]"),
+        (6.8, 0.48, (2, 8), ""),
+        (None, 0.002, (None, None), ""),
+    ],
 )
-def test_only_an_order_that_beats_the_null_has_a_closure(closure: float | None, p: float, shown: str) -> None:
-    assert closure_text({"closure": closure, "p_fwer": p}) == shown
+def test_only_an_order_that_beats_the_null_has_a_closure(
+    closure: float | None, p: float, ends: tuple[float | None, float | None], shown: str
+) -> None:
+    claim = {"closure": closure, "p_fwer": p, "closure_low": ends[0], "closure_high": ends[1]}
+    assert closure_text(claim) == shown
 
 
 @pytest.mark.parametrize(("period", "frequency", "step"), [(7, 1, 1), (24, 5, 5), (17, 7, 5), (12, 2, 1)])

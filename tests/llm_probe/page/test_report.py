@@ -104,7 +104,7 @@ def test_a_row_says_what_its_name_cannot(page: Page) -> None:
     assert rows["numbers: item"]["note"] == "linear control"
     assert rows["days: sum"]["note"] == "accuracy 0.60"
     assert rows["days: item"]["note"] == rows["days: sum"]["closure"] == rows["planets: item"]["closure"] == ""
-    assert rows["days: item"]["closure"] == "closure 0.97"
+    assert rows["days: item"]["closure"] == "closure 0.97 [0.91, 1.04]"
     assert rows["days: item"]["confirmed"] == [0.93, 0.87, 0.97]
     assert rows["months: sum"]["cells"]["3"]["t"]["k"] == rows["months: sum"]["k"] == 2
 
@@ -343,7 +343,8 @@ def test_an_item_says_how_far_its_order_closes() -> None:
     row = terminal.terminal_table(made_up(DAYS, layers=2)["verdicts"], RUN, width=300).splitlines()[3]
     assert row.endswith(
         "circle, supported: holds on new prompts; in the embedding; "
-        "closest rival: clusters (weekend), 14 nats less likely; closure 0.97; dim 505: 0.991, random 0.993"
+        "closest rival: clusters (weekend), 14 nats less likely; closure 0.97 [0.91, 1.04]; "
+        "dim 505: 0.991, random 0.993"
     )
 
 

@@ -33,7 +33,8 @@ ROW = R2Row(
 CONTROL = ControlRow("days", 7, "sum", "shuffled", -1 / 3, 1, "resid_post", "last", 2, 800)
 EVIDENCE = changed(
     GOOD, r2=0.1 + 0.2, low=1 / 3, high=math.nextafter(1, 0), discovery_r2=-1e-300, null_r2=5e-324, p_period=None,
-    closure=None, rows={"r2_table": [ROW, replace(ROW, layer=2)], "controls": [CONTROL]},
+    closure=None, closure_low=None, closure_high=None,
+    rows={"r2_table": [ROW, replace(ROW, layer=2)], "controls": [CONTROL]},
 )  # fmt: skip
 ANSWERS: Rows = {
     "behaviour": [BehaviourRow("days", 7, "published", "plus", 49, 1 / 7, 0.1, 0.2, 0.3, 0.2, 0.4, 1 / 7)],

@@ -1,12 +1,14 @@
 """Circles, lines, simplices and noise whose invariants are known in closed form."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_probe.questions.claims import Labels
 from llm_probe.statistics import invariants
 from toy.maths import fourier
 from toy.run.errors import InputError
@@ -185,3 +187,68 @@ def test_massive_is_by_root_mean_square_not_by_variance() -> None:
     torch.testing.assert_close(invariants.without_massive(states, 2), states[:, [0, 1, 3, 5]])
     with pytest.raises(InputError, match="one at least must remain"):
         invariants.without_massive(states, 6)
+
+
+def templates(means: torch.Tensor, count: int, noise: float, seed: int) -> torch.Tensor:
+    """The means in so many templates, each with noise of its own in thirty dimensions more."""
+    wide = torch.cat([means.double(), torch.zeros(len(means), 30, dtype=torch.float64)], dim=1)
+    return wide + noise * normal(count, *wide.shape, seed=seed)
+
+
+CIRCLE = fourier.circle(torch.arange(12), 1, 12)
+ANGLE = torch.arange(12) * math.pi / 11
+HALF_CIRCLE = torch.stack([ANGLE.cos(), ANGLE.sin()], dim=1)
+"""An arc of a half turn: its ends are as far apart as they can be."""
+
+
+def test_templates_that_agree_leave_the_closure_no_width() -> None:
+    for means in (CIRCLE, HALF_CIRCLE):
+        same = means.double().expand(4, -1, -1)
+        ends = invariants.closure_interval(same, same[:3], 0)
+        assert ends == pytest.approx((invariants.closure(means, means),) * 2)
+    # Half a turn: neighbours 2 - 2 cos(π/11), opposite 2 - 2 cos(6π/11), ends 4.
+    near, far = (2 - 2 * math.cos(step * math.pi / 11) for step in (1, 6))
+    assert ends == pytest.approx(((far - 4) / (far - near),) * 2)
+
+
+def test_the_interval_of_a_circle_covers_one_and_that_of_an_open_arc_lies_below() -> None:
+    for means, closed in ((CIRCLE, True), (HALF_CIRCLE, False)):
+        first, second = (templates(means, count, 0.2, seed) for count, seed in ((8, 1), (6, 2)))
+        ends = invariants.closure_interval(first, second, 0)
+        assert ends is not None
+        low, high = ends
+        assert low < invariants.closure(first.mean(dim=0), second.mean(dim=0)) < high
+        assert (low < 1 < high) if closed else high < 0.5
+        # The draws are a function of the seed.
+        assert invariants.closure_interval(first, second, 0) == ends != invariants.closure_interval(first, second, 1)
+
+
+def test_a_draw_by_hand_from_the_means_that_it_averages() -> None:
+    """The three numbers for each pair of templates give what the class means of the drawn templates give."""
+    first, second = (templates(CIRCLE, 2, 0.3, seed) for seed in (3, 4))
+    every = [
+        invariants.closure(first[list(left)].mean(dim=0), second[list(right)].mean(dim=0))
+        for left in ((0, 0), (0, 1), (1, 0), (1, 1))
+        for right in ((0, 0), (0, 1), (1, 0), (1, 1))
+    ]
+    # One draw in sixteen gives the least value and one the largest: both are beyond the 2.5 % tails.
+    assert invariants.closure_interval(first, second, 0) == pytest.approx((min(every), max(every)))
+
+
+def test_no_interval_of_the_closure() -> None:
+    whole = CIRCLE.double().expand(3, -1, -1)
+    assert invariants.closure_interval(whole[:1], whole, 0) is None
+    # Even items at one point, odd ones at another: opposite items, six steps apart, are nearer than neighbours.
+    parity = fourier.circle(torch.arange(12), 6, 12).expand(3, -1, -1)
+    assert math.isnan(invariants.closure(parity[0], parity[0]))
+    assert invariants.closure_interval(parity, parity, 0) is None
+
+
+def test_template_means_by_hand() -> None:
+    template, label = torch.tensor([3, 3, 3, 5, 5]), torch.tensor([0, 1, 1, 1, 0])
+    states = torch.tensor([[1.0], [2.0], [4.0], [5.0], [6.0]])
+    labels = Labels("item", 2, label, label, label, torch.zeros(5, dtype=torch.long), template)
+    means = invariants.template_means(states, labels)
+    assert means is not None and means.tolist() == [[[1.0], [3.0]], [[6.0], [5.0]]]
+    # The second template lacks label 1.
+    assert invariants.template_means(states, replace(labels, label=torch.tensor([0, 1, 1, 0, 0]))) is None

@@ -39,6 +39,8 @@ GOOD = Evidence(
     ),
     p_period=0.005,
     closure=0.9,
+    closure_low=0.8,
+    closure_high=1.1,
     geometry=CIRCLE,
     layers_beating_null=(2, 3),
     explained_by=None,

@@ -36,7 +36,7 @@ CLUSTERS = {"p_order": 0.4, "rival": "clusters", "rival_name": "weekend"}
         (WEEKDAY, {"p_renaming": 0.4}, "supported", ""),
         (WEEKDAY, {"parabola_r2": 0.95}, "supported", ""),
         (WEEKDAY, {"closure": -0.3}, "undetermined", "its ends do not meet as neighbours do: closure -0.30"),
-        (WEEKDAY, {"closure": 1.7}, "undetermined", "closure 1.70"),
+        (WEEKDAY, {"closure": 1.7}, "undetermined", "closure 1.70 [0.80, 1.10], where a circle has 1"),
         (WEEKDAY, {"closure": None}, "undetermined", "neighbours are no nearer"),
         (WEEKDAY, {**CLUSTERS, "ratio": -50.0, "ring_ratio": 1.0}, "undetermined", "other orders"),
         (WEEKDAY, {"p_order": 0.03}, "undetermined", "other orders do as well (p 0.03)"),

@@ -31,6 +31,15 @@ def test_the_renaming_null_is_not_asked_of_items() -> None:
     assert shown("sum", 1.0, GOOD_P, CIRCLE).level == "nothing"
 
 
+def test_the_interval_of_the_closure_is_said_and_does_not_decide() -> None:
+    cut = shown("item", 1.0, None, CIRCLE, 0.43, (0.38, 0.5))
+    assert (cut.level, cut.stopped_by.split(": ")[1]) == ("ordered", "closure 0.43 [0.38, 0.50], where a circle has 1")
+    assert shown("item", 1.0, None, CIRCLE, 0.43).stopped_by.endswith("closure 0.43, where a circle has 1")
+    # The estimate is within the limits though an end is not; and a sum has no ends to meet.
+    assert shown("item", 1.0, None, CIRCLE, 0.55, (0.4, 1.7)).level == "circle"
+    assert shown("sum", GOOD_P, GOOD_P, CIRCLE, 0.43, (0.38, 0.5)).level == "circle"
+
+
 @pytest.mark.parametrize("quantity", ["sum", "item"])
 @pytest.mark.parametrize(
     ("change", "level", "what", "words"),
