@@ -9,7 +9,8 @@ their number, so that noise is equal in all, two questions are put to V alone:
               periods 2, 5, 10. A null of integers without period: the vectors of the L integers change places. A smooth
               code has *less* at its lines than under other orders, and a code of one other period has a higher peak
               beside the line, so p is 1 unless the line is the peak of its neighbourhood
-    integer   the variance between integers of *one* residue. A null of residues: prompts of one residue change places
+    integer   the variance between integers of *one* residue. A null of residues: prompts of one residue change places,
+              a + b and b + a together: a symmetric network has one state for both, and knows no integer by that
 
 The first is the test of selectivity where a word is added to; sums of numbers are compared with other moduli
 (`assignment`) and with other periods (`scan`). The second names the helix: the periods whose share of the variance
@@ -124,13 +125,18 @@ def integer_code(responses: Float[Tensor, "n cells d"], labels: Labels, seed: in
     operands = fixed_nuisances(labels)
     known = torch.cat([operands, basis_beyond(one_hot, operands)], dim=1)
     left = [residual(cell.double().cpu(), known).float() for cell in responses.unbind(dim=1)]
-    values, which, counts = labels.total.unique(return_inverse=True, return_counts=True)
+    question = _mirror_images(labels)
+    times = question.bincount()
+    left = [torch.zeros(len(times), cell.shape[1]).index_add_(0, question, cell) / times[:, None] for cell in left]
+    total, label = (torch.empty_like(times).scatter_(0, question, key) for key in (labels.total, labels.label))
+    values, which, counts = total.unique(return_inverse=True, return_counts=True)
     weight = counts.double().sqrt()[:, None]
     reach = int(values.max() - values.min())
     periods = [period for period in HELIX_PERIODS if labels.period % period and period < reach]
     circles = [basis_beyond(weight * fourier.design(values, 1, period), weight[:, :0]).float() for period in periods]
     table = []
-    for rows in _within(labels.label, torch.Generator().manual_seed(seed)):
+    # Twice asked is measured better: such questions change places among themselves.
+    for rows in _within(label * (int(times.max()) + 1) + times, torch.Generator().manual_seed(seed)):
         of_order = []
         for cell in left:
             sums = torch.zeros(len(values), cell.shape[1]).index_add_(0, which, cell[rows]) / weight.float()
@@ -148,8 +154,17 @@ def integer_code(responses: Float[Tensor, "n cells d"], labels: Labels, seed: in
     return IntegerCode(float(p[best]), tuple(float(periods[index]) for index in named))
 
 
+def _mirror_images(labels: Labels) -> Int[Tensor, " n"]:
+    """Which question every prompt asks, 0, 1, …: one and its mirror image are the same, whatever the template."""
+    if not labels.operands_alike:
+        return torch.arange(len(labels.label))
+    pair = torch.stack([labels.first, labels.offset])
+    key = torch.stack([labels.total, pair.amin(dim=0), pair.amax(dim=0)])
+    return key.unique(dim=1, return_inverse=True)[1]
+
+
 def _within(label: Int[Tensor, " n"], generator: torch.Generator) -> Iterator[Int[Tensor, " n"]]:
-    """The prompts in their own order, then with those of one label shuffled among themselves."""
+    """Questions in their own order, then with those of one label shuffled among themselves."""
     n = len(label)
     yield torch.arange(n)
     order = torch.argsort(label, stable=True)

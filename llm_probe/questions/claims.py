@@ -88,6 +88,8 @@ class Labels:
     template: Int[Tensor, " n"]
     has_digits: bool = False
     """Both operands are written in digits, so that they can carry."""
+    operands_alike: bool = False
+    """Both operands are of one kind, so that a question may have a mirror image: a + b and b + a."""
 
     @staticmethod
     def of(claim: Claim, prompts: Sequence[Prompt]) -> Labels:
@@ -95,7 +97,9 @@ class Labels:
         integers = ("label", "total", "first", "offset")
         columns = {key: torch.tensor([getattr(prompt, key) for prompt in prompts]) for key in integers}
         template = torch.tensor([names.index(prompt.template) for prompt in prompts])
-        return Labels(claim.quantity, claim.period, template=template, has_digits=claim.is_arithmetic, **columns)
+        alike = claim.is_arithmetic or claim.domain.second_is_item
+        kind = {"has_digits": claim.is_arithmetic, "operands_alike": claim.quantity == "sum" and alike}
+        return Labels(claim.quantity, claim.period, template=template, **kind, **columns)
 
     @property
     def unit(self) -> Int[Tensor, " n"]:
