@@ -33,6 +33,8 @@ P_VALUES = {
     "p_repeats": PART + "repeats",
     "p_order": "order",
     "p_axes": "both axes",
+    "p_redrawn": "random words",
+    "p_redrawn_axes": "random words, axes",
     "p_shape": "any shape",
     "p_integer": "integer",
     "embedding_p": "embedding",
@@ -112,9 +114,10 @@ def purpose(claim: Row, column: str) -> str:
         return f"≤ {NAMED} names {NAMES[column]}"
     if column == "embedding_p":
         return f"≤ {ALPHA} names the origin"
-    if column == "p_holm" or (column == "p_renaming" and claim["quantity"] == "item"):
+    replaced = text(claim["order_null"]) == "words" and column in ("p_order", "p_axes")
+    if replaced or column == "p_holm" or (column == "p_renaming" and claim["quantity"] == "item"):
         return "shown only"
-    most = NAMED if column == "p_axes" else ALPHA
+    most = NAMED if column in ("p_axes", "p_redrawn_axes") else ALPHA
     return f"a circle needs ≤ {most}: {'passed' if p <= most else 'not passed'}"
 
 

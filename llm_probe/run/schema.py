@@ -23,8 +23,8 @@ import pandas as pd
 from llm_probe.run import table
 from toy.run.errors import InputError
 
-VERSION = 4
-FINGERPRINT = "ecc91864bd3c"
+VERSION = 5
+FINGERPRINT = "f5f440c5f177"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -41,6 +41,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
             "helix_periods", "level", "shape", "stopped_by",
         ),
     },
+    5: {"verdicts": ("order_null", "p_redrawn", "p_redrawn_axes")},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

@@ -20,8 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from llm_probe.activations.redrawn import Redraws
 from llm_probe.activations.streaming import Location, States
 from llm_probe.geometry.order import OrderTest
+from llm_probe.geometry.redrawn import REDRAWS, best_order, redraw_test
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import TABLES, InvariantRow, R2Row
 from llm_probe.run.vocabulary import ALPHA, Weights
@@ -35,6 +37,7 @@ from llm_probe.statistics.renaming import Renamed
 from llm_probe.verdicts import embedding
 from llm_probe.verdicts.embedding import EmbeddingPlane
 from llm_probe.verdicts.geometry import Code, Geometry, both, geometry_of
+from llm_probe.verdicts.levels import stopped_before_redraws
 from llm_probe.verdicts.rows import Searches, circle_rows, dimension_rows, plane_rows, scan_rows
 from toy.maths.regression import RidgeSmoother, class_mean_r2
 
@@ -124,10 +127,11 @@ def gather(
     seed: int,
     periods: tuple[int, ...] = (),
     keep: Callable[[Choice], Choice] = lambda choice: choice,
+    redraws: Redraws | None = None,
 ) -> Evidence:
     """Choose on the discovery prompts, confirm once, and lay out the rows.
 
-    `kinds`: which items can change places; `periods`: of the claim's family.
+    `kinds`: which items can change places; `periods`: of the claim's family; `redraws`: of items with too few orders.
     """
     frequencies = claim.tested_frequencies
     states, embedded = embedding.apart(states)
@@ -153,6 +157,9 @@ def gather(
     code = Code.of(claim, everything, every_label, kinds, seed)
     geometry = geometry_of(claim, everything, every_label, code, cell, chosen.frequency)
     at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points)
+    closure = _finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None
+    if redraws is not None:
+        geometry = _against_words(geometry, closure, code, cell, redraws)
     beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
     controls = []
     if weights == "trained":
@@ -163,7 +170,7 @@ def gather(
         confirmation=confirmation,
         p_period=searches.scan.p_period if searches.scan else None,
         geometry=geometry,
-        closure=_finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None,
+        closure=closure,
         layers_beating_null=tuple(sorted({states.cells[index][0] for index in beating})),
         # Of a handful of items three columns explain half whatever they are; closure and the parabola ask about order.
         explained_by=None if claim.quantity == "item" else explained_by(points, new_labels, chosen.frequency),
@@ -190,6 +197,18 @@ def gather(
         embedding=embedding_plane,
         gains=gains_of(smoothers, adjusted, labels, periods) if periods else None,
     )
+
+
+def _against_words(geometry: Geometry, closure: float | None, code: Code, cell: int, redraws: Redraws) -> Geometry:
+    """The geometry of items whose null is random words; they are read only where all else that a circle needs is there.
+
+    Asking seldom costs little and can only make the test stricter.
+    """
+    geometry = replace(geometry, null="words")
+    if stopped_before_redraws(geometry, closure) or not best_order(code.grams[cell], code.kinds):
+        return geometry
+    test = redraw_test(redraws.states(REDRAWS), redraws.labels)
+    return replace(geometry, p_redrawn=float(test.p_share[cell]), p_redrawn_axes=float(test.p_axes[cell]))
 
 
 def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int]:

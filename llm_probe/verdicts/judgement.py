@@ -15,7 +15,8 @@ null of its own. The word follows.
 times likelier than the circle (of items also than a closed ring of any curvature). p > 0.05 refutes nothing: it is
 what a small circle gives as well.
 
-Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders.
+Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders,
+unless random words in their place are its null (`geometry.redrawn`).
 
 A claim about sums is asked whether it is this period that is read, because a network that was never trained on a
 modulus may still hold the integer n itself, from which every period is read. Of sums of numbers three tests ask for
@@ -97,7 +98,8 @@ class Hypothesis:
     @property
     def p_fwer(self) -> float:
         """Of everything a circle has to pass, each corrected over all that was searched for it."""
-        order = self.evidence.geometry.p_order
+        geometry = self.evidence.geometry
+        order = geometry.p_order if geometry.p_redrawn is None else geometry.p_redrawn
         if self.claim.quantity == "item":
             return order
         return max(self.evidence.chosen.p_renaming, self.p_selective or 0.0, order)
@@ -137,7 +139,7 @@ def verdicts(hypotheses: Sequence[Hypothesis]) -> Iterator[VerdictRow]:
 def judge(of: Hypothesis) -> tuple[Verdict, str]:
     """The verdict on a claim and its reason in words."""
     evidence, geometry, level = of.evidence, of.evidence.geometry, of.shown
-    if of.undecidable:
+    if of.undecidable and geometry.null == "orders":
         return "undetermined", of.undecidable
     closest = geometry.ratio if geometry.ring_ratio is None else max(geometry.ratio, geometry.ring_ratio)
     if level.level in ("clusters", "ordered") and closest <= -LIKELIER:
@@ -219,6 +221,9 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         p_repeats=geometry.p_repeats,
         p_order=geometry.p_order,
         p_axes=geometry.p_axes,
+        order_null=geometry.null,
+        p_redrawn=geometry.p_redrawn,
+        p_redrawn_axes=geometry.p_redrawn_axes,
         circle_share=geometry.share,
         rival=f"clusters: {geometry.rival_name}" if geometry.rival == "clusters" else geometry.rival,
         rival_ratio=geometry.ratio,
@@ -237,7 +242,8 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         control_r2=control and control.r2,
         embedding_r2=evidence.embedding and evidence.embedding.r2,
         embedding_p=evidence.embedding and evidence.embedding.p_renaming,
-        origin=origin(of.claim.quantity, of.p_fwer, evidence.embedding),
+        # Renamed labels cannot decide where the embedding's plane comes from, if items have too few orders for them.
+        origin=origin(of.claim.quantity, of.p_fwer, evidence.embedding if geometry.null == "orders" else None),
         explained_by=evidence.explained_by,
         level=level.level,
         shape=level.what or None,

@@ -67,7 +67,7 @@ def test_mixed_schemas_in_one_folder_are_refused(write_run: Write) -> None:
     folder = write_run("a")
     verdicts = pd.read_csv(folder / "verdicts.csv")
     verdicts.drop(columns=NEW).to_csv(folder / "verdicts.csv", index=False)
-    with pytest.raises(InputError, match=r"mixes schemas.*r2_table\.csv is 3/4, verdicts\.csv is 1.*probe_llm\.py"):
+    with pytest.raises(InputError, match=r"mixes schemas.*r2_table\.csv is 3/4/5, verdicts\.csv is 1.*probe_llm\.py"):
         read_run(folder)
 
 
