@@ -78,7 +78,7 @@ class Evidence:
     geometry: Geometry
     """The shape of the labels' code at the chosen place."""
     layers_beating_null: tuple[int, ...]
-    """Layers with a plane whose p under the renaming null is at most ALPHA."""
+    """Layers with a plane whose p under the renaming null is at most ALPHA, or `p_redrawn` where that is the null."""
     explained_by: str | None
     """A simpler quantity that takes most of the plane's circle away (`hypotheses`), with both shares."""
     class_mean: ClassMeanMaximum | None
@@ -158,9 +158,10 @@ def gather(
     geometry = geometry_of(claim, everything, every_label, code, cell, chosen.frequency)
     at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points)
     closure = _finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None
-    if redraws is not None:
-        geometry = _against_words(geometry, closure, code, cell, redraws)
     beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
+    if redraws is not None:
+        # So few orders are beaten nowhere.
+        geometry, beating = _against_words(geometry, closure, code, cell, redraws)
     controls = []
     if weights == "trained":
         controls = label_control_rows(smoothers, states.cells, labels, claim.domain.name, frequencies, seed)
@@ -199,16 +200,19 @@ def gather(
     )
 
 
-def _against_words(geometry: Geometry, closure: float | None, code: Code, cell: int, redraws: Redraws) -> Geometry:
-    """The geometry of items whose null is random words; they are read only where all else that a circle needs is there.
+def _against_words(
+    geometry: Geometry, closure: float | None, code: Code, cell: int, redraws: Redraws
+) -> tuple[Geometry, list[int]]:
+    """The geometry of items whose null is random words, and the cells that beat them.
 
-    Asking seldom costs little and can only make the test stricter.
+    Words are read only where all else that a circle needs is there: that can only make the test stricter.
     """
     geometry = replace(geometry, null="words")
     if stopped_before_redraws(geometry, closure) or not best_order(code.grams[cell], code.kinds):
-        return geometry
+        return geometry, []
     test = redraw_test(redraws.states(REDRAWS), redraws.labels)
-    return replace(geometry, p_redrawn=float(test.p_share[cell]), p_redrawn_axes=float(test.p_axes[cell]))
+    geometry = replace(geometry, p_redrawn=float(test.p_share[cell]), p_redrawn_axes=float(test.p_axes[cell]))
+    return geometry, torch.nonzero(test.p_share <= ALPHA)[:, 0].tolist()
 
 
 def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int]:

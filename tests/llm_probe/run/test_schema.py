@@ -87,7 +87,7 @@ def test_an_unknown_schema_is_refused_with_the_command_that_makes_it_again(write
 
 
 def test_a_record_that_contradicts_its_tables_is_refused(write_run: Write) -> None:
-    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 4"):
+    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 5"):
         read_run(write_run("a", schema=1))
 
 

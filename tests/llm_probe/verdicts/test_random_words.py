@@ -45,6 +45,7 @@ def test_a_circle_planted_among_the_words_is_shown(domain: Domain) -> None:
     assert (claim["level"], claim["verdict"], claim["order_null"]) == ("circle", "supported", "words"), claim["reason"]
     assert claim["p_fwer"] == claim["p_redrawn"] == pytest.approx(1 / 200)
     assert claim["p_order"] > 0.01 and claim["origin"] is None
+    assert str(claim["layer"]) in claim["layers_held"]
     assert claim == claim_of(domain, size=0.06)
 
 
