@@ -87,7 +87,7 @@ def order_test(
         generator = torch.Generator().manual_seed(seed + index)
         orders = orders_within(partition, kinds or (0,) * period, ORDERS, generator)
         least = max(least, _same_circles(orders, frequencies))
-        scores = torch.stack([torch.stack([_scores(gram, orders, k) for k in frequencies]) for gram in grams])
+        scores = torch.stack([torch.stack([circle_scores(gram, orders, k) for k in frequencies]) for gram in grams])
         share = scores[:, :, 0, 0]
         p_order.append(corrected(scores[:, :, 0]))
         standard.append(standardised(scores[:, :, 0])[:, :, 0])
@@ -110,7 +110,9 @@ def _same_circles(orders: Int[Tensor, "orders n"], frequencies: Sequence[int]) -
     return float(same.double().mean())
 
 
-def _scores(gram: Float[Tensor, "n n"], orders: Int[Tensor, "orders n"], frequency: int) -> Float[Tensor, "two orders"]:
+def circle_scores(
+    gram: Float[Tensor, "n n"], orders: Int[Tensor, "orders n"], frequency: int
+) -> Float[Tensor, "two orders"]:
     """(share, twice that of the worse axis) of every order."""
     n = len(gram)
     angle = torch.arange(n).double() * (2 * math.pi * frequency / n)

@@ -33,6 +33,8 @@ P_VALUES = {
     "p_repeats": PART + "repeats",
     "p_order": "order",
     "p_axes": "both axes",
+    "p_redrawn": "random words",
+    "p_redrawn_axes": "random words, axes",
     "p_shape": "any shape",
     "p_integer": "integer",
     "embedding_p": "embedding",
@@ -112,10 +114,11 @@ def purpose(claim: Row, column: str) -> str:
         return f"≤ {NAMED} names {NAMES[column]}"
     if column == "embedding_p":
         return f"≤ {ALPHA} names the origin"
-    if column == "p_renaming" and claim["quantity"] == "item":
+    replaced = text(claim["order_null"]) == "words" and column in ("p_order", "p_axes")
+    if replaced or (column == "p_renaming" and claim["quantity"] == "item"):
         return "shown only"
     needs = "`supported` needs" if column == "p_holm" else "a circle needs"
-    most = {"p_holm": FAMILY_ALPHA, "p_axes": NAMED}.get(column, ALPHA)
+    most = {"p_holm": FAMILY_ALPHA, "p_axes": NAMED, "p_redrawn_axes": NAMED}.get(column, ALPHA)
     return f"{needs} ≤ {most}: {'passed' if p <= most else 'not passed'}"
 
 

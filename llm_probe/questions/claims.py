@@ -98,8 +98,8 @@ class Labels:
         columns = {key: torch.tensor([getattr(prompt, key) for prompt in prompts]) for key in integers}
         template = torch.tensor([names.index(prompt.template) for prompt in prompts])
         alike = claim.is_arithmetic or claim.domain.second_is_item
-        kind = {"has_digits": claim.is_arithmetic, "operands_alike": claim.quantity == "sum" and alike}
-        return Labels(claim.quantity, claim.period, template=template, **kind, **columns)
+        own = Labels(claim.quantity, claim.period, template=template, has_digits=claim.is_arithmetic, **columns)
+        return replace(own, operands_alike=claim.quantity == "sum" and alike)
 
     @property
     def unit(self) -> Int[Tensor, " n"]:

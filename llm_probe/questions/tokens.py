@@ -13,7 +13,7 @@ every row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llm_probe.questions.prompts import Prompt
@@ -28,6 +28,8 @@ class Encoded:
     """With the special tokens the tokenizer adds by itself."""
     positions: dict[str, int]
     """`last` and every slot of the prompt (`item`, `offset`, `modulus`) to a token index, counted from the left."""
+    starts: dict[str, int] = field(default_factory=dict)
+    """Every slot to the index of its first token; its last is its position."""
 
 
 def encode(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool = False) -> list[Encoded]:
@@ -55,7 +57,7 @@ def encode(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool = False) -> 
         if not own:
             raise InputError(f"the tokenizer makes no token of the prompt {text!r}: choose another template")
         shift = _shift(prompt, text) if chat else 0
-        positions = {"last": own[-1]}
+        positions, starts = {"last": own[-1]}, {}
         for slot, (start, end) in prompt.spans.items():
             # A space at the end of a slot may be trimmed from the offsets, and from a chat message.
             character = shift + len(prompt.text[:end].rstrip()) - 1
@@ -68,7 +70,9 @@ def encode(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool = False) -> 
                     f"its tokens are {tokenizer.convert_ids_to_tokens(ids)}; choose another model or rename the {slot}"
                 )
             positions[slot] = holding[-1]
-        encoded.append(Encoded(tuple(ids), positions))
+            begins = shift + end - len(prompt.text[start:end].lstrip())
+            starts[slot] = next(index for index in own if index == holding[-1] or offsets[index][1] > begins)
+        encoded.append(Encoded(tuple(ids), positions, starts))
     return encoded
 
 

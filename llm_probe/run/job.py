@@ -13,14 +13,16 @@ from functools import cached_property
 
 from llm_probe.activations import streaming
 from llm_probe.activations.behaviour import behaviour_rows, example_rows, score
+from llm_probe.activations.redrawn import Redraws, redraws_of
 from llm_probe.activations.streaming import Location, ReadPlan, States
 from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim, Family, Labels, families, family_of
 from llm_probe.questions.domains import Domain
+from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import PARTS, Grid, Prompt, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.study import Rows, Session, stage, together
-from llm_probe.run.vocabulary import Position, Weights
+from llm_probe.run.vocabulary import ALPHA, Position, Weights
 from llm_probe.statistics import renaming
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.gains import Gains, gains_of
@@ -48,10 +50,12 @@ class Job:
         read_states: ReadStates | None = None,
         item_kinds: Callable[[Claim], list[int]] | None = None,
     ) -> None:
-        """`read_states` and `item_kinds` stand in for the model and its tokenizer where states are made up."""
+        """`read_states` and `item_kinds` stand in for the model and its tokenizer where states are made up: there are
+        no words to redraw then."""
         self.config, self.session, self.make = config, session, make
         self.weights: Weights = weights
         self.read_states = read_states or self._read
+        self.redraws = self._redraws if read_states is None else lambda *_: None
         self.item_kinds = item_kinds or self._item_kinds
         self.fingerprint = fingerprint or weights_fingerprint(self.loaded.model)
 
@@ -115,7 +119,8 @@ class Job:
             renamed = renaming.rename(claim, labels, kinds, self.config.renamings, seed)
             plan, also = self._plan(claim, parts[0][0]), {"on_prompts": tick, "grid": True, "embedding": True}
             read = self.read_states(claim, *parts, plan, **also)
-            return gather(claim, self.weights, read, labels, new_labels, renamed, kinds, seed, periods, keep)
+            redraws = self.redraws(claim, [*parts[0], *parts[1]], kinds)
+            return gather(claim, self.weights, read, labels, new_labels, renamed, kinds, seed, periods, keep, redraws)
 
         return Evidence.of_content(cells.get(key, lambda: make().content()))
 
@@ -126,6 +131,15 @@ class Job:
         options = {"chat": self.config.chat, "batch_tokens": self.config.batch_tokens}
         plan = plan.with_embedding() if embedding else plan
         return streaming.read(self.loaded, claim, discovery, confirmation, plan, **options, **more)
+
+    def _redraws(self, claim: Claim, prompts: Sequence[Prompt], kinds: Sequence[int]) -> Redraws | None:
+        """Random words for items with too few orders; a prompt file's items are labels, not words."""
+        if self.weights == "random" or claim.quantity == "sum" or isinstance(claim, GivenClaim):
+            return None
+        if renaming.available_orders(claim, kinds) >= 1 / ALPHA:
+            return None
+        options = {"chat": self.config.chat, "batch_tokens": self.config.batch_tokens}
+        return redraws_of(self.loaded, claim, prompts, self._plan(claim, prompts[0]), self.config.seed, **options)
 
     def _plan(self, claim: Claim, prompt: Prompt) -> ReadPlan:
         return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position))

@@ -24,7 +24,7 @@ from llm_probe.run import table
 from toy.run.errors import InputError
 
 VERSION = 5
-FINGERPRINT = "c84818b99015"
+FINGERPRINT = "77f59cfae02e"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -41,7 +41,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
             "helix_periods", "level", "shape", "stopped_by",
         ),
     },
-    5: {"verdicts": ("closure_low", "closure_high")},
+    5: {"verdicts": ("closure_low", "closure_high", "order_null", "p_redrawn", "p_redrawn_axes")},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

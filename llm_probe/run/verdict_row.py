@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llm_probe.run.vocabulary import Level, Origin, Position, Quantity, Site, Verdict
+from llm_probe.run.vocabulary import Level, OrderNull, Origin, Position, Quantity, Site, Verdict
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class VerdictRow:
     """p of the chosen plane under the renaming null alone, corrected over all that was searched for the claim."""
     p_fwer: float
     """The largest p of the tests that a circle has to pass, each corrected over everything that was searched:
-    `p_order`, and of sums `p_renaming` and `p_selective`."""
+    `p_order` (`p_redrawn` where there is one), and of sums `p_renaming` and `p_selective`."""
     p_holm: float
     """`p_fwer` corrected over all claims of the run (Holm), weighted by how small a p its labels allow; 1 where they
     allow none that is small enough. `supported` needs 0.05 or less."""
@@ -82,6 +82,15 @@ class VerdictRow:
     """p that the answers (items) stand in this order round the circle, against other orders that keep the hardest of
     the named partitions; corrected over places and frequencies."""
     p_axes: float | None
+    """The same p of that axis of the plane which is worse."""
+    order_null: OrderNull | None
+    """What a circle has to beat: `orders`, other orders of the answers (items), by `p_order` and `p_axes`; or `words`,
+    of items that share tokens or are too few for a hundred orders, by `p_redrawn` and `p_redrawn_axes`."""
+    p_redrawn: float | None
+    """p that the items lie better on the circle than random words that share tokens in the same way would in their
+    place; corrected over places. Empty where `order_null` is `orders`, or something else that a circle needs was not
+    passed."""
+    p_redrawn_axes: float | None
     """The same p of that axis of the plane which is worse."""
     circle_share: float | None
     """Share of the variance between answers (items) that lies at the frequency of the plane: a circle alone has 1."""
@@ -131,7 +140,8 @@ class VerdictRow:
     """p of `embedding_r2` under the renaming null, corrected over what was searched in the embedding."""
     origin: Origin | None
     """Where a plane that beats its nulls comes from: `embedding` where the token embedding has one as well
-    (`embedding_p` <= 0.01), `blocks` where it has none; empty where none was shown or the embedding was not read."""
+    (`embedding_p` <= 0.01), `blocks` where it has none; empty where none was shown, the embedding was not read, or
+    `order_null` is `words`: renamed labels cannot tell then."""
     explained_by: str | None
     """A simpler quantity that takes most of the circle away (`hypotheses`), with both shares; empty if none does."""
     level: Level

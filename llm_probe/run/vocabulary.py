@@ -16,6 +16,7 @@ Quantity = Literal["sum", "item"]
 Verdict = Literal["supported", "refuted", "undetermined"]
 Level = Literal["nothing", "decodable", "clusters", "ordered", "helix", "circle"]
 Origin = Literal["embedding", "blocks"]
+OrderNull = Literal["orders", "words"]
 Site = Literal["resid_post", "mlp_out", "attn_out"]
 Position = Literal["last", "item", "offset", "modulus"]
 Control = Literal[

@@ -233,14 +233,21 @@ def _item_classes(kinds: Sequence[int], fixed: Sequence[int]) -> list[list[int]]
     return [[index for index in free if kinds[index] == kind] for kind in sorted({kinds[index] for index in free})]
 
 
-def undecidable(claim: Claim, kinds: Sequence[int], renamings: int) -> str | None:
-    """Why no p-value of this claim can reach the level, whatever the model does; None if one can."""
+def available_orders(claim: Claim, kinds: Sequence[int]) -> int:
+    """How many orders of a claim's digits or items can be told apart, the true one among them."""
     if claim.renames_digits:
-        what, available = "digits", n_orders([len(kind) for kind in digit_classes(claim)])
-    else:
-        fixed = claim.domain.fixed_items
-        what, available = "items", n_orders([len(kind) for kind in _item_classes(kinds, fixed)])
-        available //= 2 if claim.quantity == "item" and _all_free(kinds, fixed) else 1
+        return n_orders([len(kind) for kind in digit_classes(claim)])
+    fixed = claim.domain.fixed_items
+    available = n_orders([len(kind) for kind in _item_classes(kinds, fixed)])
+    return available // 2 if claim.quantity == "item" and _all_free(kinds, fixed) else available
+
+
+def undecidable(claim: Claim, kinds: Sequence[int], renamings: int) -> str | None:
+    """Why no p-value of this claim can reach the level, whatever the model does; None if one can.
+
+    Items with too few orders may have another null, random words in their place (`geometry.redrawn`).
+    """
+    what, available = "digits" if claim.renames_digits else "items", available_orders(claim, kinds)
     if available < 2:
         return (
             f"its {what} share tokens in this tokenizer, so that none can change its name: there is no null to test by"

@@ -20,8 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from llm_probe.activations.redrawn import Redraws
 from llm_probe.activations.streaming import Location, States
 from llm_probe.geometry.order import OrderTest
+from llm_probe.geometry.redrawn import FIRST, REDRAWS, best_order, redraw_test
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import TABLES, InvariantRow, R2Row
 from llm_probe.run.vocabulary import ALPHA, Weights
@@ -31,10 +33,11 @@ from llm_probe.statistics.controls import label_control_rows
 from llm_probe.statistics.gains import Gains, gains_of
 from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch, shows_circle
 from llm_probe.statistics.registry import ChosenStates, measure_all
-from llm_probe.statistics.renaming import Renamed
+from llm_probe.statistics.renaming import PROMISING, Renamed
 from llm_probe.verdicts import embedding
 from llm_probe.verdicts.embedding import EmbeddingPlane
 from llm_probe.verdicts.geometry import Code, Geometry, both, geometry_of
+from llm_probe.verdicts.levels import stopped_before_redraws
 from llm_probe.verdicts.rows import Searches, circle_rows, dimension_rows, plane_rows, scan_rows
 from toy.maths.regression import RidgeSmoother, class_mean_r2
 
@@ -78,7 +81,7 @@ class Evidence:
     geometry: Geometry
     """The shape of the labels' code at the chosen place."""
     layers_beating_null: tuple[int, ...]
-    """Layers with a plane whose p under the renaming null is at most ALPHA."""
+    """Layers with a plane whose p under the renaming null is at most ALPHA, or `p_redrawn` where that is the null."""
     explained_by: str | None
     """A simpler quantity that takes most of the plane's circle away (`hypotheses`), with both shares."""
     class_mean: ClassMeanMaximum | None
@@ -127,10 +130,11 @@ def gather(
     seed: int,
     periods: tuple[int, ...] = (),
     keep: Callable[[Choice], Choice] = lambda choice: choice,
+    redraws: Redraws | None = None,
 ) -> Evidence:
     """Choose on the discovery prompts, confirm once, and lay out the rows.
 
-    `kinds`: which items can change places; `periods`: of the claim's family.
+    `kinds`: which items can change places; `periods`: of the claim's family; `redraws`: of items with too few orders.
     """
     frequencies = claim.tested_frequencies
     states, embedded = embedding.apart(states)
@@ -156,19 +160,22 @@ def gather(
     code = Code.of(claim, everything, every_label, kinds, seed)
     geometry = geometry_of(claim, everything, every_label, code, cell, chosen.frequency)
     at_plane = ChosenStates(chosen.frequency, labels, new_labels, old, new, points, seed)
+    closure = _finite(invariants.closure(*at_plane.halves)) if claim.quantity == "item" else None
+    ends = None if closure is None else at_plane.closure_interval
     beating = torch.nonzero((searches.planes.p_renaming <= ALPHA).any(dim=1))[:, 0].tolist()
+    if redraws is not None:
+        # So few orders are beaten nowhere.
+        geometry, beating = _against_words(geometry, closure, code, cell, redraws)
     controls = []
     if weights == "trained":
         controls = label_control_rows(smoothers, states.cells, labels, claim.domain.name, frequencies, seed)
-    closed = invariants.closure(*at_plane.halves) if claim.quantity == "item" else math.nan
-    ends = at_plane.closure_interval if math.isfinite(closed) else None
     return Evidence(
         location=states.cells[cell],
         chosen=chosen,
         confirmation=confirmation,
         p_period=searches.scan.p_period if searches.scan else None,
         geometry=geometry,
-        closure=_finite(closed),
+        closure=closure,
         closure_low=ends and ends[0],
         closure_high=ends and ends[1],
         layers_beating_null=tuple(sorted({states.cells[index][0] for index in beating})),
@@ -197,6 +204,23 @@ def gather(
         embedding=embedding_plane,
         gains=gains_of(smoothers, adjusted, labels, periods) if periods else None,
     )
+
+
+def _against_words(
+    geometry: Geometry, closure: float | None, code: Code, cell: int, redraws: Redraws
+) -> tuple[Geometry, list[int]]:
+    """The geometry of items whose null is random words, and the cells that beat them.
+
+    Words are read only where all else that a circle needs is there: that can only make the test stricter.
+    """
+    geometry = replace(geometry, null="words")
+    if stopped_before_redraws(geometry, closure) or not best_order(code.grams[cell], code.kinds):
+        return geometry, []
+    test = redraw_test(redraws.states(FIRST), redraws.labels)
+    if float(test.p_share[cell]) <= PROMISING:
+        test = redraw_test(redraws.states(REDRAWS), redraws.labels)
+    geometry = replace(geometry, p_redrawn=float(test.p_share[cell]), p_redrawn_axes=float(test.p_axes[cell]))
+    return geometry, torch.nonzero(test.p_share <= ALPHA)[:, 0].tolist()
 
 
 def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from llm_probe.geometry.integer import integer_code, repeats
 from llm_probe.geometry.order import OrderTest, coprime_frequencies, divisor_partitions, order_test
 from llm_probe.geometry.shapes import Family, shapes
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.vocabulary import ALPHA
+from llm_probe.run.vocabulary import ALPHA, OrderNull
 from llm_probe.statistics.dimensions import adjusted_states
 
 HARMONICS = (1, 2, 3)
@@ -55,6 +55,13 @@ class Geometry:
     """Sums: that integers of one residue differ."""
     periods: tuple[float, ...] = ()
     """Sums: the periods of the integer that stand out, largest share first."""
+    null: OrderNull = "orders"
+    """What a circle is compared with: other orders, or where items have too few, random words (`geometry.redrawn`)."""
+    p_redrawn: float | None = None
+    """Random words in the place of the items' own; corrected over places. None where it was not asked, because
+    something else that a circle needs was not passed."""
+    p_redrawn_axes: float | None = None
+    """The same of the worse axis of the plane."""
 
 
 def both(labels: Labels, more: Labels) -> Labels:

@@ -15,7 +15,8 @@ null of its own. The word follows.
 times likelier than the circle (of items also than a closed ring of any curvature). p > 0.05 refutes nothing: it is
 what a small circle gives as well.
 
-Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders.
+Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders,
+unless random words in their place are its null (`geometry.redrawn`).
 
 A run judges many claims, and `supported` needs p_holm <= `FAMILY_ALPHA` over all of them as well (`together`).
 
@@ -40,6 +41,7 @@ from dataclasses import dataclass
 
 import torch
 
+from llm_probe.geometry.redrawn import REDRAWS
 from llm_probe.questions.claims import Claim
 from llm_probe.run.table import BehaviourRow, ControlRow
 from llm_probe.run.verdict_row import VerdictRow
@@ -99,10 +101,19 @@ class Hypothesis:
     @property
     def p_fwer(self) -> float:
         """Of everything a circle has to pass, each corrected over all that was searched for it."""
-        order = self.evidence.geometry.p_order
+        geometry = self.evidence.geometry
+        order = geometry.p_order if geometry.p_redrawn is None else geometry.p_redrawn
         if self.claim.quantity == "item":
             return order
         return max(self.evidence.chosen.p_renaming, self.p_selective or 0.0, order)
+
+    @property
+    def least_p(self) -> float:
+        """The smallest `p_fwer` that a perfect circle could have."""
+        geometry = self.evidence.geometry
+        if geometry.null == "words":
+            return 1 / (REDRAWS + 1)
+        return geometry.least_p_order if self.undecidable is None else 1.0
 
     @property
     def shown(self) -> Shown:
@@ -145,8 +156,8 @@ def together(hypotheses: Sequence[Hypothesis]) -> list[float]:
     `FAMILY_ALPHA`, and what is left is shared equally; known before any state is read, as weights have to be. Claims
     that could not reach `ALPHA` whatever the states are no part of the family (Tarone 1990); theirs is 1.
     """
-    least = [hypothesis.evidence.geometry.least_p_order for hypothesis in hypotheses]
-    able = [i for i, of in enumerate(hypotheses) if of.undecidable is None and least[i] <= ALPHA]
+    least = [hypothesis.least_p for hypothesis in hypotheses]
+    able = [i for i, p in enumerate(least) if p <= ALPHA]
     result = [1.0] * len(hypotheses)
     if able:
         rest = max(FAMILY_ALPHA - sum(least[i] for i in able), 0.0) / len(able)
@@ -160,7 +171,7 @@ def together(hypotheses: Sequence[Hypothesis]) -> list[float]:
 def judge(of: Hypothesis, p_holm: float = 0.0) -> tuple[Verdict, str]:
     """The verdict on a claim and its reason in words; `p_holm`: of the run it is part of, if of any."""
     evidence, geometry, level = of.evidence, of.evidence.geometry, of.shown
-    if of.undecidable:
+    if of.undecidable and geometry.null == "orders":
         return "undetermined", of.undecidable
     closest = geometry.ratio if geometry.ring_ratio is None else max(geometry.ratio, geometry.ring_ratio)
     if level.level in ("clusters", "ordered") and closest <= -LIKELIER:
@@ -244,6 +255,9 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         p_repeats=geometry.p_repeats,
         p_order=geometry.p_order,
         p_axes=geometry.p_axes,
+        order_null=geometry.null,
+        p_redrawn=geometry.p_redrawn,
+        p_redrawn_axes=geometry.p_redrawn_axes,
         circle_share=geometry.share,
         rival=f"clusters: {geometry.rival_name}" if geometry.rival == "clusters" else geometry.rival,
         rival_ratio=geometry.ratio,
@@ -264,7 +278,8 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         control_r2=control and control.r2,
         embedding_r2=evidence.embedding and evidence.embedding.r2,
         embedding_p=evidence.embedding and evidence.embedding.p_renaming,
-        origin=origin(of.claim.quantity, of.p_fwer, evidence.embedding),
+        # Renamed labels cannot decide where the embedding's plane comes from, if items have too few orders for them.
+        origin=origin(of.claim.quantity, of.p_fwer, evidence.embedding if geometry.null == "orders" else None),
         explained_by=evidence.explained_by,
         level=level.level,
         shape=level.what or None,

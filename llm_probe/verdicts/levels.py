@@ -13,6 +13,8 @@ Every step has a null of its own. A *circle* needs all of (level ALPHA each; an 
     p_selective  sums: this period, not every period of the integer (`assignment`, `scan`; words: `geometry.integer`)
     p_order      the answers' vectors in this order, beyond every partition, against other orders (`geometry.order`)
     p_axes       … and both axes of the plane, not one (at 0.05)
+    p_redrawn    items with too few orders, instead of both: against random words that share tokens in the same way
+                 (`geometry.redrawn`; its own axes at 0.05), asked only where everything below is passed
     ratio        the circle is likelier than every other shape (`geometry.shapes`)
     closure      items: the last is as near to the first as neighbours are, 1 on a circle, 0 where the ends are as far
                  apart as opposite items; within `CLOSED`, beyond which four unrelated vectors (seasons) lie as well;
@@ -63,7 +65,10 @@ def shown(
         unread = f"renamed labels are read as well (p {p_renaming:.2g})" if p_renaming > ALPHA else ""
         if unread or p_selective is None or p_selective > ALPHA:
             return _integer(unread, p_selective, geometry)
-    reason = _no_circle(geometry) or (_open(closure, interval) if quantity == "item" else "")
+    if geometry.null == "words":
+        reason = stopped_before_redraws(geometry, closure, interval) or _no_better_than_words(geometry)
+    else:
+        reason = _no_circle(geometry) or (_open(closure, interval) if quantity == "item" else "")
     if not reason:
         return Shown("circle", "", "")
     if geometry.p_shape > NAMED:
@@ -93,9 +98,30 @@ def _no_circle(geometry: Geometry) -> str:
         return f"other orders{beyond} do as well (p {geometry.p_order:.2g})"
     if geometry.p_axes > NAMED:
         return f"one axis only: the other is no better in this order than in others (p {geometry.p_axes:.2g})"
-    if geometry.ratio <= 0:
-        return f"{rival(geometry)} is likelier than the circle, by {-geometry.ratio:.1f} nats"
+    return _unlikely(geometry)
+
+
+def stopped_before_redraws(
+    geometry: Geometry, closure: float | None, interval: tuple[float, float] | None = None
+) -> str:
+    """Why items are no circle whatever random words would say; empty where those have to be asked."""
+    return _unlikely(geometry) or _open(closure, interval)
+
+
+def _no_better_than_words(geometry: Geometry) -> str:
+    """Why items with too few orders are not shown to stand round a circle by random words; empty if they are."""
+    if geometry.p_redrawn is None or geometry.p_redrawn_axes is None:
+        return "another order of its items lies better on the circle"
+    if geometry.p_redrawn > ALPHA:
+        return f"random words that share tokens in the same way do as well (p {geometry.p_redrawn:.2g})"
+    if geometry.p_redrawn_axes > NAMED:
+        return f"one axis only: the other is no better than with random words (p {geometry.p_redrawn_axes:.2g})"
     return ""
+
+
+def _unlikely(geometry: Geometry) -> str:
+    """Why another shape is likelier than the circle; empty if none is."""
+    return "" if geometry.ratio > 0 else f"{rival(geometry)} is likelier than the circle, by {-geometry.ratio:.1f} nats"
 
 
 def _open(closure: float | None, interval: tuple[float, float] | None) -> str:

@@ -107,6 +107,9 @@ def _shape(domain: Domain, quantity: Quantity, verdict: Verdict, reason: str) ->
     return {
         "p_order": 0.002 if level == "circle" else 0.62,
         "p_axes": 0.004 if level == "circle" else 0.7,
+        "order_null": "orders",
+        "p_redrawn": None,
+        "p_redrawn_axes": None,
         "circle_share": 0.6 if level == "circle" else 0.2,
         "rival": rivals.get(level, f"clusters: {partition}" if partition else "open arc"),
         "rival_ratio": -23.0 if verdict == "refuted" else 14.0,

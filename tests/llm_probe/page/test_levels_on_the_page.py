@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from llm_probe.page import report, terminal
+from llm_probe.page import claim_evidence, report, terminal
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.run.schema import ADDED
 from llm_probe.run.vocabulary import Level
@@ -69,3 +69,11 @@ def test_a_p_value_says_what_it_is_for_so_that_none_contradicts_the_verdict() ->
     assert purpose["days: item"]["p_renaming"] == "shown only"
     assert purpose["days: sum"]["p_holm"].startswith("`supported` needs ≤ 0.05: ")
     assert "Items are asked for their order" in notes["days: item"]["p_renaming"]
+
+
+def test_the_page_names_the_null_of_items_with_too_few_orders() -> None:
+    claims = made_up([(DOMAINS["seasons"], "item", "undetermined", 0.4, "a line")])["verdicts"]
+    claim = claims.iloc[0].to_dict() | {"order_null": "words", "p_redrawn": 0.4, "p_redrawn_axes": 0.04}
+    assert claim_evidence.purpose(claim, "p_order") == claim_evidence.purpose(claim, "p_axes") == "shown only"
+    assert claim_evidence.purpose(claim, "p_redrawn") == "a circle needs ≤ 0.01: not passed"
+    assert claim_evidence.purpose(claim, "p_redrawn_axes") == "a circle needs ≤ 0.05: passed"

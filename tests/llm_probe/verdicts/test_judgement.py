@@ -1,12 +1,14 @@
 """Every reason a claim can be judged by, and every p of its record, from evidence made by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS
 from llm_probe.run.table import R2Row
+from llm_probe.verdicts.embedding import EmbeddingPlane
 from llm_probe.verdicts.evidence import with_selectivity
 from llm_probe.verdicts.judgement import WEIGHTS, Hypothesis, judge, ranges, selective, together, verdicts
 from tests.llm_probe.verdicts.by_hand import DAYS, GOOD, MOD_7, TEST, WEEKDAY, changed, control, hypothesis
@@ -130,6 +132,23 @@ def test_only_a_circle_is_supported(level: str) -> None:
 def test_undecidable_claims_and_runs_without_control_are_undetermined() -> None:
     assert judge(hypothesis(undecidable="only 3 orders")) == ("undetermined", "only 3 orders")
     assert judge(hypothesis(random=None))[0] == "undetermined"
+
+
+def test_random_words_decide_where_orders_cannot() -> None:
+    """The p that counts is then theirs, and where the plane comes from is not known."""
+    known: dict[str, Any] = {"claim": WEEKDAY, "undecidable": "only 3 orders"}
+    words = changed(
+        null="words", p_order=1.0, p_redrawn=0.005, p_redrawn_axes=0.01, embedding=EmbeddingPlane(0.0, 1.0, 1.5)
+    )
+    one = hypothesis(words, **known)
+    assert judge(one) == ("supported", "holds on new prompts") and one.p_fwer == 0.005
+    row = next(verdicts([one]))
+    assert (row.order_null, row.p_redrawn, row.p_redrawn_axes, row.origin) == ("words", 0.005, 0.01, None)
+    spelt = hypothesis(changed(words, p_redrawn=0.4), **known)
+    assert judge(spelt) == ("undetermined", "random words that share tokens in the same way do as well (p 0.4)")
+    # Not asked, because another shape is likelier: of six items that can be a finding.
+    line = changed(words, p_redrawn=None, p_redrawn_axes=None, ratio=-9.0, rival="line")
+    assert judge(hypothesis(line, **known))[0] == "refuted" and hypothesis(line, **known).p_fwer == 1.0
 
 
 def test_the_weights_are_a_partition_and_tests_that_were_run_share_them() -> None:

@@ -114,6 +114,31 @@ def test_shapes_are_named_at_five_per_cent() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({"p_redrawn": ALPHA}, "circle", ""),
+        # Other orders do not matter then: they are too few to say anything.
+        ({"p_redrawn": 0.005, "p_order": 1.0, "p_axes": 1.0}, "circle", ""),
+        ({"p_redrawn": 0.4}, "ordered", "random words that share tokens in the same way do as well (p 0.4)"),
+        ({"p_redrawn": 0.4, "p_shape": 1.0}, "decodable", "random words"),
+        ({"p_redrawn": 0.005, "p_redrawn_axes": 0.2}, "ordered", "one axis only: the other is no better than with"),
+        ({}, "ordered", "another order of its items"),
+        # What stops the claim without them is said first: then no words were read.
+        ({"ratio": -9.0, "p_order": 1.0}, "clusters", "a code of 2 runs of neighbours is likelier"),
+    ],
+)
+def test_items_with_too_few_orders_have_random_words_as_their_null(
+    change: dict[str, Any], level: str, words: str
+) -> None:
+    axes = {"p_redrawn_axes": 0.01} if "p_redrawn" in change else {}
+    result = item(null="words", **{**axes, **change})
+    assert result.level == level
+    assert result.stopped_by.startswith(words) and bool(result.stopped_by) == bool(words)
+    far = shown("item", 1.0, None, replace(CIRCLE, null="words"), closure=0.2)
+    assert far.stopped_by.startswith("its ends do not meet")
+
+
+@pytest.mark.parametrize(
     ("family", "words"),
     [
         ("clusters", "a code of clusters (seasons)"),
