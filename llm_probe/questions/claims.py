@@ -94,12 +94,23 @@ class Labels:
     @staticmethod
     def of(claim: Claim, prompts: Sequence[Prompt]) -> Labels:
         names = sorted({prompt.template for prompt in prompts})
-        integers = ("label", "total", "first", "offset")
-        columns = {key: torch.tensor([getattr(prompt, key) for prompt in prompts]) for key in integers}
+        columns = {
+            key: torch.tensor([getattr(prompt, key) for prompt in prompts])
+            for key in ("label", "total", "first", "offset")
+        }
         template = torch.tensor([names.index(prompt.template) for prompt in prompts])
-        alike = claim.is_arithmetic or claim.domain.second_is_item
-        own = Labels(claim.quantity, claim.period, template=template, has_digits=claim.is_arithmetic, **columns)
-        return replace(own, operands_alike=claim.quantity == "sum" and alike)
+        alike = claim.quantity == "sum" and (claim.is_arithmetic or claim.domain.second_is_item)
+        return Labels(
+            claim.quantity,
+            claim.period,
+            columns["label"],
+            columns["total"],
+            columns["first"],
+            columns["offset"],
+            template,
+            has_digits=claim.is_arithmetic,
+            operands_alike=alike,
+        )
 
     @property
     def unit(self) -> Int[Tensor, " n"]:
