@@ -227,7 +227,8 @@ def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int
     """(cell, frequency column) to confirm: the best read plane of those whose order is shown, else the clearest order.
 
     Of sums only places compete whose plane beats its null, if there are any; the most clearly read of them where no
-    frequency that was read can show a circle.
+    frequency that was read can show a circle. Nor does a place stand for the claim that is read less than half as well
+    as another: an order that shows only where the answer is hardly read would not be found on new prompts.
     """
     clear, shown = torch.full_like(search.standard, -torch.inf), torch.zeros_like(search.standard, dtype=torch.bool)
     for column, frequency in enumerate(search.frequencies):
@@ -238,6 +239,9 @@ def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int
     passed = search.p_renaming <= ALPHA
     if len(search.frequencies) == 1 or not bool(passed.any()):
         passed = torch.ones_like(passed)
+    best = float(search.r2[able & passed].max()) if bool((able & passed).any()) else 0.0
+    if best > 0:
+        passed &= search.r2 >= best / 2
     choices = ((shown & able & passed, search.r2), (able & passed, clear), (passed, search.standard))
     among, score = next((mask, values) for mask, values in choices if bool(mask.any()))
     index = int(score.masked_fill(~among, -torch.inf).argmax())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -122,6 +124,15 @@ def test_of_planes_that_beat_their_null_the_most_ordered_is_chosen() -> None:
     standard = [[9.0, 8.0, 9.0], [5.0, 4.0, 9.0]]
     # Neither the most ordered of all (0, k = 1), nor the most clearly read that passed (0, k = 2).
     assert choose(search_of(read, standard, (1, 2, 3)), order, 7) == (1, 1)
+
+
+def test_a_place_that_is_hardly_read_does_not_stand_for_the_claim() -> None:
+    """The first place has the order and half of 0.9 would do; parity, the best read of all, does not count."""
+    order, frequencies = order_of([[9.0, 1.0], [2.0, 1.0]], (1, 5)), tuple(range(1, 7))
+    search = search_of([[0.004] * 6] * 2, [[1.0] * 6] * 2, frequencies)
+    for first, cell in ((0.44, 1), (0.46, 0)):
+        read = torch.tensor([[first, 0, 0, 0, 0, 1.0], [0.9, 0, 0, 0, 0, 1.0]]).double()
+        assert choose(replace(search, r2=read), order, 12) == (cell, 0)
 
 
 def test_without_any_plane_that_beats_its_null_the_most_ordered_is_chosen() -> None:
