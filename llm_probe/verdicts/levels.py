@@ -121,7 +121,11 @@ def _no_better_than_words(geometry: Geometry) -> str:
 
 def _unlikely(geometry: Geometry) -> str:
     """Why another shape is likelier than the circle; empty if none is."""
-    return "" if geometry.ratio > 0 else f"{rival(geometry)} is likelier than the circle, by {-geometry.ratio:.1f} nats"
+    if geometry.ratio > 0:
+        return ""
+    if geometry.ratio > -1:
+        return f"the circle is no likelier than {rival(geometry)} ({-geometry.ratio:.1f} nats apart)"
+    return f"{rival(geometry)} is likelier than the circle, by {-geometry.ratio:.1f} nats"
 
 
 def _open(closure: float | None, interval: tuple[float, float] | None) -> str:
