@@ -23,7 +23,9 @@ The p is of the moduli together (one alone has m places to be, so that no p is b
 
 and its p that of a new cell of the same table: t = effect_j / (σ sqrt(1 + h_j)), σ² the mean square that the fit leaves
 off the diagonal, h_j the variance of the prediction in units of σ², with as many degrees of freedom as that fit leaves;
-corrected over places (Bonferroni). The operand pairs are the same in every column, so that what they are drops out.
+and the same with the mean square of row j alone and its share of the degrees of freedom: a period that is read well is
+read more noisily than one that is not. The larger p counts, corrected over places (Bonferroni). The operand pairs are
+the same in every column, so that what they are drops out.
 """
 
 from __future__ import annotations
@@ -215,10 +217,12 @@ def contrast_p(gain: Float[Tensor, "units m m"], moduli: Sequence[int]) -> Float
     m = len(moduli)
     if freedom < 1:
         return torch.ones(m, dtype=torch.float64)
-    spread = (left[:, off].square().sum(dim=1) / freedom).sqrt().clamp_min(1e-12)
-    leverage = predict[~off].square().sum(dim=1)
-    t = left[:, ~off] / (spread[:, None] * (1 + leverage).sqrt())
-    return torch.from_numpy(stats.t.sf(t.amax(dim=0).numpy(), freedom) * len(flat)).clamp_max(1)
+    of_row = torch.where(off, left.square(), 0.0).view(-1, m, m).sum(dim=2) / (freedom / m)
+    scaled = left[:, ~off] / (1 + predict[~off].square().sum(dim=1)).sqrt()
+    by_table = scaled / of_row.mean(dim=1, keepdim=True).sqrt().clamp_min(1e-12)
+    by_row = scaled / of_row.sqrt().clamp_min(1e-12)
+    p = torch.from_numpy(stats.t.sf(by_table, freedom)).maximum(torch.from_numpy(stats.t.sf(by_row, freedom / m)))
+    return (p.amin(dim=0) * len(flat)).clamp_max(1)
 
 
 def _prediction(moduli: Sequence[int]) -> tuple[Float[Tensor, "mm off"], Float[Tensor, "mm c"], Bool[Tensor, " mm"]]:

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Tokens = tuple[int, ...]
-ENUMERATED = 720
-"""So many orders or fewer are all used, once each."""
+ENUMERATED, LISTED = 720, 5040
+"""So many orders or fewer are all used, once each; so many are listed, to draw from."""
 FIRST = 499
 """Renamings of the first stage."""
 PROMISING = 0.02
@@ -117,21 +117,26 @@ def n_orders(classes: Sequence[int]) -> int:
 
 
 def orders(classes: Sequence[Sequence[int]], n: int, count: int, generator: torch.Generator) -> Int[Tensor, "orders n"]:
-    """Orders of 0 … n-1 that permute each class within itself: all but the true one if they are few, else `count`;
-    in random order.
+    """Orders of 0 … n-1 that permute each class within itself, in random order: all but the true one if they are few,
+    else `count` of them, none twice and never the true one, which is counted by itself.
 
     Where nothing can change places the true order stands alone, so that p is 1.
     """
-    if n_orders([len(kind) for kind in classes]) <= ENUMERATED:
+    available = n_orders([len(kind) for kind in classes])
+    if available == 1:
+        return torch.arange(n)[None]
+    count = available - 1 if available <= ENUMERATED else min(count, available - 1)
+    if available <= LISTED:
         every = torch.tensor(list(_all_orders(classes, n)))
-        # Sorted, the first of them would be no sample.
-        return every[1:][torch.randperm(len(every) - 1, generator=generator)] if len(every) > 1 else every
-    result = torch.arange(n).repeat(count, 1)
-    for row in result:
+        return every[1:][torch.randperm(available - 1, generator=generator)[:count]]
+    different = {tuple(range(n)): None}
+    while len(different) <= count:
+        drawn = torch.arange(n).repeat(count, 1)
         for kind in classes:
-            places = torch.tensor(kind)
-            row[places] = places[torch.randperm(len(places), generator=generator)]
-    return result
+            places = torch.tensor(kind, dtype=torch.long)
+            drawn[:, places] = places[torch.rand(count, len(kind), generator=generator).argsort(dim=1)]
+        different |= dict.fromkeys(map(tuple, drawn.tolist()))
+    return torch.tensor(list(different)[1 : count + 1])
 
 
 def _all_orders(classes: Sequence[Sequence[int]], n: int) -> Iterator[list[int]]:

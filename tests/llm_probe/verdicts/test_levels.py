@@ -57,7 +57,7 @@ def test_the_interval_of_the_closure_is_said_and_does_not_decide() -> None:
         # An order that is a named one, or one that is not yet a circle's.
         ({"p_order": 0.3, "ratio": -9.0, "rival": "line", "rival_name": "from 0"}, "ordered", "line", "other orders"),
         ({"ratio": -9.0, "rival": "open arc"}, "ordered", "open arc", "an open arc is likelier than the circle"),
-        ({"ratio": -0.1, "rival": "folded line"}, "ordered", "folded line", "no likelier than a folded line (0.1 nats apart)"),
+        ({"ratio": -0.1, "rival": "folded line"}, "ordered", "folded line", "(0.1 nats apart)"),
         ({"ratio": -9.0, "rival": "clusters", "rival_name": "seasons"}, "clusters", "seasons", "code of clusters"),
         ({"p_order": 0.02}, "ordered", "", "other orders do as well (p 0.02)"),
         ({"p_axes": 0.2}, "ordered", "", "one axis only"),
