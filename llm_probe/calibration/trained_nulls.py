@@ -7,10 +7,6 @@
                        asked for a + b mod p of the pairs it was never shown: it holds no answer to them
     memoriser (shown)  the same network asked for the answers it has by heart: a look-up that was trained
 
-A network that never learnt to tell a + b from b + a gives both pairs nearly the same state, and they have one sum: the
-test behind `helix` takes that for the integer. Of 30 memorisers 10 are called a helix, of 30 untrained toys 25; of 30
-memorisers that are asked only one of (a, b) and (b, a), half as many questions, none.
-
 MiniLM is one model: networks of its family differ in domain and permutation only, and an interval over them is over
 permutations. A permutation that leaves neighbours neighbours (a rotation of the domain, or its mirror image) is drawn
 again.
