@@ -62,7 +62,7 @@ AnswersAfter = Callable[[Sequence[CodeTurn]], Float[Tensor, "t n p"]]
 
 
 @dataclass(frozen=True)
-class OrderTest:
+class TurnTest:
     """Shares of answers that one kind of turn moved onto its target."""
 
     test: str
@@ -92,7 +92,7 @@ class OrderEvidence:
     """Planes that were turned in the answers' own order and in every other."""
     orders: int = 0
     """Other orders."""
-    tests: tuple[OrderTest, ...] = field(default=())
+    tests: tuple[TurnTest, ...] = field(default=())
 
 
 def order_evidence(
@@ -143,7 +143,7 @@ def order_evidence(
     return OrderEvidence(word, reason, count, len(orders), tuple(tests.values()))
 
 
-def conclude(unseen: OrderTest, together: OrderTest, period: int) -> tuple[str, str]:
+def conclude(unseen: TurnTest, together: TurnTest, period: int) -> tuple[str, str]:
     """(word, reason) from the two tests that decide."""
     assert unseen.low is not None and unseen.worst is not None and unseen.rank is not None
     said = (
@@ -176,24 +176,24 @@ def other_orders(period: int, count: int, generator: torch.Generator) -> list[Or
     return orders
 
 
-def _against(name: str, share: Float[Tensor, "t n"], pairs: Int[Tensor, " n"], seed: int) -> OrderTest:
+def _against(name: str, share: Float[Tensor, "t n"], pairs: Int[Tensor, " n"], seed: int) -> TurnTest:
     """The answers' own order (row 0) among the others."""
     low, high = mean_interval(share[0], pairs, seed)
     own, *others = share.mean(dim=1).tolist()
     rank = (1 + sum(other >= own for other in others)) / (1 + len(others))
-    return OrderTest(name, own, low, high, None, sum(others) / len(others), max(others), rank)
+    return TurnTest(name, own, low, high, None, sum(others) / len(others), max(others), rank)
 
 
 def _every_answer(
-    test: OrderTest, reached: Float[Tensor, "p n"], labels: Int[Tensor, " n"], pairs: Int[Tensor, " n"], seed: int
-) -> OrderTest:
+    test: TurnTest, reached: Float[Tensor, "p n"], labels: Int[Tensor, " n"], pairs: Int[Tensor, " n"], seed: int
+) -> TurnTest:
     """The same test with every answer as the unseen one; its controls and rank stay those of one random answer."""
     others: Bool[Tensor, "p n"] = torch.arange(len(reached))[:, None] != labels
     share = (reached * others).sum(dim=0) / others.sum(dim=0)
     low, high = mean_interval(share, pairs, seed)
     worst = float(((reached * others).sum(dim=1) / others.sum(dim=1).clamp_min(1)).min())
     rest = (test.control, test.control_most, test.rank)
-    return OrderTest(test.test, float(share.mean()), low, high, worst, *rest)
+    return TurnTest(test.test, float(share.mean()), low, high, worst, *rest)
 
 
 def _reported(
@@ -202,7 +202,7 @@ def _reported(
     steps: Int[Tensor, " n"],
     own: Order,
     frequencies: Sequence[int],
-) -> list[OrderTest]:
+) -> list[TurnTest]:
     """Half a step of all accepted frequencies, and each of them alone; these have no control."""
     half = torch.full(answers.shape, 0.5, dtype=torch.float64)
     turns = [CodeTurn(own, half, frequencies=tuple(frequencies))]
@@ -211,7 +211,7 @@ def _reported(
     period, rows = len(own), torch.arange(len(answers))
     stayed, followed = (float(after[0, rows, (answers + step) % period].mean()) for step in (0, 1))
     alone = [
-        OrderTest(f"k = {k} alone", float(share[rows, (answers + steps) % period].mean()))
+        TurnTest(f"k = {k} alone", float(share[rows, (answers + steps) % period].mean()))
         for k, share in zip(frequencies, after[1:], strict=True)
     ]
-    return [OrderTest("half a step", stayed + followed, worst=min(stayed, followed)), *alone]
+    return [TurnTest("half a step", stayed + followed, worst=min(stayed, followed)), *alone]

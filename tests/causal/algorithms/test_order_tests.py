@@ -13,7 +13,7 @@ from causal.algorithms.order_tests import (
     CIRCLE,
     UNDETERMINED,
     OrderEvidence,
-    OrderTest,
+    TurnTest,
     conclude,
     order_evidence,
     other_orders,
@@ -103,8 +103,8 @@ def test_an_even_period_has_a_line_that_is_turned_over() -> None:
     ],
 )
 def test_the_rule(moved: float, low: float, worst: float, rank: float, along: float, expected: str) -> None:
-    unseen = OrderTest("unseen answer", moved, low, 1.0, worst, 0.02, 0.1, rank)
-    together = OrderTest("together", 0.95, 0.9, 1.0, None, along, 1.0, 1.0)
+    unseen = TurnTest("unseen answer", moved, low, 1.0, worst, 0.02, 0.1, rank)
+    together = TurnTest("together", 0.95, 0.9, 1.0, None, along, 1.0, 1.0)
     word, reason = conclude(unseen, together, 7)
     assert word == expected
     assert f"{moved:.2f} of the answers follow" in reason
