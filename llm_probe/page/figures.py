@@ -44,6 +44,7 @@ from llm_probe.page.views import (
     number,
     ordered,
     step_round,
+    text,
 )
 from llm_probe.run.vocabulary import Weights
 from toy.run.errors import InputError
@@ -59,10 +60,11 @@ MOST_LABELS = 30
 
 
 def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
-    """One row a claim: name, n, accuracy, R² with interval, random weights, best control label, null band, verdict."""
+    """One row a claim: name, n, accuracy, R² with interval, random weights, best control label, null band, verdict,
+    level."""
     claims = ordered(verdicts)
     heights = [index + (0.0 if cyclic else 1.4) for index, cyclic in enumerate(claims["cyclic"])]
-    _row_texts(axes, -1.0, ("claim", "n", "accuracy", "", "verdict"), GREY)
+    _row_texts(axes, -1.0, ("claim", "n", "accuracy", "", "verdict", "level"), GREY)
     for y, row in zip(heights, claims.to_dict("records"), strict=True):
         axes.barh(y, max(row["null_r2"], 0), height=0.7, color=BAND, zorder=1)
         low, high = max(row["plane_r2_low"], FLOOR), max(row["plane_r2_high"], FLOOR)
@@ -76,10 +78,11 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
             axes.plot(max(control, FLOOR), y, shape, color=INK, markerfacecolor="none", markersize=4, zorder=5)
         accuracy, word = number(row["accuracy"]), row["verdict"]
         shown = "–" if accuracy is None else f"{accuracy:.2f}"
-        _row_texts(axes, y, (row["name"], str(row["period"]), shown, VERDICT_MARKS[word], word), VERDICT_COLOURS[word])
+        texts = (row["name"], str(row["period"]), shown, VERDICT_MARKS[word], word, text(row["level"]))
+        _row_texts(axes, y, texts, VERDICT_COLOURS[word])
     controls = [y for y, cyclic in zip(heights, claims["cyclic"], strict=True) if not cyclic]
     if controls:
-        _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", "", "", "", ""), GREY)
+        _row_texts(axes, controls[0] - 1, ("linear controls: no circle expected", *[""] * 5), GREY)
     frame(axes, f"held-out R² of the plane, new prompts (triangle: below −{-FLOOR})", "")
     axes.set(xlim=(FLOOR - 0.05, 1.02), ylim=(max(heights, default=0) + 0.7, -1.5), yticks=[], xticks=[0, 0.5, 1])
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
@@ -90,15 +93,17 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     _key(axes, ["trained, 95 % interval", *shown, "null, 95 %"])
 
 
-def _row_texts(axes: Axes, y: float, texts: tuple[str, str, str, str, str], colour: str) -> None:
-    """Name, n and accuracy left of the axes, mark and verdict right of them: points from the edge, at height y."""
-    columns = ((0, -175, "left"), (0, -68, "right"), (0, -12, "right"), (1, 8, "left"), (1, 22, "left"))
-    for place, (text, (edge, away, side)) in enumerate(zip(texts, columns, strict=True)):
-        if text:
+def _row_texts(axes: Axes, y: float, texts: Sequence[str], colour: str) -> None:
+    """Name, n and accuracy left of the axes, mark, verdict and level right: points from the edge, at height y."""
+    columns = (
+        (0, -175, "left"), (0, -68, "right"), (0, -12, "right"), (1, 8, "left"), (1, 22, "left"), (1, 104, "left"),
+    )  # fmt: skip
+    for place, (word, (edge, away, side)) in enumerate(zip(texts, columns, strict=True)):
+        if word:
             axes.annotate(
-                text, (edge, y), (away, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha=side,
-                va="center", fontsize=SIZE, color=colour if place > 2 or y < 0 else INK, parse_math=False,
-                annotation_clip=False, weight="bold" if text == "supported" else "normal",
+                word, (edge, y), (away, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha=side,
+                va="center", fontsize=SIZE, color=colour if place in (3, 4) or y < 0 else INK, parse_math=False,
+                annotation_clip=False, weight="bold" if word == "supported" else "normal",
             )  # fmt: skip
 
 

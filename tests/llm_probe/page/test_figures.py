@@ -124,6 +124,8 @@ def test_the_strip_says_name_and_verdict_of_every_claim(axes: Axes) -> None:
     said = texts(axes)
     assert {"days: item", "mod-add 23", "linear controls: no circle expected"} <= set(said)
     assert said.count("refuted") == sum(claim[2] == "refuted" for claim in CLAIMS)
+    levels = made_up(layers=1)["verdicts"]["level"]
+    assert said.count("circle") == (levels == "circle").sum() > 0 and "level" in said
 
 
 def test_a_very_negative_r2_is_a_triangle_at_the_floor(axes: Axes) -> None:
