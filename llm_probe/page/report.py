@@ -145,7 +145,7 @@ def _other_levels(claims: pd.DataFrame) -> str:
     """What was shown of claims that are not supported, the most first; empty in tables without levels."""
     levels = [text(level) for level in claims["level"]]
     names = {
-        "circle": "a circle that is not confirmed", "helix": "a helix of the integer", "ordered": "ordered",
+        "circle": "a circle that is not supported", "helix": "a helix of the integer", "ordered": "ordered",
         "clusters": "clusters", "decodable": "decodable only", "nothing": "nothing",
     }  # fmt: skip
     counts = [f"{levels.count(level)} {name}" for level, name in names.items() if level in levels]
