@@ -131,11 +131,11 @@ def orders(classes: Sequence[Sequence[int]], n: int, count: int, generator: torc
         return every[1:][torch.randperm(available - 1, generator=generator)[:count]]
     different = {tuple(range(n)): None}
     while len(different) <= count:
-        drawn = torch.arange(n).repeat(count, 1)
+        sample = torch.arange(n).repeat(count, 1)
         for kind in classes:
             places = torch.tensor(kind, dtype=torch.long)
-            drawn[:, places] = places[torch.rand(count, len(kind), generator=generator).argsort(dim=1)]
-        different |= dict.fromkeys(map(tuple, drawn.tolist()))
+            sample[:, places] = places[torch.rand(count, len(kind), generator=generator).argsort(dim=1)]
+        different |= dict.fromkeys(map(tuple, sample.tolist()))
     return torch.tensor(list(different)[1 : count + 1])
 
 
