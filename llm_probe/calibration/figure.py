@@ -188,7 +188,7 @@ def _power_figure(rows: Sequence[PowerRow]) -> Figure | None:
     columns = min(2, len(kinds))
     lines = -(-len(kinds) // columns)
     figure = Figure((3.7 * columns, 1.0 + 2.4 * lines), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
+    grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel().tolist()
     for axes, kind in zip(grid, kinds, strict=False):
         power_over_amplitude(axes, [row for row in rows if row.planted == kind], statistics)
         axes.set_title(kind, fontsize=SIZE, loc="left", color=INK)
