@@ -211,8 +211,7 @@ def contrast_p(gain: Float[Tensor, "units m m"], moduli: Sequence[int]) -> Float
     from scipy import stats
 
     predict, terms, off = _prediction(moduli)
-    flat = gain.double().cpu().flatten(1)
-    left = flat - flat[:, off] @ predict.T
+    left = excess(gain, moduli).flatten(1)
     freedom = int(off.sum()) - int(torch.linalg.matrix_rank(terms[off]))
     m = len(moduli)
     if freedom < 1:
@@ -222,7 +221,7 @@ def contrast_p(gain: Float[Tensor, "units m m"], moduli: Sequence[int]) -> Float
     by_table = scaled / of_row.mean(dim=1, keepdim=True).sqrt().clamp_min(1e-12)
     by_row = scaled / of_row.sqrt().clamp_min(1e-12)
     p = torch.from_numpy(stats.t.sf(by_table, freedom)).maximum(torch.from_numpy(stats.t.sf(by_row, freedom / m)))
-    return (p.amin(dim=0) * len(flat)).clamp_max(1)
+    return (p.amin(dim=0) * len(left)).clamp_max(1)
 
 
 def _prediction(moduli: Sequence[int]) -> tuple[Float[Tensor, "mm off"], Float[Tensor, "mm c"], Bool[Tensor, " mm"]]:

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from toy.maths import fourier
-from toy.maths.intervals import RESAMPLES
+from toy.maths.intervals import RESAMPLES, percentiles
 from toy.maths.regression import Groups
 from toy.run.errors import InputError
 
@@ -291,8 +291,7 @@ def closure_interval(
     if float(defined.double().mean()) < 1 - TAIL:
         return None
     draws = ((opposite - ends) / (opposite - neighbours))[defined]
-    low, high = draws.quantile(torch.tensor([TAIL, 1 - TAIL], dtype=draws.dtype)).tolist()
-    return low, high
+    return percentiles(draws)
 
 
 def template_means(states: Float[Tensor, "n d"], labels: Labels) -> Float[Tensor, "t labels d"] | None:
