@@ -59,11 +59,6 @@ class OrderTest:
     that leaves fewest orders."""
 
 
-def coprime_frequencies(period: int) -> tuple[int, ...]:
-    """The frequencies at which every label has a point of its own."""
-    return tuple(k for k in range(1, period // 2 + 1) if math.gcd(k, period) == 1)
-
-
 def divisor_partitions(period: int) -> dict[str, tuple[int, ...]]:
     """The residues modulo every proper divisor: what frequencies that share a factor with the period can tell."""
     return {f"mod {g}": tuple(s % g for s in range(period)) for g in range(2, period) if period % g == 0}

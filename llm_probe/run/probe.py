@@ -32,7 +32,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 10
+CELL_VERSION = 11
 
 
 def _figures(folder: Path, frames: Frames) -> None:

@@ -72,7 +72,7 @@ class VerdictRow:
     and dimensions."""
     assignment_effect: float | None
     """Gain of this period under its own modulus minus what the cells of the gain table off the diagonal predict for it
-    (row, column and size effects), in the best plane, in nats."""
+    (row, column and size effects), in the best plane of the judged frequency (above 3: of any), in nats."""
     p_contrast: float | None
     """p that this period gains more under its own modulus than the rest of the gain table predicts for it."""
     p_repeats: float | None

@@ -95,6 +95,9 @@ class ModulusTest:
     """Both together: the smaller of the two, corrected for having chosen it. The smallest possible is 1/#π."""
     effect: float
     """Diagonal minus what the rest of the table predicts for it, in the best plane, nats."""
+    effects: tuple[float, ...]
+    """The same of the frequencies k = 1, 2, 3 alone, each in its own best plane. What is read of any integer at k = 1
+    hides a circle at another frequency where the largest of all gains is taken."""
     p_contrast: float
     """Of this modulus alone: its effect in the best plane, studentised by what off the diagonal is left unpredicted."""
     effect_dimension: float | None
@@ -108,6 +111,10 @@ class ModulusTest:
     dimension: int | None
     """The best dimension's index into the given units."""
     n_permutations: int
+
+    def effect_at(self, frequency: int) -> float:
+        """The effect at a claim's own frequency k; above 3, of which no gains are kept, in the best plane of all."""
+        return self.effects[frequency - 1] if frequency <= len(self.effects) else self.effect
 
 
 def divides(one: int, other: int) -> bool:
@@ -236,28 +243,36 @@ def _prediction(moduli: Sequence[int]) -> tuple[Float[Tensor, "mm off"], Float[T
 
 def modulus_tests(
     moduli: Sequence[int],
-    planes: Float[Tensor, "cells m m"],
+    planes: Float[Tensor, "k cells m m"],
     dimensions: Float[Tensor, "units m m"] | None = None,
     seed: int = 0,
 ) -> dict[int, ModulusTest]:
     """The test of every modulus that has enough unrelated ones beside it (`why_not` says so of the others).
 
-    `planes`, `dimensions`: gain[u, i, j] of period `moduli[i]` under modulus `moduli[j]`.
+    `planes`, `dimensions`: gain[…, u, i, j] of period `moduli[i]` under modulus `moduli[j]`; of planes the tests take
+    the largest over the frequencies k.
     """
     subsets = {modulus: unrelated_subset(moduli, modulus) for modulus in moduli if why_not(moduli, modulus) is None}
     tests: dict[int, ModulusTest] = {}
     for subset in dict.fromkeys(subsets.values()):
         index = torch.tensor([list(moduli).index(modulus) for modulus in subset])
-        gains = [gain[:, index][:, :, index] for gain in (planes, dimensions) if gain is not None]
+        by_frequency = planes[..., index[:, None], index]
+        gains = [by_frequency.amax(dim=0)]
+        if dimensions is not None:
+            gains.append(dimensions[..., index[:, None], index])
         left_out = tuple(modulus for modulus in moduli if modulus not in subset)
-        for test in _of_subset(subset, left_out, gains, seed):
+        for test in _of_subset(subset, left_out, gains, by_frequency, seed):
             if subsets[test.modulus] == subset:
                 tests[test.modulus] = test
     return {modulus: tests[modulus] for modulus in subsets}
 
 
 def _of_subset(
-    subset: tuple[int, ...], left_out: tuple[int, ...], gains: Sequence[Float[Tensor, "_ m m"]], seed: int
+    subset: tuple[int, ...],
+    left_out: tuple[int, ...],
+    gains: Sequence[Float[Tensor, "_ m m"]],
+    by_frequency: Float[Tensor, "k cells m m"],
+    seed: int,
 ) -> Iterator[ModulusTest]:
     """The tests of a set's moduli: one p, and each one's own effect in the best unit of each kind."""
     tests = [assignment_test(gain, subset, seed) for gain in gains]
@@ -265,6 +280,7 @@ def _of_subset(
     best = [int(test.statistic.argmax()) for test in tests]
     above = [excess(gain[[unit]], subset)[0] for gain, unit in zip(gains, best, strict=True)]
     has_dimensions, own = len(tests) > 1, contrast_p(gains[0], subset)
+    of_frequency = torch.stack([_best_excess(tables, subset) for tables in by_frequency])
     for at, modulus in enumerate(subset):
         ranks = [int((table[at] >= table[at, at]).sum()) for table in above]
         yield ModulusTest(
@@ -275,6 +291,7 @@ def _of_subset(
             p_dimension=tests[1].p_joint if has_dimensions else None,
             p=p,
             effect=float(above[0][at, at]),
+            effects=tuple(of_frequency[:, at].tolist()),
             p_contrast=float(own[at]),
             effect_dimension=float(above[1][at, at]) if has_dimensions else None,
             rank=ranks[0],
@@ -283,6 +300,12 @@ def _of_subset(
             dimension=best[1] if has_dimensions else None,
             n_permutations=len(tests[0].maxima),
         )
+
+
+def _best_excess(gain: Float[Tensor, "cells m m"], moduli: Sequence[int]) -> Float[Tensor, " m"]:
+    """Every modulus' effect in the cell where all of them together stand out most."""
+    statistic = (interaction(gain) * contrast(moduli)).sum(dim=(1, 2))
+    return excess(gain[[int(statistic.argmax())]], moduli)[0].diagonal()
 
 
 def why_not(moduli: Sequence[int], modulus: int) -> str | None:

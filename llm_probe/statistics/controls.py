@@ -132,7 +132,9 @@ def prompt_controls(
         reached = [
             (1 - math.exp(-2 * gain), cell)
             for column in gains
-            for cell, gain in zip(cells, column.planes[column.periods.index(claim.period)].tolist(), strict=True)
+            for cell, gain in zip(
+                cells, column.planes[column.periods.index(claim.period)].amax(dim=1).tolist(), strict=True
+            )
         ]
         if reached:
             r2, place = max(reached)

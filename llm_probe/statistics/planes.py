@@ -20,6 +20,7 @@ from torch import Tensor
 
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.renaming import FIRST, PROMISING, Renamed, corrected_p
+from llm_probe.statistics.scan import is_decimal, resolution_of
 from toy.maths import fourier
 from toy.maths.intervals import clustered_sums, percentiles, ratio_interval
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_energy, plane_r2, rival_columns
@@ -52,6 +53,8 @@ class PlaneSearch:
     """Family to its held-out R² at its own best penalty."""
     points: Float[Tensor, "cells n 2"]
     """Means of the held-out predictions of each label, at each cell's best frequency."""
+    able: Bool[Tensor, " k"]
+    """Which frequencies can show a circle of the period (`shows_circle`)."""
 
     def at(self, cell: int, column: int) -> ChosenPlane:
         """What the search says of the plane of one cell and frequency column."""
@@ -105,7 +108,7 @@ def search(
     rivals = {family: columns.to(device) for family, columns in rival_targets(labels).items()}
     of_cell = [_cell(smoother, labels, targets, units, folds, rivals) for smoother in smoothers]
     stacked = {key: torch.stack([entry[key] for entry in of_cell]).cpu() for key in of_cell[0]}
-    able = shows_circle(frequencies, labels.period)
+    able = shows_circle(frequencies, labels)
 
     null = _null_r2(smoothers, renamed.first.total % labels.period, frequencies, labels.period, units)
     standard, p = _standardised(stacked["r2"], null, able)
@@ -125,18 +128,21 @@ def search(
         stacked.get("residue"),
         {family: stacked[family] for family in rivals},
         stacked["points"],
+        able,
     )
 
 
-def shows_circle(frequencies: Sequence[int], period: int) -> Bool[Tensor, " k"]:
+def shows_circle(frequencies: Sequence[int], labels: Labels) -> Bool[Tensor, " k"]:
     """Which frequencies can show a circle of the period.
 
     One that shares a factor with the period puts several labels on one point: a partition, such as even and odd. One at
-    a multiple of 1/10 is a period of the decimal digits. Where no other is left (periods 5 and 10) those stay.
+    a multiple of 1/10 is a period of the decimal digits; where numbers are written in digits, so is all that their sums
+    cannot tell from it (k = 2 of nineteen, period 9.5). Where no other is left (periods 5 and 10) those stay.
     """
-    apart = torch.tensor([math.gcd(k, period) == 1 for k in frequencies])
-    decimal = torch.tensor([10 * k % period == 0 for k in frequencies])
-    return apart & ~decimal if bool((apart & ~decimal).any()) else apart
+    apart = torch.tensor([math.gcd(k, labels.period) == 1 for k in frequencies])
+    turns = torch.tensor(frequencies, dtype=torch.float64) / labels.period
+    other = apart & ~is_decimal(turns, resolution_of(labels) if labels.has_digits else 0.0)
+    return other if bool(other.any()) else apart
 
 
 def _standardised(

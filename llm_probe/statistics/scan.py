@@ -62,12 +62,11 @@ def scan(responses: Float[Tensor, "n cells d"], labels: Labels, frequencies: tup
     grid = torch.linspace(LOWEST, 0.5, POINTS, dtype=torch.float64)
     scanned = torch.cat([own, grid])
     both = torch.stack([shares(part, labels, scanned) for part in (responses, without_massive(responses))])
-    # Waves in n are products of waves in the operands: two are told apart over the longer of their ranges.
-    resolution = 1 / max(float(operand.max() - operand.min()) for operand in (labels.first, labels.offset))
+    resolution = resolution_of(labels)
     contrast = _contrast(scanned, both, own, resolution)
-    usable = ~_is_decimal(own, resolution) & (own >= LOWEST)
+    usable = ~is_decimal(own, resolution) & (own >= LOWEST)
     distance = (grid[:, None] - own).abs().amin(dim=1)
-    elsewhere = torch.nonzero((distance > resolution) & ~_is_decimal(grid, resolution))[:, 0] + len(own)
+    elsewhere = torch.nonzero((distance > resolution) & ~is_decimal(grid, resolution))[:, 0] + len(own)
     independent = len(elsewhere) * float(grid[1] - grid[0]) / resolution
     score = _studentised(contrast, elsewhere, independent)[..., : len(own)].amax(dim=0)
     score = score.masked_fill(~usable, -torch.inf)
@@ -120,5 +119,14 @@ def _studentised(
     return (contrast - foreign.mean(dim=-1, keepdim=True)) / spread
 
 
-def _is_decimal(frequency: Float[Tensor, " f"], resolution: float) -> Bool[Tensor, " f"]:
-    return (frequency * 10 - (frequency * 10).round()).abs() / 10 < resolution / 2
+def resolution_of(labels: Labels) -> float:
+    """How far apart two frequencies of n have to be to be told apart, cycles per unit of n.
+
+    Waves in n are products of waves in the operands, so that the longer of their ranges counts.
+    """
+    return 1 / max(float(operand.max() - operand.min()) for operand in (labels.first, labels.offset))
+
+
+def is_decimal(frequency: Float[Tensor, " f"], resolution: float) -> Bool[Tensor, " f"]:
+    """Which frequencies are nearer than half the resolution to a multiple of 1/10: periods of the decimal digits."""
+    return (frequency * 10 - (frequency * 10).round()).abs() / 10 < resolution / 2 + 1e-9

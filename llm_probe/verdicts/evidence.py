@@ -31,7 +31,7 @@ from llm_probe.statistics import dimensions, hypotheses, invariants, planes
 from llm_probe.statistics import scan as period_scan
 from llm_probe.statistics.controls import label_control_rows
 from llm_probe.statistics.gains import Gains, gains_of
-from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch, shows_circle
+from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch
 from llm_probe.statistics.registry import ChosenStates, measure_all
 from llm_probe.statistics.renaming import PROMISING, Renamed
 from llm_probe.verdicts import embedding
@@ -151,7 +151,7 @@ def gather(
         period_scan.scan(adjusted, labels, frequencies) if claim.adds_numbers else None,
         None if states.class_means is None else torch.stack([class_mean_r2(means) for means in states.class_means]),
     )
-    cell, column = choose(searches.planes, Code.of(claim, states.discovery, labels, kinds, seed).order(), claim.period)
+    cell, column = choose(searches.planes, Code.of(claim, states.discovery, labels, kinds, seed).order())
     choice = keep(Choice(cell, column, PENALTIES[int(searches.planes.penalty[cell, column])]))
     cell, chosen = choice.cell, searches.planes.at(choice.cell, choice.column)
     old, new = states.discovery[:, cell], states.confirmation[:, cell]
@@ -223,7 +223,7 @@ def _against_words(
     return geometry, torch.nonzero(test.p_share <= ALPHA)[:, 0].tolist()
 
 
-def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int]:
+def choose(search: PlaneSearch, order: OrderTest) -> tuple[int, int]:
     """(cell, frequency column) to confirm: the best read plane of those whose order is shown, else the clearest order.
 
     Of sums only places compete whose plane beats its null, if there are any; the most clearly read of them where no
@@ -235,7 +235,7 @@ def choose(search: PlaneSearch, order: OrderTest, period: int) -> tuple[int, int
         if frequency in order.frequencies:
             at = order.frequencies.index(frequency)
             clear[:, column], shown[:, column] = order.standard[:, at], order.p_order[:, at] <= ALPHA
-    able = shows_circle(search.frequencies, period).expand_as(clear)
+    able = search.able.expand_as(clear)
     passed = search.p_renaming <= ALPHA
     if len(search.frequencies) == 1 or not bool(passed.any()):
         passed = torch.ones_like(passed)

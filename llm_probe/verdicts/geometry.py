@@ -6,6 +6,7 @@ test is corrected for its own search over places and frequencies, and the place 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,11 +16,12 @@ from torch import Tensor
 
 from llm_probe.geometry.code import code_gram, code_nuisances
 from llm_probe.geometry.integer import integer_code, repeats
-from llm_probe.geometry.order import OrderTest, coprime_frequencies, divisor_partitions, order_test
+from llm_probe.geometry.order import OrderTest, divisor_partitions, order_test
 from llm_probe.geometry.shapes import Family, shapes
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.vocabulary import ALPHA, OrderNull
 from llm_probe.statistics.dimensions import adjusted_states
+from llm_probe.statistics.planes import shows_circle
 
 HARMONICS = (1, 2, 3)
 """Of a closed ring of items that is not evenly curved."""
@@ -79,6 +81,7 @@ class Code:
     grams: Sequence[Float[Tensor, "labels labels"]]
     """One for each place."""
     frequencies: tuple[int, ...]
+    """Those that can show a circle (`statistics.planes.shows_circle`)."""
     partitions: Mapping[str, Sequence[int]]
     kinds: tuple[int, ...]
     """Which items can change places; empty where all labels can."""
@@ -88,10 +91,11 @@ class Code:
     def of(claim: Claim, states: Float[Tensor, "n cells d"], labels: Labels, kinds: Sequence[int], seed: int) -> Code:
         """The code of a claim; `kinds` of its items, which for sums do not matter."""
         is_sum = claim.quantity == "sum"
+        able = shows_circle(claim.tested_frequencies, labels).tolist()
         nuisances = code_nuisances(labels)
         return Code(
             [code_gram(place, labels, nuisances) for place in states.unbind(dim=1)],
-            coprime_frequencies(claim.period) if is_sum else (1,),
+            tuple(itertools.compress(claim.tested_frequencies, able)),
             dict(claim.domain.partitions) | (divisor_partitions(claim.period) if is_sum else {}),
             () if is_sum else tuple(kinds),
             seed,

@@ -191,7 +191,8 @@ def judge(of: Hypothesis, p_holm: float = 0.0) -> tuple[Verdict, str]:
 def _elsewhere(of: Hypothesis) -> str | None:
     """Why a circle that was shown on discovery prompts does not hold elsewhere; None if it does."""
     evidence, test, confirmed = of.evidence, of.test, of.evidence.confirmation
-    if test is not None and test.effect <= 0 and (evidence.p_period is None or evidence.p_period > ALPHA):
+    effect = None if test is None else test.effect_at(evidence.chosen.frequency)
+    if effect is not None and effect <= 0 and (evidence.p_period is None or evidence.p_period > ALPHA):
         # The assignment's p is of all moduli together: which of them it was, their own effects say.
         return "its period gains no more under its own modulus than the other moduli let expect"
     if confirmed.agreement_low <= 0:
@@ -250,7 +251,7 @@ def _record(of: Hypothesis, p_holm: float) -> VerdictRow:
         p_holm=p_holm,
         p_selective=of.p_selective,
         p_assignment=test.p if of.claim.adds_numbers and test else None,
-        assignment_effect=test.effect if of.claim.adds_numbers and test else None,
+        assignment_effect=test.effect_at(chosen.frequency) if of.claim.adds_numbers and test else None,
         p_contrast=test.p_contrast if of.claim.adds_numbers and test else None,
         p_repeats=geometry.p_repeats,
         p_order=geometry.p_order,

@@ -1,20 +1,21 @@
 """A helix of the integer result does not repeat with the week, an answer that was looked up does."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 
 from llm_probe.geometry.integer import HELIX_PERIODS, integer_code, level_sums, repeats
-from llm_probe.geometry.order import coprime_frequencies
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.questions.domains import DOMAINS
+from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.statistics.dimensions import adjusted_states
 from tests.llm_probe.geometry.planted import directions, random_vectors
 from toy.maths import fourier
 
 LARGEST, WIDTH = 60, 32
-WORDS = ("days", "months")
+COPRIME = {"days": (1, 2, 3), "months": (1, 5)}
+WORDS = tuple(COPRIME)
 
 
 @cache
@@ -41,7 +42,7 @@ def helix(seed: int) -> torch.Tensor:
 def test_a_helix_of_the_integer_is_named_and_does_not_repeat(name: str, seed: int) -> None:
     labels = labels_of(name)
     states = responses(helix(seed), labels.total, labels, seed)
-    assert repeats(states, labels, coprime_frequencies(labels.period), seed) == 1.0
+    assert repeats(states, labels, COPRIME[name], seed) == 1.0
     code = integer_code(states, labels, seed)
     assert code.p == pytest.approx(1 / 100)  # of 99 shuffles within residues none does as well
     # Twelve is even, so that a period of 2 is a residue of months.
@@ -53,7 +54,7 @@ def test_a_helix_of_the_integer_is_named_and_does_not_repeat(name: str, seed: in
 def test_an_answer_that_is_looked_up_repeats_and_is_no_integer(name: str, seed: int) -> None:
     labels = labels_of(name)
     states = responses(random_vectors(labels.period, WIDTH, seed), labels.label, labels, seed)
-    p = repeats(states, labels, coprime_frequencies(labels.period), seed)
+    p = repeats(states, labels, COPRIME[name], seed)
     assert p is not None and p <= 0.01
     code = integer_code(states, labels, seed)
     assert code.p > 0.05 and code.periods == ()
@@ -64,6 +65,17 @@ def test_a_circle_of_the_week_repeats() -> None:
     circle = directions(fourier.circle(torch.arange(7), 2, 7), WIDTH, 0)
     p = repeats(responses(circle, labels.label, labels, 0), labels, (1, 2, 3), 0)
     assert p == pytest.approx(1 / 2000)
+
+
+@pytest.mark.parametrize("beside", [0.0, 1.5])
+def test_a_line_beside_a_decimal_period_does_not_hide_a_clear_one(beside: float) -> None:
+    """Period 11 of 22 is cut by the decimal 10, which is taken out; period 22/3 is the larger and a peak."""
+    claim = Claim(modular("add", 22, operands=range(22)), "sum")
+    labels = replace(Labels.of(claim, claim.prompts("discovery", 300, 0)), has_digits=False)
+    label = torch.arange(22)
+    circles = torch.cat([beside * fourier.circle(label, 2, 22), 2 * fourier.circle(label, 3, 22)], dim=1)
+    states = responses(directions(circles, WIDTH, 0), labels.label, labels, 0)
+    assert repeats(states, labels, (2, 3), 0) == pytest.approx(1 / 2000)
 
 
 def test_noise_repeats_with_nothing() -> None:

@@ -13,7 +13,6 @@ from scipy.stats import binomtest
 from llm_probe.geometry.order import (
     ENUMERATED,
     ORDERS,
-    coprime_frequencies,
     corrected,
     divisor_partitions,
     order_test,
@@ -187,10 +186,7 @@ def test_many_orders_are_drawn_evenly() -> None:
     assert (first - 1 / 8).abs().max() < 4 * math.sqrt(1 / 8 * 7 / 8 / ORDERS)
 
 
-def test_coprime_frequencies_and_divisors() -> None:
-    assert coprime_frequencies(7) == (1, 2, 3)
-    assert coprime_frequencies(12) == (1, 5)
-    assert coprime_frequencies(10) == (1, 3)
+def test_partitions_by_divisors() -> None:
     assert divisor_partitions(7) == {}
     assert divisor_partitions(6) == {"mod 2": (0, 1, 0, 1, 0, 1), "mod 3": (0, 1, 2, 0, 1, 2)}
 

@@ -136,7 +136,7 @@ def test_too_few_moduli_say_how_many_are_needed() -> None:
     few = (7, 8, 11, 12, 13, 24)
     assert "needs 5" in (assignment.why_not(few, 24) or "")
     assert assignment.why_not(few, 7) is None
-    assert set(modulus_tests(few, random_tables(2, 6, 0))) == {7, 8, 11, 12, 13}
+    assert set(modulus_tests(few, random_tables(2, 6, 0)[None])) == {7, 8, 11, 12, 13}
 
 
 def test_what_is_said_of_one_modulus() -> None:
@@ -146,7 +146,7 @@ def test_what_is_said_of_one_modulus() -> None:
     cells[1, 1, 1] -= 0.5
     cells[1, 2, 7] += 0.5
     cells[1, 7, 2] += 0.5
-    tests = modulus_tests(DEFAULT, cells, random_tables(40, 8, 1))
+    tests = modulus_tests(DEFAULT, cells[None], random_tables(40, 8, 1))
     assert list(tests) == list(DEFAULT)
     assert tests[7].moduli == (7, 11, 12, 13, 17, 19, 23)
     assert tests[7].left_out == (24,)
@@ -162,6 +162,18 @@ def test_what_is_said_of_one_modulus() -> None:
     assert tests[7].rank == 1
     assert tests[11].effect == pytest.approx(0, abs=0.05)
     assert tests[11].rank > 1
+
+
+def test_a_frequency_has_the_effect_that_it_has_alone() -> None:
+    """k = 1 is read of any integer, far better than the circle that is planted at k = 2 under every modulus."""
+    tables = 0.01 * torch.stack([random_tables(2, 7, seed) for seed in range(3)])
+    tables[0] += 3 + 0.3 * random_tables(2, 7, 3)
+    tables[1, 0] += 0.5 * torch.eye(7)
+    test = modulus_tests(SEVEN, tables)[13]
+    assert test.effects[1] == pytest.approx(0.5, abs=0.05) and test.effect_at(2) == test.effects[1]
+    assert abs(test.effects[2]) < 0.05
+    # All together are the largest gain, which is that of k = 1 everywhere.
+    assert test.effect == test.effects[0] == test.effect_at(4)
 
 
 @pytest.fixture(scope="module")
@@ -192,11 +204,11 @@ def network(labels: Labels, seed: int) -> dict[int, torch.Tensor]:
 
 
 def tables(states: dict[int, torch.Tensor], labels: Labels) -> tuple[torch.Tensor, torch.Tensor]:
-    """gain[u, i, j] of one cell's plane and of its dimensions."""
+    """gain[k, u, i, j] of one cell's planes, and gain[u, i, j] of its dimensions."""
     cell = [gains.plane_gain([RidgeSmoother.of(states[p])], labels, SEVEN) for p in SEVEN]
     adjusted = [dimensions.adjusted_states(states[p][:, None], labels) for p in SEVEN]
     single = [gains.dimension_gain(value, labels, SEVEN)[:, 0] for value in adjusted]
-    return torch.stack(cell, dim=-1).transpose(0, 1), torch.stack(single, dim=-1).transpose(0, 1)
+    return torch.stack(cell, dim=1).permute(3, 2, 0, 1), torch.stack(single, dim=-1).transpose(0, 1)
 
 
 def with_arithmetic(states: dict[int, torch.Tensor], labels: Labels, amplitude: float) -> dict[int, torch.Tensor]:
@@ -253,7 +265,8 @@ def test_gains_equal_regression_by_regression(labels: Labels) -> None:
     base = planes.baseline_residuals(targets, units)
     r2 = planes.plane_r2(smoother.heldout_residuals(targets, units, planes.PENALTIES[0]), base)
     gain = gains.plane_gain([smoother], labels, (12,))
-    assert gain.item() == pytest.approx(-0.5 * math.log(1 - r2.max().item()))
+    assert gain.shape == (1, 1, 3)
+    torch.testing.assert_close(gain[0, 0].double(), -0.5 * (1 - r2.double()).log())
 
 
 def test_dead_dimensions_gain_nothing_anywhere(labels: Labels) -> None:

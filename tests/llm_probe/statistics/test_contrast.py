@@ -121,7 +121,7 @@ def test_a_planted_gain_is_found_at_its_modulus_and_leaves_the_others_as_they_we
     assert after[2] < 0.001 and before[2] > 0.01
     assert torch.equal(after[[0, 1, 3, 4]], before[[0, 1, 3, 4]])
     # The record of the modulus has this p.
-    tests = modulus_tests(FIVE, planted)
+    tests = modulus_tests(FIVE, planted[None])
     assert [tests[modulus].p_contrast for modulus in FIVE] == pytest.approx(after.tolist())
     lost = without.clone()
     lost[:, 2, 2] -= 20

@@ -27,11 +27,11 @@ def columns(boost: dict[tuple[int, int], float]) -> list[Gains]:
     generator = torch.Generator().manual_seed(0)
     made_columns = []
     for modulus in MODULI:
-        planes = torch.randn(len(MODULI), 2, generator=generator, dtype=torch.float64) / 10
+        planes = torch.randn(len(MODULI), 2, 3, generator=generator, dtype=torch.float64) / 10
         dimensions = (torch.randn(len(MODULI), 6, generator=generator) / 10).half().float()
         for (period, under), size in boost.items():
             if under == modulus:
-                planes[MODULI.index(period), 1] += size
+                planes[MODULI.index(period), 1, 1] += size
         made_columns.append(Gains(MODULI, planes, dimensions))
     return made_columns
 
@@ -56,10 +56,10 @@ def test_what_is_read_back_is_what_was_made() -> None:
 
 def test_a_planted_circle_gains_in_its_cell_and_dimensions() -> None:
     gains = made()
-    assert gains.planes.shape == (5, 2) and gains.dimensions.shape == (5, 20)
-    assert torch.unravel_index(gains.planes.argmax(), gains.planes.shape) == (0, 1)
+    assert gains.planes.shape == (5, 2, 3) and gains.dimensions.shape == (5, 20)
+    assert torch.unravel_index(gains.planes.argmax(), gains.planes.shape) == (0, 1, 1)
     # R² = 1 - exp(-2 gain) of a circle of 3 sd: two columns of variance 9/2 beside noise of 1.
-    assert float(1 - (-2 * gains.planes[0, 1]).exp()) == pytest.approx(0.8, abs=0.05)
+    assert float(1 - (-2 * gains.planes[0, 1, 1]).exp()) == pytest.approx(0.8, abs=0.05)
     # Dimensions are cell by cell: the planted two stand behind the first cell's ten.
     assert set(gains.dimensions[0].topk(2).indices.tolist()) == {13, 14}
 
@@ -77,18 +77,18 @@ def test_column_j_is_under_modulus_j() -> None:
 
 def test_the_table_is_gain_of_row_period_under_column_modulus() -> None:
     some = columns({(9, 13): 2.0})
-    planes = torch.zeros(2, 5, 5, dtype=torch.float64)
+    planes = torch.zeros(3, 2, 5, 5, dtype=torch.float64)
     dimensions = torch.zeros(6, 5, 5)
     for i in range(5):
         for j in range(5):
-            planes[:, i, j], dimensions[:, i, j] = some[j].planes[i], some[j].dimensions[i]
+            planes[:, :, i, j], dimensions[:, i, j] = some[j].planes[i].T, some[j].dimensions[i]
     assert gain_tables.tests_of(MODULI, some, 3) == modulus_tests(MODULI, planes, dimensions, 3)
 
 
 def test_notes_name_the_related_moduli_only() -> None:
     moduli = (7, 11, 12, 13, 17, 24)
     tests = gain_tables.tests_of(
-        moduli, [Gains(moduli, torch.rand(6, 1).double(), torch.rand(6, 2)) for _ in moduli], 0
+        moduli, [Gains(moduli, torch.rand(6, 1, 3).double(), torch.rand(6, 2)) for _ in moduli], 0
     )
     assert note_of(moduli, 12, tests[12]) == "compared without 24, which shares its periods"
     assert note_of(moduli, 7, tests[7]) == ""

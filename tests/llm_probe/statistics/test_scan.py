@@ -1,6 +1,7 @@
 """The period scan: a planted line, white noise, every period of n alike, and nothing to compare with."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import modular
 from llm_probe.statistics.dimensions import adjusted_states
+from llm_probe.statistics.planes import shows_circle
 from llm_probe.statistics.scan import LOWEST, MASSIVE_DIMENSIONS, Scan, scan, without_massive
 
 
@@ -78,6 +80,23 @@ def test_a_decimal_line_proves_nothing() -> None:
     # k/20 is a multiple of 1/10 for even k; 1/20 is above the lowest line.
     assert LOWEST < 1 / 20
     assert [k for k, kept in enumerate(usable, start=1) if kept] == [1, 3, 5, 7, 9]
+
+
+@pytest.mark.parametrize(
+    ("period", "lost"),
+    # 2/19 is 0.0053 from 1/10, 7/23 is 0.0043 from 3/10; 5/17 is 0.0059 from 3/10, 4/13 is 0.0077 from it.
+    [(7, []), (13, []), (17, []), (19, [2]), (23, [7]), (20, [2, 4, 5, 6, 8, 10]), (10, [2, 4, 5]), (5, [])],
+)
+def test_what_sums_cannot_tell_from_a_decimal_period_shows_no_circle(period: int, lost: list[int]) -> None:
+    """Half the resolution of operands from 10 to 99 is 0.0056; where nothing else is left decimal lines stay."""
+    claim, labels = sums(period)
+    able = shows_circle(claim.tested_frequencies, labels).tolist()
+    assert [k for k, shows in zip(claim.tested_frequencies, able, strict=True) if not shows] == lost
+
+
+def test_what_is_not_written_in_digits_has_no_decimal_periods() -> None:
+    claim, labels = sums(19)
+    assert shows_circle(claim.tested_frequencies, replace(labels, has_digits=False)).all()
 
 
 def test_none_where_own_lines_leave_too_few_others() -> None:

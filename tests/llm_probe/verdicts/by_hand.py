@@ -49,7 +49,9 @@ GOOD = Evidence(
     n_confirmation=400,
     rows={"r2_table": [], "circles": [], "scan": [], "controls": [], "invariants": []},
 )
-TEST = ModulusTest(7, (7, 9, 11, 13, 17), (), 0.001, None, 0.001, 0.8, 0.002, None, 1, None, 0, None, 120)
+TEST = ModulusTest(
+    7, (7, 9, 11, 13, 17), (), 0.001, None, 0.001, 0.8, (0.8, 0.8, 0.8), 0.002, None, 1, None, 0, None, 120
+)
 """The assignment test of modulus 7, passed with p = 0.001."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -105,11 +106,13 @@ def test_a_frequency_that_puts_labels_on_one_point_has_no_order() -> None:
 # ------------------------------------------------------------------------------------------------------- the choice
 
 
-def search_of(p: list[list[float]], standard: list[list[float]], frequencies: tuple[int, ...]) -> PlaneSearch:
+def search_of(p: list[list[float]], standard: list[list[float]], period: int) -> PlaneSearch:
     table = torch.tensor(standard).double()
+    frequencies = tuple(range(1, table.shape[1] + 1))
+    able = torch.tensor([math.gcd(k, period) == 1 for k in frequencies])
     rest, points = torch.zeros_like(table), torch.zeros(len(table), 1, 2)
     return PlaneSearch(
-        frequencies, rest, rest.long(), torch.tensor(p).double(), table, 0.1, rest, None, None, {}, points
+        frequencies, rest, rest.long(), torch.tensor(p).double(), table, 0.1, rest, None, None, {}, points, able
     )
 
 
@@ -123,29 +126,28 @@ def test_of_planes_that_beat_their_null_the_most_ordered_is_chosen() -> None:
     read = [[0.5, 0.004, 0.2], [0.004, 0.004, 0.5]]
     standard = [[9.0, 8.0, 9.0], [5.0, 4.0, 9.0]]
     # Neither the most ordered of all (0, k = 1), nor the most clearly read that passed (0, k = 2).
-    assert choose(search_of(read, standard, (1, 2, 3)), order, 7) == (1, 1)
+    assert choose(search_of(read, standard, 7), order) == (1, 1)
 
 
 def test_a_place_that_is_hardly_read_does_not_stand_for_the_claim() -> None:
     """The first place has the order and half of 0.9 would do; parity, the best read of all, does not count."""
-    order, frequencies = order_of([[9.0, 1.0], [2.0, 1.0]], (1, 5)), tuple(range(1, 7))
-    search = search_of([[0.004] * 6] * 2, [[1.0] * 6] * 2, frequencies)
+    order = order_of([[9.0, 1.0], [2.0, 1.0]], (1, 5))
+    search = search_of([[0.004] * 6] * 2, [[1.0] * 6] * 2, 12)
     for first, cell in ((0.44, 1), (0.46, 0)):
         read = torch.tensor([[first, 0, 0, 0, 0, 1.0], [0.9, 0, 0, 0, 0, 1.0]]).double()
-        assert choose(replace(search, r2=read), order, 12) == (cell, 0)
+        assert choose(replace(search, r2=read), order) == (cell, 0)
 
 
 def test_without_any_plane_that_beats_its_null_the_most_ordered_is_chosen() -> None:
     order = order_of([[2.0, 1.0, 1.0], [2.0, 3.0, 9.0]], (1, 2, 3))
-    assert choose(search_of([[0.5] * 3] * 2, [[9.0, 0, 0], [0, 0, 0]], (1, 2, 3)), order, 7) == (1, 2)
+    assert choose(search_of([[0.5] * 3] * 2, [[9.0, 0, 0], [0, 0, 0]], 7), order) == (1, 2)
 
 
 def test_frequencies_that_can_show_no_circle_are_chosen_only_where_nothing_else_was_read() -> None:
     """Of twelve, k = 1 and 5 can; parity, k = 6, is read in any network of numbers."""
     order = order_of([[1.0, 2.0]], (1, 5))
-    frequencies = tuple(range(1, 7))
     parity = [[0.5, 0.5, 0.5, 0.5, 0.5, 0.002]]
     standard = [[1.0, 1.0, 1.0, 1.0, 1.0, 30.0]]
-    assert choose(search_of(parity, standard, frequencies), order, 12) == (0, 5)
-    assert choose(search_of([[0.009, *parity[0][1:]]], standard, frequencies), order, 12) == (0, 0)
-    assert choose(search_of([[0.5] * 6], standard, frequencies), order, 12) == (0, 4)
+    assert choose(search_of(parity, standard, 12), order) == (0, 5)
+    assert choose(search_of([[0.009, *parity[0][1:]]], standard, 12), order) == (0, 0)
+    assert choose(search_of([[0.5] * 6], standard, 12), order) == (0, 4)

@@ -106,13 +106,13 @@ def test_each_reason_that_compares(change, verdict, words) -> None:
 
 def test_a_period_without_an_effect_of_its_own_needs_to_stand_out_by_itself() -> None:
     """The assignment's p is of all moduli together."""
-    other = replace(TEST, effect=-0.1)
+    other = replace(TEST, effects=(-0.1, 0.3, 0.3))
     given, reason = judge(hypothesis(changed(p_period=0.4), test=other))
     assert given == "undetermined"
     assert "no more under its own modulus" in reason
     assert judge(hypothesis(changed(p_period=None), test=other))[0] == "undetermined"
     assert judge(hypothesis(changed(p_period=0.01), test=other))[0] == "supported"
-    assert judge(hypothesis(changed(p_period=0.4), test=replace(TEST, effect=0.1)))[0] == "supported"
+    assert judge(hypothesis(changed(p_period=0.4), test=replace(TEST, effects=(0.1, -0.3, -0.3))))[0] == "supported"
 
 
 @pytest.mark.parametrize("level", ["decodable", "clusters", "ordered", "helix", "nothing"])
@@ -175,7 +175,7 @@ def test_the_level_holds_when_all_three_nulls_do() -> None:
 
 def test_every_p_of_a_record_stands_in_a_field_of_its_own() -> None:
     """Worked by hand: 0.06 · 2 = 0.12 is less than 0.04 · 4 = 0.16 and 0.2 · 4; Holm doubles the smaller."""
-    weak = hypothesis(changed(p_period=0.2), test=replace(TEST, p=0.06, p_contrast=0.04, effect=0.5))
+    weak = hypothesis(changed(p_period=0.2), test=replace(TEST, p=0.06, p_contrast=0.04, effects=(0.5, 0.1, 0.1)))
     words = hypothesis(changed(p_period=None, p_renaming=0.001), DAYS)
     first, second = verdicts([weak, words])
     assert (first.p_renaming, first.p_assignment, first.p_contrast, first.p_period) == (0.002, 0.06, 0.04, 0.2)
