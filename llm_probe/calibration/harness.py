@@ -98,13 +98,13 @@ def planted_settings(networks: int) -> list[tuple[str, Setting]]:
     for name, signal in SIGNALS.items():
         # Sums only: ten claims in turn, of which the last two are hours.
         able = [place for place, claim in enumerate(SUMS) if math.gcd(claim.period, signal.frequency) == 1]
-        seeds = [seed for seed in range(100_000, 100_000 + 10 * networks) if seed % 10 in able][:networks]
+        seeds = [seed for seed in range(200_000, 200_000 + 10 * networks) if seed % 10 in able][:networks]
         planted += [
             (name, Setting("magnitudes", seed, replace(signal, amplitude=amplitude)))
             for amplitude in AMPLITUDES
             for seed in seeds
         ]
-    seeds = range(100_000, 100_000 + 2 * networks)
+    seeds = range(200_000, 200_000 + 2 * networks)
     return planted + [
         (OF_ITEMS, Setting("code of items", seed, code="circle", amplitude=amplitude))
         for amplitude in ITEM_AMPLITUDES

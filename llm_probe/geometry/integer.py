@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llm_probe.geometry.order import corrected, power_under
+from llm_probe.geometry.order import corrected, power_under, standardised
 from llm_probe.questions.claims import Labels
 from llm_probe.statistics.dimensions import basis_beyond, fixed_nuisances
 from toy.maths import fourier
@@ -85,7 +85,7 @@ def repeats(
         gram = each @ each.T
         gram = gram / gram.diagonal().sum().clamp_min(1e-300)
         scores.append(torch.stack([power_under(gram, line, orders).sum(dim=1) for line in lines.values()]))
-    p, share = corrected(torch.stack(scores)), torch.stack(scores)[:, :, 0]
+    p, share = corrected(standardised(torch.stack(scores))), torch.stack(scores)[:, :, 0]
     # Of the strongest lines one may be cut by a decimal period beside it: the largest is looked at.
     cell, line = divmod(int(share.masked_fill(p > p.min(), -1.0).argmax()), p.shape[1])
     peak = _is_peak(sums[cell], values, weight, known, list(lines)[line] / labels.period)
@@ -146,7 +146,7 @@ def integer_code(responses: Float[Tensor, "n cells d"], labels: Labels, seed: in
             )
         table.append(of_order)
     power = torch.tensor(table, dtype=torch.float64).permute(1, 2, 0)
-    p = corrected(power[:, -1:])[:, 0]
+    p = corrected(standardised(power[:, -1:]))[:, 0]
     best = int(p.argmin())
     own = (power[best] >= power[best, :, :1]).double().mean(dim=1)
     level = LEVEL / max(len(periods), 1)

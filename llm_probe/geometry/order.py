@@ -14,7 +14,9 @@ renamed: a product of n x n matrices, so that thousands of orders cost nothing.
 true one. In one that knows a *partition* of them - seasons, weekdays and weekend, even and odd - only those orders are
 that keep the partition: they permute labels within a class, and classes of one size. A claim has to pass each of its
 partitions, so that it is more than every named cluster: p is the largest. It is corrected for the search over places
-and frequencies (the largest statistic of an order counts, standardised by each place's own orders; max-T).
+and frequencies: the largest statistic of an order counts (max-T), each place's and frequency's beyond its mean over the
+orders. It is not divided by their spread: a place that has a circle spreads most *because* of the circle, and would be
+brought down to a place of noise. Shares are of one scale in any case.
 
 Only frequencies coprime to n are tried: at the others several labels share a point, which is a partition, no circle.
 """
@@ -35,7 +37,7 @@ ENUMERATED = 5040
 ORDERS = 4999
 """Orders that are drawn where there are more."""
 TIE = 1e-9
-"""Standardised statistics that differ by less are equal: a rotation of the circle is the same circle."""
+"""Statistics that differ by less are equal: a rotation of the circle is the same circle."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class OrderTest:
     """Those that were searched, coprime to the number of labels."""
     share: Float[Tensor, "cells k"]
     """Of the variance between labels at that frequency."""
-    standard: Float[Tensor, "cells k"]
-    """`share` in standard deviations from its mean over the orders of the partition that is hardest to tell."""
+    beyond: Float[Tensor, "cells k"]
+    """`share` beyond its mean over the orders of the partition that is hardest to tell."""
     p_order: Float[Tensor, "cells k"]
     """Of `share`, the largest over the partitions; corrected over places and frequencies."""
     p_axes: Float[Tensor, "cells k"]
@@ -77,22 +79,23 @@ def order_test(
     """
     period = len(grams[0])
     named = dict(partitions) or {"": (0,) * period}
-    p_order, p_axes, standard, share, least = [], [], [], torch.zeros(0), 0.0
+    p_order, p_axes, beyond, share, least = [], [], [], torch.zeros(0), 0.0
     for index, partition in enumerate(named.values()):
         generator = torch.Generator().manual_seed(seed + index)
         orders = orders_within(partition, kinds or (0,) * period, ORDERS, generator)
         least = max(least, _same_circles(orders, frequencies))
         scores = torch.stack([torch.stack([circle_scores(gram, orders, k) for k in frequencies]) for gram in grams])
+        of_plane, of_axis = centred(scores[:, :, 0]), centred(scores[:, :, 1])
         share = scores[:, :, 0, 0]
-        p_order.append(corrected(scores[:, :, 0]))
-        standard.append(standardised(scores[:, :, 0])[:, :, 0])
-        p_axes.append(corrected(scores[:, :, 1]))
+        beyond.append(of_plane[:, :, 0])
+        p_order.append(corrected(of_plane))
+        p_axes.append(corrected(of_axis))
     each = torch.stack(p_order)
     best = each.amax(dim=0).argmin(dim=1)
     hardest = each[:, torch.arange(len(grams)), best].argmax(dim=0)
     names = tuple(list(named)[index] for index in hardest.tolist())
-    hard = torch.stack(standard).amin(dim=0)
-    return OrderTest(frequencies, share, hard, each.amax(dim=0), torch.stack(p_axes).amax(dim=0), names, least)
+    least_beyond = torch.stack(beyond).amin(dim=0)
+    return OrderTest(frequencies, share, least_beyond, each.amax(dim=0), torch.stack(p_axes).amax(dim=0), names, least)
 
 
 def _same_circles(orders: Int[Tensor, "orders n"], frequencies: Sequence[int]) -> float:
@@ -128,17 +131,20 @@ def power_under(
 
 
 def corrected(scores: Float[Tensor, "cells k orders"]) -> Float[Tensor, "cells k"]:
-    """Share of the orders whose largest standardised score reaches each place's own in the true order, the first."""
-    standard = standardised(scores)
-    largest = standard.amax(dim=(0, 1))
-    return (largest >= standard[:, :, :1] - TIE).double().mean(dim=2)
+    """Share of the orders whose largest score reaches each place's own in the true order, the first."""
+    largest = scores.amax(dim=(0, 1))
+    return (largest >= scores[:, :, :1] - TIE).double().mean(dim=2)
+
+
+def centred(scores: Float[Tensor, "cells k orders"]) -> Float[Tensor, "cells k orders"]:
+    """Each place and frequency beyond its own mean over the orders."""
+    return scores - scores.mean(dim=2, keepdim=True)
 
 
 def standardised(scores: Float[Tensor, "cells k orders"]) -> Float[Tensor, "cells k orders"]:
     """Each place and frequency in standard deviations from its own mean over the orders; zero where all are equal."""
     spread = scores.std(dim=2, keepdim=True, correction=0)
-    away = scores - scores.mean(dim=2, keepdim=True)
-    return torch.where(spread > 1e-12, away / spread.clamp_min(1e-12), 0.0)
+    return torch.where(spread > 1e-12, centred(scores) / spread.clamp_min(1e-12), 0.0)
 
 
 def orders_within(

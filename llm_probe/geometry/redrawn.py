@@ -34,7 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.geometry.code import code_gram, code_nuisances
-from llm_probe.geometry.order import ORDERS, circle_scores, corrected, orders_within
+from llm_probe.geometry.order import ORDERS, circle_scores, corrected, orders_within, standardised
 from llm_probe.questions.claims import Labels
 
 FIRST, REDRAWS = 199, 999
@@ -66,7 +66,7 @@ def redraw_test(states: Iterable[Float[Tensor, "n cells d"]], labels: Labels) ->
 
 def p_redrawn(scores: Float[Tensor, "redraws cells"]) -> Float[Tensor, " cells"]:
     """p of every place's statistic; the first row is of the true words."""
-    return corrected(scores.double().round(decimals=DECIMALS).T[:, None])[:, 0]
+    return corrected(standardised(scores.double().round(decimals=DECIMALS).T[:, None]))[:, 0]
 
 
 def best_order(gram: Float[Tensor, "n n"], kinds: Sequence[int]) -> bool:

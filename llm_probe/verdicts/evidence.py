@@ -234,7 +234,7 @@ def choose(search: PlaneSearch, order: OrderTest) -> tuple[int, int]:
     for column, frequency in enumerate(search.frequencies):
         if frequency in order.frequencies:
             at = order.frequencies.index(frequency)
-            clear[:, column], shown[:, column] = order.standard[:, at], order.p_order[:, at] <= ALPHA
+            clear[:, column], shown[:, column] = order.beyond[:, at], order.p_order[:, at] <= ALPHA
     able = search.able.expand_as(clear)
     passed = search.p_renaming <= ALPHA
     if len(search.frequencies) == 1 or not bool(passed.any()):

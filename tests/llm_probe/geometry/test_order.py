@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 from llm_probe.geometry.order import (
     ENUMERATED,
     ORDERS,
+    centred,
     corrected,
     divisor_partitions,
     order_test,
@@ -20,7 +21,7 @@ from llm_probe.geometry.order import (
     standardised,
 )
 from llm_probe.questions.domains import DOMAINS, SEASONS
-from tests.llm_probe.geometry.planted import circle, gram_of, one_hot, planted, random_vectors
+from tests.llm_probe.geometry.planted import circle, directions, gram_of, one_hot, planted, random_vectors
 
 WEEKEND = DOMAINS["days"].partitions["weekend"]
 MONTH = torch.arange(12)
@@ -48,8 +49,8 @@ def test_an_exact_circle_is_counted(frequencies: tuple[int, ...], p: float) -> N
 
 def test_the_circle_is_found_at_its_frequency_and_place() -> None:
     test = order_test([gram_of(random_vectors(7, 16, 0)), gram_of(circle(7, 2))], (1, 2, 3), {})
-    assert int(test.standard.argmax()) == 1 * 3 + 1
-    assert test.p_order.argmin() == test.standard.argmax()
+    assert int(test.beyond.argmax()) == 1 * 3 + 1
+    assert test.p_order.argmin() == test.beyond.argmax()
     assert test.share[1].tolist() == pytest.approx([0.0, 1.0, 0.0])
 
 
@@ -71,7 +72,7 @@ def test_equal_vectors_have_no_order() -> None:
     """Nothing varies (or every order gives the same): p is 1, not a tie won."""
     for gram in (torch.zeros(7, 7).double(), gram_of(torch.eye(7).double())):
         test = order_test([gram], (1, 2, 3), {})
-        assert test.p_order.tolist() == [[1.0, 1.0, 1.0]] and test.standard.abs().max() < 1e-6
+        assert test.p_order.tolist() == [[1.0, 1.0, 1.0]] and test.beyond.abs().max() < 1e-6
 
 
 def test_a_line_has_one_axis_and_a_circle_two() -> None:
@@ -191,6 +192,18 @@ def test_partitions_by_divisors() -> None:
     assert divisor_partitions(6) == {"mod 2": (0, 1, 0, 1, 0, 1), "mod 3": (0, 1, 2, 0, 1, 2)}
 
 
+def test_a_place_of_noise_does_not_hide_a_circle_because_the_circle_spreads() -> None:
+    """Months with a quarter of the identity's variance at one of six places: most are found, and alone no more are."""
+    found, alone = 0, 0
+    for seed in range(20):
+        vectors = [random_vectors(12, 64, 10 * seed + place) for place in range(6)]
+        vectors[0] += 0.5 * directions(circle(12), 64, seed)
+        grams = [gram_of(each) for each in vectors]
+        found += order_test(grams, (1,), {"seasons": SEASONS}).p_order[0].item() <= 0.01
+        alone += order_test(grams[:1], (1,), {"seasons": SEASONS}).p_order.item() <= 0.01
+    assert alone - 2 <= found and found >= 15
+
+
 def test_corrected_by_hand() -> None:
     """Two places and four orders, of which only the true one is large at the first place."""
     scores = torch.tensor([[[4.0, 0, 0, 0]], [[1, 1, 0, 0]]]).double()
@@ -198,8 +211,11 @@ def test_corrected_by_hand() -> None:
         pytest.approx([3**0.5, *[-(3**-0.5)] * 3]),
         pytest.approx([1, 1, -1, -1]),
     ]
+    assert centred(scores)[:, 0].tolist() == [[3, -1, -1, -1], [0.5, 0.5, -0.5, -0.5]]
     # The largest of every order: √3, 1, -1/√3, -1/√3. The first place is reached by one of four, the second by two.
-    assert corrected(scores).tolist() == [[0.25], [0.5]]
+    assert corrected(standardised(scores)).tolist() == [[0.25], [0.5]]
+    # Seven times as large at the second place: 3.5, 3.5, -1, -1, so that the first is reached by two as well.
+    assert corrected(centred(scores * torch.tensor([1.0, 7.0])[:, None, None])).tolist() == [[0.5], [0.5]]
     assert corrected(torch.ones(1, 1, 4).double()).tolist() == [[1.0]]
 
 
