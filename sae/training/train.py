@@ -36,6 +36,7 @@ from sae.source.stream import Place, Stream, name_of
 from sae.training.evaluate import HeldOut, held_out, measure
 from sae.training.saved import RECORD, hook_name, load_sae, record_of
 from toy.run.cells import check_writable
+from toy.run.device import flush_denormals
 from toy.run.errors import InputError
 
 CHECKPOINT_SECONDS = 60.0
@@ -152,6 +153,7 @@ def fit(
     Raises:
         InputError: a checkpoint cannot be written.
     """
+    flush_denormals()
     for run in runs:
         resume(run)
     steps_a_block, saved = config.buffer_tokens // config.batch, time.monotonic()

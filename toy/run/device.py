@@ -1,8 +1,11 @@
-"""Where a computation runs: the device, and what the process does with the memory that it frees.
+"""Where a computation runs: the device, what the process does with the memory that it frees, and with denormal numbers.
 
 A training step frees and takes the same buffers of some megabytes again and again. By default glibc hands such blocks
 back to the system at once, and every page of them is faulted in anew: 7,000 faults and a fifth of the time of a step of
 the default toy. Two of its limits, raised once, end that; what is kept is what one step needs.
+
+Under weight decay the weights of dead neurons and their moments shrink for ever, below 1.2e-38 into denormal numbers,
+with which a processor multiplies some fifty times more slowly. So whatever trains sets them to zero.
 """
 
 from __future__ import annotations
@@ -27,6 +30,14 @@ def chosen_device(device: str) -> torch.device:
     if not has.get(device.partition(":")[0], False):
         raise InputError(f"device {device!r} is not there: choose from auto, {', '.join(k for k in has if has[k])}")
     return torch.device(device)
+
+
+def flush_denormals() -> bool:
+    """Set denormal results and operands to zero in this thread and those it starts; whether the processor can.
+
+    Called where descent begins, before the first product: a worker thread that exists already keeps its own mode.
+    """
+    return torch.set_flush_denormal(True)
 
 
 def keep_freed_memory() -> bool:

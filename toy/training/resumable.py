@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from toy.run.cells import check_writable
-from toy.run.device import chosen_device, keep_freed_memory
+from toy.run.device import chosen_device, flush_denormals, keep_freed_memory
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_lines, writing_to
 from toy.training.runs import read_content
@@ -52,6 +52,7 @@ class Training:
 
     def __init__(self, config: Any) -> None:
         """A fresh network."""
+        flush_denormals()
         keep_freed_memory()
         self.config = config
         self.model: Any = type(self).network(config).to(chosen_device(config.device))

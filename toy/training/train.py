@@ -26,7 +26,7 @@ from toy.config import ToyConfig, check_counts, differing_fields, read_config
 from toy.networks.scores import MEASURED
 from toy.networks.tasks import split, table
 from toy.run.cells import check_writable
-from toy.run.device import chosen_device, keep_freed_memory
+from toy.run.device import chosen_device, flush_denormals, keep_freed_memory
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_atomic, writing_to
 from toy.training.runs import Run
@@ -76,6 +76,7 @@ class Training:
     """The networks of one call, their rows, and how they move."""
 
     def __init__(self, config: ToyConfig, seeds: Sequence[int]) -> None:
+        flush_denormals()
         keep_freed_memory()
         self.config, self.seeds = config, tuple(seeds)
         device = chosen_device(config.device)

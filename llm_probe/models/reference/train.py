@@ -33,6 +33,7 @@ from llm_probe.models.reference.prompts import (
 from llm_probe.models.reference.recipe import Recipe
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import question
+from toy.run.device import flush_denormals
 from toy.run.errors import InputError
 
 CHECKPOINT_EVERY = 250
@@ -49,6 +50,7 @@ def train(
     recipe: Recipe, folder: Path, *, stop: int | None = None, progress: bool = True
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """Train to the last step, or to `stop`, continuing from `folder/checkpoint.pt` where there is one."""
+    flush_denormals()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(recipe.vocabulary)
     model, stream = build_model(recipe), Stream(recipe, tokenizer)

@@ -27,6 +27,26 @@ TINY = ToyConfig(
 )  # fmt: skip
 
 
+def _denormals(training: Training) -> int:
+    """How many weights and moments are smaller than a normal number and not zero."""
+    numbers = (training.seed_batch.flat, training.optimiser.mean, training.optimiser.square)
+    return sum(int(((each != 0) & (each.abs() < torch.finfo().tiny)).sum()) for each in numbers)
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_weights_that_decay_leave_no_denormal_numbers(flushed: bool) -> None:
+    """Of 1.5e-38 four steps that take a tenth each leave 1e-38: below the smallest normal number, 1.18e-38."""
+    training = Training(replace(TINY, weight_decay=1.0, learning_rate=0.1, decay_start=100, warmup_steps=0), [0])
+    training.seed_batch.flat.fill_(1.5e-38)  # with next to no gradient: products of such weights are zero
+    torch.set_flush_denormal(flushed)
+    try:
+        for _ in range(4):
+            training.update()
+        assert (_denormals(training) == 0) == flushed
+    finally:
+        torch.set_flush_denormal(True)
+
+
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
     return open_run(folder).model().state_dict()
 
