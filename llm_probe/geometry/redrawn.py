@@ -37,7 +37,7 @@ from llm_probe.geometry.code import code_gram, code_nuisances
 from llm_probe.geometry.order import ORDERS, circle_scores, corrected, orders_within, standardised
 from llm_probe.questions.claims import Labels
 
-FIRST, REDRAWS = 199, 999
+FIRST, REDRAWS, PROMISING = 199, 999, 0.02
 """Sets of random words: of the first of two stages, and of both together where the first leaves a chance (`renaming`
 says why that biases no p)."""
 DECIMALS = 5

@@ -24,7 +24,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.renaming import Renamed, corrected_p, units_carry
+from llm_probe.statistics.renaming import FIRST, Renamed, corrected_p, units_carry
 from toy.maths import fourier
 from toy.maths.regression import aicc_gain, drop_zero, heldout_least_squares, orthonormal, residual, rival_columns
 
@@ -131,7 +131,11 @@ def search(
         basis = basis_beyond(family_columns(labels, family), nuisances)
         parameters[family] = basis.shape[1]
         rivals[family] = _share(adjusted, basis).view(cells, d)
-    maxima = null_maxima(responses, labels, renamed.first, frequencies, fixed)
+    maxima, largest = torch.zeros(0, dtype=torch.float64), r2.max().double().cpu()
+    for some, promising in renamed.stages(FIRST):
+        maxima = torch.cat([maxima, null_maxima(responses, labels, some, frequencies, fixed)])
+        if float(corrected_p(largest, maxima)) > promising:
+            break
     return DimensionSearch(
         r2.view(-1, cells, d).cpu(),
         maxima,

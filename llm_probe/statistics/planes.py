@@ -11,7 +11,7 @@ One smoother stands for a cell's N x d activations; R² and p are (cells, freque
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,13 +19,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.renaming import FIRST, PROMISING, Renamed, corrected_p
+from llm_probe.statistics.renaming import Renamed, corrected_p
 from llm_probe.statistics.scan import is_decimal, resolution_of
 from toy.maths import fourier
 from toy.maths.intervals import clustered_sums, percentiles, ratio_interval
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals, plane_energy, plane_r2, rival_columns
 
 RENAMINGS_AT_ONCE = 64
+PROMPTS_A_UNIT = 2
+"""From so many prompts an operand pair on, residuals of one-hot pairs are fewer than those of many renamings."""
 PENALTIES = (0.01, 1.0, 100.0)
 """Ridge penalties as multiples of the median squared singular value; the search is corrected over them."""
 
@@ -110,12 +112,13 @@ def search(
     stacked = {key: torch.stack([entry[key] for entry in of_cell]).cpu() for key in of_cell[0]}
     able = shows_circle(frequencies, labels)
 
-    null = _null_r2(smoothers, renamed.first.total % labels.period, frequencies, labels.period, units)
-    standard, p = _standardised(stacked["r2"], null, able)
-    if len(renamed.total) > FIRST and float(p.min()) <= PROMISING:
-        more = _null_r2(smoothers, renamed.total[FIRST:] % labels.period, frequencies, labels.period, units)
-        null = torch.cat([null, more], dim=1)
+    standard, p = stacked["r2"], torch.ones_like(stacked["r2"])
+    null, null_of = standard[:, None][:, :0], _null_r2(smoothers, labels, units, frequencies)
+    for some, promising in renamed.stages():
+        null = torch.cat([null, null_of(some)], dim=1)
         standard, p = _standardised(stacked["r2"], null, able)
+        if float(p.min()) > promising:
+            break
     return PlaneSearch(
         frequencies,
         stacked["r2"],
@@ -202,24 +205,72 @@ def renamed_circles(
 
 
 def _null_r2(
+    smoothers: Sequence[RidgeSmoother], labels: Labels, units: Groups, frequencies: Sequence[int]
+) -> Callable[[Renamed], Float[Tensor, "cells renamings k"]]:
+    """What gives R² of each renaming and frequency at its best penalty.
+
+    A renaming gives all prompts of one operand pair (or item) one label. Held-out residuals are linear in the targets:
+    where pairs are asked often, their Gram matrix for one-hot pairs holds every renaming.
+    """
+    _, which = labels.unit.unique(return_inverse=True)
+    if PROMPTS_A_UNIT * (int(which.max()) + 1) <= len(which):
+        return _null_of_units(smoothers, labels, units, which, frequencies)
+    return _null_of_prompts(smoothers, labels, units, frequencies)
+
+
+def _null_of_units(
     smoothers: Sequence[RidgeSmoother],
-    renamed: Int[Tensor, "renamings n"],
-    frequencies: Sequence[int],
-    period: int,
+    labels: Labels,
     units: Groups,
-) -> Float[Tensor, "cells renamings k"]:
-    """R² of each renaming and frequency at its best penalty, in float32; some renamings at a time stay in the cache."""
+    which: Int[Tensor, " n"],
+    frequencies: Sequence[int],
+) -> Callable[[Renamed], Float[Tensor, "cells renamings k"]]:
+    one_hot = torch.nn.functional.one_hot(which).double().to(smoothers[0].left.device)
+    base = _gram(baseline_residuals(one_hot, units))
+    paths = [smoother.heldout_path(one_hot, units, PENALTIES) for smoother in smoothers]
+    grams = torch.stack([torch.stack([_gram(left) for left in path]) for path in paths])
+    prompt = torch.empty(one_hot.shape[1], dtype=torch.long).scatter_(0, which, torch.arange(len(which)))
+
+    def r2(renamed: Renamed) -> Float[Tensor, "cells renamings k"]:
+        chunks = []
+        for some in (renamed.total[:, prompt] % labels.period).split(RENAMINGS_AT_ONCE):
+            targets = renamed_circles(some, frequencies, labels.period).to(grams)
+            left = _energy(grams, targets).amin(dim=1)
+            chunks.append((1 - left / _energy(base, targets)).view(len(smoothers), len(some), -1).cpu())
+        return torch.cat(chunks, dim=1)
+
+    return r2
+
+
+def _gram(columns: Float[Tensor, "n u"]) -> Float[Tensor, "u u"]:
+    return columns.T @ columns
+
+
+def _energy(grams: Float[Tensor, "*b u u"], targets: Float[Tensor, "u m"]) -> Float[Tensor, "*b half"]:
+    """Sum of squares of each pair of neighbouring columns of residuals, from the Gram matrix for one-hot targets."""
+    squares = (targets * (grams @ targets)).sum(dim=-2)
+    return squares.unflatten(-1, (-1, 2)).sum(dim=-1)
+
+
+def _null_of_prompts(
+    smoothers: Sequence[RidgeSmoother], labels: Labels, units: Groups, frequencies: Sequence[int]
+) -> Callable[[Renamed], Float[Tensor, "cells renamings k"]]:
+    # In float32: they only rank maxima. Some renamings at a time stay in the cache.
     singles = [RidgeSmoother(*(part.float() for part in vars(smoother).values())) for smoother in smoothers]
-    chunks = []
-    for some in renamed.split(RENAMINGS_AT_ONCE):
-        targets = renamed_circles(some, frequencies, period).to(singles[0].left.device)
-        base = plane_energy(baseline_residuals(targets, units))
-        left = [
-            torch.stack([plane_energy(errors) for errors in single.heldout_path(targets, units, PENALTIES)]).amin(dim=0)
-            for single in singles
-        ]
-        chunks.append((1 - torch.stack(left) / base).view(len(singles), len(some), -1).double().cpu())
-    return torch.cat(chunks, dim=1)
+
+    def r2(renamed: Renamed) -> Float[Tensor, "cells renamings k"]:
+        chunks = []
+        for some in (renamed.total % labels.period).split(RENAMINGS_AT_ONCE):
+            targets = renamed_circles(some, frequencies, labels.period).to(singles[0].left.device)
+            base = plane_energy(baseline_residuals(targets, units))
+            left = [
+                torch.stack([plane_energy(errors) for errors in single.heldout_path(targets, units, PENALTIES)])
+                for single in singles
+            ]
+            chunks.append((1 - torch.stack(left).amin(dim=1) / base).view(len(singles), len(some), -1).double().cpu())
+        return torch.cat(chunks, dim=1)
+
+    return r2
 
 
 def rival_targets(labels: Labels) -> dict[str, Float[Tensor, "n 2"]]:

@@ -6,9 +6,10 @@ largest statistic of a search over every layer, dimension, frequency and penalty
 
     p = (1 + #{renamings whose maximum >= observed}) / (1 + #renamings)
 
-Renamings are drawn in two stages, so that a p can be small where it matters and costs little elsewhere: where no p of
-the `FIRST` is at most `PROMISING`, they are all (after Besag & Clifford 1991). A p from both stages is that of one
-test at every level below `PROMISING`, a p from the first alone at every level from there on, so neither is biased.
+Renamings are drawn in stages, so that a p can be small where it matters and costs little elsewhere: where no p of the
+99 of the first is 0.2 or less they are all, and where none of the 499 of both is 0.02 or less (`STAGES`; after Besag &
+Clifford 1991). At every level below a stage's limit a p that went on is that of one test of more renamings, at every
+level from there on a p that stopped is that of one test of fewer, so that none is biased.
 
 A renaming is a bijection of *tokens* that maps the set of possible prompts onto itself:
 
@@ -48,9 +49,10 @@ Tokens = tuple[int, ...]
 ENUMERATED, LISTED = 720, 5040
 """So many orders or fewer are all used, once each; so many are listed, to draw from."""
 FIRST = 499
-"""Renamings of the first stage."""
-PROMISING = 0.02
-"""p of the first stage up to which the second is worth its time: ten renamings as large are enough to give up."""
+"""Renamings up to which p need not be promising by much."""
+STAGES = ((99, 0.2), (FIRST, 0.02))
+"""(renamings so far, the largest p at which more are worth their time): some twenty, then ten, that are as large are
+enough to give up."""
 
 
 def digit_classes(claim: Claim) -> list[list[int]]:
@@ -158,14 +160,13 @@ class Renamed:
     carry: Bool[Tensor, "renamings n"]
     """Whether the units carry; never for named items."""
 
-    def stage(self, rows: slice) -> Renamed:
-        """Some of the renamings."""
-        return Renamed(self.total[rows], self.carry[rows])
-
-    @property
-    def first(self) -> Renamed:
-        """Those of the first stage."""
-        return self.stage(slice(FIRST))
+    def stages(self, most: int | None = None) -> Iterator[tuple[Renamed, float]]:
+        """The renamings of each stage, `most` in all, and the p above which no more are drawn."""
+        count, start = min(len(self.total), most or len(self.total)), 0
+        for size, promising in (*STAGES, (count, 0.0)):
+            if start < (end := min(size, count)):
+                yield Renamed(self.total[start:end], self.carry[start:end]), promising
+                start = end
 
 
 def rename(claim: Claim, labels: Labels, kinds: Sequence[int], count: int, seed: int) -> Renamed:

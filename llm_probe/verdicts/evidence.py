@@ -23,7 +23,7 @@ from torch import Tensor
 from llm_probe.activations.redrawn import Redraws
 from llm_probe.activations.streaming import Location, States
 from llm_probe.geometry.order import OrderTest
-from llm_probe.geometry.redrawn import FIRST, REDRAWS, best_order, redraw_test
+from llm_probe.geometry.redrawn import FIRST, PROMISING, REDRAWS, best_order, redraw_test
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import TABLES, InvariantRow, R2Row
 from llm_probe.run.vocabulary import ALPHA, Weights
@@ -33,7 +33,7 @@ from llm_probe.statistics.controls import label_control_rows
 from llm_probe.statistics.gains import Gains, gains_of
 from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch
 from llm_probe.statistics.registry import ChosenStates, measure_all
-from llm_probe.statistics.renaming import PROMISING, Renamed
+from llm_probe.statistics.renaming import Renamed
 from llm_probe.verdicts import embedding
 from llm_probe.verdicts.embedding import EmbeddingPlane
 from llm_probe.verdicts.geometry import Code, Geometry, both, geometry_of

@@ -20,6 +20,8 @@ from llm_probe.statistics.scan import Scan
 from toy.maths import fourier
 from toy.maths.regression import r2_in_sample, rival_columns
 
+Fit = tuple[str, int | None]
+"""A family of columns, and the frequency of a circle."""
 KEPT_DIMENSIONS = 4
 """Dimensions a cell that go into the table, by each of the two statistics."""
 
@@ -93,12 +95,33 @@ def _variance_shares(searches: SearchedPlanes, cell: int) -> list[float]:
 
 def dimension_rows(searches: Searches) -> Iterator[R2Row]:
     """The kept dimensions of every cell: Fourier at the frequency best by each statistic, then every rival."""
+    wanted: list[tuple[int, int, Fit]] = []
     for cell in range(len(searches.states.cells)):
         for dim, frequencies in kept_dimensions(searches, cell).items():
-            for frequency in sorted(frequencies):
-                yield _dimension_row(searches, cell, dim, "fourier", frequency)
-            for family in FAMILIES[1:]:
-                yield _dimension_row(searches, cell, dim, family, None)
+            fits: list[Fit] = [("fourier", frequency) for frequency in sorted(frequencies)]
+            wanted += [(cell, dim, fit) for fit in [*fits, *((family, None) for family in FAMILIES[1:])]]
+    heldout = _heldout(searches, wanted)
+    for cell, dim, fit in wanted:
+        yield _dimension_row(searches, cell, dim, fit, heldout[cell, dim, fit])
+
+
+def _heldout(searches: Searches, wanted: Sequence[tuple[int, int, Fit]]) -> dict[tuple[int, int, Fit], float]:
+    """Held-out R² of every row: all dimensions that share a family's columns from one factorisation of these."""
+    result = {}
+    for fit in dict.fromkeys(fit for _, _, fit in wanted):
+        alike = [(cell, dim) for cell, dim, other in wanted if other == fit]
+        cells, dims = (list(index) for index in zip(*alike, strict=True))
+        responses = searches.states.discovery[:, cells, dims].double().cpu()
+        r2 = dimensions.heldout_r2(responses, _columns(searches.labels, fit), searches.labels)
+        result |= {(*place, fit): value for place, value in zip(alike, r2.tolist(), strict=True)}
+    return result
+
+
+def _columns(labels: Labels, fit: Fit) -> Float[Tensor, "n c"]:
+    family, frequency = fit
+    if frequency is None:
+        return dimensions.family_columns(labels, family)
+    return fourier.design(labels.label, frequency, labels.period)
 
 
 def kept_dimensions(searches: Searches, cell: int) -> dict[int, set[int]]:
@@ -116,13 +139,11 @@ def _best(table: Float[Tensor, "k d"]) -> Sequence[int]:
     return table.max(dim=0).values.topk(min(KEPT_DIMENSIONS, table.shape[1])).indices.tolist()
 
 
-def _dimension_row(searches: Searches, cell: int, dim: int, family: str, frequency: int | None) -> R2Row:
-    labels, result = searches.labels, searches.dimensions
-    response = searches.states.discovery[:, cell, dim, None].double().cpu()
+def _dimension_row(searches: Searches, cell: int, dim: int, fit: Fit, r2_heldout: float) -> R2Row:
+    (family, frequency), result = fit, searches.dimensions
     if frequency is None:
-        columns, r2 = dimensions.family_columns(labels, family), result.rivals[family][cell, dim]
+        r2 = result.rivals[family][cell, dim]
     else:
-        columns = fourier.design(labels.label, frequency, labels.period)
         tested = searches.planes.frequencies
         r2 = result.r2[tested.index(frequency), cell, dim] if frequency in tested else None
     return searches.row(
@@ -133,8 +154,8 @@ def _dimension_row(searches: Searches, cell: int, dim: int, family: str, frequen
         frequency=frequency,
         r2_class_means=_published(searches, cell, dim, family, frequency),
         r2_partial=None if r2 is None else float(r2),
-        aicc_gain=None if r2 is None else float(result.aicc(family, r2[None], len(labels.label))[0]),
-        r2_heldout=float(dimensions.heldout_r2(response, columns, labels)[0]),
+        aicc_gain=None if r2 is None else float(result.aicc(family, r2[None], len(searches.labels.label))[0]),
+        r2_heldout=r2_heldout,
         p_renaming=None if r2 is None or frequency is None else float(result.p_renaming(r2)),
     )
 

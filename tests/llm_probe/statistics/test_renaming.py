@@ -35,6 +35,44 @@ def test_offsets_of_items_that_are_numbers_are_closed_under_renaming() -> None:
     assert sorted(digit_classes(Claim(short, "sum"))) == [[0], [1], [2, 3, 4], [5], [6, 7, 8, 9]]
 
 
+@pytest.mark.parametrize(
+    ("count", "most", "expected"),
+    [
+        (1999, None, [(99, 0.2), (400, 0.02), (1500, 0.0)]),
+        (1999, 499, [(99, 0.2), (400, 0.02)]),
+        (719, None, [(99, 0.2), (400, 0.02), (220, 0.0)]),
+        (50, None, [(50, 0.2)]),
+    ],
+)
+def test_stages_by_hand(count: int, most: int | None, expected: list[tuple[int, float]]) -> None:
+    total = torch.arange(count)[:, None].repeat(1, 3)
+    stages = list(renaming.Renamed(total, total > 5).stages(most))
+    assert [(len(some.total), promising) for some, promising in stages] == expected
+    # One after the other, none twice.
+    assert torch.equal(torch.cat([some.total for some, _ in stages]), total[:most])
+    assert torch.equal(torch.cat([some.carry for some, _ in stages]), total[:most] > 5)
+
+
+def test_a_p_is_no_smaller_than_it_should_be_at_any_level() -> None:
+    """p of noise by stages, 4,000 times: at most as often below a level as the level says, and never below 1/2000."""
+    generator = torch.Generator().manual_seed(0)
+    reported = []
+    for uniform in torch.rand(4000, generator=generator):
+        null = torch.rand(1999, generator=generator)
+        rows = torch.arange(1999)[:, None]
+        seen = torch.zeros(0)
+        for some, promising in renaming.Renamed(rows, rows > 0).stages():
+            seen = torch.cat([seen, null[some.total[:, 0]]])
+            p = float(renaming.corrected_p(uniform, seen))
+            if p > promising:
+                break
+        reported.append(p)
+    p_values = torch.tensor(reported)
+    for level in (0.01, 0.02, 0.05, 0.2, 0.5):
+        share, slack = float((p_values <= level).double().mean()), 3 * (level * (1 - level) / 4000) ** 0.5
+        assert level - slack - 0.01 <= share <= level + slack
+
+
 def test_a_renaming_changes_item_and_offset_together() -> None:
     """Where 3 and 4 are swapped, "3 o'clock + 34" is read as "4 o'clock + 43"."""
     claim = Claim(DOMAINS["hours"], "sum")

@@ -7,6 +7,7 @@ import torch
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
+from llm_probe.run.vocabulary import Quantity
 from llm_probe.statistics import dimensions, planes, renaming, scan
 from llm_probe.statistics.invariants import closure
 from toy.maths.regression import RidgeSmoother, drop_zero, orthonormal, partial_r2, residual
@@ -77,6 +78,24 @@ def test_corrected_p_by_hand() -> None:
     maxima = torch.tensor([0.1, 0.2, 0.3, 0.4])
     p = renaming.corrected_p(torch.tensor([0.05, 0.3, 0.35, 0.9]), maxima)
     torch.testing.assert_close(p, torch.tensor([5, 3, 2, 1]).double() / 5)
+
+
+@pytest.mark.parametrize("quantity", ["item", "sum"])
+def test_residuals_of_one_hot_pairs_hold_every_renaming(quantity: Quantity) -> None:
+    """Days are asked many times each, in several templates: the Gram matrix of pairs gives what refits of every
+    renaming give, up to the float32 of these."""
+    claim = Claim(DOMAINS["days"], quantity)
+    labels = Labels.of(claim, claim.prompts("discovery", 300, 0))
+    which, units = labels.unit.unique(return_inverse=True)[1], labels.groups("unit")
+    assert units is not None and planes.PROMPTS_A_UNIT * units.count <= len(which)
+    generator = torch.Generator().manual_seed(0)
+    of_unit = torch.randn(units.count, 12, generator=generator)[which]
+    smoothers = [RidgeSmoother.of(of_unit + torch.randn(of_unit.shape, generator=generator)) for _ in range(2)]
+    renamed = renaming.rename(claim, labels, [0] * 7, 40, 0)
+    exact = planes._null_of_units(smoothers, labels, units, which, claim.tested_frequencies)(renamed)
+    refitted = planes._null_of_prompts(smoothers, labels, units, claim.tested_frequencies)(renamed)
+    assert exact.shape == (2, len(renamed.total), len(claim.tested_frequencies))
+    torch.testing.assert_close(exact, refitted, atol=2e-4, rtol=0)
 
 
 def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:

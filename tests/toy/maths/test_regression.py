@@ -108,6 +108,22 @@ def test_heldout_residuals_equal_refits_centred_on_the_training_part(
         torch.testing.assert_close(residuals[~train], expected, atol=1e-7, rtol=1e-6)
 
 
+def test_one_massive_dimension_costs_no_digits_that_matter() -> None:
+    """A dimension ten thousand times as large as the rest, as trained models have: the same as explicit refits."""
+    activations, targets = normal(60, 8), normal(60, 2, seed=1)
+    activations[:, 3] *= 1e4
+    smoother, keys = RidgeSmoother.of(activations), torch.arange(60) // 3
+    assert smoother.left.shape == (60, 8)
+    residuals = smoother.heldout_residuals(targets, Groups.of(keys), 0.01)
+    train = keys != 4
+    h, y = activations[train], targets[train]
+    system = torch.cat([h - h.mean(dim=0), math.sqrt(smoother.penalty(0.01)) * torch.eye(8, dtype=torch.float64)])
+    right = torch.cat([y - y.mean(dim=0), torch.zeros(8, 2, dtype=torch.float64)])
+    weights = torch.linalg.lstsq(system, right).solution
+    expected = targets[~train] - y.mean(dim=0) - (activations[~train] - h.mean(dim=0)) @ weights
+    torch.testing.assert_close(residuals[~train], expected, atol=1e-7, rtol=1e-6)
+
+
 def test_coefficients_reproduce_the_fit() -> None:
     activations, targets = normal(50, 8) + 3, normal(50, 2, seed=1)
     smoother = RidgeSmoother.of(activations)
