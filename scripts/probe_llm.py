@@ -2,26 +2,42 @@
 
 python scripts/probe_llm.py                                         the reference model
 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --moduli 7 11
+python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --dry-run       what that takes here: prompts, FLOPs, memory, time
 """
 
 from _command import run
 
 import sys
+from dataclasses import dataclass, fields
 
 from _page import rewrite
 
 from llm_probe.run.config import ProbeConfig
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(ProbeConfig):
+    """A run, or its plan."""
+
+    dry_run: bool = False
+    """Print what the run would take on this machine, and do not run it."""
+
+
 def main() -> int:
     kept = "finished cells are in {0.folder}/cells: the same command goes on"
-    return run(__file__, ProbeConfig, __doc__, probe, kept)
+    return run(__file__, Options, __doc__, probe, kept)
 
 
-def probe(config: ProbeConfig, command: str) -> None:
+def probe(options: Options, command: str) -> None:
     """Probe, write the tables and the page, and print the verdicts."""
     from llm_probe.run.probe import plan_of, run as run_probe
 
+    config = ProbeConfig(**{field.name: getattr(options, field.name) for field in fields(ProbeConfig)})
+    if options.dry_run:
+        from llm_probe.sweep.cost import plan_text
+
+        print(plan_text(config))
+        return
     plan = plan_of(config)
     result = run_probe(plan, config.folder, command)
     result.write(config.folder)

@@ -144,7 +144,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding("mps", "ok", "Apple GPU")
     else:
         built = f"torch {torch.__version__}" + ("" if torch.version.cuda else ", built without CUDA")
-        means = "models run on the CPU: fine for the reference model and MiniLM, hours for Qwen3-0.6B"
+        means = "models run on the CPU; `python scripts/probe_llm.py --model … --dry-run` says how long one takes here"
         yield Finding("gpu", "note", f"none ({built})", means)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep of probes will take, before it runs: prompts, FLOPs, memory and time of every cell.
+"""What a probe, or a sweep of them, will take before it runs: prompts, FLOPs, memory and time.
 
     FLOPs     passes x tokens x 2 P,  P the parameters of the blocks (a multiply and an add each), and 2 d V more
               where an answer is read; attention over a prompt's few tokens is below a hundredth of it
@@ -35,6 +35,7 @@ from toy.run.cells import Cells
 from toy.run.errors import InputError
 
 PIECES = re.compile(r"\d|[^\W\d]+|[^\w\s]")
+GB, MB = 1e9, 1e6
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 QWEN3 = {
     "Qwen/Qwen3-0.6B": (1024, 3072, 28, 16, True),
@@ -83,12 +84,20 @@ class Cost:
     """The cost of a cell."""
 
     prompts: int
+    tokens: int
     flops: float
     weights: float
     """Bytes of the model's weights."""
     states: float
     """Bytes of the states that are kept."""
-    seconds: float
+    forward: float
+    """Seconds of the passes of the model."""
+    statistics: float
+    """Seconds of the statistics, on one core."""
+
+    @property
+    def seconds(self) -> float:
+        return self.forward + self.statistics
 
     @staticmethod
     def of(config: ProbeConfig, tflops: float) -> Cost:
@@ -109,10 +118,12 @@ class Cost:
         )
         return Cost(
             work.prompts,
+            work.tokens,
             flops,
             weights=float(BYTES[config.dtype] * (size.blocks + size.vocabulary)),
             states=4.0 * work.most_kept * (places // passes(config)) * size.d_model,
-            seconds=flops / (tflops * 1e12) + seconds * places,
+            forward=flops / (tflops * 1e12),
+            statistics=seconds * places,
         )
 
 
@@ -133,11 +144,31 @@ def preview(kind: Kind, cells: Sequence[SweepPoint], folder: Path, most: int, tf
         name = " ".join(str(part) for part in weights if part is not None)
         lines.append(
             f"{name:<34} {len(costs):5}  {-(-len(costs) // most):5}  {sum(cost.prompts for cost in costs):9,}  "
-            f"{sum(cost.flops for cost in costs):7.1e}  {max(cost.weights for cost in costs) / 1e9:5.1f} GB  "
-            f"{max(cost.states for cost in costs) / 1e9:5.1f} GB  {in_time(seconds):>9}"
+            f"{sum(cost.flops for cost in costs):7.1e}  {max(cost.weights for cost in costs) / GB:5.1f} GB  "
+            f"{max(cost.states for cost in costs) / GB:5.1f} GB  {in_time(seconds):>9}"
         )
     where = "given" if tflops else "measured here"
     lines.append(f"{counted}: about {in_time(total)} of work, one after the other, at {speed:.3g} TFLOP/s ({where})")
+    return "\n".join(lines)
+
+
+def plan_text(config: ProbeConfig) -> str:
+    """What one probe will take on this machine, whose speed is measured for it, in a few lines.
+
+    Raises:
+        InputError: the model's size or a domain is not known.
+    """
+    speed = measured_tflops(config.device, config.dtype)
+    cost = Cost.of(config, speed)
+    kinds = ("trained weights", "random weights", "random blocks behind trained embeddings")[: passes(config)]
+    model, rest = in_time(cost.forward), in_time(cost.statistics)
+    lines = (
+        f"prompts  {cost.prompts:,} with {', '.join(kinds)}",
+        f"tokens   {cost.tokens:,}; {cost.flops:.1e} FLOPs",
+        f"memory   weights {cost.weights / MB:,.0f} MB, states {cost.states / MB:,.0f} MB",
+        f"time     about {in_time(cost.seconds)}: the model {model}, statistics {rest} on one core",
+        f"speed    {speed:.3g} TFLOP/s and one place's statistics, measured here",
+    )
     return "\n".join(lines)
 
 

@@ -63,6 +63,16 @@ def test_a_plan_says_counts_flops_memory_and_time(tmp_path: Path) -> None:
     assert slower.seconds > 10 * slower.flops / 1e12 and slower.weights == 4 * 1_000_512
 
 
+def test_the_plan_of_one_run_names_its_passes_and_adds_up() -> None:
+    config = ProbeConfig(domains=("sizes",), prompts=40, renamings=9, blocks_control=False)
+    text = cost.plan_text(config)
+    planned = cost.Cost.of(config, 1.0)
+    assert f"prompts  {planned.prompts:,} with trained weights, random weights\n" in text
+    assert f"tokens   {planned.tokens:,}" in text and "TFLOP/s" in text
+    assert planned.forward == planned.flops / 1e12
+    assert planned.seconds == planned.forward + planned.statistics
+
+
 def test_other_kinds_are_counted(trivial: ModuleType, tmp_path: Path) -> None:
     kind = trivial.KINDS["trivial"]
     cells = Grid("trivial", {}, {"number": [1, 2]}).cells(kind, 10)
