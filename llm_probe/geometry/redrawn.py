@@ -52,15 +52,19 @@ class RedrawTest:
     p_axes: Float[Tensor, " cells"]
 
 
-def redraw_test(states: Iterable[Float[Tensor, "n cells d"]], labels: Labels) -> RedrawTest:
-    """The test of some prompts' `states`: those of the true words first, then of every redraw."""
+def redraw_scores(states: Iterable[Float[Tensor, "n cells d"]], labels: Labels) -> Float[Tensor, "redraws cells two"]:
+    """(share, twice that of the worse axis) of every redraw of some prompts, at every place."""
     nuisances, own = code_nuisances(labels), torch.arange(labels.period)[None]
-    scores = torch.stack(
+    return torch.stack(
         [
             torch.stack([circle_scores(code_gram(place, labels, nuisances), own, 1)[:, 0] for place in one.unbind(1)])
             for one in states
         ]
     )
+
+
+def redraw_test(scores: Float[Tensor, "redraws cells two"]) -> RedrawTest:
+    """The test of both scores; the first row is of the true words."""
     return RedrawTest(p_redrawn(scores[..., 0]), p_redrawn(scores[..., 1]))
 
 

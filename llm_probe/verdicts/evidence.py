@@ -11,6 +11,7 @@ is kept of a claim; `judgement` makes the verdict from two of them, of trained a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ from torch import Tensor
 from llm_probe.activations.redrawn import Redraws
 from llm_probe.activations.streaming import Location, States
 from llm_probe.geometry.order import OrderTest
-from llm_probe.geometry.redrawn import FIRST, PROMISING, REDRAWS, best_order, redraw_test
+from llm_probe.geometry.redrawn import FIRST, PROMISING, REDRAWS, best_order, redraw_scores, redraw_test
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.table import TABLES, InvariantRow, R2Row
 from llm_probe.run.vocabulary import ALPHA, Weights
@@ -216,9 +217,12 @@ def _against_words(
     geometry = replace(geometry, null="words")
     if stopped_before_redraws(geometry, closure) or not best_order(code.grams[cell], code.kinds):
         return geometry, []
-    test = redraw_test(redraws.states(FIRST), redraws.labels)
+    states = iter(redraws.states(REDRAWS))
+    scores = redraw_scores(itertools.islice(states, 1 + FIRST), redraws.labels)
+    test = redraw_test(scores)
     if float(test.p_share[cell]) <= PROMISING:
-        test = redraw_test(redraws.states(REDRAWS), redraws.labels)
+        # The states come as they are asked for: the second stage goes on where the first stopped.
+        test = redraw_test(torch.cat([scores, redraw_scores(states, redraws.labels)]))
     geometry = replace(geometry, p_redrawn=float(test.p_share[cell]), p_redrawn_axes=float(test.p_axes[cell]))
     return geometry, torch.nonzero(test.p_share <= ALPHA)[:, 0].tolist()
 

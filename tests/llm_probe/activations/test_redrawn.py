@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3Config, Qw
 
 from llm_probe.activations.redrawn import TEMPLATES, few_templates, redraws_of, replacements, with_tokens, words_of
 from llm_probe.activations.streaming import ReadPlan
-from llm_probe.geometry.redrawn import redraw_test
+from llm_probe.geometry.redrawn import redraw_scores, redraw_test
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, wrap
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS
@@ -111,6 +111,6 @@ def test_a_network_that_never_learnt_shows_no_compass() -> None:
     p = []
     for seed in range(20):
         redraws = redraws_of(network(seed), COMPASS, prompts(COMPASS), PLAN, seed)
-        p.append(redraw_test(redraws.states(39), redraws.labels).p_share.min().item())
+        p.append(redraw_test(redraw_scores(redraws.states(39), redraws.labels)).p_share.min().item())
     assert sum(value <= 0.05 for value in p) <= 4  # 1 is expected
     assert 0.3 < sum(p) / len(p) < 0.7

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.geometry.redrawn import best_order, p_redrawn, redraw_test
+from llm_probe.geometry.redrawn import best_order, p_redrawn, redraw_scores, redraw_test
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS
 from tests.llm_probe.geometry.planted import circle, directions, gram_of, random_vectors
@@ -53,14 +53,17 @@ def redraws(first: Float[Tensor, "n d"], count: int, seed: int) -> Iterator[Floa
 
 def test_a_circle_of_six_is_shown_and_a_line_has_one_axis() -> None:
     ring = directions(circle(6), 32, 0) + 0.3 * random_vectors(6, 32, 0)
-    test = redraw_test(redraws(ring, 199, 0), LABELS)
+    test = redraw_test(redraw_scores(redraws(ring, 199, 0), LABELS))
     assert (test.p_share.item(), test.p_axes.item()) == (1 / 200, 1 / 200)
     line = directions(torch.arange(6).double()[:, None], 32, 0) + 0.1 * random_vectors(6, 32, 0)
-    assert redraw_test(redraws(line, 199, 0), LABELS).p_axes.item() > 0.05
+    assert redraw_test(redraw_scores(redraws(line, 199, 0), LABELS)).p_axes.item() > 0.05
 
 
 def test_random_words_are_like_others() -> None:
-    p = [redraw_test(redraws(random_vectors(6, 16, seed), 39, seed), LABELS).p_share.item() for seed in range(40)]
+    p = [
+        redraw_test(redraw_scores(redraws(random_vectors(6, 16, seed), 39, seed), LABELS)).p_share.item()
+        for seed in range(40)
+    ]
     assert 0.35 < sum(p) / len(p) < 0.65
     assert sum(value <= 0.05 for value in p) <= 5  # 2 are expected
 
