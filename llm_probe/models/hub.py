@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from llm_probe.models.gguf import dequantised, is_gguf
 from toy.run.errors import InputError
 
 REASONS = {
@@ -55,19 +56,21 @@ def is_toy(name: str) -> bool:
     return is_run(path) and '"model_type"' not in (path / "config.json").read_text(encoding="utf-8", errors="replace")
 
 
-def source(name: str, reference: Path) -> str:
+def source(name: str, reference: Path, revision: str | None = None) -> str:
     """What `from_pretrained` is given: a folder, or the name itself if it is one of the hub.
 
     Raises:
-        InputError: a path that is not a model folder.
+        InputError: a path that is not a model folder, or a GGUF file that cannot be read.
     """
+    if is_gguf(name):
+        return str(dequantised(name, revision))
     path = reference if name == "reference" else Path(name).expanduser()
     if (path / "config.json").is_file():
         return str(path)
     if path.is_dir() or path == reference or name.startswith(("/", ".", "~")):
         raise InputError(
-            f"no model in the folder {path}: give a folder with config.json and model.safetensors, or a run directory "
-            "of scripts/train_toy.py"
+            f"no model in the folder {path}: give a folder with config.json and model.safetensors, a GGUF file, or a "
+            "run directory of scripts/train_toy.py"
         )
     return name
 
@@ -94,6 +97,26 @@ def explained(name: str, revision: str | None) -> Iterator[None]:
                 first_line = str(error).partition("\n")[0]
                 raise InputError(sentence.format(name=name, revision=revision, first_line=first_line)) from error
         raise
+
+
+@contextmanager
+def no_loading_bar() -> Iterator[None]:
+    """Mute transformers' bar for weights that are read from disk; downloads keep theirs."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging
+
+    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    # transformers switches the hub's bars as well as its own.
+    logging.disable_progress_bar()
+    if downloads:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+        if not downloads:
+            disable_progress_bars()
 
 
 def _chain(error: BaseException | None) -> set[str]:

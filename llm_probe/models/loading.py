@@ -80,8 +80,8 @@ def load(
     random_weights: bool = False,
     seed: int = 0,
 ) -> LoadedModel:
-    """A model from the hub, a folder, `reference` (the small model of this repository), or a toy: the run directory or
-    checkpoint file of a network of `toy` (`toy_model`).
+    """A model from the hub, a folder, a GGUF file (`gguf`), `reference` (the small model of this repository), or a toy:
+    the run directory or checkpoint file of a network of `toy` (`toy_model`).
 
     `device` auto means cuda, else mps, else cpu; weights too large for one GPU are spread by accelerate.
 
@@ -91,7 +91,7 @@ def load(
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-    from llm_probe.models.hub import commit, explained, is_toy, source
+    from llm_probe.models.hub import commit, explained, is_toy, no_loading_bar, source
 
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
@@ -108,7 +108,8 @@ def load(
         toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
         toy = replace(toy, own_domain=toy_domain(network.config.toy))
         return replace(randomised(toy, seed), own_domain=toy.own_domain) if random_weights else toy
-    path, remote = source(name, REFERENCE_FOLDER), {"revision": revision, "trust_remote_code": trust_remote_code}
+    path = source(name, REFERENCE_FOLDER, revision)
+    remote = {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
         config = AutoConfig.from_pretrained(path, **remote)
         # Pinned to the commit just seen: one model even if the repository moves, and one look-up when offline.
@@ -126,7 +127,7 @@ def load(
         model = _fresh(build, seed).to(place, chosen_dtype)
     else:
         placing = {"device_map": "auto"} if place.type == "cuda" and _too_large(build, chosen_dtype) else {}
-        with explained(name, revision), _no_loading_bar():
+        with explained(name, revision), no_loading_bar():
             model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
         model = model if placing else model.to(place)
     return _mapped(
@@ -284,26 +285,6 @@ def _fresh(build: Callable[[], Any], seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build()
-
-
-@contextmanager
-def _no_loading_bar() -> Iterator[None]:
-    """Mute transformers' bar for weights that are read from disk; downloads keep theirs."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    from transformers.utils import logging
-
-    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    # transformers switches the hub's bars as well as its own.
-    logging.disable_progress_bar()
-    if downloads:
-        enable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-        if not downloads:
-            disable_progress_bars()
 
 
 def _too_large(build: Callable[[], Any], dtype: torch.dtype) -> bool:

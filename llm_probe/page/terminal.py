@@ -13,7 +13,8 @@ from llm_probe.page.views import closure_text, number, ordered, origin_text, p_t
 
 FACTS = {
     "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
-    "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts", "seconds": "{:,.0f} s", "date": "{}",
+    "quantization": "dequantised from {}", "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts",
+    "seconds": "{:,.0f} s", "date": "{}",
 }  # fmt: skip
 HEADING = "verdict: level, word, reason; class-mean R² of the best dimension"
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -38,7 +39,7 @@ def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
         return "\n".join(wrapped)
 
     body = [line(names), *map(line, lines)] if lines else ["no claim was tested"]
-    about = [short_name(run), *facts(run, ("layers", "d_model", "dtype", "n_prompts", "seconds"))]
+    about = [short_name(run), *facts(run, ("layers", "d_model", "quantization", "dtype", "n_prompts", "seconds"))]
     headline = " · ".join([*about, f"control: {run.get('control') or 'none'}"])
     where = ""
     if run.get("command"):  # a model in memory wrote no files

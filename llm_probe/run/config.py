@@ -22,8 +22,8 @@ class ProbeConfig:
     """Probe a language model for quantities that lie on a circle."""
 
     model: str = "reference"
-    """Hub id or local folder; `reference` is the small model in this repository. The run directory (or a checkpoint
-    file) of a toy is probed on the toy's own task."""
+    """Hub id, local folder or GGUF file (on the hub: owner/name:file.gguf); `reference` is the small model in this
+    repository. The run directory (or a checkpoint file) of a toy is probed on the toy's own task."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

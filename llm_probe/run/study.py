@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from tqdm import tqdm
 
+from llm_probe.models.gguf import MADE_FROM
 from llm_probe.run import schema
 from llm_probe.run.table import frame
 from toy.run.cells import Cells, writing_results
@@ -179,6 +180,7 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
         "layers_probed": list(layers),
         "d_model": loaded.d_model,
         "parameters": sum(weight.numel() for weight in loaded.model.parameters()),
+        "quantization": getattr(loaded.model.config, MADE_FROM, {}).get("quantization"),
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "attention": getattr(loaded.model.config, "_attn_implementation", None),

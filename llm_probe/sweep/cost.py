@@ -231,7 +231,7 @@ def size_of(name: str, revision: str | None = None) -> Size:
         )  # fmt: skip
     else:
         with explained(name, revision):
-            config = AutoConfig.from_pretrained(source(name, REFERENCE_FOLDER), revision=revision)
+            config = AutoConfig.from_pretrained(source(name, REFERENCE_FOLDER, revision), revision=revision)
     text = config.get_text_config()
     with torch.device("meta"):
         every = sum(weight.numel() for weight in AutoModel.from_config(config).parameters())
