@@ -49,7 +49,7 @@ class ProbeConfig:
     prompts: int = 1000
     """Discovery questions a claim; confirmation takes half as many."""
     renamings: int = 1999
-    """Renamings of the null at most, all of them where the first 499 leave a chance; the smallest p is
+    """Renamings of the null at most, all of them where the first 99, then 499, leave a chance; the smallest p is
     1 / (renamings + 1)."""
     random_control: bool = True
     """The same pass over the same architecture with random weights."""
