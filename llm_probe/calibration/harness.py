@@ -27,7 +27,7 @@ from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 
 LEVEL = 0.05
-VERSION = 4
+VERSION = 5
 """Raise it when a trial's numbers change."""
 SHARES: dict[Null, float] = {"magnitudes": 0.55, "names": 0.12, "qwen3": 0.23, "shuffled": 0.1}
 """Of the null networks."""

@@ -103,6 +103,20 @@ def test_a_frequency_that_puts_labels_on_one_point_has_no_order() -> None:
     assert (geometry.rival, geometry.rival_name) == ("clusters", "mod 3") and geometry.ratio < 0
 
 
+def test_a_circle_that_cannot_be_told_from_the_digits_is_not_refuted() -> None:
+    """k = 2 of nineteen is period 9.5. Judged at k = 4 its code is no circle, and a rival is a hundred times likelier;
+    with k = 2 beside it none is. Of thirteen every frequency can be told from the digits."""
+    claim = Claim(modular("add", 19), "sum")
+    code, states, labels = code_of(claim, directions(circle(19, 2), WIDTH, 0))
+    assert code.frequencies == (1, *range(3, 10))
+    geometry = geometry_of(claim, states, labels, code, cell=1, frequency=4)
+    assert geometry.ratio < -math.log(100)
+    assert geometry.ring_ratio is not None and geometry.ring_ratio > -math.log(100)
+    other = Claim(modular("add", 13), "sum")
+    code, states, labels = code_of(other, directions(circle(13, 2), WIDTH, 0))
+    assert geometry_of(other, states, labels, code, cell=1, frequency=4).ring_ratio is None
+
+
 # ------------------------------------------------------------------------------------------------------- the choice
 
 
