@@ -124,7 +124,7 @@ def _convert(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         with explained(str(path), None), no_loading_bar():
             given: Any = {"gguf_file": path.name}
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
-            model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
+            model: Any = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
         # What it was quantised with is not how it is kept now, and keeps transformers from saving it.
         model.config.__dict__.pop("quantization_config", None)
         model.is_quantized, model.hf_quantizer = False, None
