@@ -38,6 +38,9 @@ STYLES: dict[str, dict[str, Any]] = {
     "p_selective": {"color": GREEN, "marker": "D"},
     "p_assignment": {"color": VIOLET, "marker": "v"},
     "p_period": {"color": OCHRE, "marker": "P"},
+    "p_contrast": {"color": VIOLET, "marker": "<", "linestyle": "--"},
+    "p_order": {"color": GREY, "marker": "d"},
+    "refuted": {"color": INK, "marker": "x", "linestyle": ":"},
     COMPARED[0]: {"color": RANDOM, "marker": "X", "linestyle": "--"},
     COMPARED[1]: {"color": GREY, "marker": "*", "linestyle": "--"},
 }
