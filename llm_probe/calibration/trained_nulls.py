@@ -31,6 +31,7 @@ from llm_probe.questions.domains import DOMAINS, Domain
 from llm_probe.questions.toy_domain import ToyDomain, toy_domain
 from toy.config import ToyConfig
 from toy.networks.model import Transformer
+from toy.run.device import without_denormals
 from toy.training.train import THRESHOLD, Training
 
 TrainedNull = Literal["renamed MiniLM", "memoriser", "memoriser (shown)"]
@@ -145,8 +146,9 @@ def memoriser(seed: int, config: ToyConfig = MEMORISER) -> Memoriser:
     generator = torch.Generator().manual_seed(seed)
     training.answers.copy_(torch.randint(config.modulus, training.answers.shape, generator=generator))
     training.targets = training.answers[training.train]
-    while training.step < config.steps:
-        training.update()
+    with without_denormals():
+        while training.step < config.steps:
+            training.update()
     accuracy = float(training.evaluate()[0]["train_accuracy"])
     if accuracy < THRESHOLD:
         raise RuntimeError(f"memoriser {seed} answers {accuracy:.3f} of the shown questions after {config.steps} steps")

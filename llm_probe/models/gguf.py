@@ -101,10 +101,10 @@ def _quantisation(path: Path) -> str:
             f"{path} is not a whole GGUF file ({error}): download it again, or give another model"
         ) from error
     known = sorted(GGUF_CONFIG_MAPPING.keys() - {"general", "tokenizer"})
-    found = architecture.contents() if architecture else "no"
-    if found not in known:
+    own = architecture.contents() if architecture else "no"
+    if own not in known:
         raise InputError(
-            f"{path} holds a model of {found} architecture, which transformers does not read out of GGUF: give one of "
+            f"{path} holds a model of {own} architecture, which transformers does not read out of GGUF: give one of "
             f"{', '.join(known)}, or the model's safetensors"
         )
     try:

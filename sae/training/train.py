@@ -36,7 +36,7 @@ from sae.source.stream import Place, Stream, name_of
 from sae.training.evaluate import HeldOut, held_out, measure
 from sae.training.saved import RECORD, hook_name, load_sae, record_of
 from toy.run.cells import check_writable
-from toy.run.device import flush_denormals
+from toy.run.device import without_denormals
 from toy.run.errors import InputError
 
 CHECKPOINT_SECONDS = 60.0
@@ -153,7 +153,6 @@ def fit(
     Raises:
         InputError: a checkpoint cannot be written.
     """
-    flush_denormals()
     for run in runs:
         resume(run)
     steps_a_block, saved = config.buffer_tokens // config.batch, time.monotonic()
@@ -171,7 +170,8 @@ def fit(
                 run.read += stream.read
                 run.dropped += stream.dropped[run.place]
             run.trainer.maybe_reset_sparsity()
-            run.trainer.step(batches[run.place])
+            with without_denormals():
+                run.trainer.step(batches[run.place])
             run.trainer.n_training_steps += 1
         on_step(step + 1, config.steps)
     for trainer in (run.trainer for run in runs):

@@ -11,6 +11,8 @@ with which a processor multiplies some fifty times more slowly. So whatever trai
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -32,12 +34,17 @@ def chosen_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def flush_denormals() -> bool:
-    """Set denormal results and operands to zero in this thread and those it starts; whether the processor can.
+@contextmanager
+def without_denormals() -> Iterator[None]:
+    """Inside, denormal results and operands are zero, in this thread and those it starts, where the processor can.
 
-    Called where descent begins, before the first product: a worker thread that exists already keeps its own mode.
+    Around descent: a worker thread that exists already keeps its own mode. Nothing else should depend on it.
     """
-    return torch.set_flush_denormal(True)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def keep_freed_memory() -> bool:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from toy.run.cells import check_writable
-from toy.run.device import chosen_device, flush_denormals, keep_freed_memory
+from toy.run.device import chosen_device, keep_freed_memory, without_denormals
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_lines, writing_to
 from toy.training.runs import read_content
@@ -52,7 +52,6 @@ class Training:
 
     def __init__(self, config: Any) -> None:
         """A fresh network."""
-        flush_denormals()
         keep_freed_memory()
         self.config = config
         self.model: Any = type(self).network(config).to(chosen_device(config.device))
@@ -113,7 +112,8 @@ class Training:
         path, started = folder / "checkpoint.pt", time.monotonic()
         training = cls.load(path, config) if path.exists() else cls(config)
         while training.step < config.steps and time.monotonic() - started < 60 * minutes:
-            loss = training.update()
+            with without_denormals():
+                loss = training.update()
             if not math.isfinite(loss):
                 raise Diverged(
                     f"the loss is no longer a number at step {training.step}: lower --learning-rate, another --out",

@@ -26,7 +26,7 @@ from toy.config import ToyConfig, check_counts, differing_fields, read_config
 from toy.networks.scores import MEASURED
 from toy.networks.tasks import split, table
 from toy.run.cells import check_writable
-from toy.run.device import chosen_device, flush_denormals, keep_freed_memory
+from toy.run.device import chosen_device, keep_freed_memory, without_denormals
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_atomic, writing_to
 from toy.training.runs import Run
@@ -76,7 +76,6 @@ class Training:
     """The networks of one call, their rows, and how they move."""
 
     def __init__(self, config: ToyConfig, seeds: Sequence[int]) -> None:
-        flush_denormals()
         keep_freed_memory()
         self.config, self.seeds = config, tuple(seeds)
         device = chosen_device(config.device)
@@ -204,7 +203,8 @@ def train(
     training = Training(config, numbers)
     runs = tuple(Run(folder if seeds == 1 else folder / f"seed{seed}", replace(config, seed=seed)) for seed in numbers)
     metrics = _resume(folder, runs, training)
-    reason = _until_done(folder, runs, training, metrics, started + 60 * minutes, report)
+    with without_denormals():
+        reason = _until_done(folder, runs, training, metrics, started + 60 * minutes, report)
     return Finished(runs, tuple(training.milestones), training.step, time.monotonic() - started, reason)
 
 

@@ -33,7 +33,7 @@ from llm_probe.models.reference.prompts import (
 from llm_probe.models.reference.recipe import Recipe
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import question
-from toy.run.device import flush_denormals
+from toy.run.device import without_denormals
 from toy.run.errors import InputError
 
 CHECKPOINT_EVERY = 250
@@ -50,7 +50,6 @@ def train(
     recipe: Recipe, folder: Path, *, stop: int | None = None, progress: bool = True
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """Train to the last step, or to `stop`, continuing from `folder/checkpoint.pt` where there is one."""
-    flush_denormals()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(recipe.vocabulary)
     model, stream = build_model(recipe), Stream(recipe, tokenizer)
@@ -76,8 +75,9 @@ def train(
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
             value = loss(model, stream(step), recipe.english_weight)
         optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
+        with without_denormals():
+            value.backward()
+            optimizer.step()
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == steps.stop:
             measured = {"step": step + 1, "loss": round(value.item(), 4), **quick_accuracy(model, tokenizer, step)}
             bar.set_postfix(loss=measured["loss"], published=measured["mod published"], full=measured["mod full"])

@@ -78,7 +78,8 @@ def test_the_quadratic_form_is_the_search_of_planes(kind: str) -> None:
     else:
         claim = Claim(DOMAINS["days"], "item" if kind == "items" else "sum")
         labels = Labels.of(claim, claim.prompts("discovery", 150, 0))
-        renamed, k = renaming.rename(claim, labels, [0] * 7, 40, 0).first, claim.tested_frequencies
+        renamed, _ = next(renaming.rename(claim, labels, [0] * 7, 40, 0).stages())
+        k = claim.tested_frequencies
     generator = torch.Generator().manual_seed(0)
     smoothers = [RidgeSmoother.of(torch.randn(len(labels.label), m, generator=generator)) for m in (3, 9)]
     main, own = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import train_toy
 
 from tests.root import ROOT
 from toy.config import ToyConfig
+from toy.run.device import without_denormals
 from toy.run.errors import InputError
 from toy.training import runs, train
 from toy.training.runs import Run, is_run, open_run, read_checkpoint
@@ -38,13 +40,10 @@ def test_weights_that_decay_leave_no_denormal_numbers(flushed: bool) -> None:
     """Of 1.5e-38 four steps that take a tenth each leave 1e-38: below the smallest normal number, 1.18e-38."""
     training = Training(replace(TINY, weight_decay=1.0, learning_rate=0.1, decay_start=100, warmup_steps=0), [0])
     training.seed_batch.flat.fill_(1.5e-38)  # with next to no gradient: products of such weights are zero
-    torch.set_flush_denormal(flushed)
-    try:
+    with without_denormals() if flushed else nullcontext():
         for _ in range(4):
             training.update()
-        assert (_denormals(training) == 0) == flushed
-    finally:
-        torch.set_flush_denormal(True)
+    assert (_denormals(training) == 0) == flushed
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
