@@ -85,7 +85,8 @@ def repeats(
         gram = each @ each.T
         gram = gram / gram.diagonal().sum().clamp_min(1e-300)
         scores.append(torch.stack([power_under(gram, line, orders).sum(dim=1) for line in lines.values()]))
-    p, share = corrected(standardised(torch.stack(scores))), torch.stack(scores)[:, :, 0]
+    of_order = torch.stack(scores)
+    p, share = corrected(standardised(of_order)), of_order[:, :, 0]
     # Of the strongest lines one may be cut by a decimal period beside it: the largest is looked at.
     cell, line = divmod(int(share.masked_fill(p > p.min(), -1.0).argmax()), p.shape[1])
     peak = _is_peak(sums[cell], values, weight, known, list(lines)[line] / labels.period)

@@ -49,7 +49,7 @@ Tokens = tuple[int, ...]
 ENUMERATED, LISTED = 720, 5040
 """So many orders or fewer are all used, once each; so many are listed, to draw from."""
 FIRST = 499
-"""Renamings up to which p need not be promising by much."""
+"""Renamings of the first two stages: dimensions, and trials of the calibration, have no more."""
 STAGES = ((99, 0.2), (FIRST, 0.02))
 """(renamings so far, the largest p at which more are worth their time): some twenty, then ten, that are as large are
 enough to give up."""
