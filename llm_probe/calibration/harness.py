@@ -27,10 +27,12 @@ from toy.run.cells import Cells, key_of
 from toy.run.errors import InputError
 
 LEVEL = 0.05
-VERSION = 5
+VERSION = 6
 """Raise it when a trial's numbers change."""
 SHARES: dict[Null, float] = {"magnitudes": 0.55, "names": 0.12, "qwen3": 0.23, "shuffled": 0.1}
 """Of the null networks."""
+FIRST_PLANTED = 300_000
+"""First seed of the networks with a signal: none on which a rule was chosen."""
 AMPLITUDES = (0.05, 0.1, 0.2, 0.5)
 SIGNALS: dict[str, Planted] = {
     "plane, k = 1, every modulus": Planted(0.0),
@@ -98,13 +100,13 @@ def planted_settings(networks: int) -> list[tuple[str, Setting]]:
     for name, signal in SIGNALS.items():
         # Sums only: ten claims in turn, of which the last two are hours.
         able = [place for place, claim in enumerate(SUMS) if math.gcd(claim.period, signal.frequency) == 1]
-        seeds = [seed for seed in range(200_000, 200_000 + 10 * networks) if seed % 10 in able][:networks]
+        seeds = [seed for seed in range(FIRST_PLANTED, FIRST_PLANTED + 10 * networks) if seed % 10 in able][:networks]
         planted += [
             (name, Setting("magnitudes", seed, replace(signal, amplitude=amplitude)))
             for amplitude in AMPLITUDES
             for seed in seeds
         ]
-    seeds = range(200_000, 200_000 + 2 * networks)
+    seeds = range(FIRST_PLANTED, FIRST_PLANTED + 2 * networks)
     return planted + [
         (OF_ITEMS, Setting("code of items", seed, code="circle", amplitude=amplitude))
         for amplitude in ITEM_AMPLITUDES

@@ -83,6 +83,8 @@ class Shapes:
     """Log likelihood ratio of the circle to that family, nats; negative where the rival is likelier."""
     together: float
     """The same of the circles of several frequencies together, where that is likelier than the one alone."""
+    families: int
+    """Families that are no circle, of which the likeliest was taken."""
 
 
 def shapes(
@@ -129,7 +131,7 @@ def shapes(
         fit = float(_log_likelihood(gram, orders[:1], _circles(gram, several)))
         together = max(alone, freedom * fit - (len(several) - 1) / 2 * math.log(freedom * (n - 1)))
     p = float((largest >= largest[0] - TIE).double().mean())
-    return Shapes(p, rival.family, rival.name, alone - of_family[key], together - of_family[key])
+    return Shapes(p, rival.family, rival.name, alone - of_family[key], together - of_family[key], len(of_family))
 
 
 def _circles(gram: Float[Tensor, "n n"], frequencies: Sequence[int]) -> Kernel:

@@ -32,7 +32,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 12
+CELL_VERSION = 13
 
 
 def _figures(folder: Path, frames: Frames) -> None:

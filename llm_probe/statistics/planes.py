@@ -57,6 +57,8 @@ class PlaneSearch:
     """Means of the held-out predictions of each label, at each cell's best frequency."""
     able: Bool[Tensor, " k"]
     """Which frequencies can show a circle of the period (`shows_circle`)."""
+    decimal: Bool[Tensor, " k"]
+    """Which cannot, only because they cannot be told from the decimal digits."""
 
     def at(self, cell: int, column: int) -> ChosenPlane:
         """What the search says of the plane of one cell and frequency column."""
@@ -66,6 +68,7 @@ class PlaneSearch:
             null_r2=self.null_r2,
             p_renaming=float(self.p_renaming[cell, column]),
             parabola_r2=float(self.rivals["quadratic"][cell]),
+            digits_r2=float(self.r2[cell, self.decimal].max()) if bool(self.decimal.any()) else None,
         )
 
 
@@ -83,6 +86,9 @@ class ChosenPlane:
     """p of `discovery_r2` under the renaming null, corrected over everything that was searched."""
     parabola_r2: float
     """R² of the rival that has the order but no closure: a parabola in the label, read from the same cell."""
+    digits_r2: float | None = None
+    """R² of the best plane at the same cell whose frequency cannot be told from the decimal digits; None where every
+    frequency can."""
 
 
 def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int | float) -> Float[Tensor, "n m"]:
@@ -132,7 +138,13 @@ def search(
         {family: stacked[family] for family in rivals},
         stacked["points"],
         able,
+        are_apart(frequencies, labels.period) & ~able,
     )
+
+
+def are_apart(frequencies: Sequence[int], period: int) -> Bool[Tensor, " k"]:
+    """Which frequencies put every label on a point of its own: those that share no factor with the period."""
+    return torch.tensor([math.gcd(k, period) == 1 for k in frequencies])
 
 
 def shows_circle(frequencies: Sequence[int], labels: Labels) -> Bool[Tensor, " k"]:
@@ -142,7 +154,7 @@ def shows_circle(frequencies: Sequence[int], labels: Labels) -> Bool[Tensor, " k
     a multiple of 1/10 is a period of the decimal digits; where numbers are written in digits, so is all that their sums
     cannot tell from it (k = 2 of nineteen, period 9.5). Where no other is left (periods 5 and 10) those stay.
     """
-    apart = torch.tensor([math.gcd(k, labels.period) == 1 for k in frequencies])
+    apart = are_apart(frequencies, labels.period)
     turns = torch.tensor(frequencies, dtype=torch.float64) / labels.period
     other = apart & ~is_decimal(turns, resolution_of(labels) if labels.has_digits else 0.0)
     return other if bool(other.any()) else apart

@@ -7,7 +7,6 @@ test is corrected for its own search over places and frequencies, and the place 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from llm_probe.geometry.code import code_gram, code_nuisances
 from llm_probe.geometry.integer import integer_code, repeats
 from llm_probe.geometry.order import OrderTest, divisor_partitions, order_test
-from llm_probe.geometry.shapes import Family, Shapes, shapes
+from llm_probe.geometry.shapes import Family, shapes
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.run.vocabulary import ALPHA, OrderNull
 from llm_probe.statistics.dimensions import adjusted_states
@@ -50,9 +49,10 @@ class Geometry:
     least_p_order: float = 0.0
     """The smallest `p_order` that a perfect circle of so many labels can have."""
     ring_ratio: float | None = None
-    """Items: the same of a closed ring of any curvature. Sums: of several circles, those among them that cannot be told
-    from the decimal digits; None where there are none. Neither is evidence for a circle; but a rival that is no better
+    """Items: the same of a closed ring of any curvature. It is no evidence for a circle; but a rival that is no better
     refutes none."""
+    families: int = 1
+    """Families of shapes that are no circle, of which `rival` is the likeliest."""
     p_repeats: float | None = None
     """Sums that begin with a word: that the integer's code repeats with the period; None where too few occur."""
     p_integer: float | None = None
@@ -124,12 +124,7 @@ def geometry_of(
     if is_item:
         several = [k for k in HARMONICS if 2 * k <= claim.period]
 
-    def compared(together: Sequence[int]) -> Shapes:
-        return shapes(code.grams[cell], tried, code.frequencies, code.partitions, code.kinds, code.seed, together)
-
-    shape, ring_ratio = compared(several), None
-    if decimal := [k for k in claim.tested_frequencies if math.gcd(k, claim.period) == 1 and k not in code.frequencies]:
-        ring_ratio = compared(list(dict.fromkeys([tried, *several, *decimal]))).together
+    shape = shapes(code.grams[cell], tried, code.frequencies, code.partitions, code.kinds, code.seed, several)
     share, p_order, p_axes = (
         1.0 if column is None else float(table[cell, column]) for table in (test.share, test.p_order, test.p_axes)
     )
@@ -143,7 +138,8 @@ def geometry_of(
         rival_name=shape.name,
         ratio=shape.ratio if is_item else shape.together,
         least_p_order=test.least,
-        ring_ratio=shape.together if is_item else ring_ratio,
+        ring_ratio=shape.together if is_item else None,
+        families=shape.families,
     )
     if is_item:
         return result

@@ -11,9 +11,9 @@ null of its own. The word follows.
 4. of sums, the plane is read better than every control label (`controls`);
 5. no simpler quantity takes the circle away (`hypotheses`).
 
-`refuted` is a finding too: a named rival is shown (clusters, a line, an open arc, a line folded back) and a hundred
-times likelier than the circle (of items also than a closed ring of any curvature). p > 0.05 refutes nothing: it is
-what a small circle gives as well.
+`refuted` is a finding too: a named rival is shown (clusters, a line, an open arc, a line folded back) and, as the best
+of m such families, 100 m times likelier than the circle (of items also than a closed ring of any curvature).
+p > 0.05 refutes nothing: it is what a small circle gives as well.
 
 Everything else is `undetermined`, and so is a claim the null cannot decide because its items have too few orders,
 unless random words in their place are its null (`geometry.redrawn`).
@@ -54,7 +54,7 @@ from toy.maths.fourier import noise_maximum
 from toy.maths.intervals import holm, wilson
 
 LIKELIER = math.log(100)
-"""Nats by which a rival has to be likelier to refute the circle."""
+"""Nats by which a rival has to be likelier to refute the circle, and log m more if it is the best of m families."""
 WEIGHTS = (0.5, 0.25, 0.25)
 """Of the tests of selectivity: all moduli together, this modulus among the others, this period among the others."""
 CONTROLS: dict[Control, str] = {
@@ -173,8 +173,7 @@ def judge(of: Hypothesis, p_holm: float = 0.0) -> tuple[Verdict, str]:
     evidence, geometry, level = of.evidence, of.evidence.geometry, of.shown
     if of.undecidable and geometry.null == "orders":
         return "undetermined", of.undecidable
-    closest = geometry.ratio if geometry.ring_ratio is None else max(geometry.ratio, geometry.ring_ratio)
-    if level.level in ("clusters", "ordered") and closest <= -LIKELIER:
+    if level.level in ("clusters", "ordered") and _refutes(evidence):
         return "refuted", f"{rival(geometry)} instead: likelier than the circle by {-geometry.ratio:.0f} nats"
     if level.level != "circle":
         because = "; " + of.note if of.note and of.test is None and level.level in ("decodable", "helix") else ""
@@ -186,6 +185,20 @@ def judge(of: Hypothesis, p_holm: float = 0.0) -> tuple[Verdict, str]:
         return "undetermined", f"among so many claims chance reaches its p {of.p_fwer:.2g} as well (Holm {p_holm:.2g})"
     frequency = evidence.chosen.frequency
     return "supported", f"{'holds' if frequency == 1 else f'k = {frequency} holds'} on new prompts"
+
+
+def _refutes(evidence: Evidence) -> bool:
+    """Whether the rival that was shown is so much likelier than the circle that it refutes it.
+
+    It is the likeliest of several families, so that each of them is given its part of the odds: with m of them the
+    rival has to be 100 m times likelier. Where the digits read a frequency better than the judged one, what is left of
+    a circle at that frequency is a distorted one, to which any shape may come closer: nothing is refuted.
+    """
+    chosen, geometry = evidence.chosen, evidence.geometry
+    if chosen.digits_r2 is not None and chosen.digits_r2 > chosen.discovery_r2:
+        return False
+    closest = geometry.ratio if geometry.ring_ratio is None else max(geometry.ratio, geometry.ring_ratio)
+    return closest <= -LIKELIER - math.log(geometry.families)
 
 
 def _elsewhere(of: Hypothesis) -> str | None:

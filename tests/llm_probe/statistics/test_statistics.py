@@ -116,6 +116,19 @@ def test_a_planted_plane_is_found_where_it_is(arithmetic) -> None:
     assert int(scanned.prominence.argmax()) == 1 * 3 + 1
 
 
+def test_what_the_digits_read_beside_the_chosen_plane_is_said() -> None:
+    """k = 2 of nineteen is period 9.5; of seven every frequency can be told from the digits."""
+    for period, decimal in ((19, [2]), (7, [])):
+        claim = Claim(modular("add", period), "sum")
+        labels = Labels.of(claim, claim.prompts("discovery", 200, 0))
+        states = planted(digit_network(labels, 0), labels, 2, (5, 9), 0.5)
+        renamed = renaming.rename(claim, labels, [], 19, 0)
+        result = planes.search([RidgeSmoother.of(states)], labels, renamed, claim.tested_frequencies)
+        assert [k for k, only in zip(result.frequencies, result.decimal, strict=True) if only] == decimal
+        digits_r2 = result.at(0, 0).digits_r2
+        assert digits_r2 == (result.r2[0, 1].item() if decimal else None)
+
+
 def test_a_general_number_representation_is_not_modular(arithmetic) -> None:
     """Every period of n is present alike: the renaming null falls, the period scan must not."""
     claim, labels, renamed = arithmetic

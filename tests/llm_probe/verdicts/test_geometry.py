@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from llm_probe.geometry.order import OrderTest
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, modular
-from llm_probe.statistics.planes import PlaneSearch
+from llm_probe.statistics.planes import PlaneSearch, are_apart
 from llm_probe.verdicts.evidence import choose
 from llm_probe.verdicts.geometry import Code, both, geometry_of
 from tests.llm_probe.geometry.planted import circle, directions, random_vectors
@@ -103,30 +102,16 @@ def test_a_frequency_that_puts_labels_on_one_point_has_no_order() -> None:
     assert (geometry.rival, geometry.rival_name) == ("clusters", "mod 3") and geometry.ratio < 0
 
 
-def test_a_circle_that_cannot_be_told_from_the_digits_is_not_refuted() -> None:
-    """k = 2 of nineteen is period 9.5. Judged at k = 4 its code is no circle, and a rival is a hundred times likelier;
-    with k = 2 beside it none is. Of thirteen every frequency can be told from the digits."""
-    claim = Claim(modular("add", 19), "sum")
-    code, states, labels = code_of(claim, directions(circle(19, 2), WIDTH, 0))
-    assert code.frequencies == (1, *range(3, 10))
-    geometry = geometry_of(claim, states, labels, code, cell=1, frequency=4)
-    assert geometry.ratio < -math.log(100)
-    assert geometry.ring_ratio is not None and geometry.ring_ratio > -math.log(100)
-    other = Claim(modular("add", 13), "sum")
-    code, states, labels = code_of(other, directions(circle(13, 2), WIDTH, 0))
-    assert geometry_of(other, states, labels, code, cell=1, frequency=4).ring_ratio is None
-
-
 # ------------------------------------------------------------------------------------------------------- the choice
 
 
 def search_of(p: list[list[float]], standard: list[list[float]], period: int) -> PlaneSearch:
     table = torch.tensor(standard).double()
     frequencies = tuple(range(1, table.shape[1] + 1))
-    able = torch.tensor([math.gcd(k, period) == 1 for k in frequencies])
+    able = are_apart(frequencies, period)
     rest, points = torch.zeros_like(table), torch.zeros(len(table), 1, 2)
     return PlaneSearch(
-        frequencies, rest, rest.long(), torch.tensor(p).double(), table, 0.1, rest, None, None, {}, points, able
+        frequencies, rest, rest.long(), torch.tensor(p).double(), table, 0.1, rest, None, None, {}, points, able, ~able
     )
 
 

@@ -46,6 +46,12 @@ CLUSTERS = {"p_order": 0.4, "rival": "clusters", "rival_name": "weekend"}
         # Refuted: a rival is shown and a hundred times likelier, ln 100 = 4.605 nats.
         (WEEKDAY, {**CLUSTERS, "ratio": -4.61}, "refuted", "a code of clusters (weekend) instead: likelier"),
         (WEEKDAY, {**CLUSTERS, "ratio": -4.6}, "undetermined", "other orders do as well (p 0.4)"),
+        # The best of four families is to be four hundred times likelier, ln 400 = 5.991.
+        (WEEKDAY, {**CLUSTERS, "ratio": -5.98, "families": 4}, "undetermined", "other orders"),
+        (WEEKDAY, {**CLUSTERS, "ratio": -6.0, "families": 4}, "refuted", "a code of clusters"),
+        # What the digits leave of a circle is distorted: a rival of it refutes nothing.
+        (MOD_7, {"ratio": -50.0, "rival": "open arc", "digits_r2": 0.92}, "undetermined", "an open arc is likelier"),
+        (MOD_7, {"ratio": -50.0, "rival": "open arc", "digits_r2": 0.9}, "refuted", "an open arc instead"),
         (WEEKDAY, {**CLUSTERS, "ratio": -50.0, "p_shape": 0.2}, "undetermined", "other orders"),  # not shown
         (WEEKDAY, {"ratio": -50.0, "rival": "line"}, "refuted", "a line instead: likelier than the circle by 50 nats"),
         (MOD_7, {"ratio": -50.0, "rival": "open arc"}, "refuted", "an open arc instead"),
