@@ -267,7 +267,8 @@ def _class_mean_maximum(searches: Searches) -> ClassMeanMaximum | None:
     table = searches.class_mean_r2
     if table is None:
         return None
-    cell, frequency, dim = (int(index) for index in torch.unravel_index(table.argmax(), table.shape))
+    rest, dim = divmod(int(table.argmax()), table.shape[2])  # torch.unravel_index imports sympy first
+    cell, frequency = divmod(rest, table.shape[1])
     return ClassMeanMaximum(float(table.max()), dim, searches.states.cells[cell][0], frequency + 1)
 
 

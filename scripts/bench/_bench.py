@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from llm_probe.models.loading import LoadedModel
 
 Line = tuple[str, str, float, str, str, str]
@@ -60,25 +62,34 @@ def timed(run: Callable[[], object], device: str = "cpu") -> float:
 def random_qwen3(full: bool, device: str, dtype: str) -> LoadedModel:
     """A Qwen3 of random weights, in the shape of Qwen3-0.6B (`full`) or of a quarter of its width.
 
-    Weights that were never trained cost as much to run as trained ones.
+    Its tokenizer splits sums as Qwen's does: each digit alone, a sign or word with the space before it.
     """
-    import torch
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+    from transformers import PreTrainedTokenizerFast
 
-    from llm_probe.models.loading import DTYPES, wrap
-
-    vocabulary, width, layers, heads = (151936, 1024, 28, 16) if full else (27648, 256, 24, 4)
-    config = Qwen3Config(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=heads // 2, head_dim=128 if full else 64,
-        tie_word_embeddings=True,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model: Any = Qwen3ForCausalLM(config)
-    # Splits these prompts as Qwen's tokenizer does: each digit alone, a sign or word with the space before it.
     pieces = ["<unk>", *"0123456789", " ", " +", " mod", " ="]
     backend: Any = Tokenizer(models.WordLevel({piece: index for index, piece in enumerate(pieces)}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d| [^\s\d]+| "), "isolated")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    vocabulary, layers, width = (151936, 28, 1024) if full else (27648, 24, 256)
+    return qwen3_of(layers, width, vocabulary, tokenizer, device, dtype)
+
+
+def qwen3_of(
+    layers: int, width: int, vocabulary: int, tokenizer: PreTrainedTokenizerBase, device: str, dtype: str
+) -> LoadedModel:
+    """A Qwen3 of this many layers and dimensions, which cost as much to run as if its random weights were trained."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from llm_probe.models.loading import DTYPES, wrap
+
+    heads, of_values = width // 64, 2 if width % 128 == 0 else 3
+    config = Qwen3Config(
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=heads // of_values, head_dim=128 if width >= 1024 else 64,
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model: Any = Qwen3ForCausalLM(config)
     return wrap(model.to(device, DTYPES[dtype]).requires_grad_(False).eval(), tokenizer, name="random Qwen3")

@@ -57,13 +57,13 @@ def compare(request: Request, _: str) -> int:
         if not MINILM.is_dir():
             raise InputError(f"{MINILM} is not there: `make minilm` installs and places the model")
         models["all-MiniLM-L6-v2"] = ["--model", str(MINILM), "--domains", *CLAIMS.split()]
-    commit = _git("rev-parse", "--verify", f"{request.base}^{{commit}}")[:12]
+    commit = commit_of(request.base)
     differences = 0
     for name, arguments in models.items():
         before, after = WORK / commit / name, WORK / "now" / name
         if request.cost:
             shutil.rmtree(before, ignore_errors=True)
-        was = 0.0 if (before / "run.json").is_file() else _run(_checkout(commit), before, arguments)
+        was = 0.0 if (before / "run.json").is_file() else _run(checkout(commit), before, arguments)
         shutil.rmtree(after, ignore_errors=True)
         seconds = _run(ROOT, after, arguments)
         if request.cost:
@@ -97,7 +97,13 @@ def differing(before: Path, after: Path) -> Iterator[str]:
             yield f"{column} differs in {len(changed)} of {len(old)} rows, in row {changed[0]} {was!r} is {now!r}"
 
 
-def _checkout(commit: str) -> Path:
+def commit_of(base: str) -> str:
+    """The commit that a name stands for; InputError if it is none."""
+    return _git("rev-parse", "--verify", f"{base}^{{commit}}")[:12]
+
+
+def checkout(commit: str) -> Path:
+    """A folder with that commit's files, made if it is not there."""
     folder = WORK / commit / "checkout"
     if not folder.is_dir():
         _git("worktree", "prune")
