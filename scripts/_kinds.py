@@ -49,14 +49,14 @@ _KEPT: dict[tuple[Any, ...], Any] = {}
 
 def _loaded(config: ProbeConfig) -> Any:
     """The config's model, kept for the next cell where it and its random twin take less than a third of the memory."""
-    from llm_probe.models.loading import load
+    from llm_probe.run.probe import load_probed
 
-    options = {name: getattr(config, name) for name in ("revision", "dtype", "device", "trust_remote_code")}
-    key = (config.model, *options.values())
+    names = ("model", "revision", "dtype", "device", "trust_remote_code", "weights")
+    key = (*(getattr(config, name) for name in names), config.seed * (config.weights == "random"))
     if key in _KEPT:
         return _KEPT[key]
     _KEPT.clear()
-    loaded = load(config.model, **options)
+    loaded = load_probed(config)
     weights = sum(weight.numel() * weight.element_size() for weight in loaded.model.parameters())
     if 6 * weights < _memory(loaded.device):
         _KEPT[key] = loaded

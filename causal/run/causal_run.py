@@ -38,7 +38,7 @@ from causal.run.tables import TABLES, by_table
 from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
-from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
+from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from llm_probe.run.vocabulary import ALPHA
 
 ROUTING_PROMPTS = 100
@@ -46,10 +46,10 @@ ROUTING_PROMPTS = 100
 MakeQuestions = Mapping[str, Callable[[], Questions]]
 
 
-def _figures(folder: Path, frames: Frames) -> None:
+def _figures(folder: Path, result: Result) -> None:
     from causal.page.figures import save_all
 
-    save_all(folder, frames)
+    save_all(folder, result.frames)
 
 
 def _words(result: Result) -> str:

@@ -21,18 +21,18 @@ from llm_probe.circuits.table import TABLES, CircuitsConfig
 from llm_probe.models.loading import LoadedModel, load, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import Domain, resolve
-from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
+from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from toy.run.cells import key_of
 
 Question = Callable[[LoadedModel], Iterable[Any]]
 """What answers one question of one model: rows of `table.TABLES`."""
 
 
-def _figures(folder: Path, frames: Frames) -> None:
+def _figures(folder: Path, result: Result) -> None:
     from llm_probe.circuits.page import all_figures
     from llm_probe.page.style import save_figures
 
-    save_figures(folder, all_figures(frames), "circuits")
+    save_figures(folder, all_figures(result.frames), "circuits")
 
 
 def _words(result: Result) -> str:

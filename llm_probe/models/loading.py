@@ -31,6 +31,8 @@ from toy.run.device import chosen_device
 from toy.run.errors import InputError
 
 REFERENCE_FOLDER = Path(__file__).parent / "reference" / "weights"
+NOTE = "weights_note"
+"""Field of a model's configuration in which whoever made its weights without training says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -55,6 +57,8 @@ class LoadedModel:
     dtype: torch.dtype
     is_encoder: bool
     """Reads in both directions (BERT): its states can be read, but it writes no answers."""
+    untrained: bool = False
+    """Its weights were drawn at random, as `load` was asked to do or as its configuration says (`NOTE`)."""
     own_domain: Domain | None = None
     """Of a toy: the questions of its own task, the only ones it knows."""
 
@@ -107,7 +111,8 @@ def load(
         )
         toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
         toy = replace(toy, own_domain=toy_domain(network.config.toy))
-        return replace(randomised(toy, seed), own_domain=toy.own_domain) if random_weights else toy
+        random = replace(randomised(toy, seed), own_domain=toy.own_domain, untrained=True)
+        return random if random_weights else toy
     path = source(name, REFERENCE_FOLDER, revision)
     remote = {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):
@@ -130,9 +135,9 @@ def load(
         with explained(name, revision), no_loading_bar():
             model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
         model = model if placing else model.to(place)
-    return _mapped(
-        model.requires_grad_(False).eval(), tokenizer, name, seen, "random" if random_weights else "trained", encoder
-    )
+    weights: Weights = "random" if random_weights else "trained"
+    loaded = _mapped(model.requires_grad_(False).eval(), tokenizer, name, seen, weights, encoder)
+    return replace(loaded, untrained=random_weights or hasattr(config, NOTE))
 
 
 def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedModel:

@@ -30,7 +30,20 @@ from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from llm_probe.page.glyphs import level_text
-from llm_probe.page.style import BAND, GREY, INK, KINDS, RANDOM, SIZE, TRAINED, VERDICT_COLOURS, frame, save_figures
+from llm_probe.page.style import (
+    BAND,
+    GREY,
+    INK,
+    KINDS,
+    RANDOM,
+    SIZE,
+    TRAINED,
+    TRAINED_AND_RANDOM,
+    VERDICT_COLOURS,
+    Called,
+    frame,
+    save_figures,
+)
 from llm_probe.page.views import (
     ALPHA,
     FLOOR,
@@ -59,7 +72,7 @@ MOST_LABELS = 30
 # ---------------------------------------------------------------------------------------------------------- figures
 
 
-def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
+def verdict_strip(axes: Axes, verdicts: pd.DataFrame, called: Called = TRAINED_AND_RANDOM) -> None:
     """One row a claim: name, n, accuracy, R² with interval, random weights, best control label, null band, verdict,
     level."""
     claims = ordered(verdicts)
@@ -88,9 +101,15 @@ def verdict_strip(axes: Axes, verdicts: pd.DataFrame) -> None:
     axes.set_xticks([FLOOR, 0.25, 0.75], minor=True)
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     axes.spines["left"].set_visible(False)
-    others = {"random weights": "random_r2", "control label": "control_r2"}
-    shown = [name for name, column in others.items() if bool(claims[column].notna().any())]
-    _key(axes, ["trained, 95 % interval", *shown, "null, 95 %"])
+    hollow: Any = {"markerfacecolor": "white", "linestyle": "none"}
+    marks: list[Any] = [Line2D([], [], color=TRAINED, marker="o", linewidth=2, label=f"{called[0]}, 95 % interval")]
+    if bool(claims["random_r2"].notna().any()):
+        marks.append(Line2D([], [], color=RANDOM, marker="o", **hollow, label=called[1]))
+    if bool(claims["control_r2"].notna().any()):
+        marks.append(Line2D([], [], color=INK, marker="D", markersize=4, **hollow, label="control label"))
+    marks.append(Patch(color=BAND, label="null, 95 %"))
+    above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": len(marks), "frameon": False}
+    axes.legend(handles=marks, **above, fontsize=SIZE, columnspacing=1.2)
 
 
 def _row_texts(axes: Axes, y: float, texts: Sequence[str], colour: str) -> None:
@@ -149,7 +168,12 @@ def layer_map(axes: Axes, verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> Non
 
 
 def circle(
-    axes: Axes, points: pd.DataFrame, weights: Weights, angle_error: float | None = None, limit: float = 1.3
+    axes: Axes,
+    points: pd.DataFrame,
+    weights: Weights,
+    angle_error: float | None = None,
+    limit: float = 1.3,
+    called: Called = TRAINED_AND_RANDOM,
 ) -> None:
     """Class means of one cell on its best plane, joined in cyclic order; the target circle has radius 1."""
     colour, line, face = (TRAINED, "-", TRAINED) if weights == "trained" else (RANDOM, "--", "white")
@@ -177,8 +201,8 @@ def circle(
     if rows.empty:
         axes.text(0, 0.1, "not run", ha="center", fontsize=SIZE, color=GREY)
     around = "" if rows.empty else f", k = {frequency}"
-    error = "\n" if angle_error is None else f"\nangle error {angle_error:.2f} rad (a guess: 1.57)"
-    axes.set_title(f"{weights} weights{around}{error}", fontsize=SIZE, color=colour)
+    error = "" if angle_error is None else f"angle error {angle_error:.2f} rad (a guess: 1.57)"
+    axes.set_title(f"{called[weights == 'random']}{around}\n{error}", fontsize=SIZE, color=colour)
     longest = max((0.075 * len(str(item)) for item in points["item"]), default=0.0)
     axes.set(xlim=(-limit - longest, limit + longest), ylim=(-limit, limit), aspect="equal")
     axes.set_axis_off()
@@ -201,12 +225,15 @@ def _label_angles(points: pd.DataFrame) -> list[float]:
 
 
 def circle_pair(
-    pair: Sequence[Axes], points: pd.DataFrame, angle_errors: tuple[float | None, float | None] = (None, None)
+    pair: Sequence[Axes],
+    points: pd.DataFrame,
+    angle_errors: tuple[float | None, float | None] = (None, None),
+    called: Called = TRAINED_AND_RANDOM,
 ) -> None:
     """Trained and random beside each other, on one scale."""
     reach = float(points[["x", "y"]].abs().to_numpy().max()) if len(points) else 1.0
     for axes, weights, error in zip(pair, ("trained", "random"), angle_errors, strict=True):
-        circle(axes, points, weights, error, limit=max(1.0, reach) + 0.3)
+        circle(axes, points, weights, error, max(1.0, reach) + 0.3, called)
 
 
 def circle_of(
@@ -312,22 +339,7 @@ def _dot(axes: Axes, value: float | None, y: float, colour: str, face: str) -> N
         axes.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.5, zorder=4)
 
 
-def _key(axes: Axes, names: list[str]) -> None:
-    """A key above the axes, for marks that have no room for a label of their own."""
-    own = Line2D([], [], color=TRAINED, marker="o", linewidth=2)
-    marks = {
-        "random weights": Line2D([], [], color=RANDOM, marker="o", markerfacecolor="white", linestyle="none"),
-        "control label": Line2D([], [], color=INK, marker="D", markersize=4, markerfacecolor="none", linestyle="none"),
-        "null, 95 %": Patch(color=BAND),
-    }
-    handles = [marks.get(name, own) for name in names]
-    axes.legend(
-        handles, names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names), frameon=False, fontsize=SIZE,
-        handletextpad=0.5, columnspacing=1.2,
-    )  # fmt: skip
-
-
-def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFrame]) -> Figure:
+def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFrame], called: Called) -> Figure:
     """Trained beside random, two claims a row."""
     rows = -(-len(claims) // 2)
     # Long labels leave less room for the circle: the rows are as high as the largest circle.
@@ -338,13 +350,13 @@ def _circles(claims: Sequence[Mapping[Any, Any]], frames: Mapping[str, pd.DataFr
     for part, claim in zip(parts, claims, strict=False):
         place = {key: claim[key] for key in (*PLACE, "layer")}
         errors = [_best_error(frames["r2_table"], place, weights) for weights in ("trained", "random")]
-        circle_pair(part.subplots(1, 2).tolist(), at(frames["circles"], **place), (errors[0], errors[1]))
+        circle_pair(part.subplots(1, 2).tolist(), at(frames["circles"], **place), (errors[0], errors[1]), called)
         title = _circle_title(claim, frames["circles"])
         part.suptitle(title, fontsize=SIZE + 1, weight="bold", parse_math=False)
     return figure
 
 
-def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure | None:
+def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame, called: Called) -> Figure | None:
     """The scan of every claim that has one."""
     keys = ("domain", "site", "position", "layer")
     sums = [(claim, at(scan, **{key: claim[key] for key in keys})) for claim in claims if claim["quantity"] == "sum"]
@@ -357,12 +369,12 @@ def _periods(claims: Sequence[Mapping[Any, Any]], scan: pd.DataFrame) -> Figure 
         period_scan(axes, cell, claim["period"])
         axes.set_title(f"{claim['name']}, layer {claim['layer']}", fontsize=SIZE, loc="left", parse_math=False)
         axes.set(xlabel="", ylabel="")
-    figure.supxlabel("period of the integer result (solid: trained, dashed: random weights)", fontsize=SIZE)
+    figure.supxlabel(f"period of the integer result (solid: {called[0]}, dashed: {called[1]})", fontsize=SIZE)
     figure.supylabel("share of variance (%)", fontsize=SIZE)
     return figure
 
 
-def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
+def save_all(folder: Path, frames: Mapping[str, pd.DataFrame], called: Called = TRAINED_AND_RANDOM) -> list[Path]:
     """The pictures of a run as svg and png; of a run before, none of these names stays behind.
 
     Returns:
@@ -372,15 +384,15 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
     figures: dict[str, Figure] = {}
     if count := len(verdicts):
         figures = {name: Figure((7.6, 1.2 + 0.3 * count), layout="constrained") for name in ("verdicts", "layer_map")}
-        verdict_strip(figures["verdicts"].subplots(), verdicts)
+        verdict_strip(figures["verdicts"].subplots(), verdicts, called)
         layer_map(figures["layer_map"].subplots(), verdicts, r2_table)
         figures["layers"], grid = _frames(count, 4, 9.6, 1.6, 0.6, sharex=True, sharey=True)
         layer_curves(grid, verdicts, r2_table)
         figures["layers"].supxlabel("layer (output of the block); italic: linear controls", fontsize=SIZE)
         figures["layers"].supylabel("held-out R² of the best plane", fontsize=SIZE)
     if supported := at(ordered(verdicts), verdict="supported").to_dict("records"):
-        figures["circles"] = _circles(supported, frames)
-        if (periods := _periods(supported, frames["scan"])) is not None:
+        figures["circles"] = _circles(supported, frames, called)
+        if (periods := _periods(supported, frames["scan"], called)) is not None:
             figures["periods"] = periods
     for name in {"verdicts", "layer_map", "layers", "circles", "periods"} - figures.keys():
         for kind in KINDS:

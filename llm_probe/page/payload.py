@@ -20,6 +20,7 @@ import pandas as pd
 
 from llm_probe.page.claim_evidence import P_VALUES, claim_evidence
 from llm_probe.page.glyphs import level_text, rival_text
+from llm_probe.page.style import TRAINED_AND_RANDOM, Called
 from llm_probe.page.views import (
     FLOOR,
     PLACE,
@@ -50,7 +51,7 @@ Cells = dict[int, dict[str, list[Row]]]
 """Layer to the rows of each of `CELL_TABLES`."""
 
 
-def payload(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def payload(frames: Mapping[str, pd.DataFrame], called: Called = TRAINED_AND_RANDOM) -> dict[str, Any]:
     """What `page.js` draws from; row i is row i of the map."""
     planes = best_planes(frames["r2_table"])
     cells = _by_place(frames)
@@ -68,7 +69,10 @@ def payload(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         examples.setdefault(str(row["domain"]), []).append({**words, "right": bool(row["right"])})
     explained = EXPLAINED | {"invariants": [name for name, *_ in column_meanings()["invariants"]]}
     meanings = {name: {column: meaning(name, column) for column in columns} for name, columns in explained.items()}
-    return {"floor": FLOOR, "layers": layers, "rows": rows, "examples": examples, "meanings": meanings}
+    names = dict(zip(("trained", "random"), called, strict=True))
+    return {
+        "floor": FLOOR, "layers": layers, "rows": rows, "examples": examples, "meanings": meanings, "called": names,
+    }  # fmt: skip
 
 
 def _by_place(frames: Mapping[str, pd.DataFrame]) -> dict[tuple[Any, ...], Cells]:

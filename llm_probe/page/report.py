@@ -29,7 +29,7 @@ from llm_probe.page.glyphs import MEANINGS, glyph, glyphs, level_text, rival_tex
 from llm_probe.page.payload import payload
 from llm_probe.page.sections import Section
 from llm_probe.page.style import GRADIENT, magnitude
-from llm_probe.page.terminal import facts, short_name, why
+from llm_probe.page.terminal import called, facts, short_name, why
 from llm_probe.page.views import (
     ALPHA,
     FLOOR,
@@ -89,6 +89,7 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
     values: dict[str, Any] = {
         "run": run,
         "short_name": short_name(run),
+        "called": called(run),
         "about": [*facts(run), f"control: {run.get('control') or 'none'}"],
         "summary": summary(known["verdicts"], run),
         "claims": [_verdict_row(claim, int(run.get("layers") or 0)) for claim in claims],
@@ -105,7 +106,7 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
         "tables": table.TABLES,
         "script": Markup(script),
         "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "payload": Markup(_json(payload(known))),
+        "payload": Markup(_json(payload(known, called(run)))),
     }
     room = PAGE_LIMIT - len(render_template(TEMPLATES, "page.html", **values, downloads=[]).encode())
     return str(render_template(TEMPLATES, "page.html", **values, downloads=_downloads(known, room)))
@@ -132,10 +133,13 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
         sentences += f"{'is' if fired < 2 else 'are'} supported."
     if controls:
         fired = controls.count("supported")
-        sentences += (
-            f" {fired or 'None'} of {len(controls)} linear controls {'shows' if fired < 2 else 'show'} a circle"
-        )
+        of_them = _count(len(controls), "linear control")
+        sentences += f" {fired or 'None'} of {of_them} {'shows' if fired < 2 else 'show'} a circle"
         sentences += "; none should: read the rest with care." if fired else ", as it should be."
+    if run.get("untrained"):
+        sentences = (
+            f"The weights that were probed were never trained: every circle here would be a false one. {sentences}"
+        )
     if not run.get("control"):
         sentences += " Without a random-weights control no claim is calibrated against an untrained model."
     return sentences

@@ -25,6 +25,11 @@ __all__ = ["BAND", "GREY", "INK", "RANDOM", "SIZE", "TRAINED", "frame", "listed"
 OCHRE, GREEN, VIOLET, RED, SKY, RULE = "#8A6100", "#00735C", "#8A3B9B", "#A1223A", "#56B4E9", "#E4E7EB"
 VERDICT_COLOURS = {"supported": TRAINED, "undetermined": OCHRE, "refuted": GREY}
 KINDS = ("svg", "png")
+Called = tuple[str, str]
+"""What figures and pages call the weights that were probed, and those that they are compared with."""
+TRAINED_AND_RANDOM: Called = ("trained weights", "random weights")
+UNTRAINED: Called = ("these random weights", "other random weights")
+"""Of a run whose own weights were never trained."""
 
 
 def magnitude(value: int | float) -> str:

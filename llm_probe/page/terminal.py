@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from llm_probe.page.glyphs import level_text, rival_text
+from llm_probe.page.style import TRAINED_AND_RANDOM, UNTRAINED, Called
 from llm_probe.page.views import closure_text, number, ordered, origin_text, p_text, r2_text, text
 
 FACTS = {
@@ -70,8 +71,14 @@ def why(claim: Mapping[Any, Any]) -> tuple[str, str]:
 
 
 def short_name(run: Run) -> str:
-    """The model's name without its owner or folder."""
-    return str(run.get("model", "model")).rstrip("/").split("/")[-1]
+    """The model's name without its owner or folder; of weights that were never trained it says so."""
+    name = str(run.get("model", "model")).rstrip("/").split("/")[-1].removesuffix(".gguf")
+    return f"{name} with random weights" if run.get("untrained") else name
+
+
+def called(run: Run) -> Called:
+    """What a run calls the weights that it probed, and those of its control."""
+    return UNTRAINED if run.get("untrained") else TRAINED_AND_RANDOM
 
 
 def facts(run: Run, keys: tuple[str, ...] = tuple(FACTS)) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from llm_probe.run.vocabulary import Position, Site
+from llm_probe.run.vocabulary import Position, Site, Weights
 
 DEFAULT_DOMAINS = (
     "mod", "days", "months", "hours", "hours24", "alphabet", "compass", "notes", "zodiac", "seasons",
@@ -26,6 +26,9 @@ class ProbeConfig:
     repository. The run directory (or a checkpoint file) of a toy is probed on the toy's own task."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+    weights: Weights = "trained"
+    """`random`: the model's architecture with weights that were never trained, drawn from the seed. Whatever is read of
+    them is what the statistics say of nothing."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Discovery belongs in float32: a bfloat16 step can be larger than the signal."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -68,14 +71,14 @@ class ProbeConfig:
     trust_remote_code: bool = False
     """Run code that comes with the model. Only for models whose code you have read."""
     out: Path | None = None
-    """Results folder; none given: results/<model>."""
+    """Results folder; none given: results/<model>, or results/<model>-random."""
 
     @property
     def folder(self) -> Path:
         """Where results go: `out`, or results/<model> with the slash of a hub id doubled to a dash."""
         path = Path(self.model)
         name = path.stem if path.is_file() else path.name if path.exists() else self.model.replace("/", "--")
-        return self.out or Path("results") / name
+        return self.out or Path("results") / (f"{name}-random" if self.weights == "random" else name)
 
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; where results go is not part of it."""

@@ -19,7 +19,7 @@ from llm_probe.questions.domains import Domain
 from llm_probe.questions.selection import claims_for, named_claims, own_claims
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
-from llm_probe.run.study import Frames, Result, Rows, Session, Study, together
+from llm_probe.run.study import Result, Rows, Session, Study, together
 from llm_probe.run.table import TABLES
 from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics.controls import prompt_controls, weights_control
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 CELL_VERSION = 13
 
 
-def _figures(folder: Path, frames: Frames) -> None:
+def _figures(folder: Path, result: Result) -> None:
     from llm_probe.page import figures
+    from llm_probe.page.terminal import called
 
-    figures.save_all(folder, frames)
+    figures.save_all(folder, result.frames, called(result.run))
 
 
 def _page(path: Path, result: Result) -> None:
@@ -116,8 +117,14 @@ def plan_of(config: ProbeConfig, make: Callable[[], LoadedModel] | None = None) 
     Raises:
         InputError: an unknown domain, a file that cannot be read, a number below one, or a toy that is given domains.
     """
-    options = {name: getattr(config, name) for name in ("revision", "dtype", "device", "trust_remote_code")}
-    return ProbePlan(checked(config), tuple(named_claims(config)), make or partial(load, config.model, **options))
+    return ProbePlan(checked(config), tuple(named_claims(config)), make or partial(load_probed, config))
+
+
+def load_probed(config: ProbeConfig) -> LoadedModel:
+    """The model that is probed: its weights stand under `trained` in the tables, whatever they are."""
+    options = {name: getattr(config, name) for name in ("revision", "dtype", "device", "trust_remote_code", "seed")}
+    loaded = load(config.model, random_weights=config.weights == "random", **options)
+    return replace(loaded, weights="trained")
 
 
 def run(plan: ProbePlan, folder: Path | None, command: str = "") -> ProbeResult:

@@ -53,7 +53,7 @@ class Study:
     """Raised when a change alters a cell's numbers or fields: cells of other versions are then not read."""
     words: Callable[[Result], str]
     """What the terminal prints at the end."""
-    figures: Callable[[Path, Frames], object] | None = None
+    figures: Callable[[Path, Result], object] | None = None
     """Draws the tables into a folder."""
     page: Callable[[Path, Result], object] | None = None
     """Writes the page, where the study has one of its own."""
@@ -105,7 +105,7 @@ class Result:
             if self.study.page:
                 self.study.page(folder / self.study.page_name, self)
             if self.study.figures:
-                self.study.figures(folder / "figures", self.frames)
+                self.study.figures(folder / "figures", self)
 
     def __str__(self) -> str:
         return self.study.words(self)
@@ -180,6 +180,7 @@ def provenance(config: ProbeConfig, loaded: LoadedModel, layers: tuple[int, ...]
         "layers_probed": list(layers),
         "d_model": loaded.d_model,
         "parameters": sum(weight.numel() for weight in loaded.model.parameters()),
+        "untrained": loaded.untrained,
         "quantization": getattr(loaded.model.config, MADE_FROM, {}).get("quantization"),
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),

@@ -40,7 +40,7 @@ class Kind:
     """(configuration, folder, command): write the tables of a cell, <table>.csv, into the folder."""
     tables: Callable[[], Mapping[str, type]]
     """The merged tables: name to row dataclass."""
-    loads: tuple[str, ...] = ("model", "revision", "dtype")
+    loads: tuple[str, ...] = ("model", "revision", "dtype", "weights")
     """Fields that say which weights are loaded: cells that agree in them stand together."""
 
     def weights(self, cell: SweepPoint) -> tuple[Any, ...]:

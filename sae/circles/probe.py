@@ -27,7 +27,7 @@ from llm_probe.questions.claims import families
 from llm_probe.questions.selection import named_claims, own_claims
 from llm_probe.run.job import Job
 from llm_probe.run.probe import PROBE
-from llm_probe.run.study import Frames, Result, Rows, Session, Study, stage, together
+from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.gains import gains_of, tests_of
@@ -43,11 +43,11 @@ from toy.run.cells import key_of
 from toy.run.errors import InputError
 
 
-def _figures(folder: Path, frames: Frames) -> None:
+def _figures(folder: Path, result: Result) -> None:
     from llm_probe.page.style import save_figures
     from sae.circles.page import all_figures
 
-    save_figures(folder, all_figures(frames), "sae")
+    save_figures(folder, all_figures(result.frames), "sae")
 
 
 def _words(result: Result) -> str:

@@ -118,6 +118,8 @@ def write_model(snapshot: Path, tokenizer: Any, options: Options) -> int:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
+    from llm_probe.models.loading import NOTE
+
     heads = options.hidden // 64
     config = Qwen3Config(
         vocab_size=151936, hidden_size=options.hidden, intermediate_size=3 * options.hidden,
@@ -128,7 +130,7 @@ def write_model(snapshot: Path, tokenizer: Any, options: Options) -> int:
     )  # fmt: skip
     torch.manual_seed(options.seed)
     model = Qwen3ForCausalLM(config)
-    model.config.update({"weights_note": f"{MARK}: seed {options.seed}"})
+    model.config.update({NOTE: f"{MARK}: seed {options.seed}"})
     model.save_pretrained(snapshot)
     tokenizer.save_pretrained(snapshot)
     return model.num_parameters()

@@ -88,7 +88,7 @@ function circlePicture(row, side, weights, limit) {
     const leader = Math.hypot(to[0] - at[i][0], to[1] - at[i][1]) > 14 ? line(at[i][0], at[i][1], to[0], to[1], "#aab1ba") : null;
     return [leader, say(cx + dx * out, cy + dy * (out + 2) + 4, row.items[i], anchor)];
   });
-  return svg(size, height, `Circle of ${row.name}, ${weights} weights`,
+  return svg(size, height, `Circle of ${row.name}, ${data.called[weights]}`,
     s("circle", { cx, cy, r: unit, fill: "none", stroke: BAND, "stroke-width": 1.5 }),
     line(cx - 4, cy, cx + 4, cy, GREY), line(cx, cy - 4, cx, cy + 4, GREY),
     s("path", { d: path, fill: "none", stroke: colour, "stroke-opacity": 0.7, "stroke-dasharray": kind === "r" ? "5 4" : "none" }),
@@ -99,10 +99,10 @@ function circles(row, cell) {
   const sides = [["trained", cell.t], ["random", cell.r]].filter(([, side]) => side && side.points.length);
   const reach = Math.max(1, ...sides.flatMap(([, side]) => side.points.flat().map(Math.abs)));
   const drawn = sides.map(([weights, side]) => h("figure", {},
-    h("figcaption", {}, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, `${weights} weights`), `, k = ${side.k_points}`, h("br"),
+    h("figcaption", {}, h("b", { style: `color:${weights === "trained" ? TRAINED : RANDOM}` }, data.called[weights]), `, k = ${side.k_points}`, h("br"),
       side.error === null ? "half the period: one axis, no angle" : `median angle error ${side.error.toFixed(2)} rad (a guess: 1.57)`),
     circlePicture(row, side, weights, reach)));
-  if (!cell.r) drawn.push(h("p", { class: "note" }, "Random weights were not run."));
+  if (!cell.r) drawn.push(h("p", { class: "note" }, "No control with random weights was run."));
   const step = cell.t.step, apart = Math.min(step, row.items.length - step), k = cell.t.k_points;
   const isCircle = !row.level || row.level === "circle";
   return h("div", { class: "circle" }, h("h3", {}, isCircle ? "Circle" : "Best plane of this layer"), h("div", { class: "pair" }, ...drawn),
@@ -129,7 +129,7 @@ function frequencies(row, cell) {
     const room = colour === TRAINED ? share : wide, x = edge + room / 2, bar = Math.min(share * 0.6, 26);
     edge += room;
     if (trained === null) return [];
-    const title = s("title", {}, `${said}: trained ${r2(trained)}` + (random === null ? "" : `, random ${r2(random)}`));
+    const title = s("title", {}, `${said}: ${data.called.trained} ${r2(trained)}` + (random === null ? "" : `, ${data.called.random} ${r2(random)}`));
     return [
       trained < FLOOR ? arrow(x, y(FLOOR) + 3, colour)
         : s("rect", { x: x - bar / 2, width: bar, y: Math.min(y(trained), y(0)), height: Math.max(Math.abs(y(trained) - y(0)), 1), fill: colour }, title),
@@ -186,7 +186,7 @@ function periodScan(row, cell) {
     svg(width, height, "Share of the residual stream's variance by period", grid, own, drawn, ticks,
       say(x(row.period), top - 10, `own period ${row.period}`, x(row.period) < 90 ? "start" : "middle"),
       say((left + right) / 2, height - 8, "period of the integer result", "middle", "muted")),
-    h("p", { class: "note" }, `${data.meanings.scan.share} Solid: trained, dashed: random weights. Ticks below the axis: the own period over k = 2, 3, … ` +
+    h("p", { class: "note" }, `${data.meanings.scan.share} Solid: ${data.called.trained}, dashed: ${data.called.random}. Ticks below the axis: the own period over k = 2, 3, … ` +
       "Arithmetic modulo the period shows lines there and nowhere near" + (row.p_period === null ? "." : `; over all layers p ${pValue(row.p_period)} against other periods.`)));
 }
 

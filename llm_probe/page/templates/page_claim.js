@@ -40,11 +40,11 @@ function measures(row) {
   if (!row.measures.length) return h("div", {}, h("h3", {}, "The confirmed plane"), h("p", { class: "note" }, "It was not measured."));
   const [trained, random] = row.read;
   return h("div", {}, h("h3", {}, "The confirmed plane in numbers"), h("table", { class: "dims measures" },
-      h("thead", {}, h("tr", {}, ["(without a circle)", "trained", "random"].map((name) => h("th", { scope: "col" }, name)))),
+      h("thead", {}, h("tr", {}, ["(without a circle)", data.called.trained, data.called.random].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, row.measures.map(([name, own, other, without, column]) => h("tr", { title: data.meanings.invariants[column] },
         h("th", { scope: "row" }, name, without ? h("small", {}, ` (${without})`) : null),
         h("td", { class: "own" }, own), h("td", { class: "other" }, other))))),
-    h("p", { class: "note" }, `No rotation of the stream changes these. New prompts; R² held out on discovery prompts. Layer ${trained}` + (random === null ? ". " : `, random weights ${random}. `) +
+    h("p", { class: "note" }, `No rotation of the stream changes these. New prompts; R² held out on discovery prompts. Layer ${trained}` + (random === null ? ". " : `, ${data.called.random} ${random}. `) +
       (row.quantity === "item" ? "Items that are left out are pushed to the far side where there is no signal: the resultant is then 1 too, at an angle error of 3.14." : "")));
 }
 

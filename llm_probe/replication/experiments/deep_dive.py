@@ -38,10 +38,10 @@ EXPERIMENTS: dict[str, ModuleType] = {
 }
 
 
-def _figures(folder: Path, tables: Frames) -> None:
+def _figures(folder: Path, result: Result) -> None:
     from llm_probe.replication.experiments import pictures
 
-    pictures.save_all(folder, tables)
+    pictures.save_all(folder, result.frames)
 
 
 def _words(result: Result) -> str:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from llm_probe.models import hub
 from llm_probe.models.loading import (
+    NOTE,
     LoadedModel,
     ModelMapError,
     check_layers,
@@ -141,6 +142,21 @@ def test_load_from_a_folder(architecture: str, tiny: Tiny, tokenizer: PreTrained
     assert not torch.equal(outputs(null, "resid_post")[3], outputs(loaded, "resid_post")[3])
     again = randomised(loaded, 3)
     torch.testing.assert_close(outputs(null, "resid_post")[3], outputs(again, "resid_post")[3])
+
+
+def test_weights_that_were_never_trained_are_known(
+    tiny: Tiny, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """By what was asked of `load`, or by the note of whoever made the folder."""
+    model = tiny("qwen3")
+    tokenizer.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    assert not load(str(tmp_path), device="cpu").untrained
+    assert load(str(tmp_path), device="cpu", random_weights=True).untrained
+    model.config.update({NOTE: "drawn from seed 0"})
+    model.save_pretrained(tmp_path)
+    noted = load(str(tmp_path), device="cpu")
+    assert noted.untrained and noted.weights == "trained"
 
 
 def test_weights_that_are_not_safetensors_are_refused(

@@ -54,7 +54,7 @@ def test_the_summary_says_what_becomes_of_sums_the_model_cannot_do() -> None:
 
 def test_a_linear_control_on_a_circle_is_a_warning() -> None:
     frames = made_up([(DOMAINS["numbers"], "item", "supported", 0.9, "")], layers=1)
-    assert "1 of 1 linear controls shows a circle; none should" in report.summary(frames["verdicts"], RUN)
+    assert "1 of 1 linear control shows a circle; none should" in report.summary(frames["verdicts"], RUN)
 
 
 def test_nothing_is_fetched(page: Page) -> None:
@@ -225,6 +225,19 @@ def test_without_random_weights_the_page_says_so() -> None:
     assert "Without a random-weights control" in " ".join(page.text)
     assert page.payload["rows"][0]["cells"]["0"]["r"] is None
     assert not [mark for mark in page.all("i") if mark.get("style") and "dot random" in (mark.get("class") or "")]
+
+
+def test_a_run_of_random_weights_says_so_wherever_its_weights_are_named() -> None:
+    frames, run = made_up(DAYS, layers=2), {**RUN, "untrained": True}
+    page = Page(report.render(frames, run))
+    said = " ".join(page.text)
+    assert "<h1>Up-0.6B with random weights</h1>" in report.render(frames, run)
+    assert "Cyclic quantities in Up-0.6B with random weights: a calibrated" in said
+    assert "these random weights, 95" in said and "same search, other random weights" in said
+    assert "every circle here would be a false one" in report.summary(frames["verdicts"], run)
+    assert page.payload["called"] == {"trained": "these random weights", "random": "other random weights"}
+    assert "trained weights" not in said
+    assert "trained weights, 95" in " ".join(Page(report.render(frames, RUN)).text)
 
 
 def test_an_encoder_has_no_accuracy_and_no_examples() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from llm_probe.questions.domains import DOMAINS, STATEMENTS, Domain, modular
 from llm_probe.questions.prompts import published_grid
 from llm_probe.questions.selection import claims_for
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult
+from llm_probe.run.probe import ProbeResult, plan_of, run
 from llm_probe.run.table import TABLES, columns_of
 from toy.networks.hooks import rewrite
 from toy.run.errors import InputError
@@ -154,6 +155,21 @@ def test_an_untrained_network_supports_nothing(
     claims = result.verdicts[["domain", "quantity"]].itertuples(index=False, name=None)
     assert list(claims) == [("mod-add 7", "sum"), *((name, kind) for kind in ("sum", "item") for name in CALENDAR)]
     assert "supported" not in set(result.verdicts["verdict"])
+
+
+def test_weights_drawn_anew_are_probed_under_a_name_of_their_own(
+    network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    network().save_pretrained(tmp_path / "small")
+    words.save_pretrained(tmp_path / "small")
+    options: dict[str, Any] = {"domains": ("sizes",), "renamings": 19, "random_control": False, "behaviour": False}
+    config = ProbeConfig(model=str(tmp_path / "small"), weights="random", **options)
+    assert config.folder == Path("results/small-random")
+    results = [run(plan_of(replace(config, seed=seed)), None) for seed in (0, 0, 1)]
+    assert results[0].run["untrained"] and not run(plan_of(replace(config, weights="trained")), None).run["untrained"]
+    one, same, other = (result.table["r2_heldout"].dropna().tolist() for result in results)
+    assert one == same and one != other
+    assert set(results[0].table["weights"]) == {"trained"}
 
 
 def test_sites_and_positions_are_cells_of_their_own(

@@ -42,9 +42,9 @@ ANSWERS: Rows = {
 }
 
 
-def draw(folder: Path, frames: Any) -> None:
+def draw(folder: Path, result: Result) -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "a.svg").write_text(f"{len(frames)} tables")
+    (folder / "a.svg").write_text(f"{len(result.frames)} tables")
 
 
 STUDY = Study(

@@ -27,11 +27,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def test_cells_of_one_model_load_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from llm_probe.models import loading as models
+    from llm_probe.run import probe
 
     loads = []
     monkeypatch.setattr(
-        models, "load", lambda *given, real=models.load, **how: loads.append(given) or real(*given, **how)
+        probe, "load", lambda *given, real=probe.load, **how: loads.append(given) or real(*given, **how)
     )
     kind = _kinds.KINDS["probe"]
     cells = Grid("probe", FIXED, {"layers": [0, [1, 2]]}).cells(kind, 10)
