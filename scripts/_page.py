@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 def sections(folder: Path) -> list[Section]:
     """The sections of the studies whose tables stand in the folder of a probe run."""
     from causal.page.section import section as causal
+    from causal.page.succession import section as succession
     from llm_probe.circuits.page import section as circuits
     from sae.circles.page import section as features
 
-    return [section for make in (causal, features, circuits) if (section := make(folder))]
+    return [section for make in (causal, succession, features, circuits) if (section := make(folder))]
 
 
 def write_page(tables: RunTables, page: Path) -> None:

@@ -4,6 +4,7 @@ python scripts/run_causal.py                                             every a
 python scripts/run_causal.py --claims "mod-add 7" days --prompts 1000
 python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle at a place that was not accepted
 python scripts/run_causal.py --claims days --quantity item --places 0:item   the circle of the items it is asked with
+python scripts/run_causal.py --succession                                the next item, moved along the items' circle
 python scripts/run_causal.py --claims "mod-add 7" --sweep 2              every dimension of a layer, one at a time
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --sweep all --dry-run
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --dims 7:8 9:35 14:867 14:100 9:500 --protocol published
@@ -38,7 +39,7 @@ def _run(config: CausalConfig) -> None:
         return
     result = run(config, command)
     result.write(config.folder)
-    if config.folder == config.source / "causal":
+    if config.folder in (config.source / "causal", config.source / "causal-succession"):
         rewrite(config.source)
     print(result)
     print(f"\ntables and figures  {config.folder}")

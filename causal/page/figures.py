@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from causal.attribution.routing import POOLED, agreement
+from causal.page.succession import figure as succession_figure
 from llm_probe.page.style import GREY, INK, OCHRE, RANDOM, SIZE, TRAINED, frame, save_figures
 from llm_probe.page.views import at
 
@@ -49,6 +50,8 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
     if not frames["causal_routing"].empty:
         figures["routing"] = routing_figure(frames["causal_routing"])
+    if not frames["succession_moves"].empty:
+        figures["succession"] = succession_figure(frames["succession_moves"])
     return save_figures(folder, figures, "causal")
 
 

@@ -14,6 +14,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,22 @@ from causal.controls.specificity import documents, skills, text_rows
 from causal.experiments import effects
 from causal.experiments.experiment import Experiment
 from causal.experiments.patches import patch_rows
+from causal.experiments.succession import DOMAINS_ASKED, FORMS, STEPS, Mover, answer_row, prompts_of
 from causal.experiments.sweep import PAIRS, MakeRows, published_rows, sweep
+from causal.experiments.tables import SuccessionRow
 from causal.interventions.directions import accepted
 from causal.interventions.edits import INTERVENTIONS
-from causal.interventions.questions import Questions
+from causal.interventions.questions import Questions, ask
 from causal.run.config import CausalConfig
 from causal.run.plan import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
 from causal.run.tables import TABLES, by_table
 from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
 from llm_probe.questions.claims import Claim
+from llm_probe.questions.domains import Domain
 from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from llm_probe.run.vocabulary import ALPHA
+from toy.run.errors import InputError
 
 ROUTING_PROMPTS = 100
 """Prompts of a modulus in which every head is patched."""
@@ -53,7 +58,9 @@ def _figures(folder: Path, result: Result) -> None:
 
 
 def _words(result: Result) -> str:
-    """A verdict a circle with its reason; of a sweep what stands out in each layer."""
+    """A verdict a circle with its reason; of a sweep what stands out in each layer; of the next item what moves it."""
+    from causal.page.succession import sentences
+
     lines = [
         f"{row['domain']}, layer {row['layer']}, {row['direction']}: {row['verdict']}\n    {row['sentence']}"
         for row in result.frames["causal_verdicts"].to_dict("records")
@@ -65,6 +72,7 @@ def _words(result: Result) -> str:
             f"{least['domain']}, layer {least['layer']}: {changing} change the answers (Holm p <= {ALPHA}); "
             f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
         )
+    lines += sentences(result.frames["succession"], result.frames["succession_moves"])
     return "\n".join([*lines, f"\nagain  {result.run['command']}"]) if lines else "nothing was tested"
 
 
@@ -77,8 +85,9 @@ def run(config: CausalConfig, command: str = "") -> Result:
     Raises:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
-    power = _power(config)
-    print(power, file=sys.stderr)
+    power = "" if config.succession else _power(config)
+    if power:
+        print(power, file=sys.stderr)
     return CAUSAL.run(config.folder, lambda session: _rows(config, power, session), command)
 
 
@@ -105,6 +114,8 @@ def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
         runner = CausalRunner(config, loaded, fingerprint, session, texts, bar)
         if config.sweep:
             return runner.sweep_layers()
+        if config.succession:
+            return runner.move_items()
         return runner.test_circles(experiments_of(config, loaded, known))
 
 
@@ -141,6 +152,31 @@ class CausalRunner:
         check_layers(self.loaded, layers)
         claims = [claim_of(name) for name in self.config.claims or (PUBLISHED_CLAIM,)]
         return {"causal_sweep": sweep(self.loaded, self.config, claims, layers, self._cell, self.bar.update)}
+
+    def move_items(self) -> Rows:
+        """What is answered when the next item is asked for, and under moves of the last item behind every block."""
+        parts = []
+        for domain in (claim_of(name).domain for name in self.config.claims or DOMAINS_ASKED):
+            if domain.operands is not None:
+                raise InputError(f"{domain.name} has no items to go on with: give words such as days or months")
+            self.bar.set_postfix_str(domain.name)
+            make = partial(self._answers_of, domain)
+            parts.append(self._cell(f"succession {domain!r} {FORMS} {STEPS}", make))
+            best = max((row for row in parts[-1]["succession"] if row.steps == 1), key=lambda row: row.accuracy)
+            if best.accuracy_low <= best.chance:
+                continue
+            fitted, moved = (
+                ask(self.loaded, prompts_of(domain, best.form, 1, part, self.config.seed), domain.items)
+                for part in ("discovery", "causal")
+            )
+            for layer in range(len(self.loaded.layers)):
+                mover = Mover(self.loaded, domain, best.form, layer, fitted, moved, self.config.seed)
+                cell = f"succession {domain!r} {best.form} {layer}"
+                parts.append(self._cell(cell, lambda mover=mover: mover.rows(self.bar.update)))
+        return together(parts)
+
+    def _answers_of(self, domain: Domain) -> list[SuccessionRow]:
+        return [answer_row(self.loaded, domain, form, steps, self.config.seed) for form in FORMS for steps in STEPS]
 
     def _experiment(self, experiment: Experiment, others: MakeQuestions, claims: Sequence[Claim]) -> Rows:
         """Every part of an experiment, with the ranks among its controls."""

@@ -31,6 +31,9 @@ class CausalConfig:
     """At the places: turn the circle of the answer, or (`item`) that of the first operand, which must be a word."""
     sweep: tuple[str, ...] = ()
     """Layers whose every dimension is held at its mean, one at a time, instead; `all`: every layer."""
+    succession: bool = False
+    """Ask for the next item instead, and move the last item's state at every block: along the whole difference of two
+    items' means, and along its circle. `claims` are domains with words; none given: days and months."""
     dry_run: bool = False
     """Print what would be computed, with its FLOPs, and stop: no weights are needed."""
     weights: Literal["trained", "random"] = "trained"
@@ -70,7 +73,8 @@ class CausalConfig:
     def source(self) -> Path:
         """The probe run's folder."""
         path = Path(self.model)
-        return self.probed or Path("results") / (path.name if path.exists() else self.model.replace("/", "--"))
+        name = path.stem if path.is_file() else path.name if path.exists() else self.model.replace("/", "--")
+        return self.probed or Path("results") / name
 
     @property
     def folder(self) -> Path:
@@ -79,6 +83,7 @@ class CausalConfig:
             return self.out
         others = {
             "sweep": self.sweep,
+            "succession": self.succession,
             "dims": self.dims,
             "features": self.features,
             "places": self.places,
@@ -90,13 +95,13 @@ class CausalConfig:
     @property
     def names_no_probe(self) -> bool:
         """Whether the request itself says what is edited, so that no accepted plane of a probe run is needed."""
-        return bool(self.dims or self.features or self.places or self.sweep)
+        return bool(self.dims or self.features or self.places or self.sweep or self.succession)
 
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; which claims are tested and where they go cannot."""
         skipped = (
-            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "dry_run", "underpowered",
-            "protocol",
+            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "succession", "dry_run",
+            "underpowered", "protocol",
         )  # fmt: skip
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return key_of(content)

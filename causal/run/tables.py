@@ -1,6 +1,7 @@
 """The row types of a causal run and the tables they make; the docstring of a field is the description of its column.
 
-Rows of heads, MLPs and routes are in `causal.attribution.tables`.
+Rows of heads, MLPs and routes are in `causal.attribution.tables`, those of a sweep and of the next item in
+`causal.experiments.tables`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRow, RoutingRow
+from causal.experiments.tables import MoveRow, SuccessionRow, SweepRow
 from causal.interventions.edits import meanings
 
 Verdict = str
@@ -342,36 +344,6 @@ class PatchRow:
     """Number of prompts."""
 
 
-@dataclass(frozen=True)
-class SweepRow:
-    """One dimension of the stream, held at its mean."""
-
-    domain: str
-    """Domain whose questions were answered."""
-    layer: int
-    """Block whose output was edited, counted from 0."""
-    dim: int
-    """Dimension that was held at its mean."""
-    n: int
-    """Number of prompts."""
-    accuracy_before: float
-    """Exact match, unedited."""
-    accuracy: float
-    """Exact match without the dimension."""
-    change_low: float
-    """Lower end of the 95 % Newcombe interval of the change of accuracy."""
-    change_high: float
-    """Upper end of that interval."""
-    p: float
-    """Exact McNemar test of the change of accuracy."""
-    p_holm: float
-    """`p` corrected (Holm) for every dimension of the sweep and every domain."""
-    log_p_change: float
-    """Mean change of the right answer's log-probability, nats."""
-    delta_norm: float
-    """Mean length of the change, ||Δh||."""
-
-
 TABLES: dict[str, type] = {
     "causal_table": CausalRow,
     "rotation": RotationRow,
@@ -387,6 +359,8 @@ TABLES: dict[str, type] = {
     "causal_routing": RoutingRow,
     "causal_verdicts": VerdictRow,
     "causal_sweep": SweepRow,
+    "succession": SuccessionRow,
+    "succession_moves": MoveRow,
 }
 """Name of a table to the type of its rows."""
 _NAMES = {kind: name for name, kind in TABLES.items()}

@@ -1,0 +1,188 @@
+"""The next item: can a model name it, and is it computed from the circle of the items, or from where else they differ?
+
+A model that cannot add days may still go on with Monday, Tuesday, Wednesday. Asked in two forms,
+
+    list       "May, June, July,"                       three items of the succession (others: two to five)
+    examples   "May -> June\\n … March ->"               four worked examples, none of the item that is asked
+
+with prompts that share no examples between those that directions are fitted on (`discovery`) and those that are edited
+(`causal`). Let μ_x (d,) be the mean state of item x at the last item's last token behind a block, over discovery
+prompts. Over the cycle of n items μ has a Fourier series, exact with k = 0 … n/2:
+
+    μ_x = Σ_k m_k(x),    m_k(x) = (2/n) Σ_y μ_y cos(2πk(x - y)/n)        (half of it at k = 0 and n/2)
+
+An item is moved j steps on by h + t (v(x + j) - v(x)), where v is
+
+    class means      μ                      everything in which the two items differ
+    circle           m_1 + … + m_k          its part on the circle, and on those of the next frequencies
+    principal axes   the projection of μ on as many leading axes of the class means: most of their variance
+    other order      the same m_1 + … + m_k of μ in another order of the items
+    random           m_1 + … + m_k turned into random directions: the same lengths and angles, elsewhere
+
+The first and the last are how much a state can be moved by, and by chance; if the next item were computed from the
+circle, `circle` would do what `class means` does. After the interchange and rotation of `edits`; a circle that is read
+and not used is what Engels et al. (2405.14860) and Kantamneni & Tegmark (2502.00873) rule out by such moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from causal.experiments.tables import Direction, Form, MoveRow, SuccessionRow
+from causal.interventions.engine import Edit, Engine
+from causal.interventions.questions import Questions, ask
+from llm_probe.activations.answers import Answers
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.domains import Domain
+from llm_probe.questions.prompts import Part, Prompt
+from toy.maths.intervals import mean_interval, wilson
+
+FORMS: tuple[Form, ...] = ("list", "examples")
+STEPS = (1, -1, 2)
+EXAMPLES = 4
+LISTED: dict[Part, tuple[int, ...]] = {"discovery": (3, 5), "causal": (2, 4)}
+"""Lengths of the lists of each part."""
+SAMPLES: dict[Part, int] = {"discovery": 6, "causal": 3}
+"""Prompts of worked examples an item."""
+MOST_K = 3
+DRAWS = 3
+"""Draws of each control."""
+DOMAINS_ASKED = ("days", "months")
+Move = Float[Tensor, "items d"]
+"""v: where each item stands along the directions."""
+
+
+def prompts_of(domain: Domain, form: Form, steps: int, part: Part, seed: int = 0) -> list[Prompt]:
+    """Every item in every list length, or in several draws of worked examples; of the answer `steps` on."""
+    items, n = domain.items, domain.period
+    generator = torch.Generator().manual_seed(2 * seed + (part == "causal"))
+    prompts = []
+    for x in range(n):
+        before = []
+        if form == "list":
+            before = [", ".join(items[(x - steps * i) % n] for i in range(length - 1, 0, -1)) + ", "
+                      for length in LISTED[part]]  # fmt: skip
+        else:
+            others = torch.tensor([other for other in range(n) if other != x])
+            for _ in range(SAMPLES[part]):
+                shown = others[torch.randperm(n - 1, generator=generator)[:EXAMPLES]].tolist()
+                before.append("".join(f"{items[one]} -> {items[(one + steps) % n]}\n" for one in shown))
+        after = "," if form == "list" else " ->"
+        label = (x + steps) % n
+        prompts += [
+            Prompt(f"{text}{items[x]}{after}", {"item": (len(text), len(text) + len(items[x]))}, form, x, steps,
+                   x + steps, label, items[label])
+            for text in before
+        ]  # fmt: skip
+    return prompts
+
+
+def answer_row(loaded: LoadedModel, domain: Domain, form: Form, steps: int, seed: int) -> SuccessionRow:
+    """How often the model names the item `steps` on; on discovery prompts, by which the form is chosen."""
+    questions = ask(loaded, prompts_of(domain, form, steps, "discovery", seed), domain.items)
+    answers = Engine(loaded, questions, len(loaded.layers) - 1, position="last").clean()
+    right = int((answers.chosen == questions.labels).sum())
+    written, n = float((answers.written == questions.labels).double().mean()), len(questions.items)
+    return SuccessionRow(
+        domain.name, domain.period, form, steps, n, right / n, *wilson(right, n), written, 1 / domain.period
+    )
+
+
+def fourier_parts(means: Float[Tensor, "n d"]) -> Float[Tensor, "k n d"]:
+    """m_k(x) for k = 1 … n/2; with the mean of the means they add up to the means."""
+    n = len(means)
+    apart = torch.arange(n)[:, None] - torch.arange(n)
+    parts = []
+    for k in range(1, n // 2 + 1):
+        weights = (2 * torch.pi * k / n * apart.double()).cos() * ((1 if 2 * k == n else 2) / n)
+        parts.append(weights @ means.double())
+    return torch.stack(parts)
+
+
+def share_of(part: Move, means: Float[Tensor, "n d"]) -> float:
+    """Variance between class means that lies in the part."""
+    total = (means - means.mean(dim=0)).square().sum()
+    return float((part - part.mean(dim=0)).square().sum() / total)
+
+
+def moves_of(means: Float[Tensor, "n d"], seed: int) -> Iterator[tuple[Direction, int, float, list[Move]]]:
+    """(direction, k, times, one v a draw) of everything an item is moved along."""
+    parts, n, generator = fourier_parts(means), len(means), torch.Generator().manual_seed(seed)
+    # Axes of the class means, the largest first, in sums up to each.
+    left, singular, axes = torch.linalg.svd(means.double() - means.double().mean(dim=0), full_matrices=False)
+    yield "class means", 0, 1.0, [means.double()]
+    orders = [torch.randperm(n, generator=generator) for _ in range(DRAWS)]
+    turns = [torch.linalg.qr(torch.randn(means.shape[1], n, generator=generator).double()).Q for _ in range(DRAWS)]
+    for k in range(1, min(MOST_K, n // 2) + 1):
+        circle = parts[:k].sum(dim=0)
+        yield "circle", k, 1.0, [circle]
+        if k == 1:
+            yield "circle", k, 2.0, [circle]
+        width = min(2 * k, n - 1)
+        yield "principal axes", k, 1.0, [(left[:, :width] * singular[:width]) @ axes[:width]]
+        yield "other order", k, 1.0, [fourier_parts(means[order])[:k].sum(dim=0)[order.argsort()] for order in orders]
+        # Coordinates on the part's own axes, carried over to random ones.
+        u, s, _ = torch.linalg.svd(circle, full_matrices=False)
+        yield "random", k, 1.0, [(u[:, :width] * s[:width]) @ turn[:, :width].T for turn in turns]
+
+
+@dataclass(frozen=True)
+class Mover:
+    """The questions of one domain behind one block: fitted on discovery prompts, moved on causal ones."""
+
+    loaded: LoadedModel
+    domain: Domain
+    form: Form
+    layer: int
+    fitted: Questions
+    moved: Questions
+    seed: int
+
+    def rows(self, tick: Callable[[int], object] = lambda count: None) -> Iterator[MoveRow]:
+        """A row a direction, k and distance."""
+        means = class_means(self.loaded, self.fitted, self.layer, self.domain.period)
+        engine = Engine(self.loaded, self.moved, self.layer, position="item")
+        clean, steps = engine.clean(), range(1, self.domain.period)
+        first = torch.tensor([prompt.first for prompt in self.moved.prompts])
+        for direction, k, times, draws in moves_of(means, self.seed):
+            edits = [_moved(v * times, first, j) for v in draws for j in steps]
+            after = engine.answers(edits, tick)
+            numbers = self._effect(clean, after, [j for _ in draws for j in steps], first)
+            where = (self.domain.name, self.domain.period, self.form, self.layer, direction, k, times, len(draws))
+            yield MoveRow(*where, len(first) * len(steps), share_of(draws[0], means.double()), *numbers)
+
+    def _effect(
+        self, clean: Answers, after: Sequence[Answers], steps: Sequence[int], first: Int[Tensor, " n"]
+    ) -> tuple[float, ...]:
+        labels, row = self.moved.labels, torch.arange(len(first))
+        hits, gains = [], []
+        for answers, j in zip(after, steps, strict=True):
+            target = (labels + j) % self.domain.period
+            hits.append((answers.chosen == target).double())
+            odds = [one.log_p[row, target] - one.log_p[row, labels] for one in (answers, clean)]
+            gains.append((odds[0] - odds[1]).double())
+        items = first.repeat(len(steps))
+        return tuple(
+            number
+            for values in (torch.cat(hits), torch.cat(gains))
+            for number in (float(values.mean()), *mean_interval(values, items, self.seed))
+        )
+
+
+def class_means(loaded: LoadedModel, questions: Questions, layer: int, period: int) -> Float[Tensor, "n d"]:
+    """Mean state of every item at its last token behind a block."""
+    states = Engine(loaded, questions, layer, position="item").states().double()
+    first = torch.tensor([prompt.first for prompt in questions.prompts])
+    sums = torch.zeros(period, states.shape[1], dtype=torch.float64).index_add_(0, first, states)
+    return sums / first.bincount(minlength=period)[:, None]
+
+
+def _moved(v: Move, first: Int[Tensor, " n"], j: int) -> Edit:
+    """Every item moved j steps on along v."""
+    change = v.roll(-j, dims=0) - v
+    return lambda states, rows: states + change[first[rows]].to(states)

@@ -1,0 +1,118 @@
+"""The next item on the page: what a model answers, and what moves its answer, from the tables of a run alone.
+
+    moved       share of answers that follow the move, over blocks; one panel a domain
+    log_odds    the same in log-odds, as a share of what the whole difference of class means does
+
+The whole difference of two items' means is black, its part on the circle blue, on as many leading axes ochre; the
+controls are grey: the same part of another order of the items, and turned into random directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from causal.run.tables import TABLES
+from llm_probe.page.sections import Part, Section, finished_run, written_tables
+from llm_probe.page.style import GREEN, GREY, INK, OCHRE, SIZE, TRAINED, as_svg, frame
+from llm_probe.page.views import at
+
+SHOWN: tuple[tuple[str, dict[str, object], Mapping[str, Any]], ...] = (
+    ("whole difference of class means", {"direction": "class means"}, {"color": INK, "marker": "o"}),
+    ("leading 6 axes", {"direction": "principal axes", "k": 3}, {"color": OCHRE, "marker": "^", "linestyle": "--"}),
+    ("circles k = 1, 2, 3", {"direction": "circle", "k": 3}, {"color": GREEN, "marker": "s", "linestyle": "--"}),
+    ("leading 2 axes", {"direction": "principal axes", "k": 1}, {"color": OCHRE, "marker": "^"}),
+    ("circle k = 1", {"direction": "circle", "k": 1, "times": 1.0}, {"color": TRAINED, "marker": "o"}),
+    ("circle, twice as far", {"direction": "circle", "k": 1, "times": 2.0},
+     {"color": TRAINED, "marker": "o", "linestyle": ":", "markerfacecolor": "white"}),
+    ("another order, k = 1", {"direction": "other order", "k": 1}, {"color": GREY, "marker": "x"}),
+    ("random, as long as k = 1", {"direction": "random", "k": 1}, {"color": GREY, "marker": "+", "linestyle": ":"}),
+)  # fmt: skip
+"""Name, rows and style of every line."""
+ASKED = {1: "next", -1: "the one before", 2: "two on"}
+HEAD = ("domain", "form", "next", "the one before", "two on", "guessing")
+
+
+def figure(moves: pd.DataFrame) -> Figure:
+    """One column a domain: the share that follows, and the log-odds."""
+    domains = list(dict.fromkeys(moves["domain"]))
+    picture = Figure((4.4 * len(domains) + 0.4, 5.6), layout="constrained")
+    grid = picture.subplots(2, len(domains), squeeze=False, sharex="col")
+    for place, domain in enumerate(domains):
+        rows = at(moves, domain=domain)
+        lines(grid[0, place], rows, "moved")
+        lines(grid[1, place], rows, "log_odds")
+        grid[0, place].axhline(1 / rows["period"].iloc[0], color=GREY, linewidth=0.8, linestyle=":")
+        grid[0, place].set_title(f"{domain}, asked as {rows['form'].iloc[0]}", fontsize=SIZE, loc="left")
+        grid[0, place].set_ylim(-0.03, 1.03)
+        frame(grid[0, place], "", "" if place else "share of answers that follow")
+        frame(grid[1, place], "block behind which the item is moved", "" if place else "change of log-odds (nats)")
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    picture.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=SIZE)
+    return picture
+
+
+def lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+    """Every direction of `SHOWN` over blocks, with its 95 % interval."""
+    for name, chosen, style in SHOWN:
+        own = at(rows, **chosen).sort_values("layer")
+        if own.empty:
+            continue
+        axes.plot(own["layer"], own[column], label=name, markersize=4, linewidth=1.3, **style)
+        if not chosen.get("k"):
+            axes.fill_between(own["layer"], own[f"{column}_low"], own[f"{column}_high"], color=style["color"], alpha=0.1)
+
+
+def section(folder: Path) -> Section | None:
+    """The section of a probe run's folder; None where nothing was asked for the next item."""
+    own = folder / "causal-succession"
+    if (finished := finished_run(own, TABLES, required=("succession",))) is None:
+        return None
+    run, frames = finished
+    files = written_tables(own, TABLES)
+    return Section("succession", "Used? The next item", parts(frames), str(run.get("command") or ""), files)
+
+
+def parts(frames: Mapping[str, pd.DataFrame]) -> list[Part]:
+    """What stands under the heading."""
+    answers, moves = frames["succession"], frames["succession_moves"]
+    rows = []
+    for domain, form in dict.fromkeys(zip(answers["domain"], answers["form"], strict=True)):
+        own = at(answers, domain=domain, form=form)
+        shares = {int(row["steps"]): f"{row['accuracy']:.2f}" for row in own.to_dict("records")}
+        rows.append((domain, form, *(shares.get(steps, "–") for steps in ASKED), f"{own['chance'].iloc[0]:.2f}"))
+    result = [Part(paragraphs=sentences(answers, moves), kind="summary"), Part(table=[HEAD, *rows])]
+    if len(moves):
+        caption = (
+            "The last item's state is moved to where another item's mean stands behind that block: altogether, or only "
+            "along the circle of the items. Read, and used, are two things: where the blue line stays with the grey "
+            "ones, the circle is not what the next item is computed from."
+        )
+        result.append(Part(picture=as_svg(figure(moves), "succession"), caption=caption))
+    return result
+
+
+def sentences(answers: pd.DataFrame, moves: pd.DataFrame) -> list[str]:
+    """What the model can do, and what moves its answer, a sentence a domain."""
+    result = []
+    for domain, own in moves.groupby("domain", sort=False):
+        best = at(own, direction="class means").sort_values("moved").iloc[-1]
+        there = at(own, layer=best["layer"])
+        circle = at(there, direction="circle", k=1, times=1.0).iloc[0]
+        controls = [float(at(there, direction=name, k=1)["moved"].iloc[0]) for name in ("other order", "random")]
+        right = at(answers, domain=domain, form=best["form"], steps=1)["accuracy"].iloc[0]
+        result.append(
+            f"{domain}: the next item is named in {right:.0%} of the prompts. Moving an item by the whole difference "
+            f"of two items' means behind block {best['layer']} moves the answer with it in {best['moved']:.0%} of the "
+            f"moves; by its part on the circle ({circle['share']:.0%} of that variance) in {circle['moved']:.0%}, "
+            f"where another order of the items gives {controls[0]:.0%} and random directions {controls[1]:.0%}."
+        )
+    for domain in dict.fromkeys(answers["domain"]):
+        if domain not in set(moves["domain"]):
+            result.append(f"{domain}: it does not name the next item, so that nothing was moved.")
+    return result

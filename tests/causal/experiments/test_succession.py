@@ -1,0 +1,167 @@
+"""The next item, in states whose use is known: one network answers from the circle, one from everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from causal.experiments import succession
+from causal.experiments.succession import (
+    DRAWS,
+    FORMS,
+    LISTED,
+    SAMPLES,
+    STEPS,
+    Mover,
+    fourier_parts,
+    moves_of,
+    prompts_of,
+    share_of,
+)
+from causal.experiments.tables import SuccessionRow
+from causal.interventions.questions import Questions
+from causal.page.succession import section
+from causal.run import causal_run
+from causal.run.causal_run import run
+from causal.run.config import CausalConfig
+from llm_probe.activations.answers import Answers
+from llm_probe.models.loading import LoadedModel
+from llm_probe.questions.domains import DOMAINS
+from toy.run.errors import InputError
+
+DAYS, MONTHS = DOMAINS["days"], DOMAINS["months"]
+WIDTH = 16
+
+
+def means_of(n: int, seed: int = 0) -> Tensor:
+    """A circle of radius 2 in two random directions, and a vector of its own for every item."""
+    generator = torch.Generator().manual_seed(seed)
+    angle = 2 * torch.pi * torch.arange(n).double() / n
+    plane = torch.linalg.qr(torch.randn(WIDTH, 2, generator=generator).double()).Q
+    own = torch.randn(n, WIDTH, generator=generator).double() / 2
+    return 2 * torch.stack([angle.cos(), angle.sin()], dim=1) @ plane.T + own
+
+
+@pytest.mark.parametrize("n", [7, 12])
+def test_the_parts_of_all_frequencies_are_the_means(n: int) -> None:
+    means = means_of(n)
+    torch.testing.assert_close(fourier_parts(means).sum(dim=0) + means.mean(dim=0), means)
+    shares = [share_of(part, means) for part in fourier_parts(means)]
+    assert sum(shares) == pytest.approx(1) and shares[0] > 0.4
+
+
+def test_a_circle_is_its_own_first_part() -> None:
+    angle = 2 * torch.pi * torch.arange(7).double() / 7
+    circle = torch.stack([angle.cos(), angle.sin()], dim=1)
+    torch.testing.assert_close(fourier_parts(circle)[0], circle)
+    torch.testing.assert_close(fourier_parts(circle)[1:], torch.zeros(2, 7, 2).double(), atol=1e-12, rtol=0)
+
+
+def test_lists_and_examples_by_hand() -> None:
+    after = [prompt.text for prompt in prompts_of(MONTHS, "list", 1, "causal") if prompt.first == 1]
+    assert after == ["January, February,", "November, December, January, February,"]
+    back = prompts_of(DAYS, "list", -1, "discovery")[0]
+    assert (back.text, back.answer, back.label) == ("Wednesday, Tuesday, Monday,", "Sunday", 6)
+    two = prompts_of(DAYS, "list", 2, "discovery")[0]
+    assert (two.text, two.answer) == ("Thursday, Saturday, Monday,", "Wednesday")
+    assert two.text[slice(*two.spans["item"])] == "Monday"
+
+
+def test_examples_are_right_and_never_of_the_item_that_is_asked() -> None:
+    for part in ("discovery", "causal"):
+        prompts = prompts_of(DAYS, "examples", 2, part)
+        assert len(prompts) == 7 * SAMPLES[part]
+        for prompt in prompts:
+            *lines, question = prompt.text.split("\n")
+            pairs = [line.split(" -> ") for line in lines]
+            assert all((DAYS.items.index(a) + 2) % 7 == DAYS.items.index(b) for a, b in pairs)
+            assert question == f"{DAYS.items[prompt.first]} ->" and DAYS.items[prompt.first] not in dict(pairs)
+    assert not set(LISTED["discovery"]) & set(LISTED["causal"])
+
+
+def test_controls_are_as_long_as_what_they_stand_for() -> None:
+    means = means_of(12)
+    moves = {(direction, k, times): draws for direction, k, times, draws in moves_of(means, 0)}
+    circle = moves["circle", 1, 1.0][0]
+    for v in moves["random", 1, 1.0]:
+        torch.testing.assert_close(v @ v.T, circle @ circle.T)
+        assert float((v * circle).sum().abs()) < 0.9 * float(circle.square().sum())
+    assert {len(draws) for (direction, *_), draws in moves.items() if direction in ("random", "other order")} == {DRAWS}
+    # As many axes hold as much of the variance as any others, those of the circle among them.
+    assert share_of(moves["principal axes", 1, 1.0][0], means) >= share_of(circle, means)
+    assert share_of(moves["class means", 0, 1.0][0], means) == pytest.approx(1)
+    torch.testing.assert_close(moves["circle", 3, 1.0][0], fourier_parts(means)[:3].sum(dim=0))
+
+
+def test_a_run_writes_tables_a_figure_and_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference model cannot go on with days; where moves are forced, every block has every direction."""
+    config = CausalConfig(succession=True, claims=("days",), out=tmp_path / "causal-succession")
+    answers = run(config).frames["succession"]
+    assert [*zip(answers["form"], answers["steps"], strict=True)] == [(form, steps) for form in FORMS for steps in STEPS]
+    row = replace(SuccessionRow(**answers.iloc[0].to_dict()), accuracy=0.9, accuracy_low=0.8)
+    monkeypatch.setattr(causal_run, "answer_row", lambda *_: row)
+    result = run(replace(config, seed=1))
+    moves = result.frames["succession_moves"]
+    assert set(moves["layer"]) == {0, 1, 2}
+    assert moves.groupby("layer").size().tolist() == [1 + 4 * 3 + 1] * 3
+    result.write(config.folder)
+    assert (config.folder / "figures" / "succession.svg").is_file()
+    made = section(tmp_path)
+    assert made is not None and "moves the answer with it in" in made.html and "<svg" in made.html
+    assert str(result).startswith("days: the next item is named in 90% of the prompts.")
+    assert section(tmp_path / "elsewhere") is None
+
+
+def test_numbers_are_no_items_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="mod-add 7 has no items to go on with"):
+        run(CausalConfig(succession=True, claims=("mod-add 7",), out=tmp_path))
+
+
+class KnownEngine:
+    """Answers the item after the one whose mean is nearest to a state, as far as `seen` looks at either."""
+
+    def __init__(self, questions: Questions, means: Tensor, seen: Callable[[Tensor], Tensor]) -> None:
+        self.first = torch.tensor([prompt.first for prompt in questions.prompts])
+        self.means, self.seen = means, seen
+
+    def states(self) -> Tensor:
+        return self.means[self.first]
+
+    def clean(self) -> Answers:
+        return self.answers([lambda states, rows: states])[0]
+
+    def answers(self, edits: Any, tick: Any = None) -> list[Answers]:
+        rows = torch.arange(len(self.first))
+        edited = [self.seen(edit(self.states(), rows)) for edit in edits]
+        apart = [torch.cdist(states, self.seen(self.means)) for states in edited]
+        return [Answers((-d).roll(1, dims=1).log_softmax(dim=1), torch.full((len(d),), -1)) for d in apart]
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_circle_moves_the_answer_where_it_is_used(
+    used: bool, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = means_of(7)
+    circle = torch.linalg.svd(fourier_parts(means)[0], full_matrices=False)[2][:2]
+
+    def seen(states: Tensor) -> Tensor:
+        on = states @ circle.T @ circle
+        return on if used else states - on
+
+    questions = Questions(tuple(prompts_of(DAYS, "list", 1, "causal")), (), 7)
+    monkeypatch.setattr(succession, "Engine", lambda *_, **__: KnownEngine(questions, means, seen))
+    mover = Mover(loaded, DAYS, "list", 3, questions, questions, 0)
+    rows = {(row.direction, row.k, row.times): row for row in mover.rows()}
+    whole, along = rows["class means", 0, 1.0], rows["circle", 1, 1.0]
+    assert (whole.moved, whole.n, whole.layer) == (1.0, 14 * 6, 3) and whole.log_odds > 0
+    assert along.moved == (1.0 if used else 0.0)
+    # What the items differ in beside the circle lies in its plane too, a little.
+    assert along.log_odds > 0.8 * whole.log_odds if used else abs(along.log_odds) < 1e-9
+    assert rows["random", 1, 1.0].moved < 0.7 and rows["random", 1, 1.0].draws == DRAWS
+    assert whole.moved_low <= whole.moved <= whole.moved_high
