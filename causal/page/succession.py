@@ -65,7 +65,8 @@ def lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
             continue
         axes.plot(own["layer"], own[column], label=name, markersize=4, linewidth=1.3, **style)
         if not chosen.get("k"):
-            axes.fill_between(own["layer"], own[f"{column}_low"], own[f"{column}_high"], color=style["color"], alpha=0.1)
+            low, high = own[f"{column}_low"], own[f"{column}_high"]
+            axes.fill_between(own["layer"], low, high, color=style["color"], alpha=0.1)
 
 
 def section(folder: Path) -> Section | None:
