@@ -95,7 +95,11 @@ def _continuation(tokenizer: Any, before: list[int], after: list[int]) -> str:
 
 
 def behaviour_rows(
-    domain: Domain, grid: Literal["published", "decoupled"], prompts: Sequence[Prompt], scored: Sequence[Scored]
+    domain: Domain,
+    grid: Literal["published", "decoupled"],
+    prompts: Sequence[Prompt],
+    scored: Sequence[Scored],
+    shots: int = 0,
 ) -> list[BehaviourRow]:
     """One row per template, in order of appearance."""
     members: dict[str, list[int]] = {}
@@ -107,7 +111,7 @@ def behaviour_rows(
         exact = sum(scored[index].exact for index in indices)
         right = sum(scored[index].chosen == prompts[index].label for index in indices)
         shares = (exact / n, *wilson(exact, n), right / n, *wilson(right, n))
-        rows.append(BehaviourRow(domain.name, domain.period, grid, template, n, *shares, 1 / domain.period))
+        rows.append(BehaviourRow(domain.name, domain.period, grid, template, n, *shares, 1 / domain.period, shots))
     return rows
 
 

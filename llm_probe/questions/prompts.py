@@ -14,12 +14,14 @@ makes responses under several moduli comparable (the decoupled grid).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from llm_probe.questions.domains import Domain
+from toy.run.errors import InputError
 
 Part = Literal["discovery", "confirmation", "causal"]
 Grid = Literal["published", "decoupled"]
@@ -67,6 +69,35 @@ def question(domain: Domain, template: str, first: int, offset: int) -> Prompt:
     total = domain.total(first, offset)
     label = total % domain.period
     return Prompt(text, spans, template, first, offset, total, label, domain.items[label])
+
+
+def behind_examples(domain: Domain, prompts: Sequence[Prompt], shots: int, seed: int = 0) -> list[Prompt]:
+    """The questions behind `shots` worked examples each, the same ones for every question of a template.
+
+    Examples are of operand pairs that none of the questions asks about, each on a line of its own with its answer.
+
+    Raises:
+        InputError: so many pairs are not left.
+    """
+    asked_about = {(prompt.first, prompt.offset) for prompt in prompts}
+    pairs = [(first, offset) for first in domain.first_operands for offset in domain.offsets]
+    left = [pair for pair in pairs if pair not in asked_about and bool(domain.admits(*map(np.array, pair)))]
+    if len(left) < shots:
+        raise InputError(
+            f"{shots} worked examples need as many operand pairs that are not asked about; {domain.name} has "
+            f"{len(left)}: give fewer --shots or --behaviour-prompts"
+        )
+    before, columns = {}, np.array(left).T
+    for index, template in enumerate(dict.fromkeys(prompt.template for prompt in prompts)):
+        order = np.argsort(pair_hash(columns[0], columns[1], seed + 101 + index), kind="stable")[:shots]
+        examples = [question(domain, template, *left[place]) for place in order]
+        before[template] = "".join(f"{example.text.rstrip()} {example.answer}\n" for example in examples)
+    result = []
+    for prompt in prompts:
+        prefix = before[prompt.template]
+        spans = {slot: (start + len(prefix), end + len(prefix)) for slot, (start, end) in prompt.spans.items()}
+        result.append(replace(prompt, text=prefix + prompt.text, spans=spans))
+    return result
 
 
 def statement(domain: Domain, template: str, index: int) -> Prompt:

@@ -62,6 +62,9 @@ class ProbeConfig:
     """Ask the model for the answers too."""
     behaviour_prompts: int = 60
     """Questions asked a domain, part and grid."""
+    shots: tuple[int, ...] = (0,)
+    """Worked examples before the questions whose answers are asked for, beside the questions without any; several: once
+    with each. What is read for the statistics has none."""
     chat: bool = False
     """Wrap each prompt in the tokenizer's chat template, thinking off."""
     seed: int = 0

@@ -19,7 +19,7 @@ from llm_probe.models.loading import LoadedModel, check_layers, twin, weights_fi
 from llm_probe.questions.claims import Claim, Family, Labels, families, family_of
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.own import GivenClaim
-from llm_probe.questions.prompts import PARTS, Grid, Prompt, published_grid, question_set
+from llm_probe.questions.prompts import PARTS, Grid, Prompt, behind_examples, published_grid, question_set
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.study import Rows, Session, stage, together
 from llm_probe.run.vocabulary import ALPHA, Position, Weights
@@ -205,16 +205,20 @@ class Job:
     def _ask(self, claim: Claim) -> Rows:
         most, grid = self.config.behaviour_prompts, _grid(claim)
         wide = [prompt for part in PARTS for prompt in question_set(claim.domain, part, most, self.config.seed)]
-        answers = self._answers(claim.domain, "decoupled", wide)
-        if not grid:
-            return answers
-        narrow = self._answers(claim.domain, "published", grid[:: max(1, len(grid) // most)])
-        return together([{"behaviour": narrow["behaviour"]}, answers])
+        parts = [self._answers(claim.domain, "decoupled", wide)]
+        if grid:
+            narrow = self._answers(claim.domain, "published", grid[:: max(1, len(grid) // most)])
+            parts.insert(0, {"behaviour": narrow["behaviour"]})
+        for shots in self.config.shots:
+            if shots:
+                behind = behind_examples(claim.domain, wide[:: len(PARTS)], shots, self.config.seed)
+                parts.append({"behaviour": self._answers(claim.domain, "decoupled", behind, shots)["behaviour"]})
+        return together(parts)
 
-    def _answers(self, domain: Domain, grid: Grid, prompts: list[Prompt]) -> Rows:
+    def _answers(self, domain: Domain, grid: Grid, prompts: list[Prompt], shots: int = 0) -> Rows:
         scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
         examples = example_rows(domain, prompts, scored)
-        return {"behaviour": list(behaviour_rows(domain, grid, prompts, scored)), "examples": list(examples)}
+        return {"behaviour": list(behaviour_rows(domain, grid, prompts, scored, shots)), "examples": list(examples)}
 
 
 def positions(claim: Claim, prompt: Prompt, chosen: Sequence[Position]) -> tuple[Position, ...]:

@@ -197,10 +197,12 @@ def checked(config: ProbeConfig) -> ProbeConfig:
     for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
         if (count := getattr(config, name)) < 1:
             raise InputError(f"{count} {name} cannot be used: give --{name.replace('_', '-')} 1 or more")
+    if min(config.shots, default=0) < 0:
+        raise InputError(f"{min(config.shots)} worked examples cannot be given: give --shots 0 or more")
     if min(config.layers, default=0) < 0:
         raise InputError(
             f"layer {min(config.layers)} cannot be chosen: blocks are counted from 0, and the token embedding is read "
             "beside them where items stand"
         )
-    once = {name: tuple(dict.fromkeys(getattr(config, name))) for name in ("layers", "site", "position")}
+    once = {name: tuple(dict.fromkeys(getattr(config, name))) for name in ("layers", "site", "position", "shots")}
     return replace(config, **once)

@@ -23,8 +23,8 @@ import pandas as pd
 from llm_probe.run import table
 from toy.run.errors import InputError
 
-VERSION = 5
-FINGERPRINT = "77f59cfae02e"
+VERSION = 6
+FINGERPRINT = "c818d80f76ac"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -42,6 +42,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
         ),
     },
     5: {"verdicts": ("closure_low", "closure_high", "order_null", "p_redrawn", "p_redrawn_axes")},
+    6: {"behaviour": ("shots",)},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

@@ -110,6 +110,8 @@ class BehaviourRow:
     """Upper end of the 95 % Wilson interval of `constrained`."""
     chance: float
     """Share that guessing gives, 1 / period."""
+    shots: int = 0
+    """Worked examples of the same template before the question."""
 
 
 @dataclass(frozen=True)

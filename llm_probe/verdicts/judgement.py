@@ -317,8 +317,8 @@ def ranges(layers: tuple[int, ...]) -> str:
 
 
 def accuracy_of(rows: Sequence[BehaviourRow]) -> Accuracy:
-    """Exact match over every template of the decoupled grid, with its Wilson interval."""
-    wide = [row for row in rows if row.grid == "decoupled"]
+    """Exact match over every template of the decoupled grid without examples, with its Wilson interval."""
+    wide = [row for row in rows if row.grid == "decoupled" and not row.shots]
     n = sum(row.n_prompts for row in wide)
     if not n:
         return None, None, None

@@ -8,6 +8,7 @@ import pytest
 from llm_probe.questions.domains import DOMAINS, STATEMENTS, Domain, modular, resolve
 from llm_probe.questions.prompts import (
     PARTS,
+    behind_examples,
     pair_hash,
     part_templates,
     published_grid,
@@ -89,6 +90,31 @@ def test_part_sizes() -> None:
     assert [len(part_templates((*nine, *nine), part)) for part in PARTS] == [8, 6, 4]
     assert [len(part_templates(nine[:3], part)) for part in PARTS] == [1, 1, 1]
     assert all(part_templates(nine[:2], part) == nine[:2] for part in PARTS)
+
+
+def test_worked_examples_are_right_and_of_no_pair_that_is_asked_about() -> None:
+    days = DOMAINS["days"]
+    prompts = question_set(days, "discovery", 30)
+    behind = behind_examples(days, prompts, 3)
+    pairs = {(prompt.first, prompt.offset) for prompt in prompts}
+    for before, after in zip(prompts, behind, strict=True):
+        *lines, text = after.text.split("\n")
+        assert text == before.text and after.text[slice(*after.spans["item"])] == days.items[before.first]
+        assert len(lines) == 3 and (after.label, after.answer) == (before.label, before.answer)
+    shown = {prompt.template: prompt.text.rsplit("\n", 1)[0] for prompt in behind}
+    assert len(shown) == 4 and all(prompt.text.startswith(shown[prompt.template]) for prompt in behind)
+    for line in shown["published"].split("\n"):
+        first, offset, answer = re.fullmatch(r"(\w+) \+ (\d+) days = (\w+)", line).groups()  # type: ignore[union-attr]
+        pair = (days.items.index(first), int(offset))
+        assert days.items[sum(pair) % 7] == answer and pair not in pairs
+
+
+def test_more_worked_examples_than_there_are_pairs_are_refused() -> None:
+    prompts = question_set(DOMAINS["days"], "discovery", 10_000)
+    left = 7 * 21 - len({(prompt.first, prompt.offset) for prompt in prompts})
+    assert behind_examples(DOMAINS["days"], prompts[:1], left)
+    with pytest.raises(InputError, match=f"days has {left}: give fewer --shots"):
+        behind_examples(DOMAINS["days"], prompts, left + 1)
 
 
 def test_statements_hold_every_item_in_every_template() -> None:

@@ -172,6 +172,20 @@ def test_weights_drawn_anew_are_probed_under_a_name_of_their_own(
     assert set(results[0].table["weights"]) == {"trained"}
 
 
+def test_answers_behind_worked_examples_stand_beside_the_others(
+    network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast
+) -> None:
+    options: dict[str, Any] = {"prompts": 80, "renamings": 19, "behaviour_prompts": 6, "layers": (0,)}
+    plain, shown = (
+        probe(network(), words, ["days"], random_control=False, shots=shots, **options) for shots in ((0,), (0, 2, 2))
+    )
+    rows = shown.frames["behaviour"]
+    assert sorted(rows["shots"].unique()) == [0, 2] and set(rows.loc[rows["shots"] == 2, "grid"]) == {"decoupled"}
+    assert rows.loc[rows["shots"] == 2, "n_prompts"].sum() == 6
+    assert rows.loc[rows["shots"] == 0].equals(plain.frames["behaviour"])
+    assert shown.verdicts["accuracy"].equals(plain.verdicts["accuracy"])
+
+
 def test_sites_and_positions_are_cells_of_their_own(
     network: Callable[[], Qwen3ForCausalLM], words: PreTrainedTokenizerFast
 ) -> None:

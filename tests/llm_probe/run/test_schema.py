@@ -13,15 +13,16 @@ from llm_probe.run.schema import ADDED, columns_of, read_run, read_runs
 from tests.llm_probe.written import Write
 from toy.run.errors import InputError
 
-NEW = [column for tables in ADDED.values() for column in tables["verdicts"]]
+NEW = [column for tables in ADDED.values() for column in tables.get("verdicts", ())]
 
 
 def older(folder: Path) -> Path:
     """The same folder as schema 1 would have written it."""
     path = folder / "verdicts.csv"
     pd.read_csv(path).drop(columns=NEW).to_csv(path, index=False)
-    path = folder / "r2_table.csv"
-    pd.read_csv(path).drop(columns=list(ADDED[3]["r2_table"])).to_csv(path, index=False)
+    for name, version in (("r2_table", 3), ("behaviour", 6)):
+        path = folder / f"{name}.csv"
+        pd.read_csv(path).drop(columns=list(ADDED[version][name])).to_csv(path, index=False)
     for name in ("controls", "invariants"):
         (folder / f"{name}.csv").unlink()
     return folder
@@ -67,7 +68,7 @@ def test_mixed_schemas_in_one_folder_are_refused(write_run: Write) -> None:
     folder = write_run("a")
     verdicts = pd.read_csv(folder / "verdicts.csv")
     verdicts.drop(columns=NEW).to_csv(folder / "verdicts.csv", index=False)
-    with pytest.raises(InputError, match=r"mixes schemas.*r2_table\.csv is 3/4/5, verdicts\.csv is 1.*probe_llm\.py"):
+    with pytest.raises(InputError, match=r"mixes schemas.*verdicts\.csv is 1, behaviour\.csv is 6.*probe_llm\.py"):
         read_run(folder)
 
 
@@ -87,7 +88,7 @@ def test_an_unknown_schema_is_refused_with_the_command_that_makes_it_again(write
 
 
 def test_a_record_that_contradicts_its_tables_is_refused(write_run: Write) -> None:
-    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 5"):
+    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 6"):
         read_run(write_run("a", schema=1))
 
 
