@@ -62,7 +62,7 @@ minilm: .venv/.installed ## probe MiniLM, real pretrained weights that come as a
 # Gemma terms of use (ai.google.dev/gemma/terms) apply to the second.
 SMOLLM2 := work/SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf
 GEMMA3 := work/gemma-3-270m/gemma-3-270m-q4_k_m.gguf
-REAL := --domains days months hours seasons numbers
+REAL := --domains days months hours seasons numbers add --shots 0 8
 
 smollm2: $(SMOLLM2) ## probe SmolLM2-135M-Instruct, a pretrained decoder that comes as a Python package
 	$(PY) scripts/probe_llm.py --model $(SMOLLM2) $(REAL) --out results/SmolLM2-135M-Instruct $(ARGS)

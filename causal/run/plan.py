@@ -99,6 +99,8 @@ def claim_of(name: str) -> Claim:
     domain = resolve([word], [int(number)] if number else [7])[0]
     if domain.name != name and domain.operands is not None:
         raise InputError(f"claim {name!r} needs its modulus, as in '{word} 7'")
+    if domain.possible_answers != domain.items:
+        raise InputError(f"the answers of {name} have no period of their own to turn: choose a domain with a modulus")
     if not domain.questions:
         raise InputError(f"{name} has no questions: its items are only mentioned, choose a domain with questions")
     return Claim(domain, "sum")

@@ -109,9 +109,15 @@ def behaviour_rows(
     for template, indices in members.items():
         n = len(indices)
         exact = sum(scored[index].exact for index in indices)
-        right = sum(scored[index].chosen == prompts[index].label for index in indices)
+        right = sum(
+            scored[index].chosen == domain.possible_answers.index(prompts[index].answer or "") for index in indices
+        )
         shares = (exact / n, *wilson(exact, n), right / n, *wilson(right, n))
-        rows.append(BehaviourRow(domain.name, domain.period, grid, template, n, *shares, 1 / domain.period, shots))
+        rows.append(
+            BehaviourRow(
+                domain.name, domain.period, grid, template, n, *shares, 1 / len(domain.possible_answers), shots
+            )
+        )
     return rows
 
 

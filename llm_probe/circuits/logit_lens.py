@@ -39,6 +39,8 @@ CHUNK = 128
 
 def lens_rows(loaded: LoadedModel, claim: Claim, size: int, seed: int) -> list[LensRow]:
     """Accuracy and probability of the right answer after every block (confirmation part)."""
+    if claim.domain.possible_answers != claim.domain.items:
+        return []  # of plain sums the label is not the answer
     prompts = claim.prompts("confirmation", size, seed)
     log_p = lens(loaded, prompts, claim.domain.items)
     labels = Labels.of(claim, prompts)

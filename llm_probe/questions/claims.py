@@ -159,7 +159,7 @@ def families(claims: Sequence[Claim]) -> list[Family]:
     """Arithmetic claims by operation, operands and templates, each family with the companions it needs."""
     groups: dict[object, list[Claim]] = {}
     for claim in claims:
-        if claim.is_arithmetic:
+        if claim.is_arithmetic and claim.domain.says_modulus:
             domain = claim.domain
             groups.setdefault((domain.operation, domain.operands, tuple(domain.questions)), []).append(claim)
     return [Family(tuple(group), tuple(_companions(group))) for group in groups.values()]

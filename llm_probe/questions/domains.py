@@ -191,6 +191,34 @@ class Domain:
             return first + offset
         return first - offset if self.operation == "sub" else first * offset
 
+    @property
+    def says_modulus(self) -> bool:
+        """Whether the questions name the period, so that the same sums can be asked for under another."""
+        return any("{modulus}" in text for text in self.questions.values())
+
+    @property
+    def possible_answers(self) -> tuple[str, ...]:
+        """Everything that can be an answer."""
+        return self.items
+
+    def answer(self, total: int) -> str:
+        """The right answer to a question with this integer result."""
+        return self.items[total % self.period]
+
+
+@dataclass(frozen=True)
+class PlainSum(Domain):
+    """Sums of two numbers without a modulus. The answer is the sum; its label, the last digit, lies on a circle of
+    period 10 wherever a sum is held as one writes it, with periods 2, 5 and 100 beside it."""
+
+    @property
+    def possible_answers(self) -> tuple[str, ...]:
+        assert self.operands is not None
+        return _numbers(0, 2 * (self.operands.stop - 1))
+
+    def answer(self, total: int) -> str:
+        return str(total)
+
 
 def _calendar(
     name: str,
@@ -272,6 +300,9 @@ GRADES = (
     "seventh grade", "eighth grade", "ninth grade", "tenth grade", "eleventh grade", "twelfth grade",
 )  # fmt: skip
 
+_NOT_ALONE = ("modulus_first", "remainder")
+"""Plain questions that read well only beside those with a modulus."""
+
 DOMAINS: dict[str, Domain] = {
     "days": _calendar("days", "days", DAYS, partitions={"weekend": (0, 0, 0, 0, 0, 1, 1)}),
     "months": _calendar("months", "months", MONTHS, partitions={"seasons": SEASONS, "quarters": QUARTERS}),
@@ -284,6 +315,12 @@ DOMAINS: dict[str, Domain] = {
     "notes": _calendar("notes", "semitones", NOTES),
     "zodiac": _calendar("zodiac", "signs", ZODIAC),
     "seasons": _calendar("seasons", "seasons", ("spring", "summer", "autumn", "winter")),
+    "add": PlainSum(
+        "add",
+        _numbers(0, 9),
+        operands=one_digit_count(40),
+        questions=fill_operation({key: text for key, text in PLAIN_QUESTIONS.items() if key not in _NOT_ALONE}, "add"),
+    ),
     "numbers": Domain("numbers", _numbers(1, 9), statements=STATEMENTS, cyclic=False),
     "planets": Domain("planets", PLANETS, statements=STATEMENTS, cyclic=False),
     "sizes": Domain("sizes", SIZES, statements=STATEMENTS, cyclic=False),

@@ -68,7 +68,7 @@ def question(domain: Domain, template: str, first: int, offset: int) -> Prompt:
     text, spans = render(domain.questions[template], slots)
     total = domain.total(first, offset)
     label = total % domain.period
-    return Prompt(text, spans, template, first, offset, total, label, domain.items[label])
+    return Prompt(text, spans, template, first, offset, total, label, domain.answer(total))
 
 
 def behind_examples(domain: Domain, prompts: Sequence[Prompt], shots: int, seed: int = 0) -> list[Prompt]:

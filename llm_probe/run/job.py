@@ -216,7 +216,7 @@ class Job:
         return together(parts)
 
     def _answers(self, domain: Domain, grid: Grid, prompts: list[Prompt], shots: int = 0) -> Rows:
-        scored = score(self.loaded, prompts, domain.items, chat=self.config.chat)
+        scored = score(self.loaded, prompts, domain.possible_answers, chat=self.config.chat)
         examples = example_rows(domain, prompts, scored)
         return {"behaviour": list(behaviour_rows(domain, grid, prompts, scored, shots)), "examples": list(examples)}
 

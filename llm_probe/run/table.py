@@ -109,7 +109,7 @@ class BehaviourRow:
     constrained_high: float
     """Upper end of the 95 % Wilson interval of `constrained`."""
     chance: float
-    """Share that guessing gives, 1 / period."""
+    """Share that guessing gives: 1 / period, of plain sums 1 / the number of possible sums."""
     shots: int = 0
     """Worked examples of the same template before the question."""
 

@@ -60,7 +60,7 @@ def digit_classes(claim: Claim) -> list[list[int]]:
     domain = claim.domain
     if domain.operands == domains.one_digit_count(len(domain.operands or ())):
         # All numbers of one digit count: any two digits but a leading zero. The sets below would be large.
-        held = {0, *map(int, str(domain.period))}
+        held = {0, *(map(int, str(domain.period)) if domain.says_modulus else ())}
         return [[digit for digit in range(10) if digit not in held]]
     firsts = {domain.first_text(first) for first in domain.first_operands}
     offsets = {domain.offset_text(offset) for offset in domain.offsets} if claim.quantity == "sum" else set()

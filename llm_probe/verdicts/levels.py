@@ -82,7 +82,7 @@ def shown(
 
 def _integer(unread: str, p_selective: float | None, geometry: Geometry) -> Shown:
     """The period is not read, or not this period alone: is it the integer that is held?"""
-    reason = unread or "its sums span too few periods to tell this one from every other"
+    reason = unread or "no test can tell this period of its sums from every other"
     if not unread and p_selective is not None:
         reason = f"other periods are as strong (p {p_selective:.2g})"
     if geometry.p_integer is not None and geometry.p_integer <= NAMED:

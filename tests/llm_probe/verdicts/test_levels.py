@@ -78,8 +78,8 @@ def test_each_level_of_what_is_read(quantity: str, change: dict[str, Any], level
         (0.4, 0.4, 0.01, "helix", "renamed labels are read as well"),
         (GOOD_P, 0.3, 0.4, "decodable", "other periods are as strong (p 0.3)"),
         (GOOD_P, 0.3, 0.01, "helix", "other periods are as strong (p 0.3)"),
-        (GOOD_P, None, 0.4, "decodable", "its sums span too few periods"),
-        (GOOD_P, None, 0.01, "helix", "its sums span too few periods"),
+        (GOOD_P, None, 0.4, "decodable", "no test can tell this period"),
+        (GOOD_P, None, 0.01, "helix", "no test can tell this period"),
         (GOOD_P, GOOD_P, 0.01, "circle", ""),  # a circle beside the integer is a circle
     ],
 )
