@@ -31,6 +31,7 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.replication.audit.rerun import RerunRow
     from llm_probe.calibration.hard_nulls import LevelRow
     from llm_probe.calibration.harness import FalsePositiveRow, PowerRow
+    from llm_probe.calibration.quantised import QuantisedRow
     from llm_probe.compare.comparison import ComparedLayerRow, ComparedRow
     from llm_probe.replication.experiments.deep_dive import TABLES as DEEP_DIVE
     from llm_probe.circuits.table import TABLES as CIRCUITS
@@ -49,6 +50,7 @@ def sections() -> dict[str, dict[str, type]]:
             "levels": LevelRow,
             "class_mean_null": NullRow,
             "causal_words": WordRow,
+            "quantised": QuantisedRow,
         },
         "published": {"claims": ClaimColumns, "verdicts": AuditRow, "reruns": RerunRow},
         "deep_dive": DEEP_DIVE,
