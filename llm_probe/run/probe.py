@@ -32,7 +32,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 13
+CELL_VERSION = 14
 
 
 def _figures(folder: Path, result: Result) -> None:

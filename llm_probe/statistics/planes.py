@@ -68,7 +68,7 @@ class PlaneSearch:
             null_r2=self.null_r2,
             p_renaming=float(self.p_renaming[cell, column]),
             parabola_r2=float(self.rivals["quadratic"][cell]),
-            digits_r2=float(self.r2[cell, self.decimal].max()) if bool(self.decimal.any()) else None,
+            p_decimal=float(self.p_renaming[cell, self.decimal].min()) if bool(self.decimal.any()) else None,
         )
 
 
@@ -86,9 +86,9 @@ class ChosenPlane:
     """p of `discovery_r2` under the renaming null, corrected over everything that was searched."""
     parabola_r2: float
     """R² of the rival that has the order but no closure: a parabola in the label, read from the same cell."""
-    digits_r2: float | None = None
-    """R² of the best plane at the same cell whose frequency cannot be told from the decimal digits; None where every
-    frequency can."""
+    p_decimal: float | None = None
+    """The smallest p, as of `p_renaming`, at the same cell among frequencies that cannot be told from the decimal
+    digits; None where every frequency can."""
 
 
 def circles(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int | float) -> Float[Tensor, "n m"]:

@@ -191,11 +191,11 @@ def _refutes(evidence: Evidence) -> bool:
     """Whether the rival that was shown is so much likelier than the circle that it refutes it.
 
     It is the likeliest of several families, so that each of them is given its part of the odds: with m of them the
-    rival has to be 100 m times likelier. Where the digits read a frequency better than the judged one, what is left of
-    a circle at that frequency is a distorted one, to which any shape may come closer: nothing is refuted.
+    rival has to be 100 m times likelier. Nor is a period refuted one of whose frequencies is read there and cannot be
+    told from the decimal digits: a circle at that frequency would show nowhere.
     """
     chosen, geometry = evidence.chosen, evidence.geometry
-    if chosen.digits_r2 is not None and chosen.digits_r2 > chosen.discovery_r2:
+    if chosen.p_decimal is not None and chosen.p_decimal <= ALPHA:
         return False
     closest = geometry.ratio if geometry.ring_ratio is None else max(geometry.ratio, geometry.ring_ratio)
     return closest <= -LIKELIER - math.log(geometry.families)
