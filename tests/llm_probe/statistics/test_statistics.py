@@ -125,8 +125,7 @@ def test_what_the_digits_read_beside_the_chosen_plane_is_said() -> None:
         renamed = renaming.rename(claim, labels, [], 19, 0)
         result = planes.search([RidgeSmoother.of(states)], labels, renamed, claim.tested_frequencies)
         assert [k for k, only in zip(result.frequencies, result.decimal, strict=True) if only] == decimal
-        digits_r2 = result.at(0, 0).digits_r2
-        assert digits_r2 == (result.r2[0, 1].item() if decimal else None)
+        assert result.at(0, 0).p_decimal == (result.p_renaming[0, 1].item() if decimal else None)
 
 
 def test_a_general_number_representation_is_not_modular(arithmetic) -> None:

@@ -49,9 +49,9 @@ CLUSTERS = {"p_order": 0.4, "rival": "clusters", "rival_name": "weekend"}
         # The best of four families is to be four hundred times likelier, ln 400 = 5.991.
         (WEEKDAY, {**CLUSTERS, "ratio": -5.98, "families": 4}, "undetermined", "other orders"),
         (WEEKDAY, {**CLUSTERS, "ratio": -6.0, "families": 4}, "refuted", "a code of clusters"),
-        # What the digits leave of a circle is distorted: a rival of it refutes nothing.
-        (MOD_7, {"ratio": -50.0, "rival": "open arc", "digits_r2": 0.92}, "undetermined", "an open arc is likelier"),
-        (MOD_7, {"ratio": -50.0, "rival": "open arc", "digits_r2": 0.9}, "refuted", "an open arc instead"),
+        # A circle at a frequency that cannot be told from the digits would not be seen: a rival refutes nothing.
+        (MOD_7, {"ratio": -50.0, "rival": "open arc", "p_decimal": 0.01}, "undetermined", "an open arc is likelier"),
+        (MOD_7, {"ratio": -50.0, "rival": "open arc", "p_decimal": 0.02}, "refuted", "an open arc instead"),
         (WEEKDAY, {**CLUSTERS, "ratio": -50.0, "p_shape": 0.2}, "undetermined", "other orders"),  # not shown
         (WEEKDAY, {"ratio": -50.0, "rival": "line"}, "refuted", "a line instead: likelier than the circle by 50 nats"),
         (MOD_7, {"ratio": -50.0, "rival": "open arc"}, "refuted", "an open arc instead"),
@@ -86,7 +86,7 @@ NOT_SELECTIVE = {"test": replace(TEST, p=0.3, p_contrast=0.3), "evidence": chang
             "undetermined",
             "give more moduli",
         ),
-        ({"test": None, "evidence": changed(p_period=None)}, "undetermined", "too few periods"),
+        ({"test": None, "evidence": changed(p_period=None)}, "undetermined", "no test can tell this period"),
         # Any of the three will do: all moduli together, this one among them, this period among its neighbours.
         ({"test": replace(TEST, p=0.9), "evidence": changed(p_period=0.9)}, "supported", "holds"),
         ({"test": replace(TEST, p_contrast=0.9), "evidence": changed(p_period=0.9)}, "supported", "holds"),
@@ -94,7 +94,7 @@ NOT_SELECTIVE = {"test": replace(TEST, p=0.3, p_contrast=0.3), "evidence": chang
         ({"test": replace(TEST, rank=3)}, "supported", "holds"),  # its effect says more than its place
         ({"claim": DAYS, "evidence": changed(p_period=None)}, "supported", "holds"),
         ({"claim": DAYS, "evidence": changed(p_repeats=0.2)}, "undetermined", "other periods are as strong (p 0.2)"),
-        ({"claim": DAYS, "evidence": changed(p_repeats=None)}, "undetermined", "too few periods"),
+        ({"claim": DAYS, "evidence": changed(p_repeats=None)}, "undetermined", "no test can tell this period"),
         ({"prompt_controls": (control("latin_square", 0.92),)}, "undetermined", "a task without a circle"),
         ({"prompt_controls": (control("latin_square", 0.90),)}, "supported", "holds"),  # the plane is read at 0.91
         ({"prompt_controls": (control("shuffled", 0.92),)}, "undetermined", "shuffled labels are read as well"),
