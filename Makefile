@@ -6,7 +6,7 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe causal features toy toy-bars minilm smollm2 gemma3 random-qwen3 test test-rounding lint same-tables bench lock clean
+.PHONY: help env probe causal features toy toy-bars minilm smollm2 gemma3 random-qwen3 overview test test-rounding lint same-tables bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +84,10 @@ random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out
 	$(PY) -m pip install --quiet --no-deps -c requirements.lock dashscope tiktoken
 	$(PY) scripts/models/make_random_qwen3.py --cache work/hub
 	HF_HOME=work/hub HF_HUB_OFFLINE=1 $(PY) scripts/probe_llm.py --model Qwen/Qwen3-0.6B --out results/random-Qwen3-0.6B $(ARGS)
+
+overview: .venv/.installed ## one page of every probed model in results/, and their verdicts as one dataset
+	$(PY) scripts/report.py $(sort $(patsubst %/verdicts.csv,%,$(filter-out results/published/%,$(wildcard results/*/verdicts.csv)))) --out results/index.html
+	$(PY) scripts/repository/export_verdicts.py
 
 same-tables: .venv/.installed ## does the working tree give the tables of BASE (a commit)? scripts/repository/same_tables.py
 	$(PY) scripts/repository/same_tables.py $(BASE) $(ARGS)
