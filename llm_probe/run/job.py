@@ -32,6 +32,8 @@ from toy.run.errors import InputError
 
 SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
+UNTRAINED = {"": "random weights", "-blocks": "random blocks behind trained embeddings"}
+"""What the fingerprint of a null model ends in, and what it is called."""
 ReadStates = Callable[..., States]
 """(claim, discovery, confirmation, plan, on_prompts=…, grid=…, embedding=…) -> the states of a claim; `embedding`: with
 the token embedding, where there is one."""
@@ -49,11 +51,13 @@ class Job:
         fingerprint: str = "",
         read_states: ReadStates | None = None,
         item_kinds: Callable[[Claim], list[int]] | None = None,
+        called: str = "",
     ) -> None:
         """`read_states` and `item_kinds` stand in for the model and its tokenizer where states are made up: there are
-        no words to redraw then."""
+        no words to redraw then. `called`: what the bar of progress says of the weights."""
         self.config, self.session, self.make = config, session, make
         self.weights: Weights = weights
+        self.called = called or f"{weights} weights"
         self.read_states = read_states or self._read
         self.redraws = self._redraws if read_states is None else lambda *_: None
         self.item_kinds = item_kinds or self._item_kinds
@@ -76,8 +80,8 @@ class Job:
         config = replace(self.config, layers=self.layers)
         makers = [twin(self.loaded, config.seed + 1, keep_embeddings=kept) for kept in (False, True)]
         random, blocks = (
-            Job(config, self.session, make, "random", self.fingerprint + name)
-            for make, name in zip(makers, ("", "-blocks"), strict=True)
+            Job(config, self.session, make, "random", self.fingerprint + name, called=called)
+            for make, (name, called) in zip(makers, UNTRAINED.items(), strict=True)
         )
         del self.loaded
         return random, blocks
@@ -96,7 +100,7 @@ class Job:
         parts = [self._parts(claim) for claim in claims]
         sizes = [sum(map(len, both)) + len(_grid(claim)) for claim, both in zip(claims, parts, strict=True)]
         result = []
-        with stage(f"{self.weights} weights", sum(sizes), "prompts") as bar:
+        with stage(self.called, sum(sizes), "prompts") as bar:
             for claim, both, size in zip(claims, parts, sizes, strict=True):
                 bar.set_postfix_str(claim.name)
                 before, own = bar.n, family_of(claim, family)

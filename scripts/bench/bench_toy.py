@@ -32,6 +32,7 @@ LIMITS = {
     "400 steps with looks, 1 seed": (None, 15.0),
     "400 steps with looks, of several, per seed": (None, 15.0),
     "several / 1 seed": (None, 1.0),
+    "last 300 steps / first 300": (None, 1.1),
 }
 """Bars: a measure and the (least, largest) value it may have."""
 
@@ -46,6 +47,8 @@ class Bench:
     """Timings of each step."""
     seeds: int = 8
     """Networks that train together."""
+    late: int = 3000
+    """Length of the training whose last 300 steps are compared with its first 300; 0: none."""
     steps: int = 400
     """Length of the timed training (a GPU: 25000)."""
     device: str = "auto"
@@ -66,6 +69,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
 
     from toy.training.train import Training
 
+    late = _late(bench)  # first: threads that exist before descent keep denormal numbers
     config = ToyConfig(modulus=bench.modulus, device=bench.device)
     single, plain = Training(config, [0]), Training(replace(config, forward="plain"), [0])
     left = torch.randn(2048, 2048, device=single.seed_batch.flat.device)
@@ -87,6 +91,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
             taken[name] += timed(lambda t=training, n=steps: _train(t, n), device)
     several = taken["several"] / bench.seeds
     return [
+        *late,
         ("plain step", 1e3 * median["plain"], "ms"),
         ("factored step", 1e3 * median["single"], "ms"),
         ("plain / factored", median["plain"] / median["single"], "ratio"),
@@ -97,6 +102,27 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
         (f"{bench.steps} steps with looks, of several, per seed", several, "s"),
         ("several / 1 seed", several / taken["1 seed"], "ratio"),
         ("threads", float(torch.get_num_threads()), "count"),
+    ]
+
+
+def _late(bench: Bench) -> list[tuple[str, float, str]]:
+    """Do late steps cost what early ones do? Weights of dead neurons decay into denormal numbers unless these are zero."""
+    if not bench.late:
+        return []
+    from toy.run.device import without_denormals
+    from toy.training.train import Training
+
+    with without_denormals():
+        training = Training(ToyConfig(modulus=bench.modulus, device=bench.device), [0])
+        training.update()  # warms up
+        device = training.seed_batch.flat.device.type
+        first = timed(lambda: _train(training, 300), device)
+        _train(training, bench.late - 600)
+        last = timed(lambda: _train(training, 300), device)
+    return [
+        ("first 300 steps", first, "s"),
+        (f"last 300 of {bench.late:,} steps", last, "s"),
+        ("last 300 steps / first 300", last / first, "ratio"),
     ]
 
 
