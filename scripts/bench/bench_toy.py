@@ -106,7 +106,7 @@ def measure(bench: Bench) -> list[tuple[str, float, str]]:
 
 
 def _late(bench: Bench) -> list[tuple[str, float, str]]:
-    """Do late steps cost what early ones do? Weights of dead neurons decay into denormal numbers, were those not zero."""
+    """Do late steps cost what early ones do? Weights of dead neurons decay into denormal numbers if they may."""
     if not bench.late:
         return []
     from toy.run.device import without_denormals
