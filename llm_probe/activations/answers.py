@@ -37,6 +37,8 @@ LEADS = ("", " ")
 """What may stand between a prompt and its answer."""
 BOUNDARY_TOKENS = 3
 """How many of a prompt's last tokens decide how an answer is split after it."""
+WORTH_SHARING = 24
+"""Tokens that prompts must begin with together to be read once for all of them."""
 SHORTEST_CONTINUATION = 4
 """Greedy tokens that are written for display, however short the answers."""
 NEGLIGIBLE = 1e-4
@@ -225,12 +227,25 @@ def walk(
     loaded: Any, ids: Int[Tensor, "batch length"], tree: AnswerTree, n_answers: int, room: int
 ) -> tuple[list[list[int]], Float[Tensor, "batch p"]]:
     """(greedy tokens, P of every answer) after each row of `ids`; at most `room` rows are read at once."""
-    start = _read(loaded.model, ids.to(loaded.device))
+    start = _begin(loaded.model, ids.to(loaded.device))
     greedy, known = _greedy(start, tree)
     probability = torch.zeros(len(ids), n_answers, dtype=torch.float64, device=start.logits.device)
     root = _Branch((), torch.arange(len(ids), device=start.logits.device), torch.ones_like(known))
     _follow(tree, [root], start, probability, known, max(room, len(ids)))
     return greedy, probability
+
+
+def _begin(model: Any, ids: Int[Tensor, "rows length"]) -> _Beginning:
+    """Every row read, what all of them begin with once: worked examples before a question."""
+    differs = torch.nonzero((ids != ids[:1]).any(dim=0))[:, 0].tolist()
+    shared = min([*differs, ids.shape[1] - 1])
+    if len(ids) < 2 or shared < WORTH_SHARING:
+        return _read(model, ids)
+    first = _read(model, ids[:1, :shared])
+    if not hasattr(first.cache, "batch_repeat_interleave"):
+        return _read(model, ids)
+    first.cache.batch_repeat_interleave(len(ids))
+    return _read(model, ids, ids[:, shared:], first.cache)
 
 
 def _greedy(start: _Beginning, tree: AnswerTree) -> tuple[list[list[int]], Tensor]:

@@ -13,14 +13,14 @@ The tables hold the share of each with its 95 % Wilson interval, template by tem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from llm_probe.activations.answers import Tokens, answer_trees, walk
+from llm_probe.activations.answers import WORTH_SHARING, Tokens, answer_trees, walk
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import buckets, encode, rendered
@@ -66,8 +66,7 @@ def score(
     special = set(loaded.tokenizer.all_special_ids)
     scored: dict[int, Scored] = {}
     for tree, members in answer_trees(loaded.tokenizer, texts, ids, answers, chat):
-        for bucket in buckets([len(ids[index]) for index in members], batch_tokens):
-            batch = [members[index] for index in bucket]
+        for batch in _batches(ids, members, batch_tokens):
             tokens = torch.tensor([ids[index] for index in batch])
             greedy, probability = walk(loaded, tokens, tree, len(answers), batch_tokens // tokens.shape[1])
             for index, path, chosen in zip(batch, greedy, probability.argmax(dim=1).tolist(), strict=True):
@@ -77,6 +76,16 @@ def score(
                 exact = _is_exact(loaded.tokenizer, last, path, tree.owner, answers.index(prompts[index].answer or ""))
                 scored[index] = Scored(exact, chosen, _continuation(loaded.tokenizer, [last], path))
     return [scored[index] for index in range(len(prompts))]
+
+
+def _batches(ids: Sequence[Tokens], members: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Prompts of equal length; long ones, which have examples before them, only with those that begin alike."""
+    for bucket in buckets([len(ids[index]) for index in members], batch_tokens):
+        alike: dict[Tokens, list[int]] = {}
+        for index in (members[place] for place in bucket):
+            own = ids[index]
+            alike.setdefault(own[: len(own) // 2] if len(own) > 2 * WORTH_SHARING else (), []).append(index)
+        yield from alike.values()
 
 
 def _is_exact(tokenizer: Any, last: int, path: list[int], owner: dict[Tokens, int], right: int) -> bool:

@@ -12,10 +12,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from llm_probe.activations import answers
 from llm_probe.activations.behaviour import Scored, behaviour_rows, example_rows, score
 from llm_probe.models.reference.prompts import QWEN_PRETOKENIZATION
 from llm_probe.questions.domains import DOMAINS, Domain
-from llm_probe.questions.prompts import Prompt, question, question_set
+from llm_probe.questions.prompts import Prompt, behind_examples, question, question_set
 from toy.run.errors import InputError
 
 END = "<end>"
@@ -185,10 +186,12 @@ def chain(model: Qwen3ForCausalLM, prompt: str, tail: list[int]) -> list[float]:
     return [float(expected[len(ids) - len(tail) + step - 1, token]) for step, token in enumerate(tail)]
 
 
-@pytest.mark.parametrize("name", ["zodiac", "hours"])
-def test_the_walk_over_the_trie_agrees_with_whole_sequences(name: str) -> None:
+@pytest.mark.parametrize(("name", "shots"), [("zodiac", 0), ("hours", 0), ("zodiac", 6)])
+def test_the_walk_over_the_trie_agrees_with_whole_sequences(name: str, shots: int) -> None:
+    """Behind worked examples too, which are read once for all questions of a template."""
     domain = DOMAINS[name]
     prompts = [question(domain, template, first, 3 + first) for template in ("after", "plus") for first in range(5)]
+    prompts = behind_examples(domain, prompts, shots) if shots else prompts
     torch.manual_seed(1)
     model = Qwen3ForCausalLM(
         Qwen3Config(
@@ -216,6 +219,21 @@ def test_the_walk_over_the_trie_agrees_with_whole_sequences(name: str) -> None:
             prompt_ids = torch.tensor([TOKENIZER(prompt.text)["input_ids"]])
             written = model.generate(prompt_ids, do_sample=False, max_new_tokens=4, pad_token_id=0)[0]
             assert result.written.startswith(TOKENIZER.decode(written[prompt_ids.shape[1] :], skip_special_tokens=True))
+
+
+@pytest.mark.parametrize(("shared", "read"), [(30, [(1, 30), (5, 2)]), (10, [(5, 12)])])
+def test_what_prompts_begin_with_is_read_once_where_it_is_long(
+    shared: int, read: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def note(_: object, ids: Tensor, unread: Tensor | None = None, cache: object = None) -> object:
+        sizes.append(tuple((ids if unread is None else unread).shape))
+        return SimpleNamespace(cache=SimpleNamespace(batch_repeat_interleave=lambda rows: None))
+
+    monkeypatch.setattr(answers, "_read", note)
+    answers._begin(None, torch.tensor([[7] * shared + [row, 1] for row in range(5)]))
+    assert sizes == read
 
 
 def test_errors() -> None:
