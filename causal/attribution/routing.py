@@ -147,7 +147,7 @@ def read(
 
 def _prefix(loaded: LoadedModel, batch: Triples, clean: Tensor) -> tuple[Cache, Float[Tensor, "n k"]]:
     """The cache for edges that end at the last token, and the logits behind it; none where it is not as good."""
-    if not can_share(loaded):
+    if not can_share(loaded, batch.ids.shape[-1]):
         return None, clean
     stored: Any = loaded.model(input_ids=batch.ids[0, :, :-1], use_cache=True, logits_to_keep=1).past_key_values  # type: ignore[operator]
     cache = [(layer.keys, layer.values) for layer in stored.layers]

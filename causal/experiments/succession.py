@@ -50,7 +50,9 @@ LISTED: dict[Part, tuple[int, ...]] = {"discovery": (3, 5), "causal": (2, 4)}
 SAMPLES: dict[Part, int] = {"discovery": 6, "causal": 3}
 """Prompts of worked examples an item."""
 MOST_K = 3
-DRAWS = 3
+CONTROLLED = (1, 3)
+"""Those k that controls stand beside."""
+DRAWS = 2
 """Draws of each control."""
 DOMAINS_ASKED = ("days", "months")
 Move = Float[Tensor, "items d"]
@@ -125,6 +127,8 @@ def moves_of(means: Float[Tensor, "n d"], seed: int) -> Iterator[tuple[Direction
             yield "circle", k, 2.0, [circle]
         width = min(2 * k, n - 1)
         yield "principal axes", k, 1.0, [(left[:, :width] * singular[:width]) @ axes[:width]]
+        if k not in CONTROLLED:
+            continue
         yield "other order", k, 1.0, [fourier_parts(means[order])[:k].sum(dim=0)[order.argsort()] for order in orders]
         # Coordinates on the part's own axes, carried over to random ones.
         u, s, _ = torch.linalg.svd(circle, full_matrices=False)

@@ -88,7 +88,8 @@ class Engine:
         module = self.loaded.site_module(self.layer, self.site)
         self._modules = {f"{self.layer}.{self.site}": module}
         self._batches = list(batches(self.questions, self.position))
-        self.whole = self.whole or self.site != "resid_post" or not can_share(self.loaded)
+        longest = max(len(item.ids) + len(item.tree.nodes) for item in self.questions.items)
+        self.whole = self.whole or self.site != "resid_post" or not can_share(self.loaded, longest)
         if not self.whole and not self._same_as_whole():
             self.whole = True
 

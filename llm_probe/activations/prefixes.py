@@ -81,9 +81,12 @@ def worthwhile(ids: Sequence[tuple[int, ...]], first_read: int, device: torch.de
     return shared if shared and shared.tokens + forward <= WORTHWHILE * len(ids) * len(ids[0]) else None
 
 
-def can_share(loaded: LoadedModel) -> bool:
-    """A causal model of transformers' own code whose cache keeps every key and value of every layer."""
-    from transformers.cache_utils import DynamicCache, DynamicLayer
+def can_share(loaded: LoadedModel, longest: int) -> bool:
+    """A causal model of transformers' own code whose cache keeps every key and value of prompts of `longest` tokens.
+
+    A layer with a sliding window keeps and sees them all where the window is at least as long.
+    """
+    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
     if loaded.is_encoder or not type(loaded.backbone).__module__.startswith("transformers."):
         return False
@@ -92,7 +95,10 @@ def can_share(loaded: LoadedModel) -> bool:
         layers = DynamicCache(config=config).layers
     except (AttributeError, KeyError, ValueError):  # some architectures have a cache of their own
         return False
-    return all(type(layer) is DynamicLayer for layer in layers)
+    return all(
+        type(layer) is DynamicLayer or (type(layer) is DynamicSlidingWindowLayer and longest <= layer.sliding_window)
+        for layer in layers
+    )
 
 
 def prefix_cache(backbone: nn.Module, last: nn.Module, shared: Prefixes, device: torch.device) -> Any:

@@ -91,7 +91,7 @@ def stream(
     lengths = [len(prompt.ids) for prompt in encoded]
     # Longest first: if memory is short, that shows in the first minute.
     pending = deque(buckets(lengths, _batch_tokens(loaded, plan, lengths, batch_tokens)))
-    sharing = Sharing(allowed=share_prefixes and can_share(loaded))
+    sharing = Sharing(allowed=share_prefixes and can_share(loaded, max(lengths, default=0)))
     while pending:
         batch = pending.popleft()
         cells = _forward_or_none(loaded, [encoded[index] for index in batch], plan, sharing)

@@ -80,7 +80,7 @@ def test_nothing_comes_from_in_front_of_the_modulus(
     loaded: LoadedModel, batch: Triples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There prompt and donors are alike, so that every edge must change nothing at all."""
-    monkeypatch.setattr(routing_room, "can_share", lambda _: False)
+    monkeypatch.setattr(routing_room, "can_share", lambda *_: False)
     first = batch.modulus.int().argmax(dim=1, keepdim=True)
     front = torch.arange(batch.modulus.shape[1]) < first
     assert front.any(dim=1).all()
@@ -91,7 +91,7 @@ def test_nothing_comes_from_in_front_of_the_modulus(
 def test_a_cached_prompt_and_a_whole_one_say_the_same(
     loaded: LoadedModel, batch: Triples, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing_room, "can_share", lambda _: False)
+    monkeypatch.setattr(routing_room, "can_share", lambda *_: False)
     for edge, change in measure(loaded, batch)[0].items():
         assert torch.allclose(change, changes[edge], atol=1e-4), edge
 

@@ -110,7 +110,7 @@ def test_a_run_writes_tables_a_figure_and_its_section(tmp_path: Path, monkeypatc
     result = run(replace(config, seed=1))
     moves = result.frames["succession_moves"]
     assert set(moves["layer"]) == {0, 1, 2}
-    assert moves.groupby("layer").size().tolist() == [1 + 4 * 3 + 1] * 3
+    assert moves.groupby("layer").size().tolist() == [1 + 2 * 3 + 2 * 2 + 1] * 3
     result.write(config.folder)
     assert (config.folder / "figures" / "succession.svg").is_file()
     made = section(tmp_path)

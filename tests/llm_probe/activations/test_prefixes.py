@@ -15,9 +15,9 @@ from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.models.loading import LoadedModel, wrap
 from llm_probe.questions.tokens import Encoded
 
-SHARED = ("qwen3", "qwen2", "llama", "gpt2", "gpt_neox", "gemma")
-WHOLE = ("mistral", "gemma2", "gemma3_text", "bert")
-"""Three with a sliding window, and an encoder."""
+SHARED = ("qwen3", "qwen2", "llama", "gpt2", "gpt_neox", "gemma", "mistral", "gemma2", "gemma3_text")
+"""The last three have a sliding window, far longer than these prompts."""
+WHOLE = ("bert",)
 PLAN = ReadPlan(layers=(0, 2), sites=("resid_post", "attn_out"), positions=("last", "offset")).with_embedding()
 
 Tiny = Callable[[str], PreTrainedModel]
@@ -100,7 +100,7 @@ def test_activations_are_the_same_with_and_without_sharing(
     architecture: str, load: Callable[[str], LoadedModel], encoded: list[Encoded], cuts: list[Prefixes]
 ) -> None:
     loaded = load(architecture)
-    assert can_share(loaded) == (architecture in SHARED)
+    assert can_share(loaded, 6) == (architecture in SHARED)
     expected = rows(stream(loaded, encoded, PLAN, share_prefixes=False), 36)
     assert cuts == []
     for batch_tokens in (None, 108):  # one batch, and two of 18 prompts
@@ -109,6 +109,11 @@ def test_activations_are_the_same_with_and_without_sharing(
     shapes = [(cut.length, len(cut.distinct), cut.tokens) for cut in cuts]
     # 6 · 4 + 36 · 2 of 216 tokens; 3 · 4 + 18 · 2 of 108, twice.
     assert shapes == ([(4, 6, 96), (4, 3, 48), (4, 3, 48)] if architecture in SHARED else [])
+
+
+def test_a_window_shorter_than_the_prompts_is_read_whole(load: Callable[[str], LoadedModel]) -> None:
+    window = load("mistral").model.config.sliding_window  # type: ignore[union-attr]
+    assert can_share(load("mistral"), window) and not can_share(load("mistral"), window + 1)
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "qwen3"])
