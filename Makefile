@@ -85,9 +85,12 @@ random-qwen3: .venv/.installed ## probe Qwen3-0.6B with random weights, laid out
 	$(PY) scripts/models/make_random_qwen3.py --cache work/hub
 	HF_HOME=work/hub HF_HUB_OFFLINE=1 $(PY) scripts/probe_llm.py --model Qwen/Qwen3-0.6B --out results/random-Qwen3-0.6B $(ARGS)
 
+# A folder without its page is of rules long gone.
+PROBED = $(sort $(patsubst %/report.html,%,$(wildcard results/*/report.html)))
+
 overview: .venv/.installed ## one page of every probed model in results/, and their verdicts as one dataset
-	$(PY) scripts/report.py $(sort $(patsubst %/verdicts.csv,%,$(filter-out results/published/%,$(wildcard results/*/verdicts.csv)))) --out results/index.html
-	$(PY) scripts/repository/export_verdicts.py
+	$(PY) scripts/report.py $(PROBED) --out results/index.html
+	$(PY) scripts/repository/export_verdicts.py $(PROBED)
 
 same-tables: .venv/.installed ## does the working tree give the tables of BASE (a commit)? scripts/repository/same_tables.py
 	$(PY) scripts/repository/same_tables.py $(BASE) $(ARGS)

@@ -1,6 +1,6 @@
 """All committed verdicts as one table with provenance, in the form `datasets.load_dataset` reads.
 
-python scripts/repository/export_verdicts.py                          every results/<model> that was probed
+python scripts/repository/export_verdicts.py                          every results/<model> that has a page
 python scripts/repository/export_verdicts.py results/mine --out there  some of them, or your own
 
     verdicts.parquet, verdicts.jsonl   one row a claim and run: the columns of verdicts.csv, and those of `PROVENANCE`
@@ -111,10 +111,12 @@ def export(options: Options, command: str) -> None:
 
 
 def committed_runs() -> list[Path]:
-    """The folders of the repository's results in which a model was probed."""
-    return sorted(
-        path.parent for path in (ROOT / "results").glob("*/run.json") if (path.parent / "verdicts.csv").is_file()
-    )
+    """The folders of the repository's results with a page; one without is of rules long gone."""
+    return sorted(path.parent for path in (ROOT / "results").glob("*/report.html") if _is_run(path.parent))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.json").is_file() and (folder / "verdicts.csv").is_file()
 
 
 def together(runs: Sequence[RunTables]) -> pd.DataFrame:
