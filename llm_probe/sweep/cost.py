@@ -141,7 +141,7 @@ def preview(kind: Kind, cells: Sequence[SweepPoint], folder: Path, most: int, tf
         costs = [Cost.of(cell.config, speed) for cell in group]
         seconds = sum(cost.seconds for cost in costs)
         total += seconds
-        name = " ".join(str(part) for part in weights if part is not None)
+        name = " ".join(str(part) for part in weights if part not in (None, "trained"))
         lines.append(
             f"{name:<34} {len(costs):5}  {-(-len(costs) // most):5}  {sum(cost.prompts for cost in costs):9,}  "
             f"{sum(cost.flops for cost in costs):7.1e}  {max(cost.weights for cost in costs) / GB:5.1f} GB  "
