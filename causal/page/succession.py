@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from causal.run.tables import TABLES
 from llm_probe.page.sections import Part, Section, finished_run, written_tables
@@ -51,6 +52,7 @@ def figure(moves: pd.DataFrame) -> Figure:
         grid[0, place].set_title(f"{domain}, asked as {rows['form'].iloc[0]}", fontsize=SIZE, loc="left")
         grid[0, place].set_ylim(-0.03, 1.03)
         frame(grid[0, place], "", "" if place else "share of answers that follow")
+        grid[1, place].xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
         frame(grid[1, place], "block behind which the item is moved", "" if place else "change of log-odds (nats)")
     handles, names = grid[0, 0].get_legend_handles_labels()
     picture.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=SIZE)
@@ -92,7 +94,8 @@ def parts(frames: Mapping[str, pd.DataFrame]) -> list[Part]:
         caption = (
             "The last item's state is moved to where another item's mean stands behind that block: altogether, or only "
             "along the circle of the items. Read, and used, are two things: where the blue line stays with the grey "
-            "ones, the circle is not what the next item is computed from."
+            "ones, the circle is not what the next item is computed from. Of seven days three circles are the whole "
+            "difference."
         )
         result.append(Part(picture=as_svg(figure(moves), "succession"), caption=caption))
     return result
