@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from llm_probe.run.config import folder_name
 from toy.run.cells import key_of
 
 
@@ -72,9 +73,7 @@ class CausalConfig:
     @property
     def source(self) -> Path:
         """The probe run's folder."""
-        path = Path(self.model)
-        name = path.stem if path.is_file() else path.name if path.exists() else self.model.replace("/", "--")
-        return self.probed or Path("results") / name
+        return self.probed or Path("results") / folder_name(self.model)
 
     @property
     def folder(self) -> Path:

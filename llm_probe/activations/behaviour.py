@@ -111,6 +111,7 @@ def behaviour_rows(
     shots: int = 0,
 ) -> list[BehaviourRow]:
     """One row per template, in order of appearance."""
+    answers = domain.possible_answers
     members: dict[str, list[int]] = {}
     for index, prompt in enumerate(prompts):
         members.setdefault(prompt.template, []).append(index)
@@ -118,15 +119,9 @@ def behaviour_rows(
     for template, indices in members.items():
         n = len(indices)
         exact = sum(scored[index].exact for index in indices)
-        right = sum(
-            scored[index].chosen == domain.possible_answers.index(prompts[index].answer or "") for index in indices
-        )
+        right = sum(scored[index].chosen == answers.index(prompts[index].answer or "") for index in indices)
         shares = (exact / n, *wilson(exact, n), right / n, *wilson(right, n))
-        rows.append(
-            BehaviourRow(
-                domain.name, domain.period, grid, template, n, *shares, 1 / len(domain.possible_answers), shots
-            )
-        )
+        rows.append(BehaviourRow(domain.name, domain.period, grid, template, n, *shares, 1 / len(answers), shots))
     return rows
 
 

@@ -111,8 +111,7 @@ def load(
         )
         toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
         toy = replace(toy, own_domain=toy_domain(network.config.toy))
-        random = replace(randomised(toy, seed), own_domain=toy.own_domain, untrained=True)
-        return random if random_weights else toy
+        return replace(randomised(toy, seed), own_domain=toy.own_domain, untrained=True) if random_weights else toy
     path = source(name, REFERENCE_FOLDER, revision)
     remote = {"revision": revision, "trust_remote_code": trust_remote_code}
     with explained(name, revision):

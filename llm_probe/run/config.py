@@ -17,6 +17,12 @@ DEFAULT_DOMAINS = (
 DEFAULT_MODULI = (7, 11, 12, 13, 17, 19, 23, 24)
 
 
+def folder_name(model: str) -> str:
+    """What a model's results folder is called: as its folder or file, or the hub id with its slash as two dashes."""
+    path = Path(model)
+    return path.stem if path.is_file() else path.name if path.exists() else model.replace("/", "--")
+
+
 @dataclass(frozen=True)
 class ProbeConfig:
     """Probe a language model for quantities that lie on a circle."""
@@ -79,8 +85,7 @@ class ProbeConfig:
     @property
     def folder(self) -> Path:
         """Where results go: `out`, or results/<model> with the slash of a hub id doubled to a dash."""
-        path = Path(self.model)
-        name = path.stem if path.is_file() else path.name if path.exists() else self.model.replace("/", "--")
+        name = folder_name(self.model)
         return self.out or Path("results") / (f"{name}-random" if self.weights == "random" else name)
 
     def hash(self, **also: object) -> str:

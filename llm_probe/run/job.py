@@ -32,7 +32,7 @@ from toy.run.errors import InputError
 
 SPARE_PROMPTS = 12
 """Questions beyond the levels of both operands and the template: spline, carry, circle and what is left to noise."""
-UNTRAINED = {"": "random weights", "-blocks": "random blocks behind trained embeddings"}
+NULL_MODELS = {"": "random weights", "-blocks": "random blocks behind trained embeddings"}
 """What the fingerprint of a null model ends in, and what it is called."""
 ReadStates = Callable[..., States]
 """(claim, discovery, confirmation, plan, on_prompts=…, grid=…, embedding=…) -> the states of a claim; `embedding`: with
@@ -81,7 +81,7 @@ class Job:
         makers = [twin(self.loaded, config.seed + 1, keep_embeddings=kept) for kept in (False, True)]
         random, blocks = (
             Job(config, self.session, make, "random", self.fingerprint + name, called=called)
-            for make, (name, called) in zip(makers, UNTRAINED.items(), strict=True)
+            for make, (name, called) in zip(makers, NULL_MODELS.items(), strict=True)
         )
         del self.loaded
         return random, blocks

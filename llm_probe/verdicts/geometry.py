@@ -123,7 +123,6 @@ def geometry_of(
     several = [k for k, p in zip(code.frequencies, test.p_order[cell].tolist(), strict=True) if p <= ALPHA]
     if is_item:
         several = [k for k in HARMONICS if 2 * k <= claim.period]
-
     shape = shapes(code.grams[cell], tried, code.frequencies, code.partitions, code.kinds, code.seed, several)
     share, p_order, p_axes = (
         1.0 if column is None else float(table[cell, column]) for table in (test.share, test.p_order, test.p_axes)
