@@ -27,7 +27,7 @@ features: .venv/.installed ## train sparse autoencoders, trained and random weig
 
 toy: .venv/.installed ## train the toy whose circuit is known, measure and draw it
 	$(PY) scripts/train_toy.py $(ARGS) --out work/toy/mine
-	$(PY) scripts/analyze_toy.py work/toy/mine
+	$(PY) scripts/toys/analyze_toy.py work/toy/mine
 
 toy-bars: .venv/.installed ## train every experiment of the toy and print every bar (hours; resumes)
 	$(PY) scripts/toys/bars_toy.py $(ARGS)
@@ -100,7 +100,7 @@ bench: .venv/.installed ## measure speed: scripts/bench/bench_probe.py and bench
 	$(PY) scripts/bench/bench_probe.py $(ARGS)
 
 # torch goes first and alone, so that a wheel that is already there or offered locally (CPU, CUDA) is taken as it is.
-.venv/.installed: requirements.txt requirements.lock
+.venv/.installed: requirements.txt requirements-sae.txt requirements.lock
 	@$(PY) -c 'import pip; $(RECENT)' 2>/dev/null || { \
 		$(PYTHON) -c '$(RECENT)' 2>/dev/null || { \
 			echo 'make env needs Python 3.11 or newer, and $(PYTHON) is not: name one, as in `make env PYTHON=python3.12`.' >&2; \
@@ -109,7 +109,7 @@ bench: .venv/.installed ## measure speed: scripts/bench/bench_probe.py and bench
 		$(PYTHON) -m venv --clear .venv; \
 	}
 	$(PY) -m pip install --quiet -c requirements.lock torch
-	$(PY) -m pip install --quiet -c requirements.lock -r requirements.txt
+	$(PY) -m pip install --quiet -c requirements.lock -r requirements.txt -r requirements-sae.txt
 	@touch $@
 
 .venv/.installed-test: .venv/.installed requirements-test.txt
@@ -121,7 +121,7 @@ bench: .venv/.installed ## measure speed: scripts/bench/bench_probe.py and bench
 lock: ## write requirements.lock anew from the newest versions allowed
 	@$(PYTHON) -c '$(RECENT)'
 	$(PYTHON) -m venv --clear work/lock
-	work/lock/bin/python -m pip install --quiet -r requirements.txt -r requirements-test.txt
+	work/lock/bin/python -m pip install --quiet -r requirements.txt -r requirements-sae.txt -r requirements-test.txt
 	work/lock/bin/python -m pip freeze --all > work/lock/freeze
 	sed -n '/^#/p' requirements.lock > work/lock/new
 	sed -e 's/+[a-z0-9.]*$$//' -e '/^pip==/d' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' work/lock/freeze >> work/lock/new

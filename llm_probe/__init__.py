@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Domain", "ProbeResult", "load", "load_domain", "probe"]
 
+__version__ = "0.1.0"
+
 # No module here may be called `probe` or `load`: once imported, it would be what `from llm_probe import probe` gives.
 _HOMES = {
     "Domain": "llm_probe.questions.domains",

@@ -1,22 +1,77 @@
-"""What every script begins with: the repository's root on `sys.path`, a command line, and how a command ends.
+"""The door of every command: the repository's root on `sys.path`, options, help, how a command ends, and `llm-probe`.
 
-Imported first, so that `python scripts/….py` works from a plain checkout.
+Scripts import it first, so that `python scripts/….py` works from a plain checkout. Installed, `llm-probe NAME` runs the
+same scripts: COMMANDS says which.
 """
 
 from __future__ import annotations
 
+import ast
+import os
+import runpy
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
 from toy.run.errors import InputError
 
 Options = TypeVar("Options")
+COMMANDS = {
+    "run": "probe_llm.py",
+    "plan": "probe_llm.py --dry-run",
+    "domains": "domains.py",
+    "causal": "run_causal.py",
+    "circuits": "circuits.py",
+    "sae train": "train_sae.py",
+    "sae probe": "probe_sae.py",
+    "sweep": "sweep.py",
+    "report": "report.py",
+    "compare": "compare_results.py",
+    "audit": "replication/audit_claims.py",
+    "calibrate": "calibrate.py",
+    "doctor": "doctor.py",
+    "toy train": "train_toy.py",
+    "toy analyze": "toys/analyze_toy.py",
+    "toy sweep": "toys/sweep_toy.py",
+}
+"""Subcommand to the script below `scripts/` that does it, with what stands before the other arguments."""
+_called: list[str] = []
+"""`llm-probe` and its subcommand, where a script was started that way."""
+
+
+def read(
+    file: str,
+    options_type: type[Options],
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+    **settings: Any,
+) -> Options:
+    """The options of the script `file`, from the command line; `settings` are tyro's.
+
+    Help prints the description as it is written, with every example on a line of its own: tyro would fill the lines.
+    """
+    import tyro
+
+    if {"-h", "--help"} & set(sys.argv[1:] if arguments is None else arguments):
+        print(f"{_as_called(description or '', file)}\n")
+        description = ""
+    return tyro.cli(options_type, description=description, prog=program(file), args=arguments, **settings)
+
+
+def program(file: str) -> str:
+    """How the script `file` was started: `python scripts/probe_llm.py`, or `llm-probe run`."""
+    return " ".join(_called) or f"python scripts/{Path(file).resolve().relative_to(HERE).as_posix()}"
+
+
+def command(file: str, arguments: Sequence[str] | None = None) -> str:
+    """The whole command, as it can be typed again."""
+    return f"{program(file)} {shlex.join(sys.argv[1:] if arguments is None else arguments)}".strip()
 
 
 def run(
@@ -26,26 +81,67 @@ def run(
     work: Callable[[Options, str], int | None],
     kept: str,
     arguments: Sequence[str] | None = None,
+    **settings: Any,
 ) -> int:
     """Read the options of the script `file`, do its work with them and the whole command, and return the exit code.
 
     `kept` says after Ctrl-C what there is; `{0}` stands for the options.
     """
-    import tyro
-
-    script = f"scripts/{Path(file).resolve().relative_to(ROOT / 'scripts').as_posix()}"
-    options = tyro.cli(options_type, description=description, prog=f"python {script}", args=arguments)
-    command = shlex.join(["python", script, *(sys.argv[1:] if arguments is None else arguments)])
-    return ended(lambda: work(options, command), kept.format(options))
+    options = read(file, options_type, description, arguments, **settings)
+    return ended(lambda: work(options, command(file, arguments)), kept.format(options))
 
 
 def ended(work: Callable[[], int | None], stopped: str) -> int:
-    """The exit code of `work` (none: 0), 2 after an InputError, or 130 after Ctrl-C: `stopped` says what is kept."""
+    """The exit code of `work` (none: 0), 2 after an InputError, or 130 after Ctrl-C: `stopped` says what is kept.
+
+    A reader that goes away (`| head`) is no error.
+    """
     try:
-        return work() or 0
+        code = work() or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nstopped: {stopped}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def main() -> int:
+    """`llm-probe`: run the script of a subcommand, or list all of them."""
+    words = sys.argv[1:]
+    name = next((known for known in COMMANDS if words[: len(known.split())] == known.split()), "")
+    if not name:
+        if unknown := " ".join(word for word in words[:2] if not word.startswith("-")):
+            print(f"error: llm-probe has no command {unknown!r}: choose from {', '.join(COMMANDS)}", file=sys.stderr)
+            return 2
+        return ended(lambda: print(_overview()), "")
+    _called[:] = ["llm-probe", name]
+    script, *before = COMMANDS[name].split()
+    path = HERE / script
+    sys.path[:0] = [str(path.parent), str(HERE)]
+    sys.modules["_command"] = sys.modules[__name__]
+    sys.argv = [str(path), *before, *words[len(name.split()) :]]
+    runpy.run_path(str(path), run_name="__main__")
+    return 0
+
+
+def _overview() -> str:
+    """Every subcommand with the first sentence of its script."""
+    lines = ["usage: llm-probe COMMAND [OPTIONS]; llm-probe COMMAND --help says more", ""]
+    for name, script in COMMANDS.items():
+        said = ast.get_docstring(ast.parse((HERE / script.split()[0]).read_text(encoding="utf-8"))) or ""
+        dry = script.endswith("--dry-run")
+        lines.append(f"  {name:12s} {'What a run would take on this machine.' if dry else said.partition(chr(10))[0]}")
+    return "\n".join(lines)
+
+
+def _as_called(description: str, file: str) -> str:
+    """The description with its examples as this user types them."""
+    plain = f"python scripts/{Path(file).resolve().relative_to(HERE).as_posix()}"
+    return description.strip().replace(plain, program(file))

@@ -7,27 +7,25 @@ python scripts/circuits.py --model work/toy/fast/seed0       a toy: its embeddin
 Tables and figures go to circuits/ in the model's results folder; an interrupted run goes on where it was.
 """
 
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 
-import tyro
 from _page import rewrite
 
 from llm_probe.circuits.table import CircuitsConfig
 
 
 def main() -> int:
-    config = tyro.cli(CircuitsConfig, description=__doc__, prog="python scripts/circuits.py")
-    return ended(lambda: _run(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+    return run(
+        __file__, CircuitsConfig, __doc__, _run, "finished cells are in {0.folder}/cells: the same command goes on"
+    )
 
 
-def _run(config: CircuitsConfig) -> None:
-    from llm_probe.circuits.run import run
+def _run(config: CircuitsConfig, command: str) -> None:
+    from llm_probe.circuits.run import run as study
 
-    command = shlex.join(["python", "scripts/circuits.py", *sys.argv[1:]])
-    result = run(config, command)
+    result = study(config, command)
     result.write(config.folder)
     if config.folder.name == "circuits":
         rewrite(config.folder.parent)

@@ -6,27 +6,23 @@ python scripts/probe_sae.py qwen-scope-3-1.7b-base-w32k-l50/layer13 --model Qwen
 Train the autoencoders with scripts/train_sae.py. An interrupted run goes on where it was.
 """
 
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 
-import tyro
 from _page import rewrite
 
 from sae.config import FeatureProbe
 
 
 def main() -> int:
-    request = tyro.cli(FeatureProbe, description=__doc__, prog="python scripts/probe_sae.py")
-    return ended(lambda: _probe(request), f"finished cells are in {request.out / 'cells'}: the same command goes on")
+    return run(__file__, FeatureProbe, __doc__, _probe, "finished cells are in {0.out}/cells: the same command goes on")
 
 
-def _probe(request: FeatureProbe) -> None:
-    from sae.circles.probe import run
+def _probe(request: FeatureProbe, command: str) -> None:
+    from sae.circles.probe import run as study
 
-    command = shlex.join(["python", "scripts/probe_sae.py", *sys.argv[1:]])
-    result = run(request, command)
+    result = study(request, command)
     result.write(request.out)
     if request.out.name == "sae":
         rewrite(request.out.parent)

@@ -13,31 +13,29 @@ Tables and figures go to causal/ in the probe run's folder, a section to its pag
 was.
 """
 
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 
-import tyro
 from _page import rewrite
 
 from causal.run.config import CausalConfig
 
 
 def main() -> int:
-    config = tyro.cli(CausalConfig, description=__doc__, prog="python scripts/run_causal.py")
-    return ended(lambda: _run(config), f"finished cells are in {config.folder / 'cells'}: the same command goes on")
+    return run(
+        __file__, CausalConfig, __doc__, _run, "finished cells are in {0.folder}/cells: the same command goes on"
+    )
 
 
-def _run(config: CausalConfig) -> None:
+def _run(config: CausalConfig, command: str) -> None:
     from causal.run.plan import plan
-    from causal.run.causal_run import run
+    from causal.run.causal_run import run as study
 
-    command = shlex.join(["python", "scripts/run_causal.py", *sys.argv[1:]])
     if config.dry_run:
         print(plan(config))
         return
-    result = run(config, command)
+    result = study(config, command)
     result.write(config.folder)
     if config.folder in (config.source / "causal", config.source / "causal-succession"):
         rewrite(config.source)

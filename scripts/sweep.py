@@ -10,9 +10,8 @@ The same command goes on with an interrupted sweep and tries failed cells again.
 llm_probe/sweep/grid.py; the kinds of jobs are those of scripts/_kinds.py.
 """
 
-from _command import ended
+from _command import command, ended, program, read
 
-import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,6 @@ from llm_probe.sweep.workers import SlurmOptions, chosen, run_local, submit, wor
 from llm_probe.sweep.folder import Sweep, open_sweep, plan, status
 from llm_probe.sweep.grid import Grid, kind_of, read_grid
 
-PROGRAM = "python scripts/sweep.py"
 Verb = Literal["status", "merge", "stop", "work"]
 
 
@@ -76,8 +74,8 @@ def main() -> int:
 
 def _dispatch() -> int:
     if sys.argv[1:2] and sys.argv[1] in get_args(Verb):
-        return _verb(tyro.cli(VerbOptions, prog=PROGRAM))
-    return _run(tyro.cli(Options, description=__doc__, prog=PROGRAM))
+        return _verb(read(__file__, VerbOptions, "Look at, merge, stop or work on a sweep that is planned."))
+    return _run(read(__file__, Options, __doc__))
 
 
 def _run(options: Options) -> int:
@@ -90,17 +88,17 @@ def _run(options: Options) -> int:
 
         print(preview(kind, cells, folder, options.slurm.cells_per_task, options.tflops))
         return 0
-    sweep = plan(folder, grid.kind, kind, cells, f"{PROGRAM} {shlex.join(sys.argv[1:])}")
+    sweep = plan(folder, grid.kind, kind, cells, command(__file__))
     sweep.forget_failures()
     missing, where = len(sweep.missing()), str(folder.resolve())
     worker, merger = ([sys.executable, str(Path(__file__).resolve()), verb, where] for verb in ("work", "merge"))
     if options.executor == "none":
-        print(f"planned {len(cells)} cells in {folder}, {missing} to do; a worker: {PROGRAM} work {folder}")
+        print(f"planned {len(cells)} cells in {folder}, {missing} to do; a worker: {program(__file__)} work {folder}")
         return 0
     if options.executor == "slurm" and missing:
         array, merging, tasks = submit(sweep, worker, merger, options.slurm)
         print(f"submitted job {array} ({tasks} tasks, {missing} cells) and the merge after it, {merging}")
-        print(f"{PROGRAM} status {folder}")
+        print(f"{program(__file__)} status {folder}")
         return 0
     from tqdm import tqdm
 

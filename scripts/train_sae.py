@@ -9,13 +9,11 @@ python scripts/train_sae.py --model Qwen/Qwen3-0.6B --layers 9 14 --width 16384 
 An interrupted run goes on where it was; SAEs that are there are not trained again.
 """
 
-from _command import ended
+from _command import run
 
-import shlex
 import sys
 from collections.abc import Callable
 
-import tyro
 
 from sae.config import SaeConfig
 
@@ -26,15 +24,13 @@ COLUMNS = (
 
 
 def main() -> int:
-    config = tyro.cli(SaeConfig, description=__doc__, prog="python scripts/train_sae.py")
-    kept = f"{config.folder} keeps the last minute's checkpoints: the same command goes on"
-    return ended(lambda: _train(config), kept)
+    kept = "{0.folder} keeps the last minute's checkpoints: the same command goes on"
+    return run(__file__, SaeConfig, __doc__, _train, kept)
 
 
-def _train(config: SaeConfig) -> None:
+def _train(config: SaeConfig, command: str) -> None:
     from sae.training.train import train
 
-    command = shlex.join(["python", "scripts/train_sae.py", *sys.argv[1:]])
     print(table(train(config, command, progress(config.batch))))
     print(f"\nSAEs  {config.folder}")
 

@@ -8,7 +8,7 @@ python scripts/train_toy.py --config my.yaml --weight-decay 1
 Presets: fast, nanda, published-001 to published-004. The same command goes on with an interrupted run.
 """
 
-from _command import ended
+from _command import ended, read
 
 import argparse
 import sys
@@ -45,9 +45,7 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    options = tyro.cli(
-        Options, args=rest, default=Options(base), description=__doc__, prog="python scripts/train_toy.py"
-    )
+    options = read(__file__, Options, __doc__, rest, default=Options(base))
     name, config = chosen.config.stem if chosen.config else chosen.preset, options.toy
     folder = options.out or Path("work/toy") / f"{name}-{config.task}-{config.modulus}"
     return ended(lambda: _train(options, folder), f"{folder} has the last checkpoint: the same command goes on")

@@ -314,7 +314,7 @@ def test_the_lock_pins_what_the_requirements_admit() -> None:
     lines = requirements("requirements.lock")
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", str(line)) for line in lines)  # no paths, addresses or local builds
     pinned = {canonicalize_name(line.name): str(line.specifier).removeprefix("==") for line in lines}
-    for wanted in requirements("requirements.txt") + requirements("requirements-test.txt"):
+    for wanted in (one for name in ("", "-sae", "-test") for one in requirements(f"requirements{name}.txt")):
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), wanted
         assert wanted.specifier.contains(version(wanted.name)), wanted
 

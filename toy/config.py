@@ -248,7 +248,7 @@ def differing_fields(one: ToyConfig, other: ToyConfig) -> list[str]:
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """What scripts/analyze_toy.py examines, and how."""
+    """What scripts/toys/analyze_toy.py examines, and how."""
 
     path: Path
     """A run directory, or a checkpoint: ours, or of a published layout."""

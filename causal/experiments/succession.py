@@ -18,10 +18,13 @@ An item is moved j steps on by h + t (v(x + j) - v(x)), where v is
     principal axes   the projection of μ on as many leading axes of the class means: most of their variance
     other order      the same m_1 + … + m_k of μ in another order of the items
     random           m_1 + … + m_k turned into random directions: the same lengths and angles, elsewhere
+    trained          the projection of μ on as many directions as the circle has, trained on the discovery prompts to
+                     move the answer (`trained_subspace`); where the class means move it
 
-The first and the last are how much a state can be moved by, and by chance; if the next item were computed from the
-circle, `circle` would do what `class means` does. After the interchange and rotation of `edits`; a circle that is read
-and not used is what Engels et al. (2405.14860) and Kantamneni & Tegmark (2502.00873) rule out by such moves.
+The first is how much a state can be moved by, `random` by chance, `trained` by the best of as many directions. If the
+next item were computed from the circle, `circle` would do what `class means` does. After the interchange and rotation
+of `edits`; a circle that is read and not used is what Engels et al. (2405.14860) and Kantamneni & Tegmark (2502.00873)
+rule out by such moves.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from torch import Tensor
 from causal.experiments.tables import Direction, Form, MoveRow, SuccessionRow
 from causal.interventions.engine import Edit, Engine
 from causal.interventions.questions import Questions, ask
+from causal.interventions.trained_subspace import along, trained_subspace
 from llm_probe.activations.answers import Answers
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.domains import Domain
@@ -54,9 +58,15 @@ CONTROLLED = (1, 3)
 """Those k that controls stand beside."""
 DRAWS = 2
 """Draws of each control."""
+TRAINED_K = (1, 2)
+"""Half the dimensions of trained subspaces."""
+MOVABLE = 0.5
+"""Subspaces are trained behind the blocks at which the whole difference of class means moves this share of answers."""
 DOMAINS_ASKED = ("days", "months")
 Move = Float[Tensor, "items d"]
 """v: where each item stands along the directions."""
+Moves = tuple[Direction, int, float, list[Move]]
+"""Direction, k, times, and one v a draw."""
 
 
 def prompts_of(domain: Domain, form: Form, steps: int, part: Part, seed: int = 0) -> list[Prompt]:
@@ -112,8 +122,8 @@ def share_of(part: Move, means: Float[Tensor, "n d"]) -> float:
     return float((part - part.mean(dim=0)).square().sum() / total)
 
 
-def moves_of(means: Float[Tensor, "n d"], seed: int) -> Iterator[tuple[Direction, int, float, list[Move]]]:
-    """(direction, k, times, one v a draw) of everything an item is moved along."""
+def moves_of(means: Float[Tensor, "n d"], seed: int) -> Iterator[Moves]:
+    """Everything an item is moved along that needs no training, the whole difference first."""
     parts, n, generator = fourier_parts(means), len(means), torch.Generator().manual_seed(seed)
     # Axes of the class means, the largest first, in sums up to each.
     left, singular, axes = torch.linalg.svd(means.double() - means.double().mean(dim=0), full_matrices=False)
@@ -149,16 +159,26 @@ class Mover:
 
     def rows(self, tick: Callable[[int], object] = lambda count: None) -> Iterator[MoveRow]:
         """A row a direction, k and distance."""
-        means = class_means(self.loaded, self.fitted, self.layer, self.domain.period)
+        source = Engine(self.loaded, self.fitted, self.layer, position="item")
+        means = class_means(source, self.domain.period)
         engine = Engine(self.loaded, self.moved, self.layer, position="item")
-        clean, steps = engine.clean(), range(1, self.domain.period)
-        first = torch.tensor([prompt.first for prompt in self.moved.prompts])
-        for direction, k, times, draws in moves_of(means, self.seed):
-            edits = [_moved(v * times, first, j) for v in draws for j in steps]
-            after = engine.answers(edits, tick)
-            numbers = self._effect(clean, after, [j for _ in draws for j in steps], first)
-            where = (self.domain.name, self.domain.period, self.form, self.layer, direction, k, times, len(draws))
-            yield MoveRow(*where, len(first) * len(steps), share_of(draws[0], means.double()), *numbers)
+        whole, *others = moves_of(means, self.seed)
+        row = self._row(engine, means, whole, tick)
+        yield row
+        if row.moved >= MOVABLE:
+            for k in TRAINED_K:
+                basis = trained_subspace(source, means, 2 * k, self.seed)
+                others.append(("trained subspace", k, 1.0, [along(basis, means)]))
+        for move in others:
+            yield self._row(engine, means, move, tick)
+
+    def _row(self, engine: Engine, means: Float[Tensor, "n d"], move: Moves, tick: Callable[[int], object]) -> MoveRow:
+        direction, k, times, draws = move
+        first, steps = torch.tensor([prompt.first for prompt in self.moved.prompts]), range(1, self.domain.period)
+        after = engine.answers([_moved(v * times, first, j) for v in draws for j in steps], tick)
+        numbers = self._effect(engine.clean(), after, [j for _ in draws for j in steps], first)
+        where = (self.domain.name, self.domain.period, self.form, self.layer, direction, k, times, len(draws))
+        return MoveRow(*where, len(first) * len(steps), share_of(draws[0], means), *numbers)
 
     def _effect(
         self, clean: Answers, after: Sequence[Answers], steps: Sequence[int], first: Int[Tensor, " n"]
@@ -178,10 +198,10 @@ class Mover:
         )
 
 
-def class_means(loaded: LoadedModel, questions: Questions, layer: int, period: int) -> Float[Tensor, "n d"]:
-    """Mean state of every item at its last token behind a block."""
-    states = Engine(loaded, questions, layer, position="item").states().double()
-    first = torch.tensor([prompt.first for prompt in questions.prompts])
+def class_means(engine: Engine, period: int) -> Float[Tensor, "n d"]:
+    """Mean state of every item where an engine edits."""
+    states = engine.states().double()
+    first = torch.tensor([prompt.first for prompt in engine.questions.prompts])
     sums = torch.zeros(period, states.shape[1], dtype=torch.float64).index_add_(0, first, states)
     return sums / first.bincount(minlength=period)[:, None]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 Form = Literal["list", "examples"]
 """How a succession is asked: as a list that goes on, or after four worked examples."""
-Direction = Literal["class means", "circle", "principal axes", "other order", "random"]
+Direction = Literal["class means", "circle", "principal axes", "trained subspace", "other order", "random"]
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ class MoveRow:
     """Block whose output was edited at the item's last token, counted from 0."""
     direction: Direction
     """`class means`: the whole difference of the two items' mean states; `circle`: its part at the frequencies 1 to k;
-    `principal axes`: its part on as many leading axes of the class means; controls: `other order`, the part at those
-    frequencies of the same means in another order; `random`, the circle's part turned into random directions."""
+    `principal axes`: its part on as many leading axes of the class means; `trained subspace`: its part on 2k directions
+    trained on other prompts to move the answer, where the whole difference moves at least half of them; controls:
+    `other order`, the part at those frequencies of the same means in another order; `random`, the circle's part turned
+    into random directions."""
     k: int
     """Number of frequencies, each two axes (one at half an even period); 0 where the whole difference is taken."""
     times: float

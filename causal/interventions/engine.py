@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from causal.interventions.questions import EVERYWHERE, Batch, Questions, batches, geometry, side_by_side
@@ -96,7 +96,7 @@ class Engine:
     def answers(self, edits: Sequence[Edits], tick: Callable[[int], Any] = lambda count: None) -> list[Answers]:
         """What is answered under each edit, in the order of the prompts; `tick` is told of finished rows."""
         parts: list[list[Answers]] = [[] for _ in edits]
-        with torch.inference_mode(), evaluating(self.loaded.model):
+        with torch.no_grad(), evaluating(self.loaded.model):
             for clean in self._cleans():
                 done = 0
                 for readings in self._edited(clean, edits):
@@ -107,9 +107,16 @@ class Engine:
         order = torch.cat([batch.rows for batch in self._batches])
         return [Answers.in_order(part, order) for part in parts]
 
+    def log_p(self, edit: Edits) -> Iterator[tuple[Int[Tensor, " n"], Float[Tensor, "n p"]]]:
+        """(prompts, log P of their answers) under an edit, a batch at a time; gradients flow back into the edit."""
+        for clean in self._cleans():
+            with evaluating(self.loaded.model):
+                (readings,) = self._edited(clean, [edit])
+                yield clean.batch.rows, clean.batch.tree.score(readings[0]).log_p
+
     def clean(self) -> Answers:
         """What is answered without an edit."""
-        with torch.inference_mode(), evaluating(self.loaded.model):
+        with torch.no_grad(), evaluating(self.loaded.model):
             parts = [clean.batch.tree.score(clean.reading) for clean in self._cleans()]
         return Answers.in_order(parts, torch.cat([batch.rows for batch in self._batches]))
 
@@ -124,7 +131,7 @@ class Engine:
         if self.position == EVERYWHERE:
             raise InputError("every position is edited: read the states at one of them")
         states = torch.zeros(len(self.questions.items), self.loaded.d_model)
-        with torch.inference_mode(), evaluating(self.loaded.model):
+        with torch.no_grad(), evaluating(self.loaded.model):
             for clean in self._cleans():
                 if node not in clean.batch.tree.nodes:
                     continue
@@ -154,6 +161,7 @@ class Engine:
         if len(kept) == len(self._batches):
             self._kept = kept
 
+    @torch.no_grad()
     def _clean(self, batch: Batch) -> Clean:
         """One forward of the prompts and the nodes behind them (or, the whole way, one a node)."""
         length = batch.ids.shape[1]
@@ -271,7 +279,7 @@ class Engine:
             return states + 0.1 * states.roll(1, dims=-1)
 
         try:
-            with torch.inference_mode(), evaluating(self.loaded.model):
+            with torch.no_grad(), evaluating(self.loaded.model):
                 plain = self._read_whole(few, nudge)
                 clean = self._clean(few)
                 states = _applied(nudge, clean.states, few, clean.first, range(len(few.tree.nodes)))

@@ -3,8 +3,9 @@
     moved       share of answers that follow the move, over blocks; one panel a domain
     log_odds    the same in log-odds, as a share of what the whole difference of class means does
 
-The whole difference of two items' means is black, its part on the circle blue, on as many leading axes ochre; the
-controls are grey: the same part of another order of the items, and turned into random directions.
+The whole difference of two items' means is black, its part on the circle blue, on as many leading axes ochre, on
+directions trained to move the answer red; the controls are grey: the same part of another order of the items, and
+turned into random directions.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from matplotlib.ticker import MaxNLocator
 
 from causal.run.tables import TABLES
 from llm_probe.page.sections import Part, Section, finished_run, written_tables
-from llm_probe.page.style import GREEN, GREY, INK, OCHRE, SIZE, TRAINED, as_svg, frame
+from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, SIZE, TRAINED, as_svg, frame
 from llm_probe.page.views import at
 
 SHOWN: tuple[tuple[str, dict[str, object], Mapping[str, Any]], ...] = (
     ("whole difference of class means", {"direction": "class means"}, {"color": INK, "marker": "o"}),
     ("leading 6 axes", {"direction": "principal axes", "k": 3}, {"color": OCHRE, "marker": "^", "linestyle": "--"}),
     ("circles k = 1, 2, 3", {"direction": "circle", "k": 3}, {"color": GREEN, "marker": "s", "linestyle": "--"}),
+    ("trained 4 dimensions", {"direction": "trained subspace", "k": 2},
+     {"color": RED, "marker": "D", "linestyle": "--"}),
+    ("trained 2 dimensions", {"direction": "trained subspace", "k": 1}, {"color": RED, "marker": "D"}),
     ("leading 2 axes", {"direction": "principal axes", "k": 1}, {"color": OCHRE, "marker": "^"}),
     ("circle k = 1", {"direction": "circle", "k": 1, "times": 1.0}, {"color": TRAINED, "marker": "o"}),
     ("circle, twice as far", {"direction": "circle", "k": 1, "times": 2.0},
@@ -114,9 +118,19 @@ def sentences(answers: pd.DataFrame, moves: pd.DataFrame) -> list[str]:
             f"{domain}: the next item is named in {right:.0%} of the prompts. Moving an item by the whole difference "
             f"of two items' means behind block {best['layer']} moves the answer with it in {best['moved']:.0%} of the "
             f"moves; by its part on the circle ({circle['share']:.0%} of that variance) in {circle['moved']:.0%}, "
-            f"where another order of the items gives {controls[0]:.0%} and random directions {controls[1]:.0%}."
+            f"where another order of the items gives {controls[0]:.0%} and random directions {controls[1]:.0%}"
+            f"{trained_words(there)}."
         )
     for domain in dict.fromkeys(answers["domain"]):
         if domain not in set(moves["domain"]):
             result.append(f"{domain}: it does not name the next item, so that nothing was moved.")
     return result
+
+
+def trained_words(moves: pd.DataFrame) -> str:
+    """What as many trained directions move behind the same block."""
+    rows = at(moves, direction="trained subspace", k=1)
+    if rows.empty:
+        return ""
+    moved, share = rows["moved"].iloc[0], rows["share"].iloc[0]
+    return f"; two directions trained for it on other prompts ({share:.0%} of that variance) move {moved:.0%}"

@@ -162,7 +162,7 @@ class AnswerTree:
         """
         rows, device = len(reading.top), reading.top.device
         column = {token: index for index, token in enumerate(self.tokens)}
-        log_p = reading.log_p.new_full((rows, 1 + max(self.owner.values())), -torch.inf)
+        totals = [reading.log_p.new_full((rows,), -torch.inf)] * (1 + max(self.owner.values()))
         written = torch.full_like(reading.top[:, 0], -1)
         for answer, owner in self.owner.items():
             places = [self.nodes.index(answer[:length]) for length in range(len(answer))]
@@ -172,9 +172,10 @@ class AnswerTree:
                 end = self.nodes.index(answer)
                 total = total + reading.stop[:, end]
                 greedy &= ~torch.isin(reading.top[:, end], torch.tensor(longer, device=device))
-            log_p[:, owner] = torch.logaddexp(log_p[:, owner], total)
+            # Nothing is written in place: interventions are trained through this.
+            totals[owner] = torch.logaddexp(totals[owner], total)
             written[greedy] = owner
-        return Answers(log_p.cpu(), written.cpu())
+        return Answers(torch.stack(totals, dim=1).cpu(), written.cpu())
 
 
 # ---------------------------------------------------------------------------------------------------------- spellings

@@ -135,8 +135,8 @@ def _download(runs: Sequence[RunTables]) -> tuple[str, int]:
 
 
 def _frames(runs: Sequence[RunTables], claims: Mapping[Claim, bool], tables: Tables) -> dict[str, Markup]:
-    """A picture for every claim that runs of at least two sizes share."""
-    sizes = [number(run.run.get("parameters")) for run in runs]
+    """A picture for every claim that runs of at least two sizes share; a run of random weights alone is in none."""
+    sizes = [None if run.run.get("untrained") else number(run.run.get("parameters")) for run in runs]
     frames = {}
     for claim in claims:
         points = [(size, rows[claim]) for size, rows in zip(sizes, tables, strict=True) if size and claim in rows]

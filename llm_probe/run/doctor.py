@@ -17,14 +17,19 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS, TEST_REQUIREMENTS, LOCK = "requirements.txt", "requirements-test.txt", "requirements.lock"
+REQUIREMENTS, LOCK = "requirements.txt", "requirements.lock"
+OPTIONAL = {
+    "requirements-sae.txt": "only sparse autoencoders need them; `make env` or `pip install llm-probe[sae]`",
+    "requirements-test.txt": "only `make test` needs them, and installs them",
+}
+"""Other requirements, and what their absence means."""
 PYTHON = (3, 11)
 PROGRAMS = {
     "chromium": "the page is not tested in a browser (tests skip it)",
@@ -93,11 +98,15 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages(root: Path) -> Iterator[Finding]:
-    """What requirements.txt asks for, and whether it is what the lock pins."""
+    """What the requirements files ask for, and whether it is what the lock pins; installed, what the package does."""
+    if not (root / REQUIREMENTS).exists() and (needed := _installed_needs()):
+        wrong, _ = _unmet(needed, {})
+        state = ("missing", ", ".join(wrong)) if wrong else ("ok", f"all {len(needed)} are there")
+        yield Finding("packages", *state, "`pip install --upgrade llm-probe`" if wrong else "")
+        return
     pinned = dict(line.split("==") for line in _lines(root / LOCK))
-    for name in (REQUIREMENTS, TEST_REQUIREMENTS):
-        wrong, other = _unmet(root / name, pinned)
-        means = "`make env` installs them" if name == REQUIREMENTS else "only `make test` needs them, and installs them"
+    for name, means in {REQUIREMENTS: "`make env` installs them", **OPTIONAL}.items():
+        wrong, other = _unmet(_lines(root / name), pinned)
         if wrong:
             yield Finding(name, "missing" if name == REQUIREMENTS else "note", ", ".join(wrong), means)
         elif other:
@@ -106,13 +115,21 @@ def _packages(root: Path) -> Iterator[Finding]:
             yield Finding(name, "ok", f"all {len(_lines(root / name))} at the locked versions")
 
 
-def _unmet(path: Path, pinned: dict[str, str]) -> tuple[list[str], list[str]]:
+def _installed_needs() -> list[str]:
+    """What the installed package needs without extras; nothing where it is not installed."""
+    try:
+        return [line for line in importlib.metadata.requires("llm-probe") or () if "extra ==" not in line]
+    except importlib.metadata.PackageNotFoundError:
+        return []
+
+
+def _unmet(lines: Sequence[str], pinned: dict[str, str]) -> tuple[list[str], list[str]]:
     """(what is absent or outside its bounds, what is inside them and not the locked version)."""
     from packaging.requirements import Requirement
     from packaging.version import Version
 
     wrong, other = [], []
-    for wanted in map(Requirement, _lines(path)):
+    for wanted in map(Requirement, lines):
         try:
             there = importlib.metadata.version(wanted.name)
         except importlib.metadata.PackageNotFoundError:
@@ -202,9 +219,11 @@ def _connect(endpoint: str) -> None:
 
 
 def _disk(root: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(root).free
-    if not os.access(root / "results", os.W_OK):
-        yield Finding("results", "missing", f"{root / 'results'} cannot be written", "give scripts another --out")
+    """Where results go: the checkout's folder, or the one this is run in."""
+    folder = root / "results" if (root / "results").is_dir() else Path.cwd()
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK):
+        yield Finding("results", "missing", f"{folder} cannot be written", "give another --out")
     elif free < 5 * GB:
         yield Finding("disk", "note", f"{free / GB:.1f} GB free", "enough for results, not for many models")
     else:

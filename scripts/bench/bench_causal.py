@@ -9,7 +9,7 @@ other work on the machine counts less.
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import statistics
 import sys
@@ -17,7 +17,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 
 from bench._bench import keep
 
@@ -41,11 +40,10 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_causal.py")
-    return ended(lambda: bench(options), "nothing was written, the same command starts again")
+    return run(__file__, Options, __doc__, bench, "nothing was written, the same command starts again")
 
 
-def bench(options: Options) -> None:
+def bench(options: Options, _: str) -> None:
     """Measure every claim and layer, print and write the table."""
     import torch
 

@@ -15,7 +15,7 @@ runs that followed each other.
 from __future__ import annotations
 
 import _root
-import _command
+from _command import run
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import tyro
 
 from bench._bench import Line, line, random_qwen3, show, timed
 from sae.config import SaeConfig
@@ -54,11 +53,13 @@ class Bench:
 
 
 def main() -> int:
-    bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_sae.py")
+    return run(__file__, Bench, __doc__, _bench, "nothing was written, the same command starts again")
+
+
+def _bench(bench: Bench, _: str) -> None:
     import torch
 
     show(measure(bench), bench.out, torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
-    return 0
 
 
 def measure(bench: Bench) -> list[Line]:
@@ -91,8 +92,8 @@ def measure(bench: Bench) -> list[Line]:
         "1 layer": own_loop(config, loaded, lambda: stream(1), places[-1:]),
         f"{bench.layers} layers": own_loop(config, loaded, lambda: stream(bench.layers), places),
     }
-    for run in runs.values():
-        run()
+    for one in runs.values():
+        one()
     rounds = [{name: timed(run, device) for name, run in runs.items()} for _ in range(bench.repeats)]
     samples = {name: [times[name] for times in rounds] for name in runs}
     forwards = [passes(loaded, lambda count=count: stream(count)(0)) for count in (1, bench.layers)]

@@ -8,7 +8,7 @@ says less than it could: the efficiency of bare processes with the same loop, st
 """
 
 import _root
-from _command import ROOT, ended
+from _command import ROOT, run
 
 import resource
 import shutil
@@ -19,7 +19,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 
 from bench._bench import keep, timed
 from llm_probe.run.table import R2Row, columns_of
@@ -83,11 +82,10 @@ def main() -> int:
         given = dict(zip(sys.argv[3::2], sys.argv[4::2], strict=False))
         work(sweep, chosen(sweep.cells, [key for key in (given.get("--keys"),) if key], None, given.get("--start")))
         return 0
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/bench/bench_sweep.py")
-    return ended(lambda: _measure(options), "nothing was written, the same command starts again")
+    return run(__file__, Options, __doc__, _measure, "nothing was written, the same command starts again")
 
 
-def _measure(options: Options) -> None:
+def _measure(options: Options, _: str) -> None:
     measures = {"workers": bench_workers, "slurm": bench_slurm, "merge": bench_merge}
     if unknown := [part for part in options.parts if part not in measures]:
         raise InputError(f"unknown part {unknown[0]!r}: choose from {', '.join(measures)}")

@@ -10,14 +10,13 @@ matrix products alone, forward and backward.
 from __future__ import annotations
 
 import _root
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
 from bench._bench import keep, timed
 
 from toy.config import ToyConfig
@@ -58,9 +57,10 @@ class Bench:
 
 
 def main() -> int:
-    bench = tyro.cli(Bench, description=__doc__, prog="python scripts/bench/bench_toy.py")
-    columns = ["measure", "value", "unit"]
-    return ended(lambda: keep(measure(bench), columns, bench.out), "nothing was written, the same command starts again")
+    def work(bench: Bench, _: str) -> None:
+        keep(measure(bench), ["measure", "value", "unit"], bench.out)
+
+    return run(__file__, Bench, __doc__, work, "nothing was written, the same command starts again")
 
 
 def measure(bench: Bench) -> list[tuple[str, float, str]]:

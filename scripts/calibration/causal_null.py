@@ -8,13 +8,12 @@ Writes results/calibration/causal_words.csv: a row a kind, modulus and word.
 from __future__ import annotations
 
 import _root
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 
 from toy.run.errors import InputError
 
@@ -30,11 +29,10 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/calibration/causal_null.py")
-    return ended(lambda: _count(options), "nothing was written, the same command starts again")
+    return run(__file__, Options, __doc__, _count, "nothing was written, the same command starts again")
 
 
-def _count(options: Options) -> None:
+def _count(options: Options, _: str) -> None:
     import pandas as pd
 
     from causal.algorithms.word_rates import KINDS, MODULI, word_rows

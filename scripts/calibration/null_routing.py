@@ -9,13 +9,12 @@ smallest corrected p over the heads is at most 0.05 and 0.01, and the smallest o
 from __future__ import annotations
 
 import _root
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 
 from toy.run.errors import InputError
 
@@ -37,11 +36,10 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/calibration/null_routing.py")
-    return ended(lambda: _count(options), "nothing was written, the same command starts again")
+    return run(__file__, Options, __doc__, _count, "nothing was written, the same command starts again")
 
 
-def _count(options: Options) -> None:
+def _count(options: Options, _: str) -> None:
     import pandas as pd
 
     from causal.run.plan import claim_of

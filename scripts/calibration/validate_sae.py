@@ -7,13 +7,12 @@ Each known plane's best group goes to planted.csv or toy.csv.
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import tyro
 
 from sae.config import SaeConfig
 from toy.run.files import write_atomic
@@ -38,11 +37,10 @@ class Validation:
 
 
 def main() -> int:
-    validation = tyro.cli(Validation, description=__doc__, prog="python scripts/calibration/validate_sae.py")
-    return ended(lambda: _validate(validation), "nothing was written, the same command starts again")
+    return run(__file__, Validation, __doc__, _validate, "nothing was written, the same command starts again")
 
 
-def _validate(validation: Validation) -> None:
+def _validate(validation: Validation, _: str) -> None:
     import pandas as pd
 
     from sae.circles.validate import on_planted, on_toy

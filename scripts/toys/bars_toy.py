@@ -7,14 +7,13 @@ Networks go to work/toy/<experiment>; what is there already is not trained or me
 """
 
 import _root
-from _command import ROOT, ended
+from _command import ROOT, run
 
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 
 from toy.run.errors import InputError
 
@@ -34,11 +33,10 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/bars_toy.py")
-    return ended(lambda: _measure(options), "the same command goes on")
+    return run(__file__, Options, __doc__, _measure, "the same command goes on")
 
 
-def _measure(options: Options) -> None:
+def _measure(options: Options, _: str) -> None:
     from toy.analysis.experiments import EXPERIMENTS
 
     if unknown := [name for name in options.only if name not in EXPERIMENTS]:
@@ -63,15 +61,15 @@ def _seen(name: str, folder: Path):
             experiment.config, folder, seeds=experiment.seeds, report=lambda step, _: bar.update(step - bar.n)
         )
     networks = []
-    for run in finished.runs:
-        path, rows_path = run.folder / "analysis.json", run.folder / "progress.json"
-        trained = max(run.checkpoints().values()).stat().st_mtime
+    for network in finished.runs:
+        path, rows_path = network.folder / "analysis.json", network.folder / "progress.json"
+        trained = max(network.checkpoints().values()).stat().st_mtime
         if not path.exists() or path.stat().st_mtime < trained:
-            write_atomic(path, json.dumps(analyse(run.model(), run.config), indent=1) + "\n")
+            write_atomic(path, json.dumps(analyse(network.model(), network.config), indent=1) + "\n")
         if experiment.progress and (not rows_path.exists() or rows_path.stat().st_mtime < trained):
-            write_atomic(rows_path, json.dumps(progress(run)) + "\n")
+            write_atomic(rows_path, json.dumps(progress(network)) + "\n")
         rows = json.loads(rows_path.read_text(encoding="utf-8")) if experiment.progress else []
-        networks.append(Seen(run.config, run.metrics(), json.loads(path.read_text(encoding="utf-8")), rows))
+        networks.append(Seen(network.config, network.metrics(), json.loads(path.read_text(encoding="utf-8")), rows))
     return networks
 
 

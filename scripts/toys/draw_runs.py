@@ -9,7 +9,7 @@ appear in the folder, other figures in figures/ of each run.
 """
 
 import _root
-from _command import ended
+from _command import run
 
 import sys
 from dataclasses import dataclass
@@ -32,11 +32,10 @@ class Options:
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/draw_runs.py")
-    return ended(lambda: _draw(options), "what was written is whole")
+    return run(__file__, Options, __doc__, _draw, "what was written is whole")
 
 
-def _draw(options: Options) -> None:
+def _draw(options: Options, _: str) -> None:
     from toy.addition import pictures as addition
     from toy.universal import pictures as universal
     from toy.pictures import style

@@ -12,10 +12,9 @@ reason; order.csv whether the answers stand in an order, where turning their pla
 from __future__ import annotations
 
 import _root
-from _command import ended
+from _command import run
 
 import json
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +45,10 @@ class Request:
 
 
 def main() -> int:
-    request = tyro.cli(Request, description=__doc__, prog="python scripts/toys/rotate_toy.py")
-    return ended(lambda: _rotate(request), "nothing was written, the same command starts again")
+    return run(__file__, Request, __doc__, _rotate, "nothing was written, the same command starts again")
 
 
-def _rotate(request: Request) -> None:
+def _rotate(request: Request, command: str) -> None:
     import pandas as pd
     from tqdm import tqdm
 
@@ -105,7 +103,6 @@ def _rotate(request: Request) -> None:
     title = f"{where}: key planes turned by j move {share:.1%} of the answers by j, controls {wrong:.1%}"
     for name, table in tables.items():
         write_atomic(request.out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    command = shlex.join(["python", "scripts/toys/rotate_toy.py", *sys.argv[1:]])
     write_atomic(request.out / "run.json", json.dumps({"command": command}, indent=1) + "\n")
     save(draw(title, panels[clearest]), request.out, "turning")
     print(sites.to_string(float_format=lambda value: f"{value:.3f}"))

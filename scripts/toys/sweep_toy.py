@@ -10,10 +10,9 @@ seed, summary.csv a row a cell, survival.csv the share not yet grokked over step
 """
 
 import _root
-import _command
+from _command import command, read
 
 import argparse
-import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +23,6 @@ import tyro
 from toy.training.axes import SweepPoint, Plan, parse_axes, read_plan
 from toy.config import ToyConfig, preset
 from toy.run.errors import InputError
-
-PROGRAM = "python scripts/toys/sweep_toy.py"
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def main() -> int:
         plan = Plan(preset(chosen.preset))
         plan = read_plan(chosen.config, plan) if chosen.config else plan
         default = Options(plan.base, tuple(chosen.set), plan.seeds)
-        options = tyro.cli(Options, args=rest, default=default, description=__doc__, prog=PROGRAM)
+        options = read(__file__, Options, __doc__, rest, default=default)
         plan = plan.changed(options.toy, parse_axes(options.axes), options.seeds)
         name = "-".join([chosen.config.stem if chosen.config else chosen.preset, *plan.axes])
         return _sweep(plan, options, options.out or Path("work/toy/sweeps") / name)
@@ -106,7 +103,7 @@ def _write(plan: Plan, cells: list[SweepPoint], out: Path) -> None:
     from toy.training.survival import printed, write_tables
 
     about = {
-        "command": f"{PROGRAM} {shlex.join(sys.argv[1:])}",
+        "command": command(__file__),
         **asdict(plan),
         "cells": len(cells),
         "cells_there": len(results),

@@ -11,6 +11,7 @@ the heads attend and of the digits' embedding. docs/addition.md says what was fo
 
 import _root
 import _training
+from _command import read
 
 import sys
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Options(_training.Options):
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/train_addition.py")
+    options = read(__file__, Options, __doc__)
     run = options.run
     folder = options.out or Path("work/addition") / f"{run.shape}-{run.order}-{run.positions}"
     return _training.main(options, "addition", folder, _results)

@@ -12,6 +12,7 @@ neurons hold at some moduli, summary.json the averages, figures/ the pictures. d
 
 import _root
 import _training
+from _command import read
 
 import sys
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Options(_training.Options):
 
 
 def main() -> int:
-    options = tyro.cli(Options, description=__doc__, prog="python scripts/toys/train_universal.py")
+    options = read(__file__, Options, __doc__)
     run = options.run
     name = f"{run.numbers}-{run.moduli}" + ("-policy" if run.objective == "policy_gradient" else "")
     return _training.main(options, "universal", options.out or Path("work/universal") / name, _results)

@@ -5,7 +5,7 @@ metrics.jsonl          step, train_loss, test_loss, train_accuracy, test_accurac
 checkpoints/           step-000100.pt, …: {"layout": "toy", "step", "config", "model": state dict}
 state.pt               weights, optimiser and counters of the last checkpoint: what a resumed run starts from
 STOP                   once it is there the run is over: a chained series of jobs ends
-figures/, analysis.json   made by scripts/analyze_toy.py
+figures/, analysis.json   made by scripts/toys/analyze_toy.py
 """
 
 from __future__ import annotations

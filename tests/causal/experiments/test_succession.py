@@ -128,6 +128,7 @@ class KnownEngine:
     """Answers the item after the one whose mean is nearest to a state, as far as `seen` looks at either."""
 
     def __init__(self, questions: Questions, means: Tensor, seen: Callable[[Tensor], Tensor]) -> None:
+        self.questions = questions
         self.first = torch.tensor([prompt.first for prompt in questions.prompts])
         self.means, self.seen = means, seen
 
@@ -137,11 +138,22 @@ class KnownEngine:
     def clean(self) -> Answers:
         return self.answers([lambda states, rows: states])[0]
 
-    def answers(self, edits: Any, tick: Any = None) -> list[Answers]:
+    def log_p(self, edit: Any) -> list[tuple[Tensor, Tensor]]:
         rows = torch.arange(len(self.first))
-        edited = [self.seen(edit(self.states(), rows)) for edit in edits]
-        apart = [torch.cdist(states, self.seen(self.means)) for states in edited]
-        return [Answers((-d).roll(1, dims=1).log_softmax(dim=1), torch.full((len(d),), -1)) for d in apart]
+        apart = torch.cdist(self.seen(edit(self.states(), rows)), self.seen(self.means))
+        return [(rows, (-apart).roll(1, dims=1).log_softmax(dim=1))]
+
+    def answers(self, edits: Any, tick: Any = None) -> list[Answers]:
+        return [Answers(self.log_p(edit)[0][1], torch.full((len(self.first),), -1)) for edit in edits]
+
+
+def test_where_nothing_moves_the_answer_no_subspace_is_trained(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = Questions(tuple(prompts_of(DAYS, "list", 1, "causal")), (), 7)
+    monkeypatch.setattr(succession, "Engine", lambda *_, **__: KnownEngine(questions, means_of(7), torch.zeros_like))
+    rows = list(Mover(loaded, DAYS, "list", 3, questions, questions, 0).rows())
+    assert "trained subspace" not in {row.direction for row in rows}
 
 
 @pytest.mark.parametrize("used", [True, False])
@@ -166,3 +178,7 @@ def test_a_circle_moves_the_answer_where_it_is_used(
     assert along.log_odds > 0.8 * whole.log_odds if used else abs(along.log_odds) < 1e-9
     assert rows["random", 1, 1.0].moved < 0.7 and rows["random", 1, 1.0].draws == DRAWS
     assert whole.moved_low <= whole.moved <= whole.moved_high
+    # Two directions are enough for a circle; of what is left without one they move a part, and more than chance does.
+    trained = rows["trained subspace", 1, 1.0]
+    assert trained.moved > (0.95 if used else 2 / 7)
+    assert trained.moved <= rows["trained subspace", 2, 1.0].moved + 0.1

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from causal.interventions.engine import Edits, Engine
 from causal.interventions.questions import ANSWER, EVERYWHERE, Questions, ask
@@ -83,3 +84,19 @@ def test_a_position_that_is_not_there(loaded: LoadedModel, questions: Questions)
         Engine(loaded, questions, 0, position="month")
     with pytest.raises(InputError, match="every position is edited"):
         Engine(loaded, questions, 0, position=EVERYWHERE).states()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_gradients_of_answers_are_their_differences(loaded: LoadedModel, questions: Questions, whole: bool) -> None:
+    engine, direction = Engine(loaded, questions, 0, whole=whole), torch.linspace(-1, 1, 16)
+
+    def total(far: Tensor) -> Tensor:
+        parts = engine.log_p(lambda states, rows: states + far * direction * (1 + rows[:, None]))
+        return torch.stack([log_p[:, 0].sum() for _, log_p in parts]).sum()
+
+    far, h = torch.zeros((), requires_grad=True), 1e-3
+    (gradient,) = torch.autograd.grad(total(far), far)
+    with torch.no_grad():
+        difference = (total(torch.tensor(h)) - total(torch.tensor(-h))) / (2 * h)
+    assert float(gradient) == pytest.approx(float(difference), rel=0.02)
+    assert torch.allclose(engine.answers([lambda states, _: states])[0].log_p.sum(0)[0], total(torch.zeros(())))

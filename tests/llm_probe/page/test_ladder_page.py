@@ -75,6 +75,15 @@ def test_the_ladder_goes_by_size_with_random_weights_beside(runs: list[RunTables
     assert all(word in content for word in (">1 M<", ">600 M<", ">8 B<"))
 
 
+def test_a_run_of_random_weights_says_so_and_stands_in_no_ladder(write_run: Write) -> None:
+    content = ladder_page.render(read_runs([
+        write_run("a", model="a/s", parameters=1_000_000),
+        write_run("b", model="a/l", parameters=8_000_000_000, untrained=True),
+    ]))  # fmt: skip
+    assert "a/l with random weights" in content and "8 billion parameters, random weights" in content
+    assert "a/s with random weights" not in content and "<svg" not in content
+
+
 def test_one_size_has_no_ladder(write_run: Write) -> None:
     content = ladder_page.render(read_runs([write_run("a"), write_run("b", seed=1)]))
     assert "<svg" not in content and "No claim was tested on models of two sizes" in content

@@ -14,7 +14,7 @@ from llm_probe.run.doctor import examine, report
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with the requirements alone."""
-    for name in (doctor.REQUIREMENTS, doctor.TEST_REQUIREMENTS, doctor.LOCK):
+    for name in (doctor.REQUIREMENTS, *doctor.OPTIONAL, doctor.LOCK):
         shutil.copy(doctor.ROOT / name, tmp_path / name)
     (tmp_path / "results").mkdir()
     return tmp_path
@@ -36,6 +36,13 @@ def test_packages_that_are_absent_old_or_not_locked(checkout: Path) -> None:
     (checkout / doctor.LOCK).write_text("numpy==1.0\n")
     one = next(one for one in examine(checkout, online=False) if one.what == "requirements.txt")
     assert one.state == "note" and "locked 1.0" in one.seen
+
+
+def test_an_installed_package_is_asked_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = ["numpy>=1", "nothing-of-this-name>=1", 'sae-lens>=6; extra == "sae"']
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: needs)
+    (one,) = (one for one in examine(tmp_path, online=False) if one.what == "packages")
+    assert one.state == "missing" and one.seen == "nothing-of-this-name is not installed"
 
 
 def test_programs_that_are_absent_are_notes(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""scripts/analyze_toy.py as a user runs it: its table, its one-sentence errors, a quick --help."""
+"""scripts/toys/analyze_toy.py as a user runs it: its table, its one-sentence errors, a quick --help."""
 
 import importlib
 import subprocess
@@ -12,7 +12,7 @@ from toy.config import ToyConfig
 from toy.pictures import families
 from toy.training.train import train
 
-SCRIPT = ROOT / "scripts/analyze_toy.py"
+SCRIPT = ROOT / "scripts/toys/analyze_toy.py"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_it_prints_the_numbers_and_writes_the_page(analyze, folder: Path, tmp_pa
     assert lines[-1] == f"1 figures and the page {tmp_path / 'index.html'}"
     assert len((tmp_path / "progress.csv").read_text().splitlines()) == 3
     assert not (tmp_path / "film.mp4").exists()
-    command = f"python scripts/analyze_toy.py {folder} --out {tmp_path} --no-film --steps 0 2"
+    command = f"python scripts/toys/analyze_toy.py {folder} --out {tmp_path} --no-film --steps 0 2"
     assert command in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 

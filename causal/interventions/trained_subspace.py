@@ -1,0 +1,61 @@
+"""The subspace that an answer is moved through, found by descent: distributed alignment search.
+
+A circle is found by reading: where does a state tell which item it stands for? This asks the other way round: which few
+directions, whatever they look like, carry the answer along when a state is changed in nothing else? With B (d, w)
+orthonormal and μ_x (d,) the mean state of item x, a state of item x is moved j steps on by
+
+    h + B Bᵀ (μ_{x+j} - μ_x)
+
+and B descends on -log P(answer j steps on) of that move, averaged over prompts and j. After Geiger et al. (2303.02536),
+with means of a class in the place of single donors. B is free to leave the span of the means: a direction in which
+items do not differ but the answer does may take part (Makelov, Lange & Nanda, 2311.17030), so what it moves is an upper
+bound for w directions and need not be how the model does it. It must be judged on prompts it was not trained on.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from causal.interventions.engine import Engine
+
+STEPS = 60
+"""Steps of descent; each reads every prompt once, with a j of its own."""
+RATE = 0.1
+"""Length of a step, as a share of 1/√d, the size of an entry of a unit vector; it falls to nothing in a line."""
+
+
+def trained_subspace(engine: Engine, means: Float[Tensor, "p d"], width: int, seed: int) -> Float[Tensor, "d {width}"]:
+    """B, from the leading axes of the class means on.
+
+    Args:
+        engine: The prompts to train on, at the position and layer that are edited; a prompt's `first` is its item.
+        means: Mean state of each item there.
+        width: w, at most p - 1.
+        seed: Of the steps j.
+    """
+    first = torch.tensor([prompt.first for prompt in engine.questions.prompts])
+    labels, (period, d) = engine.questions.labels, means.shape
+    means = means.float()
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False).Vh[:width].T
+    weights = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([weights], lr=RATE / d**0.5)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0, total_iters=STEPS)
+    for _ in range(STEPS):
+        j = torch.randint(1, period, first.shape, generator=generator)
+        apart, target = means[(first + j) % period] - means[first], (labels + j) % period
+        basis = torch.linalg.qr(weights).Q
+        change = apart @ basis @ basis.T
+        moved = engine.log_p(lambda states, rows, change=change: states + change[rows].to(states))
+        losses = [-log_p.gather(1, target[rows, None]).sum() for rows, log_p in moved]
+        (weights.grad,) = torch.autograd.grad(torch.stack(losses).sum() / len(first), weights)
+        optimiser.step()
+        schedule.step()
+    return torch.linalg.qr(weights.detach().double()).Q
+
+
+def along(basis: Float[Tensor, "d w"], means: Float[Tensor, "p d"]) -> Float[Tensor, "p d"]:
+    """Where each item stands along a subspace."""
+    return (means - means.mean(dim=0)) @ basis @ basis.T
