@@ -29,8 +29,8 @@ from causal.algorithms.algorithm import Decision, Observations, observe, which
 from causal.algorithms.answer_code import AnswerMeans, CodeTurn
 from causal.algorithms.order_tests import OrderEvidence, order_evidence
 from causal.algorithms.predictions import BASE, DIGIT_FREQUENCIES, Kind, Rotation, digit_frequencies, rotations
-from causal.interventions.directions import nearest_orthonormal, regression_pattern, targets_of
-from causal.interventions.edits import rotate, rotation
+from causal.interventions.directions import regression_pattern
+from llm_probe.statistics.patterns import nearest_orthonormal, rotate, rotation, targets_of
 from toy.analysis import spectra
 from toy.maths import fourier
 from toy.networks.closed_form import gromov

@@ -33,8 +33,9 @@ from torch import Tensor
 
 from causal.algorithms.toys import Network, ToySite, halves, planes_of, sample, sites
 from causal.controls.random_controls import matched, random_basis
-from causal.interventions.directions import Planes, nearest_orthonormal, regression_pattern, targets_of
-from causal.interventions.edits import displace, mean, rotate, rotation
+from causal.interventions.directions import Planes, regression_pattern
+from causal.interventions.edits import mean
+from llm_probe.statistics.patterns import displace, nearest_orthonormal, rotate, rotation, targets_of
 from toy.analysis.readout import grid
 from toy.maths import fourier
 from toy.networks.scores import trained_on

@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from causal.interventions.directions import Planes, moments, nearest_orthonormal, regression_pattern, targets_of
+from causal.interventions.directions import Planes, moments, regression_pattern
+from llm_probe.statistics.patterns import nearest_orthonormal, targets_of
 from toy.analysis import keys, spectra
 from toy.analysis.readout import ROWS_AT_ONCE, answer_positions, check_same_modulus, grid
 from toy.config import ToyConfig

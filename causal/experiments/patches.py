@@ -23,11 +23,12 @@ from numpy.polynomial.legendre import legvander
 from torch import Tensor
 
 from causal.experiments.experiment import Experiment
-from causal.interventions.directions import states_at, targets_of
+from causal.interventions.directions import states_at
 from causal.interventions.edits import INTERVENTIONS
 from causal.interventions.engine import Edits
 from causal.run.tables import PatchRow
 from llm_probe.activations.answers import Answers, Tokens
+from llm_probe.statistics.patterns import targets_of
 
 PERIODS = (2, 5, 10, 100)
 DEGREE = 9

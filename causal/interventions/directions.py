@@ -1,17 +1,9 @@
 """Directions: the planes of a claim's circle in a residual stream, fitted on discovery prompts.
 
-A probe reads the circle with a *filter* w, which also cancels noise; an intervention must move what the model
-writes, the *pattern* (Haufe et al. 2014, 10.1016/j.neuroimage.2013.10.067, eq. 6):
-
-    Ŷ = (H - μ) W          ridge from the states H (n, d) to Y (n, m) = [cos, sin](2πks/p) of all frequencies at once
-    A = Σ_h W Σ_ŷ⁻¹        (d, m), Σ_h and Σ_ŷ covariances: a step of Ŷ moves the states by A
-    Q = U Vᵀ of A = U S Vᵀ the orthonormal basis nearest to A (Löwdin), so that one column of Q still belongs to one
-                           column of Y: two for each frequency, one at the Nyquist frequency of an even period
-
-WᵀA = I, so that A C Wᵀ (h - μ) changes the coordinates by C and nothing else that the filter reads: what moves is
-what is read. The ridge penalty is the one that predicts left-out operand pairs best; μ is the mean of the states. A
-dimension of the stream is the direction whose basis is one unit vector. Where the states hold several circles exactly,
-`regression_pattern` fits A by least squares instead, with the columns of other circles beside it.
+Filter W, pattern A and basis Q are those of `llm_probe.statistics.patterns`. The ridge penalty is the one that predicts
+left-out operand pairs best; μ is the mean of the states. A dimension of the stream is the direction whose basis is one
+unit vector. Where the states hold several circles exactly, `regression_pattern` fits A by least squares instead, with
+the columns of other circles beside it.
 
 An answer of several tokens ("15") is decided at several columns: its first token after the prompt, its second behind
 the first. A `SiteSet` holds the circle fitted at each: at the prompt's last token, and at every node of the answer
@@ -22,7 +14,7 @@ whose plane a probe run accepted (p_fwer <= 0.01, trained weights); `accepted` r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +28,8 @@ from causal.interventions.questions import ANSWER
 from llm_probe.activations.answers import Tokens
 from llm_probe.questions.claims import Labels
 from llm_probe.run.vocabulary import ALPHA, Position, Site
+from llm_probe.statistics.patterns import nearest_orthonormal, pattern_and_filter, targets_of
 from llm_probe.statistics.planes import PENALTIES
-from toy.maths import fourier
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 from toy.run.errors import InputError
 
@@ -100,16 +92,7 @@ def pattern(
     smoother = smoother or RidgeSmoother.of(states)
     base = baseline_residuals(targets, groups).square().sum()
     left = [float(errors.square().sum() / base) for errors in smoother.heldout_path(targets, groups, PENALTIES)]
-    weights, _ = smoother.coefficients(states, targets, PENALTIES[left.index(min(left))])
-    predicted = (states.double() - states.double().mean(dim=0)) @ weights
-    # Σ_h W Σ_ŷ⁻¹ = Hᵀ Ŷ (Ŷᵀ Ŷ)⁻¹, the pseudo-inverse because few prompts may leave a column unpredicted.
-    return states.double().T @ torch.linalg.pinv(predicted).T, weights
-
-
-def nearest_orthonormal(columns: Float[Tensor, "d m"]) -> Float[Tensor, "d m"]:
-    """The orthonormal basis closest to the columns in least squares (polar factor)."""
-    left, _, right = torch.linalg.svd(columns, full_matrices=False)
-    return left @ right
+    return pattern_and_filter(states, targets, smoother, PENALTIES[left.index(min(left))])
 
 
 def regression_pattern(
@@ -124,11 +107,6 @@ def regression_pattern(
     others = [torch.ones(len(targets), 1, dtype=torch.float64), *([] if beside is None else [beside])]
     solution = torch.linalg.pinv(torch.cat([targets, *others], dim=1))
     return (solution[: targets.shape[1]] @ states.double()).T
-
-
-def targets_of(labels: Int[Tensor, " n"], frequencies: Sequence[int], period: int) -> Float[Tensor, "n m"]:
-    """[cos, sin] of every frequency side by side, without the null column of a Nyquist frequency."""
-    return torch.cat([fourier.design(labels, k, period) for k in frequencies], dim=1)
 
 
 def fit(

@@ -20,8 +20,7 @@ it, and the description of the results explains it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from torch import Tensor
 
 from causal.interventions.directions import Directions, moments
 from causal.interventions.engine import Edit
+from llm_probe.statistics.patterns import displace, rotate, rotation
 
 MISSED = 0.01
 """Share of the discovery prompts that a gate may leave out."""
@@ -56,45 +56,6 @@ def swap(
     """Give every state its donor's coordinates on the basis."""
     basis = basis.to(states)
     return states + ((donors.to(states) - states) @ basis) @ basis.T
-
-
-def rotate(
-    states: Float[Tensor, "n d"],
-    reader: Float[Tensor, "d m"],
-    centre: Float[Tensor, " d"],
-    rotation: Float[Tensor, "m m"],
-    writer: Float[Tensor, "d m"],
-) -> Float[Tensor, "n d"]:
-    """Turn the coordinates around the mean."""
-    return displace(states, reader, centre, rotation - torch.eye(len(rotation), dtype=rotation.dtype), writer)
-
-
-def displace(
-    states: Float[Tensor, "n d"],
-    reader: Float[Tensor, "d m"],
-    centre: Float[Tensor, " d"],
-    change: Float[Tensor, "m m"],
-    writer: Float[Tensor, "d m"],
-) -> Float[Tensor, "n d"]:
-    """Change the coordinates that `reader` reads, along `writer`."""
-    coordinates = (states - centre.to(states)) @ reader.to(states)
-    return states + (coordinates @ change.T.to(states)) @ writer.T.to(states)
-
-
-def rotation(frequencies: Sequence[int], period: int, steps: int) -> Float[Tensor, "m m"]:
-    """R of `steps` steps round the circle, block by block in the order of the frequencies; m as in `columns`."""
-    blocks = []
-    for k in frequencies:
-        angle = 2 * math.pi * k * steps / period
-        cosine, sine = math.cos(angle), math.sin(angle)
-        turn = [[cosine]] if 2 * k == period else [[cosine, -sine], [sine, cosine]]
-        blocks.append(torch.tensor(turn, dtype=torch.float64))
-    return torch.block_diag(*blocks)
-
-
-def columns(frequencies: Sequence[int], period: int) -> int:
-    """How many coordinates the planes have: two a frequency, one at the Nyquist frequency."""
-    return sum(1 if 2 * k == period else 2 for k in frequencies)
 
 
 Needs = Literal["basis", "donor", "any prompt", "circle"]

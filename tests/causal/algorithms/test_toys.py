@@ -21,7 +21,8 @@ from causal.algorithms.toys import (
     planes_of,
     sites,
 )
-from causal.interventions.directions import regression_pattern, targets_of
+from causal.interventions.directions import regression_pattern
+from llm_probe.statistics.patterns import targets_of
 from toy.config import ToyConfig
 from toy.networks.closed_form import gromov
 from toy.run.errors import InputError

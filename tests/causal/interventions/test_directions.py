@@ -11,6 +11,7 @@ from causal.controls import random_controls as controls
 from causal.experiments import effects
 from causal.interventions import directions
 from causal.interventions import edits as interventions
+from llm_probe.statistics import patterns
 from toy.maths.regression import Groups
 from toy.run.errors import InputError
 
@@ -23,7 +24,7 @@ def planted() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(states, labels, true pattern): patterns that are not orthogonal, and correlated noise beside them."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, PERIOD, (1500,), generator=generator)
-    targets = directions.targets_of(labels, FREQUENCIES, PERIOD)
+    targets = patterns.targets_of(labels, FREQUENCIES, PERIOD)
     true = torch.randn(WIDTH, targets.shape[1], generator=generator).double()
     mixing = 0.1 * torch.randn(WIDTH, WIDTH, generator=generator).double()
     noise = torch.randn(1500, WIDTH, generator=generator).double() @ mixing
@@ -48,18 +49,18 @@ def test_turning_moves_a_linear_read_out_by_j(planted: tuple, fitted: directions
     """The read-out knows the planted pattern: its answer is the nearest residue."""
     states, labels, true = planted
     reading = torch.linalg.pinv(true)
-    ideal = directions.targets_of(torch.arange(PERIOD), FREQUENCIES, PERIOD)
+    ideal = patterns.targets_of(torch.arange(PERIOD), FREQUENCIES, PERIOD)
 
     def answers(edited: torch.Tensor) -> torch.Tensor:
         return torch.cdist((edited.double() - 3) @ reading.T, ideal).argmin(dim=1)
 
     assert torch.equal(answers(states), labels)
     for j in range(1, PERIOD):
-        turn = interventions.rotation(FREQUENCIES, PERIOD, j)
-        moved = interventions.rotate(states, fitted.reader, fitted.mean, turn, fitted.writer)
+        turn = patterns.rotation(FREQUENCIES, PERIOD, j)
+        moved = patterns.rotate(states, fitted.reader, fitted.mean, turn, fitted.writer)
         assert float((answers(moved) == (labels + j) % PERIOD).double().mean()) > 0.99
         elsewhere = controls.turned(fitted.writer, torch.Generator().manual_seed(j))
-        other = interventions.rotate(states, fitted.reader, fitted.mean, turn, elsewhere)
+        other = patterns.rotate(states, fitted.reader, fitted.mean, turn, elsewhere)
         assert torch.allclose((other - states).norm(dim=1), (moved - states).norm(dim=1), rtol=1e-3)
 
 
