@@ -5,6 +5,8 @@ loaded = load("reference")
 result = probe(loaded.model, loaded.tokenizer, domains=["days", "months"])
 print(result)
 result.report("report.html")
+
+`probe_activations` asks the same of states that were read elsewhere; `read_planes` reads the directions of a run.
 """
 
 from __future__ import annotations
@@ -16,21 +18,26 @@ if TYPE_CHECKING:
     from llm_probe.models.loading import load as load
     from llm_probe.questions.domains import Domain as Domain
     from llm_probe.questions.own import load_domain as load_domain
-    from llm_probe.run.probe import ProbeResult as ProbeResult
+    from llm_probe.run.arrays import probe_activations as probe_activations
     from llm_probe.run.probe import probe as probe
-
-__all__ = ["Domain", "ProbeResult", "load", "load_domain", "probe"]
+    from llm_probe.run.result import ProbeResult as ProbeResult
+    from llm_probe.statistics.directions import CirclePlane as CirclePlane
+    from llm_probe.statistics.directions import read_planes as read_planes
 
 __version__ = "0.1.0"
 
 # No module here may be called `probe` or `load`: once imported, it would be what `from llm_probe import probe` gives.
 _HOMES = {
+    "CirclePlane": "llm_probe.statistics.directions",
     "Domain": "llm_probe.questions.domains",
-    "ProbeResult": "llm_probe.run.probe",
+    "ProbeResult": "llm_probe.run.result",
     "load": "llm_probe.models.loading",
     "load_domain": "llm_probe.questions.own",
     "probe": "llm_probe.run.probe",
+    "probe_activations": "llm_probe.run.arrays",
+    "read_planes": "llm_probe.statistics.directions",
 }
+__all__ = ["CirclePlane", "Domain", "ProbeResult", "load", "load_domain", "probe", "probe_activations", "read_planes"]
 
 
 def __getattr__(name: str) -> Any:

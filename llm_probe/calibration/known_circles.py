@@ -30,8 +30,9 @@ from llm_probe.calibration.trials import Trial
 from llm_probe.models.toy_model import BridgeConfig, number_tokenizer
 from llm_probe.questions.toy_domain import toy_domain
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, plan_of, probe
+from llm_probe.run.probe import plan_of, probe
 from llm_probe.run.probe import run as run_probe
+from llm_probe.run.result import ProbeResult
 from llm_probe.statistics.class_mean_null import white_noise
 from toy.config import ToyConfig
 from toy.networks.closed_form import gromov

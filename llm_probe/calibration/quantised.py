@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from llm_probe.models.loading import LoadedModel
 from llm_probe.page.style import GREY, INK, OCHRE, SIZE, TRAINED, frame, save_figures
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, plan_of, run
+from llm_probe.run.probe import plan_of, run
+from llm_probe.run.result import ProbeResult
 from llm_probe.run.vocabulary import Quantity
 
 KINDS = ("", "Q8_0", "Q4_1", "Q4_0")

@@ -41,7 +41,8 @@ from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
-from llm_probe.run.probe import PROBE, hypotheses
+from llm_probe.run.probe import hypotheses
+from llm_probe.run.result import PROBE
 from llm_probe.run.study import Session
 from llm_probe.run.vocabulary import EMBEDDING
 from llm_probe.statistics.class_mean_null import white_noise

@@ -61,6 +61,16 @@ class Claim:
         return self.quantity == "sum" and self.renames_digits
 
     @property
+    def has_companions(self) -> bool:
+        """Whether the same sums can be asked for under other moduli."""
+        return self.is_arithmetic and self.domain.says_modulus
+
+    @property
+    def no_circle(self) -> str:
+        """Why no circle can be shown of this claim, whatever the states hold; empty where one can."""
+        return ""
+
+    @property
     def tested_frequencies(self) -> tuple[int, ...]:
         return tuple(fourier.frequencies(self.period)) if self.quantity == "sum" else (1,)
 
@@ -159,7 +169,7 @@ def families(claims: Sequence[Claim]) -> list[Family]:
     """Arithmetic claims by operation, operands and templates, each family with the companions it needs."""
     groups: dict[object, list[Claim]] = {}
     for claim in claims:
-        if claim.is_arithmetic and claim.domain.says_modulus:
+        if claim.has_companions:
             domain = claim.domain
             groups.setdefault((domain.operation, domain.operands, tuple(domain.questions)), []).append(claim)
     return [Family(tuple(group), tuple(_companions(group))) for group in groups.values()]

@@ -74,8 +74,18 @@ class Job:
     def layers(self) -> tuple[int, ...]:
         return tuple(self.config.layers) or tuple(range(len(self.loaded.layers)))
 
-    def untrained(self) -> tuple[Job, Job]:
-        """The jobs of the random-weights twin and of the one that keeps the embeddings; this one lets its model go."""
+    @property
+    def d_model(self) -> int:
+        """Width of the stream."""
+        return self.loaded.d_model
+
+    def describe(self) -> None:
+        """Note the model for run.json."""
+        self.session.describe(self.config, self.loaded, self.layers, self.fingerprint)
+
+    def untrained(self) -> tuple[Job, Job | None]:
+        """The jobs of the random-weights twin and, if it was asked for, of the one that keeps the embeddings; this one
+        lets its model go."""
         # The twins fill the cells of this model, so they are filed under this model's fingerprint and layers.
         config = replace(self.config, layers=self.layers)
         makers = [twin(self.loaded, config.seed + 1, keep_embeddings=kept) for kept in (False, True)]
@@ -84,7 +94,7 @@ class Job:
             for make, (name, called) in zip(makers, NULL_MODELS.items(), strict=True)
         )
         del self.loaded
-        return random, blocks
+        return random, blocks if config.blocks_control else None
 
     def let_go(self) -> None:
         """Free the model, if it was made."""

@@ -9,81 +9,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-import pandas as pd
-
-from llm_probe.models.loading import LoadedModel, load, wrap
+from llm_probe.models.adapters import as_transformers
+from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load, wrap
 from llm_probe.questions.claims import Claim, families
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.selection import claims_for, named_claims, own_claims
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
-from llm_probe.run.study import Result, Rows, Session, Study, together
-from llm_probe.run.table import TABLES
-from llm_probe.run.vocabulary import Weights
+from llm_probe.run.result import PROBE, ProbeResult
+from llm_probe.run.study import Rows, Session, together
+from llm_probe.run.vocabulary import Position, Site
 from llm_probe.statistics.controls import prompt_controls, weights_control
+from llm_probe.statistics.directions import CirclePlane
 from llm_probe.statistics.gains import note_of, tests_of
 from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import Evidence, with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, accuracy_of, verdicts
 from toy.run.errors import InputError
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-CELL_VERSION = 14
-
-
-def _figures(folder: Path, result: Result) -> None:
-    from llm_probe.page import figures
-    from llm_probe.page.terminal import called
-
-    figures.save_all(folder, result.frames, called(result.run))
-
-
-def _page(path: Path, result: Result) -> None:
-    from llm_probe.page import report
-
-    report.write(path, result.frames, result.run)
-
-
-def _words(result: Result) -> str:
-    from llm_probe.page.terminal import terminal_table
-
-    return terminal_table(result.frames["verdicts"], result.run)
-
-
-PROBE = Study(TABLES, CELL_VERSION, words=_words, figures=_figures, page=_page)
-
-
-@dataclass(frozen=True)
-class ProbeResult(Result):
-    """The tables of a probe run, by the names of `table.TABLES`, and its provenance."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The R² table."""
-        return self.frames["r2_table"]
-
-    @property
-    def verdicts(self) -> pd.DataFrame:
-        """One row a claim."""
-        return self.frames["verdicts"]
-
-    def report(self, path: str | Path) -> Path:
-        """Write the page, one self-contained file."""
-        _page(Path(path), self)
-        return Path(path)
-
-    def plot(self, axes: Axes, domain: str, quantity: str = "sum", weights: Weights = "trained") -> Axes:
-        """Draw a claim's circle on matplotlib axes."""
-        from llm_probe.page import figures
-
-        figures.circle_of(axes, self.frames, domain, quantity, weights)
-        return axes
-
-    __str__ = Result.__str__
+DEFAULTS = ProbeConfig()
 
 
 @dataclass(frozen=True)
@@ -99,16 +45,89 @@ class ProbePlan:
 
 
 def probe(
-    model: Any, tokenizer: Any, domains: Sequence[str | Domain] = ("days", "months"), **options: Any
+    model: Any,
+    tokenizer: Any,
+    domains: str | Domain | Sequence[str | Domain] = ("days", "months"),
+    *,
+    moduli: Sequence[int] = DEFAULTS.moduli,
+    layers: int | Sequence[int] = DEFAULTS.layers,
+    site: Site | Sequence[Site] = DEFAULTS.site,
+    position: Position | Sequence[Position] = DEFAULTS.position,
+    templates: Literal["published", "all"] = DEFAULTS.templates,
+    domain_file: Sequence[str | Path] = DEFAULTS.domain_file,
+    prompt_file: Sequence[str | Path] = DEFAULTS.prompt_file,
+    prompts: int = DEFAULTS.prompts,
+    renamings: int = DEFAULTS.renamings,
+    random_control: bool = DEFAULTS.random_control,
+    blocks_control: bool = DEFAULTS.blocks_control,
+    behaviour: bool = DEFAULTS.behaviour,
+    behaviour_prompts: int = DEFAULTS.behaviour_prompts,
+    shots: int | Sequence[int] = DEFAULTS.shots,
+    chat: bool = DEFAULTS.chat,
+    seed: int = DEFAULTS.seed,
+    batch_tokens: int = DEFAULTS.batch_tokens,
+    out: str | Path | None = DEFAULTS.out,
 ) -> ProbeResult:
-    """Probe a model that is already in memory; options are fields of `ProbeConfig` (`moduli`, `layers`, …).
+    """Probe a model that is already in memory.
+
+    Args:
+        model: a decoder or an encoder of transformers, or one of peft, nnsight or TransformerLens; its weights, mode
+            and hooks stay as they are.
+        tokenizer: its fast tokenizer, whose character offsets locate the operands.
+        domains: names (`days`, `months`, `hours`, `mod`, …; an unknown one lists them all) or `Domain`s of your own.
+        moduli: of the `mod` domains, 5 or more.
+        layers: blocks, counted from 0; left out, all of them.
+        site: which output of a block: `resid_post`, `mlp_out`, `attn_out`.
+        position: which token; left out, `last` for questions and `item` for statements.
+        templates: `published`: of the questions, each domain's first template only.
+        domain_file: YAML files that describe further domains.
+        prompt_file: CSV, JSONL or Parquet files with `prompt`, `label` and `period`.
+        prompts: discovery questions a claim; confirmation takes half as many.
+        renamings: of the null at most; the smallest p is 1 / (renamings + 1).
+        random_control: the same pass over the same architecture with random weights; without it nothing is supported.
+        blocks_control: a third pass, random blocks behind the trained embeddings.
+        behaviour: ask the model for the answers too.
+        behaviour_prompts: questions asked a domain, part and grid.
+        shots: worked examples before the questions that are asked.
+        chat: wrap each prompt in the tokenizer's chat template.
+        seed: of prompts, renamings, bootstrap and random weights.
+        batch_tokens: tokens a batch at most; halved when memory runs out.
+        out: folder in which finished cells are kept, so that an interrupted run goes on; left out, nothing is written.
 
     Raises:
-        InputError: an unknown domain or layer, or a tokenizer without character offsets.
+        InputError: an unknown domain or layer, a number below one, or a tokenizer without character offsets.
     """
-    config = ProbeConfig(model=getattr(model, "name_or_path", "") or type(model).__name__, **options)
-    make = partial(wrap, model, tokenizer, name=config.model)
-    return run(ProbePlan(checked(config), tuple(claims_for(config, domains)), make), config.out)
+    network = as_transformers(model)
+    name = str(getattr(network, "name_or_path", "") or type(network).__name__)
+    config = ProbeConfig(
+        model="reference" if name == str(REFERENCE_FOLDER) else name,
+        moduli=tuple(moduli),
+        layers=_several(layers),
+        site=_several(site),
+        position=_several(position),
+        templates=templates,
+        domain_file=tuple(map(Path, domain_file)),
+        prompt_file=tuple(map(Path, prompt_file)),
+        prompts=prompts,
+        renamings=renamings,
+        random_control=random_control,
+        blocks_control=blocks_control,
+        behaviour=behaviour,
+        behaviour_prompts=behaviour_prompts,
+        shots=_several(shots),
+        chat=chat,
+        seed=seed,
+        batch_tokens=batch_tokens,
+        out=None if out is None else Path(out),
+    )
+    make = partial(wrap, network, tokenizer, name=config.model)
+    named = [domains] if isinstance(domains, str | Domain) else domains
+    return run(ProbePlan(checked(config), tuple(claims_for(config, named)), make), config.out)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """One value, or some of them, as a tuple."""
+    return (value,) if isinstance(value, str | int) else tuple(value)
 
 
 def plan_of(config: ProbeConfig, make: Callable[[], LoadedModel] | None = None) -> ProbePlan:
@@ -129,16 +148,34 @@ def load_probed(config: ProbeConfig) -> LoadedModel:
 
 def run(plan: ProbePlan, folder: Path | None, command: str = "") -> ProbeResult:
     """Probe the claims: the trained weights first, then what the model can do, then its random twin."""
-    result = PROBE.run(folder, lambda session: _rows(plan, session), command)
-    return ProbeResult(result.frames, result.run, PROBE)
+    return analysed(lambda session: Job(plan.config, session, plan.make), plan.claims, folder, command)
 
 
-def _rows(plan: ProbePlan, session: Session) -> Rows:
-    config, job = plan.config, Job(plan.config, session, plan.make)
-    claims = plan.claims or own_claims(job.loaded)
+def analysed(
+    job_of: Callable[[Session], Job], claims: Sequence[Claim], folder: Path | None, command: str = ""
+) -> ProbeResult:
+    """The one analysis, of a model's states or of states that the user brings: what differs is the job.
+
+    `claims`: none for a toy, which brings its own.
+    """
+    planes: dict[str, CirclePlane] = {}
+
+    def work(session: Session) -> Rows:
+        job = job_of(session)
+        complete, rows = _rows(job, claims or own_claims(job.loaded))
+        planes.update({one.claim.name: one.evidence.plane for one in complete if one.evidence.plane is not None})
+        return rows
+
+    result = PROBE.run(folder, work, command)
+    return ProbeResult(result.frames, result.run, PROBE, planes)
+
+
+def _rows(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], Rows]:
+    """Every claim with all that its verdict rests on, and the rows of every table."""
+    config, facts = job.config, job.session.facts
     trained = hypotheses(job, claims)
     answers = job.behaviour(claims)
-    session.describe(config, job.loaded, job.layers, job.fingerprint)
+    job.describe()
     complete = [
         replace(
             one,
@@ -146,7 +183,7 @@ def _rows(plan: ProbePlan, session: Session) -> Rows:
             if one.claim.quantity == "sum"
             else (None, None, None),
             undecidable=undecidable(one.claim, job.item_kinds(one.claim), config.renamings),
-            n_dimensions=job.loaded.d_model * len(job.cells(one.claim)),
+            n_dimensions=job.d_model * len(job.cells(one.claim)),
         )
         for one in trained
     ]
@@ -164,8 +201,9 @@ def _rows(plan: ProbePlan, session: Session) -> Rows:
         for evidence in untrained_blocks[index : index + 1]:
             controls.append(weights_control(one.claim, "random_blocks", evidence.rows["r2_table"]))
     both = [of.evidence for of in (*complete, *random)]
-    session.facts["n_prompts"] = sum(evidence.n_discovery + evidence.n_confirmation for evidence in both)
-    return together([*parts, *answers.values(), {"controls": controls, "verdicts": list(verdicts(complete))}])
+    facts["n_prompts"] = sum(evidence.n_discovery + evidence.n_confirmation for evidence in both)
+    tables = [*parts, *answers.values(), {"controls": controls, "verdicts": list(verdicts(complete))}]
+    return complete, together(tables)
 
 
 def hypotheses(job: Job, claims: Sequence[Claim]) -> list[Hypothesis]:
@@ -189,7 +227,7 @@ def _random(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], list[E
     random, blocks = job.untrained()
     result = hypotheses(random, claims)
     random.let_go()
-    return result, blocks.evidence(claims) if job.config.blocks_control else []
+    return result, blocks.evidence(claims) if blocks else []
 
 
 def checked(config: ProbeConfig) -> ProbeConfig:

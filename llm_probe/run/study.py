@@ -31,7 +31,7 @@ from llm_probe.models.gguf import MADE_FROM
 from llm_probe.run import schema
 from llm_probe.run.table import frame
 from toy.run.cells import Cells, writing_results
-from toy.run.files import write_atomic
+from toy.run.files import replace_with, write_atomic
 
 if TYPE_CHECKING:
     from llm_probe.models.loading import LoadedModel
@@ -58,6 +58,8 @@ class Study:
     page: Callable[[Path, Result], object] | None = None
     """Writes the page, where the study has one of its own."""
     page_name: str = "report.html"
+    files: Mapping[str, Callable[[Path, Result], object]] = field(default_factory=dict)
+    """Further files beside the tables: name to what writes one."""
     digits: int | None = 6
     """Significant digits of the numbers in the CSV files; None writes every digit."""
     record: str = "run.json"
@@ -88,12 +90,13 @@ class Result:
     """The content of run.json."""
     study: Study
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """Tables as CSV, provenance, page and figures.
 
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
+        folder = Path(folder)
         with writing_results(folder):
             for name, rows in self.frames.items():
                 path = folder / f"{name}.csv"
@@ -101,6 +104,8 @@ class Result:
                     path.unlink(missing_ok=True)
                     continue
                 write_atomic(path, _csv(rows, self.study.tables[name], self.study.digits))
+            for name, make in self.study.files.items():
+                replace_with(folder / name, lambda path, make=make: make(path, self))
             write_atomic(folder / self.study.record, json.dumps(self.run, indent=1, default=str) + "\n")
             if self.study.page:
                 self.study.page(folder / self.study.page_name, self)

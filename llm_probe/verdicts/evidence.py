@@ -31,6 +31,7 @@ from llm_probe.run.vocabulary import ALPHA, Weights
 from llm_probe.statistics import dimensions, hypotheses, invariants, planes
 from llm_probe.statistics import scan as period_scan
 from llm_probe.statistics.controls import label_control_rows
+from llm_probe.statistics.directions import CirclePlane, circle_plane
 from llm_probe.statistics.gains import Gains, gains_of
 from llm_probe.statistics.planes import PENALTIES, ChosenPlane, Confirmation, PlaneSearch
 from llm_probe.statistics.registry import ChosenStates, measure_all
@@ -95,17 +96,20 @@ class Evidence:
     """Of items: the best plane of the token embedding, which takes no part in the choice."""
     gains: Gains | None = None
     """Of arithmetic claims: what every period of the family gains under this modulus."""
+    plane: CirclePlane | None = None
+    """The chosen plane as directions of the stream; None under random weights."""
 
     def content(self) -> dict[str, Any]:
         """As JSON."""
         rows = {name: [vars(row) for row in rows] for name, rows in self.rows.items()}
-        return asdict(replace(self, gains=None, rows={})) | {"rows": rows, "gains": self.gains and self.gains.content()}
+        packed = {"gains": self.gains and self.gains.content(), "plane": self.plane and self.plane.content()}
+        return asdict(replace(self, gains=None, plane=None, rows={})) | {"rows": rows, **packed}
 
     @staticmethod
     def of_content(content: Mapping[str, Any]) -> Evidence:
         """The inverse of `content`."""
         layer, site, position = content["location"]
-        maximum, gains, embedded = (content[name] for name in ("class_mean", "gains", "embedding"))
+        maximum, gains, embedded, plane = (content[name] for name in ("class_mean", "gains", "embedding", "plane"))
         parts = {
             "location": (layer, site, position),
             "chosen": ChosenPlane(**content["chosen"]),
@@ -116,6 +120,7 @@ class Evidence:
             "rows": {name: [TABLES[name](**row) for row in rows] for name, rows in content["rows"].items()},
             "gains": gains and Gains.of_content(gains),
             "embedding": embedded and EmbeddingPlane(**embedded),
+            "plane": plane and CirclePlane.of_content(plane),
         }
         return Evidence(**{**content, **parts})
 
@@ -167,9 +172,14 @@ def gather(
     if redraws is not None:
         # So few orders are beaten nowhere.
         geometry, beating = _against_words(geometry, closure, code, cell, redraws)
-    controls = []
+    controls, plane = [], None
     if weights == "trained":
-        controls = label_control_rows(smoothers, states.cells, labels, claim.domain.name, frequencies, seed)
+        name = claim.domain.name
+        controls = label_control_rows(smoothers, states.cells, labels, name, frequencies, seed)
+        held = searches.planes.p_renaming[cell] <= ALPHA
+        beside = tuple(itertools.compress(frequencies, held.tolist()))
+        fitted = (old, labels, smoothers[cell], choice.penalty, chosen.frequency, beside)
+        plane = circle_plane(*fitted, name, states.cells[cell])
     return Evidence(
         location=states.cells[cell],
         chosen=chosen,
@@ -204,6 +214,7 @@ def gather(
         },
         embedding=embedding_plane,
         gains=gains_of(smoothers, adjusted, labels, periods) if periods else None,
+        plane=plane,
     )
 
 

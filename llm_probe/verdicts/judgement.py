@@ -122,7 +122,8 @@ class Hypothesis:
         low, high = evidence.closure_low, evidence.closure_high
         interval = None if low is None or high is None else (low, high)
         tests = (evidence.chosen.p_renaming, self.p_selective, evidence.geometry, evidence.closure, interval)
-        return shown(self.claim.quantity, *tests)
+        level, limit = shown(self.claim.quantity, *tests), self.claim.no_circle
+        return Shown("ordered", "", limit) if limit and level.level == "circle" else level
 
     @property
     def controls(self) -> list[ControlRow]:

@@ -26,7 +26,7 @@ from llm_probe.models.loading import LoadedModel, load, weights_fingerprint
 from llm_probe.questions.claims import families
 from llm_probe.questions.selection import named_claims, own_claims
 from llm_probe.run.job import Job
-from llm_probe.run.probe import PROBE
+from llm_probe.run.result import PROBE
 from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics.dimensions import adjusted_states

@@ -24,7 +24,8 @@ from llm_probe.questions.selection import named_claims
 from llm_probe.questions.tokens import encode
 from llm_probe.questions.toy_domain import ToyDomain, toy_domain
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, plan_of, run
+from llm_probe.run.probe import plan_of, run
+from llm_probe.run.result import ProbeResult
 from llm_probe.statistics import renaming
 from llm_probe.statistics.planes import search
 from toy.config import ToyConfig
@@ -270,7 +271,7 @@ def test_results_are_written(grokked_result: ProbeResult, tmp_path: Path) -> Non
     assert f"mod-add {P}" in page and "step 300" in page
     assert (tmp_path / "figures" / "circles.png").exists()
     axes = plt.figure().add_subplot()
-    grokked_result.plot(axes, f"mod-add {P}")
+    grokked_result.plot(f"mod-add {P}", axes=axes)
     assert 20 <= len(axes.texts) <= 30  # of more points than thirty, every second is named
     plt.close("all")
 

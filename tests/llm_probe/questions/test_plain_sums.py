@@ -15,7 +15,7 @@ from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.questions.prompts import Prompt
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
-from llm_probe.run.probe import PROBE
+from llm_probe.run.result import PROBE
 from llm_probe.run.study import Session
 from llm_probe.statistics.renaming import digit_classes
 from llm_probe.verdicts.judgement import Hypothesis

@@ -30,7 +30,8 @@ from llm_probe.questions.domains import DOMAINS, STATEMENTS, Domain, modular
 from llm_probe.questions.prompts import published_grid
 from llm_probe.questions.selection import claims_for
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.probe import ProbeResult, plan_of, run
+from llm_probe.run.probe import plan_of, run
+from llm_probe.run.result import ProbeResult
 from llm_probe.run.table import TABLES, columns_of
 from toy.networks.hooks import rewrite
 from toy.run.errors import InputError
@@ -140,7 +141,7 @@ def test_a_result_prints_reports_and_plots(result: ProbeResult, tmp_path: Path) 
     page = result.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and "mod-add 7" in page
     axes = plt.figure().add_subplot()
-    assert result.plot(axes, "mod-add 7") is axes
+    assert result.plot("mod-add 7", axes=axes) is axes
     assert axes.has_data()
     plt.close("all")
 

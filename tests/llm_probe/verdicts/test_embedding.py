@@ -15,7 +15,7 @@ from llm_probe.activations.streaming import Location, States
 from llm_probe.models.loading import REFERENCE_FOLDER
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, MONTHS
-from llm_probe.run.probe import ProbeResult
+from llm_probe.run.result import ProbeResult
 from llm_probe.run.vocabulary import EMBEDDING
 from llm_probe.statistics.planes import circles
 from llm_probe.statistics.renaming import rename
