@@ -17,6 +17,7 @@ NAMES = (
     "docs/architecture.md",
     "docs/experiments.md",
     "docs/extending.md",
+    "docs/library.md",
     "docs/cluster.md",
     "CHANGELOG.md",
 )
