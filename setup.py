@@ -7,4 +7,4 @@ OURS = find_packages(include=[f"{name}{rest}" for name in ("toy", "llm_probe", "
 FOLDERS = find_namespace_packages("scripts", include=["toys", "replication"])
 BELOW = {SCRIPTS: "scripts", **{f"{SCRIPTS}.{name}": f"scripts/{name}" for name in FOLDERS}}
 
-setup(packages=[*OURS, *BELOW], package_dir=BELOW, package_data={"": ["*.html", "*.css", "*.js", "weights/*"]})
+setup(packages=[*OURS, *BELOW], package_dir=BELOW, package_data={"": ["*.html", "templates/*", "weights/*"]})

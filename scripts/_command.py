@@ -10,7 +10,9 @@ import ast
 import os
 import runpy
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,11 +135,12 @@ def main() -> int:
 
 def _overview() -> str:
     """Every subcommand with the first sentence of its script."""
+    width = shutil.get_terminal_size((100, 24)).columns
     lines = ["usage: llm-probe COMMAND [OPTIONS]; llm-probe COMMAND --help says more", ""]
     for name, script in COMMANDS.items():
         said = ast.get_docstring(ast.parse((HERE / script.split()[0]).read_text(encoding="utf-8"))) or ""
-        dry = script.endswith("--dry-run")
-        lines.append(f"  {name:12s} {'What a run would take on this machine.' if dry else said.partition(chr(10))[0]}")
+        first = "What a run would take on this machine." if script.endswith("--dry-run") else said.partition("\n")[0]
+        lines.append(textwrap.fill(first, width, initial_indent=f"  {name:12s} ", subsequent_indent=" " * 15))
     return "\n".join(lines)
 
 

@@ -14,7 +14,6 @@ from _command import run
 import sys
 from collections.abc import Callable
 
-
 from sae.config import SaeConfig
 
 COLUMNS = (

@@ -24,7 +24,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-
 from bench._bench import Line, line, random_qwen3, show, timed
 from sae.config import SaeConfig
 

@@ -19,7 +19,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from bench._bench import keep, timed
 from llm_probe.run.table import R2Row, columns_of
 from llm_probe.sweep.folder import Sweep, open_sweep, plan

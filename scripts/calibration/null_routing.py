@@ -15,7 +15,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from toy.run.errors import InputError
 
 MODULI = (11, 12, 13, 17, 19, 23, 24)

@@ -13,7 +13,6 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-
 from sae.config import SaeConfig
 from toy.run.files import write_atomic
 
