@@ -130,7 +130,7 @@ class Cost:
 def preview(kind: Kind, cells: Sequence[SweepPoint], folder: Path, most: int, tflops: float | None) -> str:
     """The plan in words: a line for each model, and the sum of what is missing; `most`: cells of a task."""
     kept = Cells(folder if folder.is_dir() else None, VERSION)
-    missing = [cell for cell in cells if not ((path := kept.path(cell.key)) and path.exists())]
+    missing = [cell for cell in cells if kept.read(cell.key) is None]
     counted = f"{len(cells)} cells, {len(cells) - len(missing)} done, {len(missing)} to do"
     if kind.config is not ProbeConfig or not missing:
         return f"{counted}\n" + "\n".join(f"  {cell.name}" for cell in missing)

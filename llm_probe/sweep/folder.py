@@ -25,7 +25,7 @@ from typing import Any, Literal, get_args
 
 from llm_probe.sweep.grid import Kind, SweepPoint, content_of, from_content, kind_of
 from toy.run.cells import Cells
-from toy.run.errors import InputError
+from toy.run.errors import InputError, printable
 from toy.run.files import clear_partial, write_atomic
 
 VERSION = 1
@@ -34,7 +34,7 @@ LOG_LINES = 5
 
 TAKE, TOUCH = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_SH | fcntl.LOCK_NB
 
-State = Literal["done", "running", "failed", "interrupted", "to do"]
+State = Literal["done", "running", "damaged", "failed", "interrupted", "to do"]
 
 
 class Sweep:
@@ -43,6 +43,7 @@ class Sweep:
     def __init__(self, folder: Path, name: str, kind: Kind, cells: Sequence[SweepPoint]) -> None:
         self.folder, self.name, self.kind, self.cells = folder, name, kind, tuple(cells)
         self.store = Cells(folder, VERSION)
+        self._whole: set[str] = set()
 
     @property
     def is_stopped(self) -> bool:
@@ -56,17 +57,19 @@ class Sweep:
         return shlex.join(cell.words(self.kind, self.run_folder(cell)))
 
     def record(self, cell: SweepPoint) -> dict[str, Any] | None:
-        """The record of a finished cell; None if it is not finished."""
-        path = self._record_path(cell)
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        """The record of a finished cell; None if it is not finished, or its record is damaged."""
+        return self.store.read(cell.key)
 
     def is_done(self, cell: SweepPoint) -> bool:
-        return self._record_path(cell).exists()
+        """Whether its record is there and whole, which is checked once: a bar of progress asks ten times a second."""
+        if cell.key not in self._whole and self.record(cell) is not None:
+            self._whole.add(cell.key)
+        return cell.key in self._whole and self._record_path(cell).exists()
 
     def failure(self, cell: SweepPoint) -> str | None:
         """Why a cell failed, in a sentence."""
         path = self.run_folder(cell) / "failed.txt"
-        return path.read_text(encoding="utf-8").strip() if path.exists() else None
+        return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else None
 
     def missing(self) -> list[SweepPoint]:
         """The cells that are not done."""
@@ -94,6 +97,8 @@ class Sweep:
             return "done"
         if locks.is_held(cell.key):
             return "running"
+        if self._record_path(cell).exists():
+            return "damaged"
         if self.failure(cell) is not None:
             return "failed"
         return "interrupted" if (self.run_folder(cell) / "claim.json").exists() else "to do"
@@ -159,18 +164,35 @@ def open_sweep(folder: Path, kinds: Mapping[str, Kind]) -> Sweep:
         InputError: there is none, or one of another version.
     """
     content = _content(folder)
-    name = content["kind"]
-    kind = kind_of(kinds, name)
-    return Sweep(folder, name, kind, [from_content(kind, name, one) for one in content["cells"]])
+    kind = kind_of(kinds, content["kind"])
+    try:
+        cells = [from_content(kind, content["kind"], one) for one in content["cells"]]
+        edited = [one["key"] for one, cell in zip(content["cells"], cells, strict=True) if one["key"] != cell.key]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{_plan_of(folder)} is damaged ({error!r}): {_again(content)}") from error
+    if edited:
+        raise InputError(
+            f"{_plan_of(folder)} was edited or is another version's: cell {edited[0]} is not what its name was made "
+            f"of; {_again(content)}"
+        )
+    return Sweep(folder, content["kind"], kind, cells)
+
+
+def _plan_of(folder: Path) -> Path:
+    return folder / "sweep.json"
 
 
 def _content(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(_plan_of(folder).read_text(encoding="utf-8"))
+    except OSError as error:
         raise InputError(
             f"{folder} holds no sweep: start one with scripts/sweep.py grid.yaml --out {folder}"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{_plan_of(folder)} is damaged ({error}): {_again({})}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+        raise InputError(f"{_plan_of(folder)} is damaged (it names no kind): {_again({})}")
     if content.get("version") != VERSION:
         raise InputError(
             f"{folder} was made by version {content.get('version')} of sweeps, this is {VERSION}: move it away and run "
@@ -179,8 +201,13 @@ def _content(folder: Path) -> dict[str, Any]:
     return content
 
 
+def _again(content: Mapping[str, Any]) -> str:
+    """What makes a plan again; finished cells stay."""
+    return f"remove it and give the sweep's command again ({content.get('command', 'scripts/sweep.py grid.yaml')})"
+
+
 def status(sweep: Sweep) -> str:
-    """Counts by state; below them every cell that is running, failed or interrupted, with the end of its log."""
+    """Counts by state; below them every cell that is running or has to be computed again, with the end of its log."""
     states = sweep.states()
     counts = Counter(states.values())
     # What the missing cells would take one after the other, if they were like those that are done.
@@ -193,13 +220,15 @@ def status(sweep: Sweep) -> str:
         lines.append("stopped: the file STOP is there; the same command takes it away and goes on")
     for cell in sweep.cells:
         folder, state = sweep.run_folder(cell), states[cell.key]
-        if state in ("running", "failed", "interrupted"):
+        if state in ("running", "damaged", "failed", "interrupted"):
             lines.append(f"{state:<11} {cell.name}  {_claim_in_words(folder / 'claim.json')}")
+        if state == "damaged":
+            lines.append("    its record has no valid checksum: the sweep's command computes it again")
         if state == "failed":
             lines.append(f"    {sweep.failure(cell)}")
         if state in ("failed", "interrupted"):
             lines += [*(f"    | {line}" for line in log_end(folder / "log.txt")), f"    alone: {sweep.command(cell)}"]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def log_end(path: Path, lines: int = LOG_LINES) -> list[str]:
@@ -217,8 +246,12 @@ def in_time(seconds: float) -> str:
 
 def _claim_in_words(path: Path) -> str:
     """Who took a cell, and when."""
-    if not path.exists():
+    try:
+        claim = json.loads(path.read_text(encoding="utf-8"))
+        job = f" job {claim['job']}" if claim["job"] else ""
+        ago = in_time(max(0.0, time.time() - claim["started"]))
+        return f"{claim['host']} process {claim['process']}{job}, {ago} ago"
+    except FileNotFoundError:
         return ""
-    claim = json.loads(path.read_text(encoding="utf-8"))
-    job = f" job {claim['job']}" if claim["job"] else ""
-    return f"{claim['host']} process {claim['process']}{job}, {in_time(max(0.0, time.time() - claim['started']))} ago"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"taken, but {path} is damaged"

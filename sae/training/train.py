@@ -38,6 +38,7 @@ from sae.training.saved import RECORD, hook_name, load_sae, record_of
 from toy.run.cells import check_writable
 from toy.run.device import without_denormals
 from toy.run.errors import InputError
+from toy.run.files import flush
 
 CHECKPOINT_SECONDS = 60.0
 COMPARED = 4096
@@ -251,6 +252,7 @@ def checkpoint(run: Run) -> None:
         run.trainer.save_checkpoint(partial.name, base_path=run.checkpoints)
         state = {"read": run.read, "dropped": run.dropped}
         (partial / STATE).write_text(json.dumps(state), encoding="utf-8")
+        flush(partial)
         partial.replace(place)
     for other in run.checkpoints.iterdir():
         if other != place:
@@ -291,6 +293,7 @@ def _save(run: Run, record: dict[str, Any], held: HeldOut) -> None:
         }  # fmt: skip
         content = json.dumps(record | own | {"measures": measures}, indent=1)
         (partial / RECORD).write_text(content + "\n", encoding="utf-8")
+        flush(partial)
         partial.replace(run.folder)
     shutil.rmtree(run.checkpoints, ignore_errors=True)
 

@@ -3,6 +3,11 @@
 A cell is a JSON file named by what it was made from. It appears whole or not at all, so Ctrl-C, kill -9 and a full
 disk lose at most the cell in progress, and the same command goes on to the identical result (JSON writes every
 float so that it reads back the same). Several jobs may share a folder: at worst a cell is computed twice.
+
+    {"sha256": "…", "content": {…}}
+
+The checksum is of the file's name and the content's text. A cell that is empty, cut, edited, another one's under this
+name, or older than the checksums does not have it: it is set aside as .damaged and computed again.
 """
 
 from __future__ import annotations
@@ -11,8 +16,9 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +37,53 @@ class Cells:
             check_writable(folder)
 
     def get(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The cell of this key, computed if it is not there. Raises InputError if it cannot be written."""
+        """The cell of this key, computed if it is not there as it was written. Raises InputError if it cannot be."""
         path = self.path(key)
-        if path is not None and path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-        text = json.dumps(make())
+        if (kept := self.read(key)) is not None:
+            return kept
+        if path is not None:
+            _set_aside(path)
+        body = json.dumps(make())
         if path is not None:
             try:
-                write_atomic(path, text)
+                write_atomic(path, _sealed(path.name, body))
             except OSError as error:
                 raise InputError(f"cannot write {path}: {error.strerror}; free some space and run again") from error
-        return json.loads(text)
+        return json.loads(body)
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """The cell of this key; None if it is not there as it was written. Raises InputError if it cannot be read."""
+        path = self.path(key)
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace") if path else ""
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(f"cannot read {path} ({error.strerror}): remove it, or give another --out") from error
+        body = text[HEAD:-TAIL]
+        return json.loads(body) if path and text == _sealed(path.name, body) else None
 
     def path(self, key: str) -> Path | None:
         """Where the cell is or will be."""
         return self.folder / f"v{self.version}-{key}.json" if self.folder else None
+
+
+def _sealed(name: str, body: str) -> str:
+    """The text of a cell: a JSON text with the checksum of itself and the file's name."""
+    checksum = hashlib.sha256(f"{name}\n{body}".encode()).hexdigest()
+    return f'{{"sha256": "{checksum}", "content": {body}}}\n'
+
+
+HEAD, TAIL = _sealed("", "|").index("|"), len("}\n")
+"""Characters of a cell before its content, and behind it."""
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a damaged cell under another name, and say so; nothing if there is none."""
+    aside = path.with_suffix(".damaged")
+    with suppress(OSError):  # there is none, another job was faster, or nothing can be written either
+        path.replace(aside)
+        print(f"{path} has no valid checksum: set aside as {aside.name} and computed again", file=sys.stderr)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: a reader never meets half a table, and a full disk loses nothing.
 
-Tables are lists of rows, a row a dictionary, on disk csv files with a header; lines of metrics are JSON.
+Tables are lists of rows, a row a dictionary, on disk csv files with a header; lines of metrics are JSON. A text that a
+spreadsheet would run as a formula is written with an apostrophe before it (`inert`), which `as_given` takes away again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 PARTIAL = ".partial"
 """In the name of a file that is being written."""
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a text begins that a spreadsheet runs as a formula, or that was one and has its apostrophe."""
 
 
 def write_atomic(path: Path, content: str) -> None:
@@ -30,16 +34,30 @@ def write_atomic(path: Path, content: str) -> None:
 
 
 def replace_with(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file beside `path`, then move it there in one step; nothing is left if it fails."""
+    """Let `write` make a file beside `path`, and move it there in one step once it is on the disk.
+
+    Nothing is left of it if that fails.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending is kept: writers of pictures and films choose their format by it.
     # The process number keeps two jobs that write the same file apart.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
     try:
         write(temporary)
+        flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or every file in a folder, is on the disk: a name must not survive a power cut without it."""
+    for file in [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def clear_partial(folder: Path, stem: str = "*") -> None:
@@ -65,8 +83,41 @@ def as_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def frame_as_csv(frame: pd.DataFrame, float_format: str | None = None) -> str:
+    """A pandas table as CSV, its texts inert."""
+    import pandas as pd
+
+    columns = {}
+    for name, column in frame.items():
+        values = list(column)
+        texts = [inert(value) for value in values]
+        # Columns without such a text stay as they are: pandas would guess another type for them.
+        if any(text is not value for text, value in zip(texts, values, strict=True)):
+            columns[name] = pd.Series(texts, frame.index, dtype=object)
+    return frame.assign(**columns).to_csv(index=False, float_format=float_format)
+
+
+def inert(value: Any) -> Any:
+    """A text that a spreadsheet does not run; numbers, also those that are written as texts, stay as they are."""
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) and not _is_number(value) else value
+
+
+def as_given(value: Any) -> Any:
+    """What `inert` was given."""
+    is_inert = isinstance(value, str) and value.startswith("'") and FORMULA.match(value)
+    return value[1:] if is_inert else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def write_tables(folder: Path, tables: Mapping[str, Sequence[Row]], summary: Mapping[str, float]) -> None:
@@ -99,8 +150,18 @@ def read_table(folder: Path, name: str, columns: Collection[str]) -> pd.DataFram
 
 
 def read_lines(path: Path) -> list[Row]:
-    """Lines of JSON, such as metrics.jsonl; none where the file is not kept, as in committed results."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    """Lines of JSON, such as metrics.jsonl; none where the file is not kept, as in committed results.
+
+    Raises InputError if a line is damaged.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            rows.append({**json.loads(line)})
+        except (ValueError, TypeError) as error:
+            raise InputError(f"line {number} of {path} is damaged: train again with another --out") from error
+    return rows
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

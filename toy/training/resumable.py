@@ -28,7 +28,7 @@ from toy.run.cells import check_writable
 from toy.run.device import chosen_device, keep_freed_memory, without_denormals
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_lines, writing_to
-from toy.training.runs import read_content
+from toy.training.runs import read_content, reading_state
 
 Line = dict[str, int | float]
 Run = TypeVar("Run", bound="Training")
@@ -152,9 +152,11 @@ class Training:
         content = read_content(path)
         if content.get("layout") != cls.layout:
             raise InputError(f"{path} is no {cls.name} checkpoint: its key `layout` is not {cls.layout!r}")
-        config = config or replace(cls.config_class(**content["config"]), device="cpu")
-        # A run that was begun before a field existed did what its default does.
-        given, stored = asdict(config), asdict(cls.config_class()) | content["config"]
+        with reading_state(path):
+            # A run that was begun before a field existed did what its default does.
+            begun = cls.config_class(**content["config"])
+        config = config or replace(begun, device="cpu")
+        given, stored = asdict(config), asdict(begun)
         if different := [name for name in given if name != "device" and given[name] != stored[name]]:
             name = different[0]
             raise InputError(
@@ -162,7 +164,8 @@ class Training:
                 f"{given[name]}): give another --out, or the same configuration to go on with it"
             )
         training = cls(config)
-        training.restore(content)
+        with reading_state(path):
+            training.restore(content)
         return training
 
 

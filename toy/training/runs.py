@@ -11,7 +11,8 @@ figures/, analysis.json   made by scripts/toys/analyze_toy.py
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,18 @@ def read_content(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__} and no checkpoint: give one with a state dict")
     return content
+
+
+@contextmanager
+def reading_state(path: Path) -> Iterator[None]:
+    """Raises InputError for whatever is wrong with the state of a run that is to go on, and is read inside."""
+    try:
+        yield
+    except (InputError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}), so that the run cannot go on: remove {path.parent} and train "
+            "again, or give another --out"
+        ) from error
 
 
 def read_checkpoint(path: Path) -> tuple[Toy, ToyConfig, int]:

@@ -11,7 +11,6 @@ training where it is.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -75,8 +74,7 @@ def stored(out: Path) -> Cells:
 def stored_results(out: Path, cells: Sequence[SweepPoint]) -> list[tuple[SweepPoint, Record]]:
     """The cells that are there, with what they hold."""
     kept = stored(out)
-    paths = [(cell, kept.path(cell.key)) for cell in cells]
-    return [(cell, json.loads(path.read_text(encoding="utf-8"))) for cell, path in paths if path and path.exists()]
+    return [(cell, content) for cell in cells if (content := kept.read(cell.key)) is not None]
 
 
 def preview(cells: Sequence[SweepPoint], out: Path) -> str:
@@ -181,7 +179,7 @@ def _outcome(
 def _alone(config: ToyConfig, folder: Path, seeds: int, report: Report | None) -> list[Record]:
     """Each seed by itself, from the last checkpoint of the batch, one of which diverged after it."""
     if (folder / STATE).exists():
-        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+        state = train.read_state(folder / STATE)
         for index in range(seeds):
             path = folder / f"seed{config.seed + index}" / STATE
             if not path.exists():

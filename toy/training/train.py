@@ -29,7 +29,7 @@ from toy.run.cells import check_writable
 from toy.run.device import chosen_device, keep_freed_memory, without_denormals
 from toy.run.errors import Diverged, InputError
 from toy.run.files import replace_with, write_atomic, writing_to
-from toy.training.runs import Run
+from toy.training.runs import Run, read_content, reading_state
 from toy.training.seed_batch import AdamW, SeedBatch, Stepper, rate
 
 THRESHOLD = 0.99
@@ -257,13 +257,15 @@ def _resume(folder: Path, runs: Sequence[Run], training: Training) -> list[list[
             )
     state_path = folder / "state.pt"
     if state_path.exists():
-        state = torch.load(state_path, map_location="cpu", weights_only=True)
-        if len(state["milestones"]) != len(runs):
+        state = read_state(state_path)
+        with reading_state(state_path):
+            seeds = len(state["milestones"])
+        if seeds != len(runs):
             raise InputError(
-                f"{folder} holds {len(state['milestones'])} seeds, asked for {len(runs)}: give another --out or the "
-                "same number"
+                f"{folder} holds {seeds} seeds, asked for {len(runs)}: give another --out or the same number"
             )
-        training.restore(state)
+        with reading_state(state_path):
+            training.restore(state)
         marker = folder / "STOP"
         # A marker that says that an earlier, shorter run was done; one that a user made stays.
         is_ours = marker.exists() and "all steps done" in marker.read_text(encoding="utf-8", errors="replace")
@@ -281,6 +283,15 @@ def _keep(folder: Path, runs: Sequence[Run], training: Training) -> None:
             run.write_checkpoint(training.step, training.seed_batch.of(index))
         state = training.state()
         replace_with(folder / "state.pt", lambda temporary: torch.save(state, temporary))
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `Training.state` was when it was kept. Raises InputError if the file is damaged."""
+    with reading_state(path):
+        state = read_content(path)
+        if lacking := {"step", "weights", "optimiser", "milestones"} - state.keys():
+            raise LookupError(min(lacking))
+        return state
 
 
 def state_of_one(state: dict[str, Any], index: int) -> dict[str, Any]:

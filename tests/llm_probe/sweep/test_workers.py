@@ -90,7 +90,7 @@ def test_local_workers_share_a_sweep(planned: Callable[..., Sweep]) -> None:
     sweep, seen = planned({"seconds": 0.01}, number=list(range(20))), []
     assert run_local(sweep, [sys.executable, str(SCRIPT), str(sweep.folder)], 2, seen.append) == [0, 0]
     assert seen[-1] == 20 and begun(sweep) == 20
-    processes = {json.loads(path.read_text())["process"] for path in sweep.folder.glob("cells/*.json")}
+    processes = {json.loads(path.read_text())["content"]["process"] for path in sweep.folder.glob("cells/*.json")}
     assert len(processes) == 2
 
 
