@@ -13,12 +13,10 @@ whose plane a probe run accepted (p_fwer <= 0.01, trained weights); `accepted` r
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -27,6 +25,8 @@ from causal.interventions.engine import Edit, Edits, Engine
 from causal.interventions.questions import ANSWER
 from llm_probe.activations.answers import Tokens
 from llm_probe.questions.claims import Labels
+from llm_probe.run.reading import check_unchanged, read_frame, read_record
+from llm_probe.run.table import R2Row
 from llm_probe.run.vocabulary import ALPHA, Position, Site
 from llm_probe.statistics.patterns import nearest_orthonormal, pattern_and_filter, targets_of
 from llm_probe.statistics.planes import PENALTIES
@@ -224,11 +224,12 @@ def accepted(folder: Path, fingerprint: str | None) -> Accepted:
         InputError: the folder holds no probe run, one of other weights, or none that was accepted.
     """
     try:
-        table = pd.read_csv(folder / "r2_table.csv")
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        run = read_record(folder / "run.json")
+        check_unchanged(folder, run)
+        table = read_frame(folder / "r2_table.csv", R2Row)
+    except InputError as error:
         raise InputError(
-            f"{folder} holds no finished probe run: make one with python scripts/probe_llm.py --out {folder}"
+            f"{folder} holds no finished probe run: make one with python scripts/probe_llm.py --out {folder} ({error})"
         ) from error
     if fingerprint is not None and run.get("weights_fingerprint") != fingerprint:
         raise InputError(

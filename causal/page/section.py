@@ -23,7 +23,6 @@ for papers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +41,7 @@ from causal.run.tables import TABLES
 from llm_probe.page.sections import Element, Part, Real, Section, finished_run, svg, svg_path, svg_text, written_tables
 from llm_probe.page.style import GRADIENT, magnitude
 from llm_probe.page.views import at, number, text
+from llm_probe.run.reading import read_record
 from toy.run.templates import render
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -197,7 +197,7 @@ def section(folder: Path) -> Section | None:
     if (finished := finished_run(source, TABLES, required=["causal_verdicts"])) is None:
         return None
     run, frames = finished
-    probed = json.loads(probe.read_text(encoding="utf-8")) if probe.is_file() else {}
+    probed = read_record(probe) if probe.is_file() else {}
     if probed.get("weights_fingerprint", own := run.get("weights_fingerprint")) == own:
         parts = [Part(content=_circles(frames)), *_routing(frames["causal_routing"])]
     else:

@@ -40,6 +40,7 @@ import pandas as pd
 
 from llm_probe.page.views import PLACE, at, best_planes, number, text
 from llm_probe.run import table
+from llm_probe.run.reading import CHECKSUMS
 from llm_probe.run.schema import RunTables, check_one_model_a_name, named_apart, read_run
 from llm_probe.run.vocabulary import EMBEDDING, Position, Quantity, Site
 from toy.run.errors import InputError
@@ -51,7 +52,7 @@ CHANGE = ("difference", "difference_low", "difference_high")
 R2S = {"r2": "plane_r2", "random_r2": "random_r2", "class_mean_r2": "class_mean_r2"}
 """Statistics that a claim is compared by, and the column of verdicts.csv that holds each."""
 PROVENANCE = ("baseline", "run", "key", "baseline_value", "value")
-NOT_COMPARED = ("date", "seconds", "out", "command")
+NOT_COMPARED = ("date", "seconds", "out", "command", CHECKSUMS)
 """Keys of run.json that always differ and explain nothing."""
 Row = Mapping[Any, Any]
 Interval = tuple[float, float, float]

@@ -28,7 +28,7 @@ from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, RULE, SIZE, TRAIN
 from llm_probe.page.views import FLOOR, claim_name, number, r2_text, text
 from llm_probe.run.schema import VERSION, RunTables
 from toy.run.errors import InputError
-from toy.run.files import write_atomic
+from toy.run.files import frame_as_csv, write_atomic
 
 SHOWN = 60
 """Characters of a value of run.json on the terminal."""
@@ -54,7 +54,7 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     tables["compare_provenance"] = comparison.provenance
     try:
         for name, rows in tables.items():
-            write_atomic(folder / f"{name}.csv", rows.to_csv(index=False, float_format="%.6g"))
+            write_atomic(folder / f"{name}.csv", frame_as_csv(rows, "%.6g"))
         pictures = save_figures(folder, {"compare": figure(comparison)}, "llm_probe")
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder with --out") from error

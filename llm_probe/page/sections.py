@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from llm_probe.page import TEMPLATES
+from llm_probe.run.reading import check_unchanged, read_frame, read_record
 from toy.run.templates import render
 
 Run = Mapping[str, Any]
@@ -61,17 +61,23 @@ class Section:
 def finished_run(
     folder: Path, tables: Mapping[str, type], required: Collection[str] = ()
 ) -> tuple[Run, dict[str, pd.DataFrame]] | None:
-    """run.json and the tables with today's columns, a missing table empty; None of a run that has not finished."""
+    """run.json and the tables with today's columns, a missing table empty; None of a run that has not finished.
+
+    Raises:
+        InputError: one of them cannot be read, or was edited.
+    """
     if not (folder / "run.json").is_file() or not all((folder / f"{name}.csv").is_file() for name in required):
         return None
     paths = {name: folder / f"{name}.csv" for name in tables}
     frames = {
-        name: (pd.read_csv(path) if path.is_file() else pd.DataFrame()).reindex(
+        name: (read_frame(path, tables[name], as_text=False) if path.is_file() else pd.DataFrame()).reindex(
             columns=[field.name for field in fields(tables[name])]
         )
         for name, path in paths.items()
     }
-    return json.loads((folder / "run.json").read_text(encoding="utf-8")), frames
+    record = read_record(folder / "run.json")
+    check_unchanged(folder, record)
+    return record, frames
 
 
 def written_tables(folder: Path, tables: Collection[str]) -> list[str]:

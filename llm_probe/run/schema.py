@@ -14,13 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from llm_probe.run import table
+from llm_probe.run.reading import check_unchanged, read_frame, read_record
 from toy.run.errors import InputError
 
 VERSION = 6
@@ -99,11 +100,13 @@ def read_run(folder: Path) -> RunTables:
         why = "has no" if folder.is_dir() else "is no folder: there is no"
         raise InputError(f"{folder} {why} {lacking[0]}; give a results folder of scripts/probe_llm.py")
     try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        tables = {name: _read(folder / f"{name}.csv", name) for name in table.TABLES if _file(folder, name).is_file()}
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {folder}: {str(error).splitlines()[0]}; {_again(folder)}") from error
-    if not isinstance(run, dict) or not run.get("model"):
+        run = read_record(folder / "run.json")
+        check_unchanged(folder, run)
+        present = {name: row_type for name, row_type in table.TABLES.items() if _file(folder, name).is_file()}
+        tables = {name: read_frame(_file(folder, name), row_type) for name, row_type in present.items()}
+    except InputError as error:
+        raise InputError(f"{error}; {_again(folder)}") from error
+    if not run.get("model"):
         raise InputError(f"{folder / 'run.json'} names no model; {_again(folder)}")
     written = _version(folder, run, {name: tuple(frame.columns) for name, frame in tables.items()})
     frames = {name: tables.get(name, table.frame([], row)).reindex(columns=list(columns_of(name)))
@@ -114,12 +117,6 @@ def read_run(folder: Path) -> RunTables:
 
 def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.csv"
-
-
-def _read(path: Path, name: str) -> pd.DataFrame:
-    """Texts stay texts: a layer range `2`, or an answer `None`, is no number and not empty."""
-    texts = {field.name: str for field in fields(table.TABLES[name]) if "str" in str(field.type)}
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
 
 
 def _version(folder: Path, run: dict[str, Any], columns: dict[str, tuple[str, ...]]) -> int:

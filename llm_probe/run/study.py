@@ -29,9 +29,11 @@ from tqdm import tqdm
 
 from llm_probe.models.gguf import MADE_FROM
 from llm_probe.run import schema
+from llm_probe.run.reading import CHECKSUMS, checksum_of
 from llm_probe.run.table import frame
 from toy.run.cells import Cells, writing_results
-from toy.run.files import replace_with, write_atomic
+from toy.run.errors import printable
+from toy.run.files import frame_as_csv, replace_with, write_atomic
 
 if TYPE_CHECKING:
     from llm_probe.models.loading import LoadedModel
@@ -97,31 +99,36 @@ class Result:
             InputError: the disk is full or the folder cannot be written.
         """
         folder = Path(folder)
+        checksums: dict[str, str] = {}
         with writing_results(folder):
             for name, rows in self.frames.items():
                 path = folder / f"{name}.csv"
                 if rows.empty and self.study.leaves_out_empty:
                     path.unlink(missing_ok=True)
                     continue
-                write_atomic(path, _csv(rows, self.study.tables[name], self.study.digits))
+                content = _csv(rows, self.study.tables[name], self.study.digits)
+                checksums[path.name] = checksum_of(content.encode())
+                write_atomic(path, content)
             for name, make in self.study.files.items():
                 replace_with(folder / name, lambda path, make=make: make(path, self))
-            write_atomic(folder / self.study.record, json.dumps(self.run, indent=1, default=str) + "\n")
+            # Behind the tables: where a kill left some of them and the record of an earlier run, checksums say so.
+            record = json.dumps({**self.run, CHECKSUMS: checksums}, indent=1, default=str)
+            write_atomic(folder / self.study.record, record + "\n")
             if self.study.page:
                 self.study.page(folder / self.study.page_name, self)
             if self.study.figures:
                 self.study.figures(folder / "figures", self)
 
     def __str__(self) -> str:
-        return self.study.words(self)
+        return printable(self.study.words(self))
 
 
 def _csv(rows: pd.DataFrame, row_type: type, digits: int | None) -> str:
     if digits is not None:
-        return rows.to_csv(index=False, float_format=f"%.{digits}g")
+        return frame_as_csv(rows, f"%.{digits}g")
     # Whole numbers with gaps would be written as 7.0.
     whole = {field.name: "Int64" for field in fields(row_type) if field.type == "int | None"}
-    return rows.astype(whole).to_csv(index=False)
+    return frame_as_csv(rows.astype(whole))
 
 
 @dataclass
