@@ -6,7 +6,7 @@ ARGS ?=
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help env probe causal features toy toy-bars minilm smollm2 gemma3 random-qwen3 overview test test-rounding lint same-tables bench lock clean
+.PHONY: help env probe causal features toy toy-bars minilm smollm2 gemma3 random-qwen3 overview test test-rounding fuzz lint same-tables bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ test-rounding: .venv/.installed-test ## run the tests under three instruction se
 		env $$setting $(PY) -m pytest $(ARGS) || failed="$$failed [$$setting]"; \
 	done; \
 	[ -z "$$failed" ] || { echo "failed under:$$failed" >&2; exit 1; }
+
+fuzz: .venv/.installed-test ## 10,000 hostile domain and prompt files, ten times what the tests try
+	HOSTILE_FILES=10000 $(PY) -m pytest tests/llm_probe/questions/test_hostile_files.py
 
 lint: .venv/.installed-test ## ruff and pyright
 	$(PY) -m ruff check .

@@ -17,6 +17,8 @@ bare word.
 
 from __future__ import annotations
 
+import re
+import reprlib
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,16 +26,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from toy.run.errors import InputError
+from toy.run.errors import InputError, printable
 
 Operation = Literal["add", "sub", "mul"]
 
 SYMBOLS: dict[Operation, str] = {"add": "+", "sub": "-", "mul": "*"}
 WORDS: dict[Operation, str] = {"add": "plus", "sub": "minus", "mul": "times"}
-SLOTS = ("{item}", "{offset}")
+SLOTS = {"question": ("item", "offset", "modulus"), "statement": ("item",)}
+"""What stands in braces in a text of each kind, once; of a question the modulus may be left out."""
+SLOT = re.compile(r"\{(\w+)\}")
 
 SMALLEST_MODULUS = 5
 """A circle through fewer points than five cannot be told from a square wave and a ramp."""
+
+LARGEST_PERIOD = 1000
+LARGEST_OFFSET = 10_000
+"""More items, or steps, ask for more prompts than a run reads."""
 
 GRID_LIMIT = 64
 """Published grids of larger periods are left out: their n² prompts would outweigh everything else."""
@@ -124,18 +132,28 @@ class Domain:
     to be more than each of them."""
 
     def __post_init__(self) -> None:
-        if len(set(self.items)) != len(self.items) or len(self.items) < 3:
-            raise InputError(f"domain {self.name!r} needs at least three different items, got {list(self.items)}")
-        questions = [("question", name, text, slot) for name, text in self.questions.items() for slot in SLOTS]
-        statements = [("statement", name, text, "{item}") for name, text in self.statements.items()]
-        for kind, name, text, slot in questions + statements:
-            if text.count(slot) != 1:
-                raise InputError(f"{kind} template {name!r} of {self.name!r} must hold {slot} exactly once: {text!r}")
+        if not 3 <= len(set(self.items)) == len(self.items) <= LARGEST_PERIOD:
+            raise InputError(
+                f"domain {self.name!r} needs at least three different items and at most {LARGEST_PERIOD:,}, got "
+                f"{len(self.items):,}: {reprlib.repr(list(self.items))}"
+            )
+        for text in (self.name, *self.items, *self.questions, *self.statements):
+            if not text.strip() or printable(text) != text or SLOT.search(text):
+                raise InputError(f"{text!r} of domain {self.name!r} cannot be a name: give text that can be printed")
+        texts = [("question", *template) for template in self.questions.items()]
+        texts += [("statement", *template) for template in self.statements.items()]
+        for kind, name, text in texts:
+            _check_template(kind, name, text, self.name)
+        if not 0 <= self.largest_offset <= LARGEST_OFFSET:
+            raise InputError(
+                f"the largest offset of {self.name!r} is {self.largest_offset}: give {LARGEST_OFFSET:,} or less, or 0 "
+                "for three periods"
+            )
         for name, classes in self.partitions.items():
             if len(classes) != len(self.items) or not 1 < len(set(classes)) < len(self.items):
                 raise InputError(
                     f"the partition {name!r} of {self.name!r} must put each of the {len(self.items)} items into one of "
-                    f"two or more classes, got {list(classes)}"
+                    f"two or more classes, got {reprlib.repr(list(classes))}"
                 )
         if not self.questions and not self.statements:
             raise InputError(f"domain {self.name!r} has neither question nor statement templates")
@@ -220,6 +238,21 @@ class PlainSum(Domain):
         return str(total)
 
 
+def _check_template(kind: str, name: str, text: str, domain: str) -> None:
+    """Raises InputError if a slot is missing, stands there twice, or is none."""
+    slots = SLOT.findall(text)
+    for slot in SLOTS[kind]:
+        if slots.count(slot) != 1 and (slot != "modulus" or slots.count(slot)):
+            raise InputError(f"{kind} template {name!r} of {domain!r} must hold {{{slot}}} exactly once: {text!r}")
+    if unknown := [slot for slot in slots if slot not in SLOTS[kind]]:
+        known = ", ".join(f"{{{slot}}}" for slot in SLOTS[kind])
+        raise InputError(
+            f"{kind} template {name!r} of {domain!r} holds {{{unknown[0]}}}, which nothing fills: it may hold {known}"
+        )
+    if printable(text) != text:
+        raise InputError(f"{kind} template {name!r} of {domain!r} holds characters that cannot be printed: {text!r}")
+
+
 def _calendar(
     name: str,
     unit: str,
@@ -261,10 +294,11 @@ def modular(operation: Operation, modulus: int, *, operands: range | None = None
     then stand in for the residue, and renaming the digits maps the set of operand pairs onto itself (`nulls`).
 
     Raises:
-        InputError: the modulus is below 5.
+        InputError: the modulus is below 5, or above 1,000.
     """
-    if modulus < SMALLEST_MODULUS:
-        raise InputError(f"modulus {modulus} is too small: give moduli of {SMALLEST_MODULUS} or more")
+    if not SMALLEST_MODULUS <= modulus <= LARGEST_PERIOD:
+        size = "small" if modulus < SMALLEST_MODULUS else "large"
+        raise InputError(f"modulus {modulus} is too {size}: give {SMALLEST_MODULUS} to {LARGEST_PERIOD:,}")
     return Domain(
         f"mod-{operation} {modulus}",
         _numbers(0, modulus - 1),

@@ -34,15 +34,28 @@ def named_claims(config: ProbeConfig) -> list[Claim]:
 
 
 def claims_for(config: ProbeConfig, domains: Sequence[str | Domain]) -> list[Claim]:
-    """The claims of these domains, of the configuration's domain files and of its prompt files."""
-    named = [*domains, *(load_domain(path) for path in config.domain_file)]
+    """The claims of these domains, of the configuration's domain files and of its prompt files.
+
+    Raises:
+        InputError: there is none, a domain is not known, a file cannot be read, or two are called the same.
+    """
+    described = [load_domain(path) for path in dict.fromkeys(config.domain_file)]
+    twice = [name for name, count in Counter(domain.name for domain in described).items() if count > 1]
+    if twice:
+        raise InputError(f"two domain files describe {twice[0]!r}: give each domain a name of its own")
+    named = [*domains, *described]
     own = {domain.name: domain for domain in named if isinstance(domain, Domain)}
     names = [domain if isinstance(domain, str) else domain.name for domain in named]
     # Once each: `mod` and `mod-add` are one, and a domain of one's own replaces one of its name.
     unique = list({domain.name: domain for domain in resolve(names, list(config.moduli), own)}.values())
     if config.templates == "published":
         unique = [replace(domain, questions=dict(list(domain.questions.items())[:1])) for domain in unique]
-    claims = claims_of(unique) + [load_prompts(path) for path in config.prompt_file]
+    claims = claims_of(unique) + [load_prompts(path) for path in dict.fromkeys(config.prompt_file)]
+    if not claims:
+        raise InputError(
+            "no claim is named: give domains with --domains (`mod` with --moduli), or files with --domain-file or "
+            "--prompt-file"
+        )
     twice = [name for name, count in Counter(claim.name for claim in claims).items() if count > 1]
     if twice:
         raise InputError(f"two claims are called {twice[0]!r}: a prompt file is called by its name, rename it")

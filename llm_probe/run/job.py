@@ -193,6 +193,13 @@ class Job:
             )
         if claim.quantity == "sum":
             _check_nuisances(claim, discovery)
+            return discovery, confirmation
+        first, second = ({prompt.label for prompt in part} for part in (discovery, confirmation))
+        if absent := set(range(claim.period)) - (first & second):
+            raise InputError(
+                f"{claim.name} has no prompt with the label {min(absent)} for discovery or for confirmation: rows of a "
+                "file fall to them by chance, give more of each label"
+            )
         return discovery, confirmation
 
     def _key(self, claim: Claim, what: str, periods: tuple[int, ...] = ()) -> str:
