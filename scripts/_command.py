@@ -15,13 +15,15 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from toy.run.errors import InputError
+from toy.run.errors import InputError, printable
+from toy.run.limits import check_numbers
 
 Options = TypeVar("Options")
 COMMANDS = {
@@ -56,14 +58,18 @@ def read(
 ) -> Options:
     """The options of the script `file`, from the command line; `settings` are tyro's.
 
-    Help prints the description as it is written, with every example on a line of its own: tyro would fill the lines.
+    Help prints the description as it is written, with every example on a line of its own: tyro would fill the lines. A
+    number that is out of bounds ends the program as one that is no number does, with exit code 2.
     """
     import tyro
 
     if {"-h", "--help"} & set(sys.argv[1:] if arguments is None else arguments):
         print(f"{_as_called(description or '', file)}\n")
         description = ""
-    return tyro.cli(options_type, description=description, prog=program(file), args=arguments, **settings)
+    options = tyro.cli(options_type, description=description, prog=program(file), args=arguments, **settings)
+    if code := ended(lambda: check_numbers(options), ""):
+        raise SystemExit(code)
+    return options
 
 
 def program(file: str) -> str:
@@ -96,14 +102,15 @@ def run(
 def ended(work: Callable[[], int | None], stopped: str) -> int:
     """The exit code of `work` (none: 0), 2 after an InputError, or 130 after Ctrl-C: `stopped` says what is kept.
 
-    A reader that goes away (`| head`) is no error.
+    A reader that goes away (`| head`) is no error. Any other exception is a fault of the program, and shows its
+    traceback, with what is kept below it.
     """
     try:
         code = work() or 0
         sys.stdout.flush()
         return code
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nstopped: {stopped}", file=sys.stderr)
@@ -112,6 +119,21 @@ def ended(work: Callable[[], int | None], stopped: str) -> int:
         # Python flushes stdout once more at its end, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        error.add_note(f"this is a fault of the program; {stopped}")
+        raise
+
+
+def _stopped_early(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Ctrl-C before there was any work to stop, while a script imports or reads its options, is no traceback."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    print("\nstopped: nothing was begun", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+sys.excepthook = _stopped_early
 
 
 def main() -> int:

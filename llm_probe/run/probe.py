@@ -28,6 +28,7 @@ from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import Evidence, with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, accuracy_of, verdicts
 from toy.run.errors import InputError
+from toy.run.limits import check_numbers
 
 DEFAULTS = ProbeConfig()
 
@@ -231,7 +232,8 @@ def _random(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], list[E
 
 
 def checked(config: ProbeConfig) -> ProbeConfig:
-    """The configuration with every layer, site and position named once; InputError if a number is too small."""
+    """The configuration with every layer, site and position named once; InputError if a number is out of bounds."""
+    check_numbers(config)
     for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
         if (count := getattr(config, name)) < 1:
             raise InputError(f"{count} {name} cannot be used: give --{name.replace('_', '-')} 1 or more")

@@ -26,6 +26,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from toy.run.cells import key_of
 from toy.run.errors import InputError
+from toy.run.limits import check_numbers
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ class Grid:
         cells = []
         for settings in itertools.product(*axes):
             values = {name: value for setting in settings for name, value in setting.items()}
-            cells.append(SweepPoint(self.kind, kind.config(**fixed, **values), values))
+            config = kind.config(**fixed, **values)
+            check_numbers(config)
+            cells.append(SweepPoint(self.kind, config, values))
         keys = [cell.key for cell in cells]
         if len(set(keys)) < len(keys):
             again = next(cell for index, cell in enumerate(cells) if cell.key in keys[:index])

@@ -106,8 +106,11 @@ def assert_one_error(err: str, message: str) -> None:
     ("arguments", "message"),
     [
         (("--model", "nobody/nothing"), "nobody/nothing is not in the cache and the hub cannot be reached"),
+        (("--domains",), "no claim is named: give domains with --domains"),
+        (("--domains", "mod", "--moduli"), "no claim is named"),
+        (("--domains", "mod", "--moduli", "1000000007"), "modulus 1000000007 is too large: give 5 to 1,000"),
         (("--domains", "weeks"), "unknown domain 'weeks': choose from mod,"),
-        (("--domains", "mod", "--moduli", "4"), "modulus 4 is too small: give moduli of 5 or more"),
+        (("--domains", "mod", "--moduli", "4"), "modulus 4 is too small: give 5 to 1,000"),
         (("--layers", "99"), "layer 99 does not exist: reference has layers 0 to 2"),
         (("--domains", "sizes", "--position", "modulus"), "have no position modulus: choose from last, item"),
         (("--domains", "mod", "--moduli", "7", "--prompts", "90"), "give --prompts 360 or more"),

@@ -1,0 +1,151 @@
+"""Kill runs at random moments, give the same command again, and compare the tables with those of a run nobody killed.
+
+python scripts/repository/kill_runs.py                                   1,000 kills, hours
+python scripts/repository/kill_runs.py --kills 20 --studies probe sweep --seed 1
+
+Every study runs once undisturbed. Then it runs in a folder of its own, is killed after a random share of that time
+(kill -9, kill, or Ctrl-C), goes on, is killed again, until it ends by itself; and so on in new folders. Each CSV file
+and each file of weights must be the same bytes. Exit code 1 if one differs, or if a run ended by an error.
+"""
+
+from __future__ import annotations
+
+import _root
+from _command import ROOT, run
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toy.run.errors import InputError
+
+SMALL = "--domains seasons sizes --prompts 60 --renamings 19"
+SAE = (
+    "--layers 1 --width 32 --k 4 --tokens 20000 --batch 256 --buffer-tokens 4096 --held-out-tokens 2048 --undertrained"
+)
+STUDIES: dict[str, tuple[str, ...]] = {
+    "probe": (f"scripts/probe_llm.py {SMALL} --behaviour-prompts 5 --out {{out}}",),
+    "causal": (
+        "scripts/run_causal.py --claims seasons --places 1:last --prompts 60 --discovery 60 --draws 4 --underpowered "
+        "--control-prompts 20 --other-prompts 20 --text-tokens 64 --out {out}",
+    ),
+    "sae": (
+        f"scripts/train_sae.py {SAE} --out {{out}}/saes",
+        f"scripts/probe_sae.py {{out}}/saes {SMALL.replace(' sizes', '')} --out {{out}}/probe",
+    ),
+    "sweep": (
+        "scripts/sweep.py --set seed=0,1,2 domains=seasons prompts=60 renamings=19 behaviour=False --workers 2 "
+        "--out {out}",
+    ),
+}
+"""What is killed: the commands of each study, one after the other."""
+COMPARED = ("*.csv", "*.safetensors")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+KILLED = {*(-number for number in SIGNALS), 128 + signal.SIGINT, 128 + signal.SIGTERM}
+"""Exit codes of a run that was killed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is killed, and how often."""
+
+    kills: int = 1000
+    """Kills of all studies together."""
+    studies: tuple[str, ...] = tuple(STUDIES)
+    """Which of probe, causal, sae and sweep."""
+    seed: int = 0
+    """Seed of the moments and signals."""
+    work: Path = Path("work/kills")
+    """Folder of the runs; what an earlier call left there is removed."""
+
+
+def main() -> int:
+    return run(__file__, Request, __doc__, kill_runs, "the runs that were killed are in {0.work}")
+
+
+def kill_runs(request: Request, _: str) -> int:
+    """Kill every study its share of times; 1 if anything differs.
+
+    Raises:
+        InputError: an unknown study, or one that does not run even undisturbed.
+    """
+    if unknown := [name for name in request.studies if name not in STUDIES]:
+        raise InputError(f"unknown study {unknown[0]!r}: choose from {', '.join(STUDIES)}")
+    wrong = 0
+    for index, name in enumerate(request.studies):
+        share = request.kills * (index + 1) // len(request.studies) - request.kills * index // len(request.studies)
+        for line in killed(name, share, random.Random(f"{request.seed} {name}"), request.work.resolve() / name):
+            wrong += not line.startswith(name)
+            print(line, flush=True)
+    return 1 if wrong else 0
+
+
+def killed(name: str, kills: int, moments: random.Random, work: Path) -> Iterator[str]:
+    """A line for everything that is wrong, and one that counts."""
+    shutil.rmtree(work, ignore_errors=True)
+    started = time.monotonic()
+    if error := _run(name, work / "undisturbed"):
+        raise InputError(f"the study {name} does not run undisturbed: {error}")
+    seconds, count, runs = time.monotonic() - started, 0, 0
+    while count < kills:
+        runs += 1
+        folder = work / f"{runs}"
+        while (error := _run(name, folder, moments.uniform(0, seconds), moments.choice(SIGNALS))) == "killed":
+            count += 1
+        if error:
+            yield f"{folder}: {error}"
+            continue
+        differences = list(differing(work / "undisturbed", folder))
+        yield from (f"{folder}: {line}" for line in differences)
+        if not differences:
+            shutil.rmtree(folder)
+    yield f"{name}: {runs} runs, killed {count} times; an undisturbed one takes {seconds:.0f} s"
+
+
+def differing(before: Path, after: Path) -> Iterator[str]:
+    """A line for each compared file that is not the same in both folders."""
+    names = {path.relative_to(where) for where in (before, after) for kind in COMPARED for path in where.rglob(kind)}
+    for name in sorted(names):
+        one, other = before / name, after / name
+        if not one.is_file() or not other.is_file():
+            yield f"{name} is in one of the two runs only"
+        elif one.read_bytes() != other.read_bytes():
+            yield f"{name} differs"
+
+
+def _run(name: str, folder: Path, seconds: float | None = None, how: signal.Signals = signal.SIGKILL) -> str:
+    """Run a study in a folder and kill it after so long: "killed", the end of what it said in error, or nothing."""
+    left = None if seconds is None else time.monotonic() + seconds
+    for command in STUDIES[name]:
+        # A group of its own, so that workers are killed too, and Ctrl-C as a terminal gives it.
+        process = subprocess.Popen(
+            [sys.executable, *command.format(out=folder).split()],
+            cwd=ROOT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it resets one signal
+        )
+        try:
+            _, said = process.communicate(timeout=None if left is None else max(0.0, left - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, how)
+            _, said = process.communicate()
+            if process.returncode in KILLED:
+                return "killed"
+        if process.returncode:
+            return f"exit code {process.returncode}: {said[-1000:]}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
