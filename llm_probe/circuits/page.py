@@ -62,7 +62,8 @@ def attention(axes: Axes, rows: pd.DataFrame) -> None:
     axes.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="RdBu", vmin=-1, vmax=1, shading="nearest")
     axes.set_ylim(len(table) - 0.5, -0.5)
     marked = rows.loc[rows["difference"].abs() > rows["half_width"]]
-    axes.plot(marked["head"], marked["layer"], ".", color=INK, markersize=2.5)
+    # Not the page's ink, which is light in the dark: the squares stay light.
+    axes.plot(marked["head"], marked["layer"], ".", color="#111111", markersize=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=SIZE - 1)

@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from llm_probe.page import TEMPLATES
 from llm_probe.page.glyphs import level_text
-from llm_probe.page.style import GREY, RANDOM, RULE, TRAINED
+from llm_probe.page.style import GREY, RANDOM, RULE, TRAINED, css
 from llm_probe.page.terminal import facts
 from llm_probe.page.views import FLOOR, VERDICTS, claim_name, number, r2_text, text
 from llm_probe.run.schema import VERSION, RunTables
@@ -160,8 +160,8 @@ def _picture(name: str, points: Sequence[tuple[float, Row]], sizes: Sequence[flo
             labels.append((x(size), shown))
     lines = []
     for weights, column, colour, face in (
-        ("random", "random_r2", RANDOM, "#fff"),
-        ("trained", "plane_r2", TRAINED, ""),
+        ("random", "random_r2", css(RANDOM), css("#FFFFFF")),
+        ("trained", "plane_r2", css(TRAINED), ""),
     ):
         known = [(x(size), value, row) for size, row in points if (value := number(row[column])) is not None]
         marks = [
@@ -176,7 +176,7 @@ def _picture(name: str, points: Sequence[tuple[float, Row]], sizes: Sequence[flo
         ]
         lines.append({"weights": weights, "colour": colour, "face": face or colour, "marks": marks})
     box = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "bottom": BOTTOM}
-    ticks = [(tick, _y(tick), RULE if tick else GREY) for tick in (0, 0.5, 1)]
+    ticks = [(tick, _y(tick), css(RULE if tick else GREY)) for tick in (0, 0.5, 1)]
     return render_template(TEMPLATES, "ladder_svg.html", name=name, lines=lines, labels=labels, ticks=ticks, **box)
 
 

@@ -1,4 +1,4 @@
-"""`payload`: the JSON from which `page.js` draws.
+"""`payload`: the JSON from which the page's script draws.
 
 It has the layers, the examples by domain, the meanings of the columns that the page explains, and `rows`, one a place,
 each with what its claim rests on (`claim_evidence`) and its `cells` by layer:
@@ -21,6 +21,7 @@ import pandas as pd
 from llm_probe.page.claim_evidence import P_VALUES, claim_evidence
 from llm_probe.page.glyphs import level_text, rival_text
 from llm_probe.page.style import TRAINED_AND_RANDOM, Called
+from llm_probe.page.terms import TERMS
 from llm_probe.page.views import (
     FLOOR,
     PLACE,
@@ -45,14 +46,14 @@ EXPLAINED = {
     "verdicts": ("closure", *P_VALUES),
     "scan": ("share",),
 }
-"""Columns whose meaning `page.js` prints beside its pictures."""
+"""Columns whose meaning the script prints beside its pictures."""
 CELL_TABLES = ("r2_table", "circles", "scan")
 Cells = dict[int, dict[str, list[Row]]]
 """Layer to the rows of each of `CELL_TABLES`."""
 
 
 def payload(frames: Mapping[str, pd.DataFrame], called: Called = TRAINED_AND_RANDOM) -> dict[str, Any]:
-    """What `page.js` draws from; row i is row i of the map."""
+    """What the script draws from; row i is row i of the map."""
     planes = best_planes(frames["r2_table"])
     cells = _by_place(frames)
     layers = sorted(int(layer) for layer in planes["layer"].unique())
@@ -72,6 +73,7 @@ def payload(frames: Mapping[str, pd.DataFrame], called: Called = TRAINED_AND_RAN
     names = dict(zip(("trained", "random"), called, strict=True))
     return {
         "floor": FLOOR, "layers": layers, "rows": rows, "examples": examples, "meanings": meanings, "called": names,
+        "terms": TERMS,
     }  # fmt: skip
 
 
@@ -102,6 +104,8 @@ def _map_row(place: Row, claim: Row, cells: Cells) -> dict[str, Any]:
         "note": note if claim["cyclic"] else "linear control",
         "confirmed": rounded(claim[key] for key in ("plane_r2", "plane_r2_low", "plane_r2_high")),
         "agreement": rounded(claim[key] for key in ("agreement", "agreement_low", "agreement_high")),
+        "random": rounded([claim["random_r2"]])[0],
+        "control": rounded([claim["control_r2"]])[0],
         "closure": closure_text(claim),
         "p_period": number(claim["p_period"]),
         "null": round(float(claim["null_r2"]), 3),

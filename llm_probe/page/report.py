@@ -1,9 +1,9 @@
 """The page of a run, from its tables alone.
 
 `render` returns one HTML file that needs nothing else. Verdicts, map and foot are written by page.html and
-verdicts.html; the detail of a location and the curves over layers are drawn by page.js and page_claim.js from JSON in
-the page (`payload`). What later stages add comes as `Section`s. Templates escape every text, and the page's own
-security policy allows no request and no script but those two, known by their hash.
+verdicts.html; the detail of a location and the curves over layers are drawn by `SCRIPTS` from JSON in the page
+(`payload`). What later stages add comes as `Section`s. Templates escape every text, and the page's own security policy
+allows no request and no script but that one, known by its hash.
 
 A claim is one row of the table of verdicts. Its R² are marks on one line from `FLOOR` to 1: the null band in grey, the
 confirmation interval and the plane as a filled dot, random weights as a hollow dot, the best control label as a hollow
@@ -28,8 +28,9 @@ from llm_probe.page.claim_evidence import control_name
 from llm_probe.page.glyphs import MEANINGS, glyph, glyphs, level_text, rival_text
 from llm_probe.page.payload import payload
 from llm_probe.page.sections import Section
-from llm_probe.page.style import GRADIENT, magnitude
+from llm_probe.page.style import GRADIENT, SCALE, magnitude
 from llm_probe.page.terminal import called, facts, short_name, why
+from llm_probe.page.terms import term
 from llm_probe.page.views import (
     ALPHA,
     FLOOR,
@@ -37,6 +38,7 @@ from llm_probe.page.views import (
     best_planes,
     cannot_do,
     closure_text,
+    fragment,
     layer_name,
     map_places,
     number,
@@ -51,8 +53,10 @@ from llm_probe.run.columns import column_meanings
 from toy.run.files import write_atomic
 from toy.run.templates import render as render_template
 
-SCRIPTS = ("page_claim.js", "page.js")
-"""One script: the first draws a claim, the second the rest; it runs last."""
+SCRIPTS = tuple(
+    f"page{part}.js" for part in ("_elements", "_circle", "_location", "_evidence", "_tools", "_pictures", "")
+)
+"""One script, in this order: what pictures are made of, the pictures, what a reader takes along; the last one runs."""
 CALIBRATION = Path(__file__).parents[2] / "results" / "calibration" / "false_positives.csv"
 """Made by scripts/calibrate.py."""
 PUBLISHED = "class-mean R² against noise"
@@ -72,7 +76,7 @@ def percent(value: int | float) -> str:
 
 
 _CALLED = (cannot_do, closure_text, control_name, layer_name, magnitude, number, origin_text, p_text, percent, r2_text)
-FUNCTIONS = {each.__name__: each for each in (*_CALLED, glyph, level_text, rival_text, text, why)}
+FUNCTIONS = {each.__name__: each for each in (*_CALLED, fragment, glyph, level_text, rival_text, term, text, why)}
 """What the templates call on the entries of a table."""
 
 
@@ -106,7 +110,7 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
         "tables": table.TABLES,
         "script": Markup(script),
         "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "payload": Markup(_json(payload(known, called(run)))),
+        "payload": Markup(_json(payload(known, called(run)) | {"name": short_name(run), "scale": SCALE})),
     }
     room = PAGE_LIMIT - len(render_template(TEMPLATES, "page.html", **values, downloads=[]).encode())
     return str(render_template(TEMPLATES, "page.html", **values, downloads=_downloads(known, room)))
@@ -195,7 +199,7 @@ def _verdict_row(claim: Mapping[Any, Any], n_layers: int) -> dict[str, Any]:
     width = 100 / max(n_layers, best + 1)
     return {
         **claim,
-        "place": json.dumps([*(claim[key] for key in PLACE), best]),
+        "address": fragment(claim, best),
         "marks": [
             (name, value, 100 * (below.index(name) + 0.5) / len(below) if name in below and len(below) > 1 else None)
             for name, value in marks.items()
@@ -232,7 +236,7 @@ def _downloads(frames: Frames, room: int) -> list[dict[str, Any]]:
     for size, name, link in sorted(made, key=lambda entry: entry[:2]):
         inside = size + 300 <= room
         room -= (size if inside else 0) + 300
-        links[name] = {**link, "inside": inside} if inside else {**link, "inside": inside, "file": f"{name}.csv"}
+        links[name] = {**link, "name": name, "inside": inside, **({} if inside else {"file": f"{name}.csv"})}
     return [links[name] for name in frames]
 
 

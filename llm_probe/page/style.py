@@ -7,6 +7,7 @@ colours tell families and statistics apart; all of them can be told apart by col
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ __all__ = ["BAND", "GREY", "INK", "RANDOM", "SIZE", "TRAINED", "frame", "listed"
 
 OCHRE, GREEN, VIOLET, RED, SKY, RULE = "#8A6100", "#00735C", "#8A3B9B", "#A1223A", "#56B4E9", "#E4E7EB"
 VERDICT_COLOURS = {"supported": TRAINED, "undetermined": OCHRE, "refuted": GREY}
+_VARIABLES = {
+    TRAINED.upper(): "trained", RANDOM.upper(): "random", INK: "ink", "#000000": "ink", GREY: "grey", BAND: "band",
+    RULE: "rule", "#FFFFFF": "ground", OCHRE: "undetermined", GREEN: "green", VIOLET: "violet", RED: "red", SKY: "sky",
+}  # fmt: skip
+"""Colours to their variables in page.css, which has a light and a dark value for each."""
 KINDS = ("svg", "png")
 Called = tuple[str, str]
 """What figures and pages call the weights that were probed, and those that they are compared with."""
@@ -37,8 +43,10 @@ def magnitude(value: int | float) -> str:
     return to_hex(colormaps[MAGNITUDE](min(max(value, 0.0), 1.0)))
 
 
-GRADIENT = ", ".join(magnitude(step / 8) for step in range(9))
-"""The scale of `magnitude` as the stops of a CSS gradient."""
+SCALE = tuple(magnitude(step / 8) for step in range(9))
+"""The colours of `magnitude` from 0 to 1."""
+GRADIENT = ", ".join(SCALE)
+"""The same as the stops of a CSS gradient."""
 
 
 def save_figures(folder: Path, figures: Mapping[str, Figure], salt: str) -> list[Path]:
@@ -53,11 +61,18 @@ def save_figures(folder: Path, figures: Mapping[str, Figure], salt: str) -> list
     return written
 
 
+def css(colour: str) -> str:
+    """A colour as a page writes it: as the variable that follows the page into the dark, where there is one."""
+    name = _VARIABLES.get(colour.upper())
+    return f"var(--{name})" if name else colour
+
+
 def as_svg(figure: Figure, salt: str) -> Markup:
-    """A figure as one `<svg>` element for a page."""
+    """A figure as one `<svg>` element for a page, in the colours of the page."""
     text = io.StringIO()
     _save(figure, text, "svg", salt)
-    return Markup(text.getvalue()[text.getvalue().index("<svg") :])
+    element = text.getvalue()[text.getvalue().index("<svg") :]
+    return Markup(re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda colour: css(colour[0]), element))
 
 
 def _save(figure: Figure, target: Any, kind: str, salt: str) -> None:

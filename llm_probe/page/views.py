@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -28,6 +29,11 @@ Row = Mapping[Any, Any]
 def layer_name(layer: int) -> str:
     """A block by its number, the token embedding as `emb`."""
     return "emb" if layer == EMBEDDING else str(layer)
+
+
+def fragment(place: Row, layer: int) -> str:
+    """The address of a location on the page, written as JavaScript's `encodeURIComponent` writes it."""
+    return "#" + "/".join(quote(str(part), safe="!'()*") for part in (*(place[key] for key in PLACE), layer))
 
 
 def origin_text(claim: Row) -> str:

@@ -1,6 +1,4 @@
-"use strict";
 // Draws what a claim rests on, whichever of its cells is open: controls, the confirmed plane in numbers, p-values.
-// One script with page.js, whose h, s, svg, line, say, r2, hollow, FLOOR and colours it uses.
 
 // What differs from the true search, and its mark: as in the table of verdicts, with a square for other prompts.
 const KINDS = ["labels", "prompts", "weights"];
@@ -19,13 +17,13 @@ function controls(row) {
   const bottom = y + 14, marks = { labels: diamond, prompts: square, weights: hollow };
   const drawn = rows.map((one, i) => [
     say(left - 12, places[i] + 4, one.name, "end"),
-    line(left, places[i], right, places[i], "#e4e7eb"),
+    line(left, places[i], right, places[i], RULE),
     one.r2 < FLOOR ? pointer(left, places[i], one.differs === "weights" ? RANDOM : INK) : marks[one.differs](x(one.r2), places[i]),
     say(width - 2, places[i] + 4, r2(one.r2), "end", "muted"),
     s("rect", { x: 0, y: places[i] - step / 2, width, height: step, fill: "transparent" }, s("title", {}, `${one.name}: R² ${r2(one.r2, 3)}, ${one.where}`)),
   ]);
   const interval = s("rect", { x: x(low), width: Math.max(x(high) - x(low), 1.5), y: top - 8, height: bottom - top + 8, fill: TRAINED, "fill-opacity": 0.18 });
-  const ticks = [0, 0.5, 1].map((tick) => [line(x(tick), top - 8, x(tick), bottom, tick ? "#e4e7eb" : GREY), say(x(tick), bottom + 15, String(tick), "middle", "muted")]);
+  const ticks = [0, 0.5, 1].map((tick) => [line(x(tick), top - 8, x(tick), bottom, tick ? RULE : GREY), say(x(tick), bottom + 15, String(tick), "middle", "muted")]);
   return h("div", {}, h("h3", {}, "Controls: what the same search reaches"),
     svg(width, bottom + 22, `R² of the controls of ${row.name} beside its plane`, ticks, interval,
       say(left - 12, top + 4, "the plane", "end", "t"),
