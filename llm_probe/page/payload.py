@@ -8,12 +8,14 @@ each with what its claim rests on (`claim_evidence`) and its `cells` by layer:
     rivals    held-out R² of planes that are parabolas; scan: share of the variance in 1/10000 at each of `periods`
     dims      the best dimensions; `reach`, the best dimension with random weights
 
+`prompts` of a row are single prompts at the location of the verdict, with their texts.
+
 Columns that are only printed are formatted here; R² values that are plotted stay floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -45,6 +47,7 @@ EXPLAINED = {
     "r2_table": ("r2_class_means", "r2_partial", "p_fwer"),
     "verdicts": ("closure", *P_VALUES),
     "scan": ("share",),
+    "circles": ("z",),
 }
 """Columns whose meaning the script prints beside its pictures."""
 CELL_TABLES = ("r2_table", "circles", "scan")
@@ -59,11 +62,15 @@ def payload(frames: Mapping[str, pd.DataFrame], called: Called = TRAINED_AND_RAN
     layers = sorted(int(layer) for layer in planes["layer"].unique())
     claims, controls, invariants = (frames[name].to_dict("records") for name in ("verdicts", "controls", "invariants"))
     by_claim = {(claim["domain"], claim["quantity"]): claim for claim in claims}
+    points: dict[tuple[Any, ...], list[Row]] = {}
+    for row in frames["points"].to_dict("records"):
+        points.setdefault(tuple(row[key] for key in PLACE), []).append(row)
     rows = []
     for place in map_places(frames["verdicts"], planes).to_dict("records"):
         claim = by_claim[place["domain"], place["quantity"]]
         own = cells.get(tuple(place[key] for key in PLACE), {})
-        rows.append(_map_row(place, claim, own) | claim_evidence(claim, controls, invariants))
+        prompts = _prompts(points.get(tuple(place[key] for key in PLACE), []))
+        rows.append(_map_row(place, claim, own) | claim_evidence(claim, controls, invariants) | {"prompts": prompts})
     examples: dict[str, list[dict[str, Any]]] = {}
     for row in frames["examples"].to_dict("records"):
         words = {"prompt": text(row["prompt"]), "answer": text(row["answer"]), "wrote": text(row["model_answer"])}
@@ -169,7 +176,31 @@ def _plane(rows: list[Row], circle: list[Row], frequencies: list[int]) -> dict[s
         "residues": rounded([best["r2_heldout_residues"]])[0],
         "groups": int(best["n_groups"]),
         "prompts": int(best["n_prompts"]),
-        "points": [rounded((row["x"], row["y"])) for row in sorted(circle, key=lambda row: int(row["label"]))],
+        "points": [_point(row) for row in sorted(circle, key=lambda row: int(row["label"]))],
+    }
+
+
+def _point(row: Row) -> list[float | None]:
+    """[x, y] of a class mean, with its height beside the plane where that was kept."""
+    height = number(row.get("z"))
+    return rounded((row["x"], row["y"], *([] if height is None else [height])))
+
+
+def _prompts(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Single prompts at the location of the verdict, coordinates in hundredths; None where none were kept."""
+    sides = {name: [row for row in rows if row["weights"] == name] for name in ("trained", "random")}
+    trained = sides["trained"]
+    if not trained:
+        return None
+    return {
+        "layer": int(trained[0]["layer"]),
+        "labels": [int(row["label"]) for row in trained],
+        "texts": [text(row["prompt"]) for row in trained],
+        **{
+            name[0]: [[round(100 * row[axis]) for axis in "xyz"] for row in own]
+            for name, own in sides.items()
+            if len(own) == len(trained)
+        },
     }
 
 

@@ -27,6 +27,7 @@ from llm_probe.statistics import renaming
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.gains import Gains, gains_of
 from llm_probe.verdicts.evidence import Choice, Evidence, gather
+from llm_probe.verdicts.rows import point_rows
 from toy.maths.regression import RidgeSmoother
 from toy.run.errors import InputError
 
@@ -58,6 +59,9 @@ class Job:
         self.config, self.session, self.make = config, session, make
         self.weights: Weights = weights
         self.called = called or f"{weights} weights"
+        self.locations: dict[str, Location] = {}
+        """Where the verdict on a claim was read, by its name, if that was another job's choice: the points kept of its
+        prompts are those at the same place."""
         self.read_states = read_states or self._read
         self.redraws = self._redraws if read_states is None else lambda *_: None
         self.item_kinds = item_kinds or self._item_kinds
@@ -134,7 +138,10 @@ class Job:
             plan, also = self._plan(claim, parts[0][0]), {"on_prompts": tick, "grid": True, "embedding": True}
             read = self.read_states(claim, *parts, plan, **also)
             redraws = self.redraws(claim, [*parts[0], *parts[1]], kinds)
-            return gather(claim, self.weights, read, labels, new_labels, renamed, kinds, seed, periods, keep, redraws)
+            made = gather(claim, self.weights, read, labels, new_labels, renamed, kinds, seed, periods, keep, redraws)
+            texts, shown = [prompt.text for prompt in parts[0]], self.locations.get(claim.name, made.location)
+            points = point_rows(claim, self.weights, read, labels, texts, shown)
+            return replace(made, rows={**made.rows, "points": points})
 
         return Evidence.of_content(cells.get(key, lambda: make().content()))
 

@@ -188,7 +188,7 @@ def _rows(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], Rows]:
         )
         for one in trained
     ]
-    random, untrained_blocks = _random(job, claims) if config.random_control else ([], [])
+    random, untrained_blocks = _random(job, trained) if config.random_control else ([], [])
     if random:
         complete = [replace(one, random=other.evidence) for one, other in zip(complete, random, strict=True)]
     parts, controls = [], []
@@ -223,9 +223,11 @@ def hypotheses(job: Job, claims: Sequence[Claim]) -> list[Hypothesis]:
     return [result[claim.name] for claim in claims]
 
 
-def _random(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], list[Evidence]]:
+def _random(job: Job, trained: Sequence[Hypothesis]) -> tuple[list[Hypothesis], list[Evidence]]:
     """The same under random weights, all of them and of the blocks alone; the trained model is let go."""
     random, blocks = job.untrained()
+    claims = [one.claim for one in trained]
+    random.locations = {one.claim.name: one.evidence.location for one in trained}
     result = hypotheses(random, claims)
     random.let_go()
     return result, blocks.evidence(claims) if blocks else []

@@ -28,7 +28,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 15
+CELL_VERSION = 16
 
 
 def _figures(folder: Path, result: Result) -> None:

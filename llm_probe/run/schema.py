@@ -24,8 +24,8 @@ from llm_probe.run import table
 from llm_probe.run.reading import check_unchanged, read_frame, read_record
 from toy.run.errors import InputError
 
-VERSION = 6
-FINGERPRINT = "c818d80f76ac"
+VERSION = 7
+FINGERPRINT = "0cb4b34af422"
 ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     2: {
         "verdicts": (
@@ -44,6 +44,7 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     },
     5: {"verdicts": ("closure_low", "closure_high", "order_null", "p_redrawn", "p_redrawn_axes")},
     6: {"behaviour": ("shots",)},
+    7: {"circles": ("z",), "points": ("*",)},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
 NEEDED = ("run.json", "verdicts.csv")

@@ -7,6 +7,7 @@ Every result of this package is a tidy table; figures and the page read nothing 
     verdicts.csv    VerdictRow    one claim: domain x quantity
     behaviour.csv   BehaviourRow  can the model do the task: domain x grid x template
     circles.csv     CircleRow     class means on the best plane of a layer
+    points.csv      PointRow      single prompts on the plane where the verdict was read
     scan.csv        ScanRow       variance share at the domain's own period and at others
     controls.csv    ControlRow    the same search for what should not be there: claim x control
     invariants.csv  InvariantRow  the judged plane in numbers that no rotation of the stream changes
@@ -140,6 +141,38 @@ class CircleRow:
     """Predicted cosine, mean over prompts that were left out of the fit."""
     y: float
     """Predicted sine, mean over prompts that were left out of the fit."""
+    z: float | None = None
+    """Beside the plane, in radii of the circle: where the class means of the other items differ most."""
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """One discovery prompt on the best plane of the place of the verdict (held out), of at most 120 a claim."""
+
+    weights: Weights
+    """`trained` for the model as given, `random` for the same architecture with freshly drawn weights."""
+    domain: str
+    """Name of the domain, such as `days` or `mod-add 7`."""
+    quantity: Quantity
+    """`sum` for the answer to a question, `item` for the item that a statement mentions."""
+    site: Site
+    """Site at which the verdict was read."""
+    position: Position
+    """Token at which the verdict was read."""
+    layer: int
+    """Block at which the verdict was read, counted from 0; the same under random weights."""
+    frequency: int
+    """Frequency k of the best plane there."""
+    label: int
+    """The label, from 0 to period - 1."""
+    prompt: str
+    """Text that the model was shown."""
+    x: float
+    """Predicted cosine, by a fit to prompts with other operands or items."""
+    y: float
+    """Predicted sine, by the same fit."""
+    z: float
+    """Height beside the plane, as of `circles.csv`."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +275,7 @@ TABLES: dict[str, type] = {
     "verdicts": VerdictRow,
     "behaviour": BehaviourRow,
     "circles": CircleRow,
+    "points": PointRow,
     "scan": ScanRow,
     "controls": ControlRow,
     "invariants": InvariantRow,

@@ -104,6 +104,16 @@ def heldout_scores(
     return torch.stack([plane_r2(errors, baseline) for errors in smoother.heldout_path(targets, groups, PENALTIES)])
 
 
+def heldout_predictions(
+    smoother: RidgeSmoother, targets: Float[Tensor, "n m"], groups: Groups
+) -> tuple[Float[Tensor, " k"], Int[Tensor, " k"], Float[Tensor, "n m"]]:
+    """(R², index into PENALTIES, held-out points) of every plane at its best penalty."""
+    residuals = torch.stack(list(smoother.heldout_path(targets, groups, PENALTIES)))
+    scores = torch.stack([plane_r2(left, baseline_residuals(targets, groups)) for left in residuals])
+    r2, penalty = scores.max(dim=0)
+    return r2, penalty, targets - residuals.gather(0, penalty.repeat_interleave(2).expand(1, *targets.shape))[0]
+
+
 def search(
     smoothers: Sequence[RidgeSmoother], labels: Labels, renamed: Renamed, frequencies: tuple[int, ...]
 ) -> PlaneSearch:
@@ -190,10 +200,7 @@ def _cell(
     rivals: dict[str, Float[Tensor, "n 2"]],
 ) -> dict[str, Tensor]:
     """Held-out R² of one cell in every way of leaving out, each frequency at its best penalty by unit."""
-    residuals = torch.stack(list(smoother.heldout_path(targets, units, PENALTIES)))
-    scores = torch.stack([plane_r2(left, baseline_residuals(targets, units)) for left in residuals])
-    r2, penalty = scores.max(dim=0)
-    predicted = targets - residuals.gather(0, penalty.repeat_interleave(2).expand(1, *targets.shape))[0]
+    r2, penalty, predicted = heldout_predictions(smoother, targets, units)
     planes = list(zip(predicted.split(2, dim=1), targets.split(2, dim=1), strict=True))
     angle_error = torch.stack([fourier.angle_between(*plane).median() for plane in planes])
     sums = torch.zeros(labels.period, 2, dtype=torch.float64)

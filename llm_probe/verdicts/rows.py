@@ -9,16 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.streaming import States
+from llm_probe.activations.streaming import Location, States
+from llm_probe.geometry.third_direction import class_means, template_centred, third_directions
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.run.table import CircleRow, R2Row, ScanRow
+from llm_probe.run.table import CircleRow, PointRow, R2Row, ScanRow
 from llm_probe.run.vocabulary import Weights
 from llm_probe.statistics import dimensions
 from llm_probe.statistics.dimensions import FAMILIES, DimensionSearch
-from llm_probe.statistics.planes import PlaneSearch
+from llm_probe.statistics.planes import PlaneSearch, circles, heldout_predictions
 from llm_probe.statistics.scan import Scan
 from toy.maths import fourier
-from toy.maths.regression import r2_in_sample, rival_columns
+from toy.maths.regression import RidgeSmoother, r2_in_sample, rival_columns
 
 Fit = tuple[str, int | None]
 """A family of columns, and the frequency of a circle."""
@@ -171,15 +172,45 @@ def _published(searches: Searches, cell: int, dim: int, family: str, frequency: 
 
 
 def circle_rows(searches: SearchedPlanes) -> Iterator[CircleRow]:
-    """Every item's mean held-out point on every cell's best plane."""
-    result, claim = searches.planes, searches.claim
+    """Every item's mean held-out point on every cell's best plane, and its height beside the plane."""
+    result, claim, labels = searches.planes, searches.claim, searches.labels
     for cell, (layer, site, position) in enumerate(searches.states.cells):
         frequency = result.frequencies[int(result.r2[cell].argmax())]
+        centred = template_centred(searches.states.discovery[:, cell], labels.template)
+        heights, *_ = third_directions(class_means(centred, labels.label, claim.period), frequency)
+        place = (searches.weights, claim.domain.name, claim.quantity, site, position, layer, frequency)
         for label, item in enumerate(claim.domain.items):
             x, y = result.points[cell, label].tolist()
-            yield CircleRow(
-                searches.weights, claim.domain.name, claim.quantity, site, position, layer, frequency, label, item, x, y
-            )
+            yield CircleRow(*place, label, item, x, y, round(float(heights[label]), 3))
+
+
+MOST_POINTS = 120
+"""Prompts of a claim that are kept as points."""
+
+
+def point_rows(
+    claim: Claim, weights: Weights, states: States, labels: Labels, texts: Sequence[str], location: Location
+) -> list[PointRow]:
+    """Discovery prompts at one location, held out, as the class means of `circle_rows` are: as many of each label."""
+    read, units = states.discovery[:, states.cells.index(location)], labels.groups("unit")
+    assert units is not None, "a claim has at least two operand pairs or items"
+    targets = circles(labels.label, claim.tested_frequencies, claim.period).to(read.device)
+    r2, _, predicted = heldout_predictions(RidgeSmoother.of(read), targets, units)
+    best = int(r2.argmax())
+    frequency, plane = claim.tested_frequencies[best], predicted[:, 2 * best : 2 * best + 2].cpu()
+    centred = template_centred(read, labels.template)
+    _, directions, origins = third_directions(class_means(centred, labels.label, claim.period), frequency)
+    heights = ((centred - origins[labels.label]) * directions[labels.label]).sum(dim=1)
+    points = torch.cat([plane, heights[:, None]], dim=1).tolist()
+    # The first prompt of every label, then the second, …, as many as are kept.
+    turn = torch.nn.functional.one_hot(labels.label, claim.period).cumsum(dim=0).gather(1, labels.label[:, None])[:, 0]
+    kept: list[int] = sorted(turn.sort(stable=True).indices[:MOST_POINTS].tolist())
+    layer, site, position = location
+    place = (weights, claim.domain.name, claim.quantity, site, position, layer, frequency)
+    return [
+        PointRow(*place, int(labels.label[row]), texts[row], *(round(value, 3) for value in points[row]))
+        for row in kept
+    ]
 
 
 def scan_rows(searches: Searches) -> Iterator[ScanRow]:

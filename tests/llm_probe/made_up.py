@@ -20,6 +20,7 @@ from llm_probe.run.table import (
     ControlRow,
     ExampleRow,
     InvariantRow,
+    PointRow,
     R2Row,
     ScanRow,
     frame,
@@ -199,7 +200,12 @@ class _Maker:
         for label, item in enumerate(domain.items):
             angle = 2 * math.pi * k * label / domain.period
             x, y = (radius * f(angle) + self._noise(0.06) for f in (math.cos, math.sin))
-            self.rows["circles"].append(CircleRow(**place, frequency=k, label=label, item=item, x=x, y=y))
+            z = 0.4 * radius * math.cos(2 * angle)
+            self.rows["circles"].append(CircleRow(**place, frequency=k, label=label, item=item, x=x, y=y, z=z))
+            if place["layer"] == max(self.layers - 2, 0):
+                for prompt in (f"One says {item}", f"Two say {item}"):
+                    near = {"x": x + self._noise(0.2), "y": y + self._noise(0.2), "z": z}
+                    self.rows["points"].append(PointRow(**place, frequency=k, label=label, prompt=prompt, **near))
 
     def _scan(self, domain: Domain, position: Position, layer: int, weights: Weights, level: float) -> None:
         frequencies = [*(k / domain.period for k in range(1, domain.period // 2 + 1)), *np.linspace(0.02, 0.5, 120)]

@@ -36,10 +36,18 @@ function labelAngles(points, items, rim) {
   return angles;
 }
 
-// Labels stand on a rim outside the circle, so that they can be read where points crowd together; beside their points
-// once the picture is turned.
+// Labels stand on a rim outside the circle, so that they can be read where points crowd together; once the picture is
+// turned they stand beside their points, where there is room.
 function labels(row, side, at, chosen, unit, cx, cy) {
-  if (!faceOn()) return chosen.map((i) => say(at[i][0] + 8, at[i][1] + 4, row.items[i]));
+  if (!faceOn()) {
+    const taken = [], free = ([x, y], long) => taken.every(([ox, oy, other]) => Math.abs(y - oy) > 13 || x > ox + other || ox > x + long);
+    return chosen.map((i) => {
+      const long = 7 * row.items[i].length + 4;
+      if (!free(at[i], long)) return null;
+      taken.push([...at[i], long]);
+      return say(at[i][0] + 8, at[i][1] + 4, row.items[i]);
+    });
+  }
   const rim = labelAngles(chosen.map((i) => side.points[i]), chosen.map((i) => row.items[i]), unit + 12);
   return chosen.map((i, place) => {
     const [x, y] = side.points[i], dx = Math.cos(rim[place]), dy = -Math.sin(rim[place]), out = unit * Math.max(Math.hypot(x, y), 1) + 10;
@@ -154,11 +162,11 @@ function explorer(row, cell, layer) {
 
 function circles(row, cell, layer) {
   const step = cell.t.step, apart = Math.min(step, row.items.length - step), k = cell.t.k_points, made = explorer(row, cell, layer);
-  const isCircle = !row.level || row.level === "circle", many = (row.prompts || {}).of;
+  const isCircle = !row.level || row.level === "circle";
   return h("div", { class: "circle" }, h("h3", {}, isCircle ? "Circle" : "Best plane of this layer"), made.node, made.turning,
     h("p", { class: "note" }, `Large dots: mean prediction for each ${row.quantity === "sum" ? "answer's" : "item's"} prompts, which did not help to fit the plane; grey: the target, radius 1. ` +
-      (made.count ? `Small dots: ${made.count} of ${many} prompts. ` : row.prompts ? `Single prompts are shown at layer ${row.prompts.layer}. ` : "") +
-      (made.turning ? `Third direction: ${data.meanings.circles.z} Drag to turn. ` : "") +
+      (made.count ? `Small dots: ${made.count} of ${cell.t.prompts} prompts. ` : row.prompts ? `Single prompts are kept for layer ${row.prompts.layer}. ` : "") +
+      (made.turning ? `Third direction: ${data.meanings.circles.z} Drag a picture to turn both. ` : "") +
       (k === 1 ? "Joined in cyclic order. " : apart > 1 ? `At k = ${k} neighbours are ${apart} apart; joined in that order. ` : `k = ${k} goes round ${k} times. `) +
       (k === row.k ? "" : `The verdict is on k = ${row.k}; k = ${k} is read best in this layer. `) +
       (isCircle ? "" : `No circle was shown of this claim (${row.shown}): the line has the order that a circle would have. `) +

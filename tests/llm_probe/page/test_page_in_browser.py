@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -94,14 +95,51 @@ def test_the_keyboard_walks_over_the_map_and_through_the_layers(tab: Tab) -> Non
 
 def test_a_point_is_named_where_the_mouse_or_the_keyboard_is(tab: Tab) -> None:
     tab.value("document.querySelector('.stage').scrollIntoView()")
-    box = tab.box(".pair svg circle")
+    box = tab.box(".pair .prompt")
     tab.point(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    said = tab.value("[...document.querySelectorAll('.readout')].map((one) => one.textContent)")
-    assert [words.split(":")[0] for words in said] == ["Monday", "Monday"]  # in both pictures
-    assert "on the circle 0°" in said[0]
+    here, beside = tab.value("[...document.querySelectorAll('.readout')].map((one) => one.textContent)")
+    assert here in ("Monday: One says Monday", "Monday: Two say Monday")
+    assert beside.startswith("Monday: ") and beside.endswith("on the circle 0°")
+    assert tab.value("document.querySelectorAll('.pair .prompt.on').length") == 4
     tab.value("document.querySelector('.pair svg').focus()")
     tab.press("ArrowRight")
-    assert tab.value("document.querySelector('.readout b').textContent") == "Tuesday"
+    assert tab.value("document.querySelector('.readout').textContent").startswith("Tuesday: ")
+
+
+def test_the_pictures_turn_together_into_the_third_direction(tab: Tab) -> None:
+    flat = places(tab)
+    tab.value("document.querySelector('.turning input').focus()")
+    for _ in range(2):
+        tab.press("ArrowRight")
+    assert tab.value("view.turn") == 2
+    box = tab.box(".pair svg")
+    x, y = box["x"] + 100, box["y"] + 100
+    tab.point(x, y, "mousePressed", button="left", buttons=1, clickCount=1)
+    for step in (20, 60):
+        tab.point(x + step, y, buttons=1, button="left")
+    tab.point(x + 60, y, "mouseReleased", button="left", clickCount=1)
+    assert tab.value("view.turn") > 20
+    turned = places(tab)
+    assert all(one != other for one, other in zip(flat, turned, strict=True))  # trained and random
+    tab.click(".turning .tool")
+    assert places(tab) == flat
+
+
+def places(tab: Tab) -> list[str]:
+    """The line through the class means of each picture."""
+    return tab.value(
+        "[...document.querySelectorAll('.pair svg')].map((one) => one.querySelectorAll('path')[1].getAttribute('d'))"
+    )
+
+
+def test_a_run_from_before_points_has_a_circle_that_does_not_turn(tab: Tab, tmp_path: Path) -> None:
+    frames = made_up(layers=2)
+    frames["circles"], frames["points"] = frames["circles"].assign(z=None), frames["points"].iloc[:0]
+    report.write(tmp_path / "old.html", frames, RUN)
+    tab.open((tmp_path / "old.html").as_uri())
+    assert tab.value(
+        "[document.querySelectorAll('.pair svg').length, document.querySelectorAll('.turning, .prompt').length]"
+    ) == [2, 0]
 
 
 def test_a_word_is_explained_beside_it_and_escape_closes(tab: Tab) -> None:

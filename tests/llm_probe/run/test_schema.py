@@ -20,10 +20,10 @@ def older(folder: Path) -> Path:
     """The same folder as schema 1 would have written it."""
     path = folder / "verdicts.csv"
     pd.read_csv(path).drop(columns=NEW).to_csv(path, index=False)
-    for name, version in (("r2_table", 3), ("behaviour", 6)):
+    for name, version in (("r2_table", 3), ("behaviour", 6), ("circles", 7)):
         path = folder / f"{name}.csv"
         pd.read_csv(path).drop(columns=list(ADDED[version][name])).to_csv(path, index=False)
-    for name in ("controls", "invariants"):
+    for name in ("controls", "invariants", "points"):
         (folder / f"{name}.csv").unlink()
     return folder
 
@@ -88,7 +88,7 @@ def test_an_unknown_schema_is_refused_with_the_command_that_makes_it_again(write
 
 
 def test_a_record_that_contradicts_its_tables_is_refused(write_run: Write) -> None:
-    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 6"):
+    with pytest.raises(InputError, match=r"run\.json says schema 1, its tables are of 7"):
         read_run(write_run("a", schema=1))
 
 
