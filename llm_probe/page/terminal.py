@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,36 +18,52 @@ FACTS = {
     "quantization": "dequantised from {}", "dtype": "{}", "device": "on {}", "n_prompts": "{:,} prompts",
     "seconds": "{:,.0f} s", "date": "{}",
 }  # fmt: skip
-HEADING = "verdict: level, word, reason; class-mean R² of the best dimension"
+NAMES = ("claim", "n", "accuracy", "best\nlayer", "held-out\nR²", "random\nR²", "corrected\np")
+HEADING = "verdict, reason; best dimension by class-mean R²"
+NARROWEST = 44
+"""Columns that reasons beside the numbers need; where there are fewer they stand below."""
+WIDTH = 153
+"""Of the table where there is no terminal."""
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 Run = Mapping[str, Any]
 
 
-def terminal_table(verdicts: pd.DataFrame, run: Run, width: int = 153) -> str:
-    """The table at the end of a run: a headline, one line a claim (its reason wrapped), where things are."""
-    names = ("domain", "n", "accuracy", "best layer", "plane held-out R²", "random", "p (corrected)", HEADING)
+def terminal_table(verdicts: pd.DataFrame, run: Run, width: int | None = None) -> str:
+    """The table at the end of a run: a headline, one line a claim with its reason beside or below, where things are.
+
+    `width`: in columns; none given: that of the terminal.
+    """
+    width = width or shutil.get_terminal_size((WIDTH, 24)).columns
     lines = [_terminal_cells(claim) for claim in ordered(verdicts).to_dict("records")]
-    widths = [max(len(row[column]) for row in (names, *lines)) for column in range(len(names) - 1)]
+    upper, lower = zip(*(("", *name.split("\n"))[-2:] for name in NAMES), strict=True)
+    widths = [max(map(len, column)) for column in zip(upper, lower, *(line[:-1] for line in lines), strict=True)]
     indent = sum(widths) + 2 * len(widths)
+    beside = width - indent >= NARROWEST
 
-    def line(cells: tuple[str, ...]) -> str:
+    def line(cells: Sequence[str], words: str) -> str:
         first = cells[0].ljust(widths[0])
-        others = [cell.rjust(size) for cell, size in zip(cells[1:-1], widths[1:], strict=True)]
-        start = "  ".join([first, *others, ""])
-        wrapped = textwrap.wrap(
-            cells[-1], max(width, indent + 40), initial_indent=start, subsequent_indent=" " * (indent + 2)
-        )
-        return "\n".join(wrapped)
+        start = "  ".join([first, *(cell.rjust(size) for cell, size in zip(cells[1:], widths[1:], strict=True))])
+        under = " " * (indent + 2 if beside else 4)
+        if beside:
+            return textwrap.fill(words, width, initial_indent=f"{start}  ", subsequent_indent=under) if words else start
+        return "\n".join([start, *textwrap.wrap(words, width, initial_indent=under, subsequent_indent=under)])
 
-    body = [line(names), *map(line, lines)] if lines else ["no claim was tested"]
+    body = ["no claim was tested"]
+    if lines:
+        body = [line(upper, "").rstrip(), line(lower, HEADING), *(line(row[:-1], row[-1]) for row in lines)]
     about = [short_name(run), *facts(run, ("layers", "d_model", "quantization", "dtype", "n_prompts", "seconds"))]
-    headline = " · ".join([*about, f"control: {run.get('control') or 'none'}"])
+    headline = " · ".join([*about, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
     where = ""
     if run.get("command"):  # a model in memory wrote no files
         out = str(run.get("out", ".")).rstrip("/")
-        where = f"\nreport  {out}/report.html      table  {out}/r2_table.csv\nagain   {run['command']}"
-    return "\n".join([headline.replace(" prompts · ", " prompts in "), "", *body, where])
+        places = [f"report  {out}/report.html", f"table  {out}/r2_table.csv"]
+        where = (
+            "\n"
+            + ("      " if len("      ".join(places)) <= width else "\n").join(places)
+            + f"\nagain   {run['command']}"
+        )
+    return "\n".join([textwrap.fill(headline, width), "", *body, where])
 
 
 def _terminal_cells(claim: Mapping[Any, Any]) -> tuple[str, ...]:

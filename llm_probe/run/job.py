@@ -111,7 +111,7 @@ class Job:
     def evidence(self, claims: Sequence[Claim]) -> list[Evidence]:
         """Every claim read and analysed, with a bar that counts prompts."""
         family = families(claims)
-        parts = [self._parts(claim) for claim in claims]
+        parts = [prompts_of(claim, self.config) for claim in claims]
         sizes = [sum(map(len, both)) + len(_grid(claim)) for claim, both in zip(claims, parts, strict=True)]
         result = []
         with stage(self.called, sum(sizes), "prompts") as bar:
@@ -189,26 +189,6 @@ class Job:
         key = self._key(claim, f"{self.weights}-gains", periods)
         return Gains.of_content(self.session.cells.get(key, lambda: make().content()))
 
-    def _parts(self, claim: Claim) -> tuple[list[Prompt], list[Prompt]]:
-        config = self.config
-        discovery = claim.prompts("discovery", config.prompts, config.seed)
-        confirmation = claim.prompts("confirmation", config.prompts // 2, config.seed)
-        if min(len(discovery), len(confirmation)) < claim.period:
-            raise InputError(
-                f"{claim.name} has {len(discovery)} discovery and {len(confirmation)} confirmation prompts for "
-                f"{claim.period} labels: give more prompts or templates"
-            )
-        if claim.quantity == "sum":
-            _check_nuisances(claim, discovery)
-            return discovery, confirmation
-        first, second = ({prompt.label for prompt in part} for part in (discovery, confirmation))
-        if absent := set(range(claim.period)) - (first & second):
-            raise InputError(
-                f"{claim.name} has no prompt with the label {min(absent)} for discovery or for confirmation: rows of a "
-                "file fall to them by chance, give more of each label"
-            )
-        return discovery, confirmation
-
     def _key(self, claim: Claim, what: str, periods: tuple[int, ...] = ()) -> str:
         # The claim's own content, so that a changed domain file is another cell; the other domains do not matter.
         config = replace(self.config, domains=(), moduli=(), domain_file=(), prompt_file=(), layers=self.layers)
@@ -247,6 +227,31 @@ class Job:
         scored = score(self.loaded, prompts, domain.possible_answers, chat=self.config.chat)
         examples = example_rows(domain, prompts, scored)
         return {"behaviour": list(behaviour_rows(domain, grid, prompts, scored, shots)), "examples": list(examples)}
+
+
+def prompts_of(claim: Claim, config: ProbeConfig) -> tuple[list[Prompt], list[Prompt]]:
+    """The discovery and the confirmation prompts of a claim.
+
+    Raises:
+        InputError: they are too few for the labels, lack one, or are too few beside the operands that are taken out first.
+    """
+    discovery = claim.prompts("discovery", config.prompts, config.seed)
+    confirmation = claim.prompts("confirmation", config.prompts // 2, config.seed)
+    if min(len(discovery), len(confirmation)) < claim.period:
+        raise InputError(
+            f"{claim.name} has {len(discovery)} discovery and {len(confirmation)} confirmation prompts for "
+            f"{claim.period} labels: give more prompts or templates"
+        )
+    if claim.quantity == "sum":
+        _check_nuisances(claim, discovery)
+        return discovery, confirmation
+    first, second = ({prompt.label for prompt in part} for part in (discovery, confirmation))
+    if absent := set(range(claim.period)) - (first & second):
+        raise InputError(
+            f"{claim.name} has no prompt with the label {min(absent)} for discovery or for confirmation: rows of a "
+            "file fall to them by chance, give more of each label"
+        )
+    return discovery, confirmation
 
 
 def positions(claim: Claim, prompt: Prompt, chosen: Sequence[Position]) -> tuple[Position, ...]:

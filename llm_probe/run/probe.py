@@ -17,7 +17,7 @@ from llm_probe.questions.claims import Claim, families
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.selection import claims_for, named_claims, own_claims
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.job import Job
+from llm_probe.run.job import Job, prompts_of
 from llm_probe.run.result import PROBE, ProbeResult
 from llm_probe.run.study import Rows, Session, together
 from llm_probe.run.vocabulary import Position, Site
@@ -148,7 +148,13 @@ def load_probed(config: ProbeConfig) -> LoadedModel:
 
 
 def run(plan: ProbePlan, folder: Path | None, command: str = "") -> ProbeResult:
-    """Probe the claims: the trained weights first, then what the model can do, then its random twin."""
+    """Probe the claims: the trained weights first, then what the model can do, then its random twin.
+
+    Raises:
+        InputError: a claim has too few prompts, which is said before a model is made.
+    """
+    for claim in plan.claims:
+        prompts_of(claim, plan.config)
     return analysed(lambda session: Job(plan.config, session, plan.make), plan.claims, folder, command)
 
 

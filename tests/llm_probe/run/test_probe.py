@@ -283,6 +283,12 @@ def test_what_cannot_be_done_is_said(
         probe(network(), words, domains, **{"renamings": 19, "behaviour": False, **options})
 
 
+def test_too_few_prompts_are_refused_before_a_model_is_loaded() -> None:
+    config = ProbeConfig(model="no/such-model", domains=("days", "months"), prompts=10)
+    with pytest.raises(InputError, match="days: sum has 10 discovery and 5 confirmation prompts for 7 labels"):
+        run(plan_of(config), None)
+
+
 def test_an_encoder_is_probed_and_not_asked(words: PreTrainedTokenizerFast, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2}
