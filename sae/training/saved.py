@@ -11,13 +11,14 @@ the hook's name in its configuration (TransformerLens' names, which SAELens uses
     blocks.3.hook_resid_pre     layer 2, resid_post: what block 3 reads is what block 2 wrote
 
 `check_fits` compares it with a model: width, layer and, where the SAE is this package's own (training.json), the
-weights, so that an SAE of the untrained twin is not read on the trained model by mistake.
+weights, so that an SAE of the untrained twin is not read on the trained model by mistake; of others the model's name.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -33,6 +34,8 @@ from toy.run.errors import InputError
 RECORD = "training.json"
 FILES = ("cfg.json", "sae_weights.safetensors")
 HOOK = re.compile(r"blocks\.(\d+)\.hook_(resid_pre|" + "|".join(get_args(Site)) + ")")
+UNFOLDED = ("expected_average_only_in", "covariance_whitening")
+"""Ways to scale the states before an SAE that SAELens itself does not apply: the scale must be part of the weights."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def load_sae(where: str, *, device: str = "cpu") -> Saved:
     """An SAE from a local folder or, as `<release>/<id>`, from SAELens' registry.
 
     Raises:
-        InputError: there is none, it cannot be reached or read, or its hook is no output of a block.
+        InputError: there is none, it cannot be reached or read, its hook is no output of a block, it writes elsewhere
+            than it reads, or it reads states that were scaled.
     """
     folder, fingerprint = Path(where).expanduser(), None
     if folder.is_dir():
@@ -97,12 +101,13 @@ def load_sae(where: str, *, device: str = "cpu") -> Saved:
             ) from error
     else:
         sae = _from_registry(where, device)
+    _check_reads_states(sae, where)
     layer, site = _hook_place(sae.cfg.metadata.hook_name, where)
     return Saved(sae.requires_grad_(False).eval(), where, layer, site, fingerprint)
 
 
 def check_fits(saved: Saved, loaded: LoadedModel) -> None:
-    """Check that an SAE can be read on a model.
+    """Check that an SAE can be read on a model; where only a name says that it is another's, say so on stderr.
 
     Raises:
         InputError: width, layer, site or weights differ.
@@ -118,6 +123,34 @@ def check_fits(saved: Saved, loaded: LoadedModel) -> None:
         raise InputError(
             f"the SAE {saved.name} was trained on other weights than those of {loaded.name} ({loaded.weights}): "
             "give the model, dtype and seed in its training.json"
+        )
+    made_for = saved.sae.cfg.metadata.model_name
+    if saved.weights_fingerprint is None and made_for and _last(made_for) != _last(loaded.name):
+        print(
+            f"warning: the SAE {saved.name} was made for {made_for} and is read on {loaded.name}: its latents mean "
+            "something only if these are the same weights",
+            file=sys.stderr,
+        )
+
+
+def _last(model: str) -> str:
+    """A model's name without its owner or folder, as registries write it."""
+    return model.rstrip("/").rpartition("/")[2].lower()
+
+
+def _check_reads_states(sae: Any, where: str) -> None:
+    """Raises InputError if an SAE does not give back the states of the model as they are."""
+    config = sae.cfg
+    if config.normalize_activations in UNFOLDED:
+        raise InputError(
+            f"the SAE {where} reads scaled states ({config.normalize_activations}), and its weights do not hold the "
+            "scale: fold it in with SAELens (`sae.fold_activation_norm_scaling_factor`) and save it again"
+        )
+    read, written = config.metadata.hook_name, config.metadata.hook_name_out or config.metadata.hook_name
+    if "transcoder" in config.architecture() or read != written:
+        raise InputError(
+            f"{where} is a {config.architecture()} from {read} to {written}, which gives back other states than it "
+            "reads: give a sparse autoencoder"
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sae_lens import SAE, TopKSAE, TopKSAEConfig
+from sae_lens import SAE, StandardSAE, StandardSAEConfig, TopKSAE, TopKSAEConfig, Transcoder, TranscoderConfig
 from sae_lens.saes.sae import SAEMetadata
 
 from llm_probe.models.loading import LoadedModel, load
@@ -54,6 +54,48 @@ def test_hooks(tmp_path: Path) -> None:
     for hook in ("blocks.0.hook_resid_pre", "blocks.1.attn.hook_z", "hook_embed", None):
         with pytest.raises(InputError, match="reads"):
             load_sae(written(tmp_path / "b", hook))
+
+
+@pytest.mark.parametrize("scaled", ["expected_average_only_in", "covariance_whitening"])
+def test_a_scale_that_is_not_in_the_weights(scaled: str, tmp_path: Path) -> None:
+    metadata = SAEMetadata(hook_name=hook_name(0, "resid_post"))
+    sae = StandardSAE(StandardSAEConfig(d_in=16, d_sae=24, metadata=metadata, normalize_activations=scaled))  # type: ignore[arg-type]
+    sae.save_model(tmp_path / "unfolded")
+    with pytest.raises(InputError, match=f"reads scaled states .{scaled}., .* fold it in"):
+        load_sae(str(tmp_path / "unfolded"))
+    sae.fold_activation_norm_scaling_factor(0.5)
+    sae.save_model(tmp_path / "folded")
+    assert load_sae(str(tmp_path / "folded")).latents == 24
+
+
+@pytest.mark.parametrize("scaled", ["layer_norm", "constant_norm_rescale"])
+def test_a_scale_that_is_applied_to_every_state(scaled: str, tmp_path: Path) -> None:
+    metadata = SAEMetadata(hook_name=hook_name(0, "resid_post"))
+    config = StandardSAEConfig(d_in=16, d_sae=24, metadata=metadata, normalize_activations=scaled)  # type: ignore[arg-type]
+    StandardSAE(config).save_model(tmp_path)
+    saved, states = load_sae(str(tmp_path)), torch.randn(5, 16)
+    torch.testing.assert_close(saved.encode(3 * states), saved.encode(states), rtol=1e-3, atol=1e-4)
+
+
+def test_a_transcoder_is_none(tmp_path: Path) -> None:
+    metadata = SAEMetadata(hook_name=hook_name(0, "resid_post"), hook_name_out=hook_name(0, "mlp_out"))
+    Transcoder(TranscoderConfig(d_in=16, d_out=16, d_sae=24, apply_b_dec_to_input=False, metadata=metadata)).save_model(
+        tmp_path
+    )
+    with pytest.raises(InputError, match=r"a transcoder from .* other states than it reads"):
+        load_sae(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("made_for", "warned"), [(None, False), ("owner/Small", False), ("small", False), ("other/model", True)]
+)
+def test_another_models_name_is_said(
+    made_for: str | None, warned: bool, loaded: LoadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = SAEMetadata(hook_name=hook_name(1, "resid_post"), model_name=made_for)
+    TopKSAE(TopKSAEConfig(d_in=16, d_sae=24, k=3, metadata=metadata)).save_model(tmp_path)
+    check_fits(load_sae(str(tmp_path)), replace(loaded, name="./models/Small"))
+    assert ("was made for other/model" in capsys.readouterr().err) == warned
 
 
 def test_folders_that_cannot_be_read(config: SaeConfig, tmp_path: Path) -> None:
