@@ -99,7 +99,7 @@ def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
     if config.weights == "random":
         loaded = randomised(loaded, config.seed)
         fingerprint = weights_fingerprint(loaded.model)
-    session.facts |= {
+    facts = {
         "model": config.model,
         "revision": loaded.revision,
         "weights_fingerprint": fingerprint,
@@ -110,6 +110,7 @@ def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
         "power": power,
         "seed": config.seed,
     }
+    session.identify(facts)
     with stage("causal", None, "prompts") as bar:  # edited prompts
         runner = CausalRunner(config, loaded, fingerprint, session, texts, bar)
         if config.sweep:

@@ -233,7 +233,7 @@ def prompts_of(claim: Claim, config: ProbeConfig) -> tuple[list[Prompt], list[Pr
     """The discovery and the confirmation prompts of a claim.
 
     Raises:
-        InputError: they are too few for the labels, lack one, or are too few beside the operands that are taken out first.
+        InputError: they are too few for the labels or beside the operands that are taken out first, or lack a label.
     """
     discovery = claim.prompts("discovery", config.prompts, config.seed)
     confirmation = claim.prompts("confirmation", config.prompts // 2, config.seed)

@@ -180,9 +180,9 @@ def analysed(
 def _rows(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], Rows]:
     """Every claim with all that its verdict rests on, and the rows of every table."""
     config, facts = job.config, job.session.facts
+    job.describe()
     trained = hypotheses(job, claims)
     answers = job.behaviour(claims)
-    job.describe()
     complete = [
         replace(
             one,

@@ -32,7 +32,7 @@ from llm_probe.run import schema
 from llm_probe.run.reading import CHECKSUMS, checksum_of
 from llm_probe.run.table import frame
 from toy.run.cells import Cells, writing_results
-from toy.run.errors import printable
+from toy.run.errors import InputError, printable
 from toy.run.files import frame_as_csv, replace_with, write_atomic
 
 if TYPE_CHECKING:
@@ -151,8 +151,45 @@ class Session:
         return {name: [self.study.tables[name](**row) for row in some] for name, some in content.items()}
 
     def describe(self, config: ProbeConfig, loaded: LoadedModel, layers: Sequence[int], fingerprint: str) -> None:
-        """Note the model and its configuration for run.json."""
-        self.facts |= provenance(config, loaded, tuple(layers)) | {"weights_fingerprint": fingerprint}
+        """Note the model and its configuration for run.json. Raises InputError as `identify`."""
+        self.identify(provenance(config, loaded, tuple(layers)) | {"weights_fingerprint": fingerprint})
+
+    def identify(self, facts: dict[str, Any]) -> None:
+        """Note for run.json what is studied: model, revision, weights_fingerprint, dtype, device, and more.
+
+        Raises:
+            InputError: the folder holds the results of another model, which would be lost.
+        """
+        if self.folder:
+            check_same_model(self.folder, self.study.record, facts)
+        self.facts |= facts
+
+
+def check_same_model(folder: Path, record: str, facts: Mapping[str, Any]) -> None:
+    """Check that a folder holds no results of another model; `record` is the file that says whose they are.
+
+    Two folders may go by one name, and a hub's model has many revisions: the weights tell them apart, where both were
+    read in one dtype on one kind of device, and else the names.
+
+    Raises:
+        InputError: it does.
+    """
+    try:
+        before = json.loads((folder / record).read_text(encoding="utf-8"))
+        alike = [before.get(key) == facts.get(key) for key in ("dtype", "device")]
+    except (OSError, ValueError, AttributeError):
+        return
+    told_by = ("weights_fingerprint",) if all(alike) and before.get("weights_fingerprint") else ("model", "revision")
+    if any(before.get(key) != facts.get(key) for key in told_by):
+        raise InputError(
+            f"{folder} holds the results of {_called(before)}, and this is {_called(facts)}: give another --out, or "
+            "remove that folder"
+        )
+
+
+def _called(facts: Mapping[str, Any]) -> str:
+    known = (f"{key.split('_')[0]} {facts[key]}" for key in ("revision", "weights_fingerprint") if facts.get(key))
+    return f"{facts.get('model')} ({', '.join(known)})"
 
 
 def together(parts: Sequence[Rows]) -> dict[str, list[Any]]:

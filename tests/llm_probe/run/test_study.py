@@ -112,6 +112,39 @@ def test_rows_of_a_table_that_is_not_declared_are_a_mistake() -> None:
         STUDY.run(None, lambda run: {"verdicts": []})
 
 
+ONE = {"model": "A/run", "revision": None, "weights_fingerprint": "1a", "dtype": "float32", "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"model": "./A/run"}, True),  # the same weights by another path
+        ({"weights_fingerprint": "2b"}, False),
+        ({"model": "B/run", "weights_fingerprint": "2b"}, False),
+        # Sums of weights round otherwise in another dtype or on another device: then the names decide.
+        ({"weights_fingerprint": "2b", "dtype": "bfloat16"}, True),
+        ({"weights_fingerprint": "2b", "device": "cuda:0", "revision": "main"}, False),
+        ({"weights_fingerprint": "2b", "device": "cuda:0", "model": "B/run"}, False),
+    ],
+)
+def test_results_of_another_model_are_not_overwritten(changes: dict[str, str], same: bool, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(ONE))
+    if same:
+        session(tmp_path).identify(ONE | changes)
+        return
+    with pytest.raises(InputError, match=r"holds the results of A/run .*give another --out"):
+        session(tmp_path).identify(ONE | changes)
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"model": "A/run", "revision": null}'])
+def test_a_record_that_says_less_is_no_obstacle(record: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(record)
+    run = session(tmp_path)
+    run.identify(ONE)
+    assert run.facts["model"] == "A/run"
+
+
 def full_disk(half: bool) -> Callable[..., int]:
     """A `Path.write_text` that fails, after it wrote the first half if `half`."""
 
