@@ -102,13 +102,14 @@ def ask(loaded: LoadedModel, prompts: Sequence[Prompt], answers: Sequence[str], 
     Raises:
         InputError: an encoder, which answers nothing, or no prompts.
     """
-    if loaded.is_encoder:
-        raise InputError(f"{loaded.name} is an encoder and writes no answers: give a model that continues a text")
+    if loaded.mute:
+        raise InputError(f"{loaded.mute}: give a model that answers")
     if not prompts:
         raise InputError("there are no prompts to ask: give more templates or operands")
     texts = rendered(loaded.tokenizer, prompts, chat=chat)
     encoded = encode(loaded.tokenizer, prompts, chat=chat)
     heads = [row.ids[: row.positions["last"] + 1] for row in encoded]
+    loaded.check_ids(heads)
     lead = _leads(loaded, prompts, texts, heads, answers, chat)
     known: dict[tuple[Tokens, str], AnswerTree] = {}
     items = []

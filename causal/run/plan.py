@@ -259,16 +259,14 @@ def load_shape(model: str, revision: str | None) -> tuple[Shape, Any]:
     Raises:
         InputError: they cannot be reached.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    from llm_probe.models.hub import explained, source
-    from llm_probe.models.loading import REFERENCE_FOLDER
+    from llm_probe.models.hub import configuration, explained
+    from llm_probe.models.tokenizer import load_tokenizer
 
-    path = source(model, REFERENCE_FOLDER)
-    with explained(model, revision):
-        config = AutoConfig.from_pretrained(path, revision=revision)
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
-    with torch.device("meta"):
+    path, config = configuration(model, revision)
+    tokenizer = load_tokenizer(path, model, revision=revision)
+    with explained(model, revision, "the config.json"), torch.device("meta"):
         return shape_of(AutoModelForCausalLM.from_config(config)), tokenizer
 
 

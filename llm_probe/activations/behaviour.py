@@ -54,10 +54,10 @@ def score(
     """Score questions whose possible answers, in order, are `answers`.
 
     Raises:
-        InputError: the model is an encoder, or a prompt's answer is not one of `answers`.
+        InputError: the model writes no answers, a prompt's answer is not one of `answers`, or it cannot be read.
     """
-    if loaded.is_encoder:
-        raise InputError("behaviour is skipped: an encoder writes no continuation; its statements can still be probed")
+    if loaded.mute:
+        raise InputError(f"behaviour is skipped: {loaded.mute}; its states can still be probed")
     for prompt in prompts:
         if prompt.answer not in answers:
             raise InputError(f"the answer of {prompt.text!r}, {prompt.answer!r}, is not among {list(answers)}")
@@ -66,6 +66,8 @@ def score(
     special = set(loaded.tokenizer.all_special_ids)
     scored: dict[int, Scored] = {}
     for tree, members in answer_trees(loaded.tokenizer, texts, ids, answers, chat):
+        loaded.check_ids([ids[index] for index in members], max(map(len, tree.answers)))
+        loaded.check_ids(tree.answers)
         for batch in _batches(ids, members, batch_tokens):
             tokens = torch.tensor([ids[index] for index in batch])
             greedy, probability = walk(loaded, tokens, tree, len(answers), batch_tokens // tokens.shape[1])

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -84,10 +85,12 @@ def stream(
     same up to rounding, 1e-5 in float32.
 
     Raises:
-        InputError: a layer or a position that does not exist, or one prompt alone does not fit.
+        InputError: a layer or a position that does not exist, tokens that the model cannot read, one prompt alone that
+            does not fit, or states that are no numbers.
     """
     check_layers(loaded, plan.layers)
     _check_positions(encoded, plan)
+    loaded.check_ids(prompt.ids for prompt in encoded)
     lengths = [len(prompt.ids) for prompt in encoded]
     # Longest first: if memory is short, that shows in the first minute.
     pending = deque(buckets(lengths, _batch_tokens(loaded, plan, lengths, batch_tokens)))
@@ -105,7 +108,22 @@ def stream(
             smaller = buckets([lengths[index] for index in left], len(batch) // 2 * lengths[batch[0]])
             pending = deque([left[index] for index in group] for group in smaller)
             continue
+        check_numbers(loaded, cells, plan.cells)
         yield torch.tensor(batch, device=cells.device), cells
+
+
+def check_numbers(
+    loaded: LoadedModel, cells: Float[Tensor, "rows cells d_model"], places: Sequence[tuple[Any, ...]]
+) -> None:
+    """Raises InputError if a state is NaN or infinite; `places` are the layer and site (and more) of each cell."""
+    whole = cells.isfinite().all(dim=-1).all(dim=0)
+    if whole.all():
+        return
+    layer, site = places[int(whole.logical_not().nonzero()[0])][:2]
+    where = "the token embedding" if layer == EMBEDDING else f"{site} of layer {layer}"
+    dtype = str(loaded.dtype).removeprefix("torch.")
+    advice = "choose other weights" if loaded.dtype == torch.float32 else "run with --dtype float32"
+    raise InputError(f"{where} of {loaded.name} ({loaded.weights} weights) is NaN or infinite in {dtype}: {advice}")
 
 
 def class_sums(
@@ -177,6 +195,9 @@ def read(
     """Run every prompt of a claim through the model; `on_prompts` is told how many more are done.
 
     `grid`: whether the published grid is read too, where there is one.
+
+    Raises:
+        InputError: as `stream`, or every prompt has the same states.
     """
 
     def batches(prompts: Sequence[Prompt]) -> Batches:
@@ -191,6 +212,11 @@ def read(
 
     n, class_means = len(discovery), None
     kept = rows(batches([*discovery, *confirmation]), n + len(confirmation))
+    if torch.equal(kept[0], kept[-1]) and bool((kept == kept[:1]).all()):
+        raise InputError(
+            f"all {len(kept)} prompts of {claim.name} have the same states in {loaded.name} ({loaded.weights} "
+            "weights): give prompts that differ, or a model whose weights are not all zero"
+        )
     if claim.quantity == "item":
         class_means = means([(torch.arange(n), kept[:n])], discovery)
     elif grid and claim.domain.has_grid:

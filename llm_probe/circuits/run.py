@@ -102,9 +102,9 @@ def questions(
                     analogy_rows, claim=Claim(domain, "item"), config=config
                 )
         answering["analogies words"] = partial(word_rows, config=config)
-        if loaded.is_encoder:
-            skipped["attention, lens"] = "an encoder writes no answer, so there is no place where it would be"
-        for domain in [] if loaded.is_encoder else questioned:
+        if loaded.mute:
+            skipped["attention, lens"] = f"{loaded.mute}, so there is no place where an answer would be"
+        for domain in [] if loaded.mute else questioned:
             shared = {"claim": Claim(domain, "sum"), "size": config.prompts, "seed": config.seed}
             answering[f"attention {domain.name}"] = partial(attention_rows, **shared)
             answering[f"lens {domain.name}"] = partial(lens_rows, **shared)

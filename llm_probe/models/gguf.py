@@ -117,11 +117,11 @@ def _convert(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from llm_probe.models.hub import explained, no_loading_bar
+    from llm_probe.models.hub import explained, quiet_loading
 
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:
-        with explained(str(path), None), no_loading_bar():
+        with explained(str(path), None), quiet_loading():
             given: Any = {"gguf_file": path.name}
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
             model: Any = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
@@ -130,7 +130,7 @@ def _convert(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
         model.is_quantized, model.hf_quantizer = False, None
         setattr(model.config, MADE_FROM, made_from)
         advice = "free some space, or put the file into a folder that can be written"
-        with writing_to(folder, advice, RuntimeError), no_loading_bar():
+        with writing_to(folder, advice, RuntimeError), quiet_loading():
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
             shutil.rmtree(folder, ignore_errors=True)

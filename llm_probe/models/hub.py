@@ -6,14 +6,23 @@ the `huggingface_hub` error in its chain of causes, so that chain decides what t
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from llm_probe.models.damage import damage, pointer
 from llm_probe.models.gguf import dequantised, is_gguf
 from toy.run.errors import InputError
 
+REFERENCE_FOLDER = Path(__file__).parent / "reference" / "weights"
+MOST_BLOCKS = 10_000
+"""Blocks of a model at most: building more takes hours before any weight is read."""
+ADAPTER = "adapter_config.json"
+MERGE = "give the folder that peft's `merge_and_unload` and `save_pretrained` make of the adapter and its model"
 REASONS = {
     # A gated repository is also reported as one that does not exist, so that this sentence comes first.
     r"\bGatedRepoError\b|gated repo": (
@@ -56,18 +65,33 @@ def is_toy(name: str) -> bool:
     return is_run(path) and '"model_type"' not in (path / "config.json").read_text(encoding="utf-8", errors="replace")
 
 
-def source(name: str, reference: Path, revision: str | None = None) -> str:
+def check_revision(name: str, revision: str | None) -> None:
+    """Raises InputError if a revision is given for a model that lies on this machine."""
+    if revision is not None and (name == "reference" or Path(name).expanduser().exists()):
+        raise InputError(
+            f"{name} lies on this machine and has one version only: leave out --revision {revision}, or give the name "
+            "of a model on the hub"
+        )
+
+
+def source(name: str, revision: str | None = None) -> str:
     """What `from_pretrained` is given: a folder, or the name itself if it is one of the hub.
 
     Raises:
-        InputError: a path that is not a model folder, or a GGUF file that cannot be read.
+        InputError: a path that is not a model folder, a file in it that is a Git LFS pointer, a GGUF file that cannot
+            be read, or a revision of a model that lies on this machine.
     """
+    check_revision(name, revision)
     if is_gguf(name):
         return str(dequantised(name, revision))
-    path = reference if name == "reference" else Path(name).expanduser()
+    path = REFERENCE_FOLDER if name == "reference" else Path(name).expanduser()
     if (path / "config.json").is_file():
+        if sentence := pointer(path):
+            raise InputError(sentence)
         return str(path)
-    if path.is_dir() or path == reference or name.startswith(("/", ".", "~")):
+    if (path / ADAPTER).is_file():
+        raise InputError(f"{path} holds an adapter without its model: {MERGE}")
+    if path.is_dir() or path == REFERENCE_FOLDER or name.startswith(("/", ".", "~")):
         raise InputError(
             f"no model in the folder {path}: give a folder with config.json and model.safetensors, a GGUF file, or a "
             "run directory of scripts/train_toy.py"
@@ -75,46 +99,105 @@ def source(name: str, reference: Path, revision: str | None = None) -> str:
     return name
 
 
+def configuration(name: str, revision: str | None = None, *, trust_remote_code: bool = False) -> tuple[str, Any]:
+    """(what `from_pretrained` is given, the configuration) of a model that is no toy.
+
+    Raises:
+        InputError: there is no such model, it cannot be reached, or its config.json describes none.
+    """
+    from transformers import AutoConfig
+
+    path = source(name, revision)
+    with explained(name, revision, "the config.json"):
+        config: Any = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=trust_remote_code)
+        blocks = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if isinstance(blocks, int) and not 0 < blocks <= MOST_BLOCKS:
+        raise InputError(
+            f"the config.json of {name} says {blocks} blocks (num_hidden_layers), where 1 to {MOST_BLOCKS} can be "
+            "built: copy it again from where the model came from"
+        )
+    if (folder := folder_of(path, revision)) and (folder / ADAPTER).is_file() and not find_spec("peft"):
+        raise InputError(f"{name} holds an adapter, which needs the package peft: install it, or {MERGE}")
+    return path, config
+
+
+def folder_of(path: str, revision: str | None) -> Path | None:
+    """Where the files of a model lie: its folder, or the snapshot in the hub's cache; None if there is neither."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    folder = REFERENCE_FOLDER if path == "reference" else Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    try:
+        cached = try_to_load_from_cache(path, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
 def commit(path: str, revision: str | None) -> str | None:
     """The commit of the hub repository whose configuration was just read, from the cache; None for a folder."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if Path(path).is_dir():
-        return None
-    cached = try_to_load_from_cache(path, "config.json", revision=revision)
-    return Path(cached).parent.name if isinstance(cached, str) else None
+    folder = None if Path(path).is_dir() else folder_of(path, revision)
+    return folder.name if folder else None
 
 
 @contextmanager
-def explained(name: str, revision: str | None) -> Iterator[None]:
-    """Turn what loading `name` may raise into an InputError; anything else passes through."""
+def explained(name: str, revision: str | None, reading: str = "") -> Iterator[None]:
+    """Turn what loading `name` may raise into an InputError; anything else passes through.
+
+    `reading`: the part of the model that nothing but a loader reads inside the block, such as `the config.json`. Then
+    whatever it raises is said of that part.
+    """
     try:
         yield
-    except (OSError, ValueError, ImportError) as error:
-        described = f"{' '.join(sorted(_chain(error)))}\n{error}"
-        for pattern, sentence in REASONS.items():
-            if re.search(pattern, described):
-                first_line = str(error).partition("\n")[0]
-                raise InputError(sentence.format(name=name, revision=revision, first_line=first_line)) from error
+    except InputError:
+        raise
+    except Exception as error:
+        if sentence := _sentence(error, name, revision, reading):
+            raise InputError(sentence) from error
         raise
 
 
-@contextmanager
-def no_loading_bar() -> Iterator[None]:
-    """Mute transformers' bar for weights that are read from disk; downloads keep theirs."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    from transformers.utils import logging
+def _sentence(error: Exception, name: str, revision: str | None, reading: str) -> str | None:
+    """What the user is told of an error; None if it is none of a loader."""
+    if (folder := folder_of(name, revision)) and (broken := damage(folder)):
+        return broken
+    first_line = str(error).strip().partition("\n")[0]
+    if isinstance(error, ImportError):
+        return f"{name} needs a package that is not installed: {first_line}"
+    if isinstance(error, OSError | ValueError):
+        described = f"{' '.join(sorted(_chain(error)))}\n{error}"
+        for pattern, sentence in REASONS.items():
+            if re.search(pattern, described):
+                return sentence.format(name=name, revision=revision, first_line=first_line)
+    if not reading:
+        return None
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return f"{reading} of {name} cannot be used ({reason}): copy it again from where the model came from"
 
-    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Mute transformers' bar for weights that are read from disk, and its table of what was missing among them, which
+    `weights.check_complete` says in a sentence; downloads keep their bar."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+    shown, downloads = is_progress_bar_enabled(), not are_progress_bars_disabled()
+    report = logging.getLogger("transformers.modeling_utils")
+    level = report.level
     # transformers switches the hub's bars as well as its own.
-    logging.disable_progress_bar()
+    disable_progress_bar()
+    report.setLevel(logging.ERROR)
     if downloads:
         enable_progress_bars()
     try:
         yield
     finally:
+        report.setLevel(level)
         if shown:
-            logging.enable_progress_bar()
+            enable_progress_bar()
         if not downloads:
             disable_progress_bars()
 

@@ -1,77 +1,47 @@
-"""Loading a language model, fresh random copies of it, and the check that its map is true.
+"""Loading a language model, and fresh random copies of it.
 
-A `LoadedModel` is a model, its tokenizer and the map of its blocks (`layout`): where the stream of d_model numbers
-per token can be read. The map is checked on every model (`self_check`), because one trap is silent: the last entry
-of `output_hidden_states` is taken after the final norm, and a hook on the last block before it.
-
-Three ways to one: `load` by name, `wrap` for a model already in memory, `randomised` for the null model that every
-claim is compared with: the same architecture with weights that were never trained.
+Three ways to a `LoadedModel`: `load` by name, `wrap` for a model already in memory, `randomised` for the null model
+that every claim is compared with: the same architecture with weights that were never trained. What comes out has been
+checked: its weights are all there and numbers (`weights`), its tokenizer is its own (`tokenizer`), and the map of its
+blocks is true (`loaded_model`).
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from llm_probe.models import layout
-from llm_probe.models.layout import ModelMapError
-from llm_probe.questions.domains import Domain
-from llm_probe.run.vocabulary import EMBEDDING, Site, Weights
-from toy.networks.hooks import capture, capture_input
+from llm_probe.models.hub import (
+    REFERENCE_FOLDER,
+    check_revision,
+    commit,
+    configuration,
+    explained,
+    is_toy,
+    quiet_loading,
+)
+from llm_probe.models.layout import CHOOSE, ModelMapError
+from llm_probe.models.loaded_model import LoadedModel, check_layers, evaluating, self_check
+from llm_probe.models.tokenizer import check_tokenizer, load_tokenizer
+from llm_probe.models.weights import check_complete, check_numbers, weights_fingerprint
+from llm_probe.run.vocabulary import Weights
 from toy.run.device import chosen_device
 from toy.run.errors import InputError
 
-REFERENCE_FOLDER = Path(__file__).parent / "reference" / "weights"
+__all__ = [
+    "REFERENCE_FOLDER", "LoadedModel", "ModelMapError", "check_layers", "evaluating", "load", "randomised",
+    "self_check", "twin", "weights_fingerprint", "wrap",
+]  # fmt: skip
 NOTE = "weights_note"
 """Field of a model's configuration in which whoever made its weights without training says so."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model, its tokenizer and the map of its blocks."""
-
-    model: nn.Module
-    """The transformers model: with its vocabulary head, unless it is an encoder."""
-    backbone: nn.Module
-    """The part of `model` that holds the blocks: called instead of it where no vocabulary head is wanted."""
-    tokenizer: Any
-    name: str
-    revision: str | None
-    """Commit of the hub repository, or the training step of a toy; None for a folder or a model in memory."""
-    weights: Weights
-    layers: tuple[nn.Module, ...]
-    final_norm: nn.Module | None
-    d_model: int
-    device: torch.device
-    """Where token ids go."""
-    dtype: torch.dtype
-    is_encoder: bool
-    """Reads in both directions (BERT): its states can be read, but it writes no answers."""
-    untrained: bool = False
-    """Its weights were drawn at random, as `load` was asked to do or as its configuration says (`NOTE`)."""
-    own_domain: Domain | None = None
-    """Of a toy: the questions of its own task, the only ones it knows."""
-
-    def site_module(self, layer: int, site: Site) -> nn.Module:
-        """The module whose output is the site.
-
-        Raises:
-            InputError: the layer does not exist.
-            ModelMapError: the block has no part of a known name.
-        """
-        check_layers(self, [layer])
-        block = self.layers[layer]
-        return block if site == "resid_post" else layout.part(block, site)
 
 
 def load(
@@ -93,14 +63,11 @@ def load(
         InputError: there is no such model, it cannot be reached, or it has no safetensors weights or fast tokenizer.
         ModelMapError: its blocks are not where this package expects them.
     """
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
-
-    from llm_probe.models.hub import commit, explained, is_toy, no_loading_bar, source
-
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}")
     chosen_dtype, place = DTYPES[dtype], chosen_device(device)
     if is_toy(name):
+        check_revision(name, revision)
         from llm_probe.models.toy_model import as_language_model
         from llm_probe.questions.toy_domain import toy_domain
 
@@ -112,31 +79,33 @@ def load(
         toy = _mapped(network, tokenizer, name, reached, "trained", is_encoder=False)
         toy = replace(toy, own_domain=toy_domain(network.config.toy))
         return replace(randomised(toy, seed), own_domain=toy.own_domain, untrained=True) if random_weights else toy
-    path = source(name, REFERENCE_FOLDER, revision)
-    remote = {"revision": revision, "trust_remote_code": trust_remote_code}
-    with explained(name, revision):
-        config = AutoConfig.from_pretrained(path, **remote)
-        # Pinned to the commit just seen: one model even if the repository moves, and one look-up when offline.
-        seen = commit(path, revision)
-        remote["revision"] = seen or revision
-        tokenizer = AutoTokenizer.from_pretrained(path, **remote)
-    check_tokenizer(tokenizer, name)
+    path, config = configuration(name, revision, trust_remote_code=trust_remote_code)
+    # Pinned to the commit just seen: one model even if the repository moves, and one look-up when offline.
+    seen = commit(path, revision)
+    remote = {"revision": seen or revision, "trust_remote_code": trust_remote_code}
+    tokenizer = load_tokenizer(path, name, **remote)
     encoder = _is_encoder(config, name)
-    family: Any = AutoModel if encoder else AutoModelForCausalLM
+    family = _family(config, encoder)
 
     def build() -> Any:
         return family.from_config(config, trust_remote_code=trust_remote_code)
 
+    has_head = True
     if random_weights:
-        model = _fresh(build, seed).to(place, chosen_dtype)
+        with explained(name, revision, "the config.json"):
+            model = _fresh(build, seed).to(place, chosen_dtype)
     else:
-        placing = {"device_map": "auto"} if place.type == "cuda" and _too_large(build, chosen_dtype) else {}
-        with explained(name, revision), no_loading_bar():
-            model = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **placing, **remote)
+        with explained(name, revision, "the config.json"):
+            placing = {"device_map": "auto"} if place.type == "cuda" and _too_large(build, chosen_dtype) else {}
+        options = placing | remote | {"ignore_mismatched_sizes": True, "output_loading_info": True}
+        with explained(name, revision, "the weights or the config.json"), quiet_loading():
+            model, report = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **options)
+        has_head = check_complete(model, _backbone(model, encoder), report, name)
+        check_numbers(model, name)
         model = model if placing else model.to(place)
     weights: Weights = "random" if random_weights else "trained"
     loaded = _mapped(model.requires_grad_(False).eval(), tokenizer, name, seen, weights, encoder)
-    return replace(loaded, untrained=random_weights or hasattr(config, NOTE))
+    return replace(loaded, has_head=has_head, untrained=random_weights or hasattr(config, NOTE))
 
 
 def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedModel:
@@ -145,8 +114,9 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedMode
     Every pass over it runs in evaluation mode and restores the mode of every module (`evaluating`).
     """
     check_tokenizer(tokenizer, name)
+    check_numbers(model, name)
     config: Any = copy.copy(model.config)
-    config.architectures = [type(model).__name__]
+    config.architectures = [type(_without_adapter(model)).__name__]
     return _mapped(model, tokenizer, name, None, "trained", _is_encoder(config, name))
 
 
@@ -160,7 +130,7 @@ def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Ca
 
     `keep_embeddings`: only the blocks are random; the trained token embeddings are held on to until then.
     """
-    trained: Any = loaded.model
+    trained: Any = _without_adapter(loaded.model)
     family, config = type(trained), copy.deepcopy(trained.config)
     rest = (loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
     device, dtype = loaded.device, loaded.dtype
@@ -175,80 +145,13 @@ def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Ca
     return make
 
 
-def check_layers(loaded: LoadedModel, layers: Sequence[int]) -> None:
-    """Raises InputError if a layer does not exist."""
-    for layer in layers:
-        if not 0 <= layer < len(loaded.layers):
-            raise InputError(f"layer {layer} does not exist: {loaded.name} has layers 0 to {len(loaded.layers) - 1}")
-
-
-def check_tokenizer(tokenizer: Any, name: str) -> None:
-    """Raises InputError without a fast tokenizer: operands are located by its character offsets."""
-    # Where its files are missing, transformers makes a fast tokenizer that knows special tokens only, and says nothing.
-    if not getattr(tokenizer, "is_fast", False) or len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise InputError(
-            f"{name} has no fast tokenizer (tokenizer.json), whose character offsets locate the operands; "
-            f"{type(tokenizer).__name__} was found: choose a model that has one"
-        )
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode (no dropout) inside the block, and each module's own mode after it."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def self_check(loaded: LoadedModel) -> None:
-    """Compare the hooks with `output_hidden_states` on six tokens.
-
-    Block l's output must be entry l + 1, the first block's input entry 0; the last block's output must become the last
-    entry through the final norm.
-
-    Raises:
-        ModelMapError: it is not so, or a block's output is not (batch, position, d_model).
-    """
-    ids = torch.arange(1, 7, device=loaded.device)[None]
-    seen: dict[str, Tensor] = {}
-    blocks = {str(index): block for index, block in enumerate(loaded.layers)}
-    keep_input = partial(seen.__setitem__, str(EMBEDDING))
-    with torch.inference_mode(), evaluating(loaded.model):
-        try:
-            with capture(blocks, seen.__setitem__), capture_input(loaded.layers[0], keep_input):
-                states = loaded.backbone(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
-        except TypeError as error:
-            raise ModelMapError(f"the blocks of {loaded.name} cannot be read: {error}") from error
-        if len(states) != len(loaded.layers) + 1 or len(seen) != len(loaded.layers) + 1:
-            raise ModelMapError(
-                f"{loaded.name} reports {len(states) - 1} hidden states, but {len(loaded.layers)} blocks were found "
-                f"and {len(seen.keys() & blocks.keys())} of them ran"
-            )
-        last = seen[str(len(states) - 2)]
-        if loaded.final_norm is not None:
-            seen[str(len(states) - 2)] = loaded.final_norm(last)
-    for layer, state in enumerate(states, start=EMBEDDING):
-        hooked = seen[str(layer)].to(state.device)
-        # One forward made both, so only the final norm, computed twice, may differ by rounding. What the first block
-        # reads may have a width of its own (an MLP that is read as a block).
-        width = state.shape[-1] if layer == EMBEDDING else loaded.d_model
-        if hooked.shape[-1] != width or not torch.allclose(hooked, state, rtol=1e-3, atol=1e-5, equal_nan=True):
-            what = "input of the first block" if layer == EMBEDDING else f"output of block {layer}"
-            raise ModelMapError(
-                f"the {what} of {loaded.name} is not its hidden state {layer + 1}: this architecture is not supported"
-            )
-
-
 def _mapped(
     model: nn.Module, tokenizer: Any, name: str, revision: str | None, weights: Weights, is_encoder: bool
 ) -> LoadedModel:
-    config: Any = model.config
-    backbone: Any = model.base_model if is_encoder else model.get_decoder()  # type: ignore[operator]
+    backbone = _backbone(model, is_encoder)
+    d_model = getattr(model.config.get_text_config(), "hidden_size", None)  # type: ignore[union-attr,operator]
+    if not isinstance(d_model, int):
+        raise ModelMapError(f"{name} ({type(model).__name__}) has no stream of one width (hidden_size): {CHOOSE}")
     first = next(model.parameters())
     loaded = LoadedModel(
         model=model,
@@ -259,13 +162,34 @@ def _mapped(
         weights=weights,
         layers=layout.blocks(backbone, name),
         final_norm=layout.final_norm(backbone),
-        d_model=config.get_text_config().hidden_size,
+        d_model=d_model,
         device=first.device,
         dtype=first.dtype,
         is_encoder=is_encoder,
     )
     self_check(loaded)
     return loaded
+
+
+def _backbone(model: Any, is_encoder: bool) -> nn.Module:
+    model = _without_adapter(model)
+    return model.base_model if is_encoder else model.get_decoder()
+
+
+def _without_adapter(model: Any) -> Any:
+    """The transformers model inside one of peft, whose adapters are modules in its place; any other as it is."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _family(config: Any, is_encoder: bool) -> Any:
+    """The auto class that knows the model's type; what reads images, too, writes with its language model."""
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMultimodalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES as MULTIMODAL
+
+    if is_encoder:
+        return AutoModel
+    return AutoModelForMultimodalLM if config.model_type in MULTIMODAL.keys() - CAUSAL.keys() else AutoModelForCausalLM
 
 
 def _is_encoder(config: Any, name: str) -> bool:
@@ -279,8 +203,11 @@ def _is_encoder(config: Any, name: str) -> bool:
         return False
     if getattr(config, "is_decoder", False):
         return False
-    masked = config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    return masked or config.model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    writing = (
+        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.keys()
+        | modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.keys()
+    )
+    return config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.model_type not in writing
 
 
 def _fresh(build: Callable[[], Any], seed: int) -> Any:
@@ -298,11 +225,3 @@ def _too_large(build: Callable[[], Any], dtype: torch.dtype) -> bool:
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in build().parameters())
     return 1.1 * parameters * dtype.itemsize > torch.cuda.mem_get_info(0)[0]
-
-
-def weights_fingerprint(model: nn.Module) -> str:
-    """A hash of every parameter's shape and sum: two models in memory that differ do not share cells."""
-    digest = hashlib.sha256()
-    for name, weight in model.named_parameters():
-        digest.update(f"{name}{tuple(weight.shape)}{float(weight.detach().double().sum()):.12e}".encode())
-    return digest.hexdigest()[:16]

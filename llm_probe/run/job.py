@@ -195,12 +195,12 @@ class Job:
         return config.hash(claim=repr(claim), what=what, periods=periods, fingerprint=self.fingerprint)
 
     def behaviour(self, claims: Sequence[Claim]) -> dict[str, Rows]:
-        """The answers in every domain that can be asked, by its name; none of an encoder."""
+        """The answers in every domain that can be asked, by its name; none of a model that writes none."""
         sums = {claim.domain.name: claim for claim in claims if claim.quantity == "sum"}
         if not self.config.behaviour or not sums:
             return {}
-        if self.loaded.is_encoder:
-            print("behaviour skipped: an encoder does not continue a text", file=sys.stderr)
+        if self.loaded.mute:
+            print(f"behaviour skipped: {self.loaded.mute}", file=sys.stderr)
             return {}
         result = {}
         with stage("behaviour", len(sums), "domains") as bar:

@@ -215,10 +215,9 @@ def size_of(name: str, revision: str | None = None) -> Size:
     Raises:
         InputError: it is not in the cache, cannot be fetched and is not of the Qwen3 series.
     """
-    from transformers import AutoConfig, AutoModel, Qwen3Config
+    from transformers import AutoModel, Qwen3Config
 
-    from llm_probe.models.hub import explained, is_toy, source
-    from llm_probe.models.loading import REFERENCE_FOLDER
+    from llm_probe.models.hub import configuration, explained, is_toy
 
     config: Any
     if is_toy(name):
@@ -230,10 +229,9 @@ def size_of(name: str, revision: str | None = None) -> Size:
             num_attention_heads=heads, num_key_value_heads=8, head_dim=128, tie_word_embeddings=tied,
         )  # fmt: skip
     else:
-        with explained(name, revision):
-            config = AutoConfig.from_pretrained(source(name, REFERENCE_FOLDER, revision), revision=revision)
+        config = configuration(name, revision)[1]
     text = config.get_text_config()
-    with torch.device("meta"):
+    with explained(name, revision, "the config.json"), torch.device("meta"):
         every = sum(weight.numel() for weight in AutoModel.from_config(config).parameters())
     head = text.vocab_size * text.hidden_size
     tied = getattr(config, "tie_word_embeddings", True)

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from llm_probe.activations.streaming import check_numbers
 from llm_probe.models.loading import LoadedModel, evaluating
 from llm_probe.questions.tokens import buckets
 from llm_probe.run.vocabulary import Site
@@ -88,6 +89,7 @@ def read_states(
 
     The forward pass stops after the last of these layers.
     """
+    loaded.check_ids(passage.ids for passage in passages)
     ends = torch.tensor([len(passage.ids) for passage in passages]).cumsum(0)
     states = torch.empty(len(places), int(ends[-1]), loaded.d_model, device=loaded.device)
     modules = {name_of(place): loaded.site_module(*place) for place in places}
@@ -103,6 +105,7 @@ def read_states(
 
             with capture(modules, keep), stop_after(deepest):
                 loaded.backbone(input_ids=ids.to(loaded.device), use_cache=False)
+    check_numbers(loaded, states.transpose(0, 1), places)
     return states
 
 

@@ -83,7 +83,7 @@ def held_out(config: SaeConfig, loaded: LoadedModel, stream: Stream) -> dict[Pla
             fresh=torch.cat([batches[place] for batches in further]), longest=float(states[kept].norm(dim=1).max()),
             task_share=source.task_share, batch_tokens=config.batch_tokens, losses={},
         )  # fmt: skip
-        if not loaded.is_encoder:
+        if not loaded.mute:
             clean = held.losses["clean"] = clean or cross_entropy(held, None)
             held.losses["zero"] = cross_entropy(held, torch.zeros_like)
             held.losses["mean"] = cross_entropy(held, lambda states, mean=mean: mean.expand_as(states))
@@ -91,14 +91,14 @@ def held_out(config: SaeConfig, loaded: LoadedModel, stream: Stream) -> dict[Pla
 
 
 def measure(saved: Saved, held: HeldOut) -> dict[str, Any]:
-    """The measures of one SAE; those that do not apply are None, and an encoder has no cross-entropy.
+    """The measures of one SAE; those that do not apply are None: what writes no answers has no cross-entropy.
 
     Keys: l0, fvu, fvu_text, fvu_task, dead_share, dense_share, ce_recovered (_text, _task; against zeros and, with
     _of_mean behind it, against the mean), the cross-entropies behind them (ce_<clean, sae, zero, mean>_<text, task>,
     nats a token), and held_out_text, held_out_task, counted: on how many states.
     """
     measures = _reconstruction(saved, held)
-    if held.loaded.is_encoder:
+    if held.loaded.mute:
         return measures
     losses = held.losses | {"sae": cross_entropy(held, lambda states: saved.decode(saved.encode(states)))}
     share = {"text": 1 - held.task_share, "task": held.task_share}

@@ -120,10 +120,8 @@ class Reader:
         if trained:
             self.layers, self.d_model, self.fingerprint = trained.layers, trained.d_model, trained.fingerprint
             return
-        if self.loaded.is_encoder:
-            raise InputError(
-                f"{self.loaded.name} is an encoder, which answers no question: the deep dive needs a language model"
-            )
+        if self.loaded.mute:
+            raise InputError(f"{self.loaded.mute}: the deep dive needs a language model that answers questions")
         check_layers(self.loaded, config.layers)
         depth = len(self.loaded.layers)
         self.layers: tuple[int, ...] = tuple(dict.fromkeys(config.layers)) or tuple(sorted({depth // 2, depth - 1}))

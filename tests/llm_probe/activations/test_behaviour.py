@@ -79,7 +79,10 @@ class Written(nn.Module):
 
 
 def loaded(model: nn.Module, *, is_encoder: bool = False) -> Any:
-    return SimpleNamespace(model=model, tokenizer=TOKENIZER, device=torch.device("cpu"), is_encoder=is_encoder)
+    mute = "an encoder" if is_encoder else ""
+    return SimpleNamespace(
+        model=model, tokenizer=TOKENIZER, device=torch.device("cpu"), mute=mute, check_ids=lambda *_: None
+    )
 
 
 def scored(prompt: Prompt, answers: tuple[str, ...], steps: dict[str, dict[str, float]], **options: bool) -> Scored:

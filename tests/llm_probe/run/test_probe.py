@@ -294,7 +294,7 @@ def test_an_encoder_is_probed_and_not_asked(words: PreTrainedTokenizerFast, caps
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2}
     model = BertModel(BertConfig(vocab_size=len(words), **sizes))
     result = probe(model, words, ["days"], prompts=80, renamings=19)
-    assert "behaviour skipped: an encoder does not continue a text" in capsys.readouterr().err
+    assert "is an encoder, which continues no text" in capsys.readouterr().err
     assert len(result.verdicts) == 2 and result.verdicts["accuracy"].isna().all()
     assert list(result.frames["behaviour"].columns) and result.frames["behaviour"].empty
 

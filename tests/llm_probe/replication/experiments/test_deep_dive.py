@@ -118,7 +118,7 @@ def test_what_cannot_be_run_is_one_sentence(config: DeepDiveConfig, change: dict
 
 def test_an_encoder_is_refused(config: DeepDiveConfig, tiny, tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "load", lambda name, **rest: wrap(tiny("bert"), tokenizer, name=name))
-    with pytest.raises(InputError, match="tiny is an encoder, which answers no question"):
+    with pytest.raises(InputError, match="tiny is an encoder, which continues no text"):
         deep_dive(config)
 
 
