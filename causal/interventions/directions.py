@@ -13,7 +13,7 @@ whose plane a probe run accepted (p_fwer <= 0.01, trained weights); `accepted` r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
