@@ -6,7 +6,7 @@ result = probe(loaded.model, loaded.tokenizer, domains=["days", "months"])
 print(result)
 result.report("report.html")
 
-`probe_activations` asks the same of states that were read elsewhere; `read_planes` reads the directions of a run.
+`probe_activations` asks the same of states that were read elsewhere; `read_result` reads a results folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from llm_probe.run.arrays import probe_activations as probe_activations
     from llm_probe.run.probe import probe as probe
     from llm_probe.run.result import ProbeResult as ProbeResult
+    from llm_probe.run.result import read_result as read_result
     from llm_probe.statistics.directions import CirclePlane as CirclePlane
-    from llm_probe.statistics.directions import read_planes as read_planes
 
 __version__ = "0.1.0"
 
@@ -35,9 +35,9 @@ _HOMES = {
     "load_domain": "llm_probe.questions.own",
     "probe": "llm_probe.run.probe",
     "probe_activations": "llm_probe.run.arrays",
-    "read_planes": "llm_probe.statistics.directions",
+    "read_result": "llm_probe.run.result",
 }
-__all__ = ["CirclePlane", "Domain", "ProbeResult", "load", "load_domain", "probe", "probe_activations", "read_planes"]
+__all__ = ["CirclePlane", "Domain", "ProbeResult", "load", "load_domain", "probe", "probe_activations", "read_result"]
 
 
 def __getattr__(name: str) -> Any:

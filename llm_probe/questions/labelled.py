@@ -79,7 +79,7 @@ def labelled_claim(
 
     Raises:
         InputError: columns of unequal length, a label outside [0, period), operands that do not give the labels, or a
-            label that only one part has.
+            label without a discovery row.
     """
     columns = _columns(labels, period, quantity, first, offset)
     label, n, is_sum = columns["labels"], len(columns["labels"]), len(columns) == 3
@@ -95,13 +95,14 @@ def labelled_claim(
         for name, a, b, s in zip(templates, *pairs, label, strict=True)
     )
     parts = _parts(label, pairs if is_sum else None, templates, seed)
-    for part in ("discovery", "confirmation"):
-        missing = set(range(period)) - {prompt.label for prompt, own in zip(given, parts, strict=True) if own == part}
-        if missing:
-            raise InputError(
-                f"label {min(missing)} ({domain.items[min(missing)]}) has no {part} row among {n}: give more rows of "
-                "every label, with more templates or operand pairs"
-            )
+    missing = set(range(period)) - {
+        prompt.label for prompt, own in zip(given, parts, strict=True) if own == "discovery"
+    }
+    if missing:
+        raise InputError(
+            f"label {min(missing)} ({domain.items[min(missing)]}) has no discovery row among {n}: give more rows of "
+            "every label, with more templates or operand pairs"
+        )
     return LabelledClaim(domain, "sum" if is_sum else "item", given, parts, can_swap, is_sum or quantity == "item")
 
 

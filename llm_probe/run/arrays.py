@@ -67,7 +67,7 @@ def probe_activations(
             (first op offset) mod period.
         template: (n,) which sentence every row was read in; those of confirmation are others than those of discovery.
         first: (n,) first operands of sums: integers, or where `names` are given the index of the item.
-        offset: (n,) second operands of sums. Without operands no circle is shown of a sum.
+        offset: (n,) second operands of sums. Without operands a sum is analysed as an item is, and no circle is shown.
         names: (period,) of the labels, in order, or the name of a domain (`days`), which also brings the groups that a
             circle has to be more than.
         random_states: the same prompts in the same architecture with random weights; without them no circle is
@@ -136,7 +136,8 @@ class ArrayJob(Job):
         """`random_states`: those of the untrained twin; `not_asked`: for run.json."""
         self.states, self.random_states, self.not_asked = states, random_states, not_asked
         fingerprint = hashlib.sha256(states.numpy().tobytes()).hexdigest()[:16]
-        super().__init__(config, session, _no_model, weights, fingerprint, self._rows, lambda claim: list(claim.kinds))  # type: ignore[attr-defined]
+        called = "states" if weights == "trained" else "random states"
+        super().__init__(config, session, _no_model, weights, fingerprint, self._rows, _kinds, called)
 
     @property
     def d_model(self) -> int:
@@ -173,6 +174,11 @@ class ArrayJob(Job):
         labels = torch.tensor([prompt.label for prompt in discovery])
         sums, counts = class_sums([(torch.arange(len(old)), old)], labels, claim.period)
         return States(tuple(plan.cells), old, new, sums / counts[:, None])
+
+
+def _kinds(claim: Claim) -> list[int]:
+    assert isinstance(claim, LabelledClaim)
+    return list(claim.kinds)
 
 
 def _no_model() -> NoReturn:

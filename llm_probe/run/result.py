@@ -19,10 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from llm_probe.activations.steering import Tokens, steering
+from llm_probe.run.schema import read_run
 from llm_probe.run.study import Result, Study
 from llm_probe.run.table import TABLES
 from llm_probe.run.vocabulary import EMBEDDING, Quantity, Weights
-from llm_probe.statistics.directions import FILE, CirclePlane, write_planes
+from llm_probe.statistics.directions import FILE, CirclePlane, read_planes, write_planes
 from toy.run.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,10 +122,13 @@ class ProbeResult(Result):
         It is there whatever the verdict: `verdict` says what was shown of it.
 
         Raises:
-            InputError: the run has no such claim, or several and none was named.
+            InputError: the run has no such claim, several and none was named, or it was made before runs had planes.
         """
         claim = self.verdict(domain, quantity)
-        return self.planes[f"{claim['domain']}: {claim['quantity']}"]
+        name = f"{claim['domain']}: {claim['quantity']}"
+        if name not in self.planes:
+            raise InputError(f"this run has no plane of {name}: probe again, runs write {FILE} now")
+        return self.planes[name]
 
     def project(
         self, states: Float[Tensor, "*batch d"], domain: str | None = None, quantity: Quantity | None = None
@@ -214,3 +218,14 @@ class ProbeResult(Result):
         from llm_probe.page.notebook import html
 
         return html(self.frames, self.run)
+
+
+def read_result(folder: str | Path) -> ProbeResult:
+    """A run from its results folder, as it was in memory when it was made.
+
+    Raises:
+        InputError: there is no such folder, or its tables cannot be read (`schema.read_run`).
+    """
+    tables = read_run(Path(folder))
+    planes = read_planes(folder) if (Path(folder) / FILE).is_file() else {}
+    return ProbeResult(tables.frames, tables.run, PROBE, planes)

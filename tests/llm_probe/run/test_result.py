@@ -13,12 +13,13 @@ import torch
 from matplotlib.axes import Axes
 from safetensors import safe_open
 
-from llm_probe import CirclePlane, ProbeResult, load, probe, read_planes
+from llm_probe import CirclePlane, ProbeResult, load, probe, read_result
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, MONTHS
 from llm_probe.run.config import ProbeConfig
-from llm_probe.statistics.directions import write_planes
+from llm_probe.statistics.directions import read_planes, write_planes
+from tests.root import ROOT
 from toy.maths import fourier
 from toy.run.errors import InputError
 
@@ -196,6 +197,18 @@ def test_what_cannot_be_steered_is_said(result: ProbeResult, reference: LoadedMo
 
     with pytest.raises(InputError, match="lies behind block 9 and Qwen3ForCausalLM has blocks 0 to 2"):
         steering(reference.model, deeper, 1).__enter__()
+
+
+def test_a_results_folder_is_a_result_again(result: ProbeResult, written: Path) -> None:
+    again = read_result(written)
+    assert repr(again) == repr(result) and str(again) == str(result)
+    assert again.verdict("days")["reason"] == result.verdict("days")["reason"]
+    assert set(again.planes) == set(result.planes)
+    plt.close(again.plot("days").figure)
+    older = read_result(ROOT / "results" / "gemma-3-270m")
+    assert older.verdict("months", "item")["verdict"] == "supported" and "<svg" in older._repr_html_()
+    with pytest.raises(InputError, match="this run has no plane of months: item: probe again"):
+        older.plane("months", "item")
 
 
 def test_a_plane_at_half_the_period_is_a_line() -> None:
