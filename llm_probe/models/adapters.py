@@ -1,7 +1,7 @@
 """Models of other libraries behind the face of transformers, so that they can be probed and steered as they are.
 
     PeftModel (peft)                      its base model, in whose modules the adapters already are
-    LanguageModel (nnsight)               the transformers model that it wraps
+    NNsight (nnsight)                     the transformers model that it wraps, as a LanguageModel or TransformersModel
     TransformerBridge (TransformerLens)   the transformers model that it wraps, whose modules are the bridge's
     HookedTransformer (TransformerLens)   a forward of its own: `HookedForCausalLM` gives it the face
 
@@ -43,9 +43,10 @@ def as_transformers(model: Any) -> Any:
 
 def _dispatched(model: Any) -> Any:
     """The model that nnsight wraps, once its weights are there."""
-    if any(weight.is_meta for weight in model._model.parameters()):
-        raise InputError("this nnsight model has no weights yet: make it with LanguageModel(..., dispatch=True)")
-    return model._model
+    wrapped = model.__dict__["_module"]
+    if any(weight.is_meta for weight in wrapped.parameters()):
+        raise InputError("this nnsight model has no weights yet: make it with dispatch=True")
+    return wrapped
 
 
 @dataclass
@@ -128,7 +129,7 @@ class HookedForCausalLM(nn.Module):
 
 ADAPTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("peft", "PeftModel"): lambda model: model.get_base_model(),
-    ("nnsight", "LanguageModel"): _dispatched,
+    ("nnsight", "Envoy"): _dispatched,
     ("transformer_lens", "TransformerBridge"): lambda model: model.original_model,
     ("transformer_lens", "HookedTransformer"): HookedForCausalLM.of,
 }

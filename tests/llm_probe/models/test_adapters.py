@@ -83,8 +83,10 @@ def test_a_model_with_adapters_of_peft(network: GPT2LMHeadModel, tokenizer: PreT
     peft = pytest.importorskip("peft")
     from copy import deepcopy
 
-    tuned = peft.get_peft_model(deepcopy(network), peft.LoraConfig(target_modules=["c_attn"], r=2))
-    assert_equal(tuned, network, tokenizer)  # an adapter that was not trained changes nothing
+    options = {"target_modules": ["c_attn"], "r": 2, "init_lora_weights": False, "fan_in_fan_out": True}
+    tuned = peft.get_peft_model(deepcopy(network), peft.LoraConfig(**options))
+    assert not torch.allclose(states(tuned, tokenizer), states(network, tokenizer), atol=1e-3)
+    assert_equal(tuned, deepcopy(tuned).merge_and_unload(), tokenizer)
 
 
 def test_a_language_model_of_nnsight(network: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -96,11 +98,11 @@ class _Wrapped:
     """Stands where nnsight's class would: the adapter knows it by its name."""
 
     def __init__(self, model: Any) -> None:
-        self._model = model
+        self._module = model
 
 
 def test_an_nnsight_model_without_weights_is_refused(network: GPT2LMHeadModel) -> None:
-    kind = type("LanguageModel", (_Wrapped,), {"__module__": "nnsight.modeling.language"})
+    kind = type("Envoy", (_Wrapped,), {"__module__": "nnsight.intervention.envoy"})
     assert as_transformers(kind(network)) is network
     with torch.device("meta"):
         empty = GPT2LMHeadModel(network.config)
