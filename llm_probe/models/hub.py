@@ -185,21 +185,24 @@ def quiet_loading() -> Iterator[None]:
     from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
     shown, downloads = is_progress_bar_enabled(), not are_progress_bars_disabled()
-    report = logging.getLogger("transformers.modeling_utils")
-    level = report.level
+    loader = logging.getLogger("transformers.modeling_utils")
     # transformers switches the hub's bars as well as its own.
     disable_progress_bar()
-    report.setLevel(logging.ERROR)
+    loader.addFilter(_is_no_report)
     if downloads:
         enable_progress_bars()
     try:
         yield
     finally:
-        report.setLevel(level)
+        loader.removeFilter(_is_no_report)
         if shown:
             enable_progress_bar()
         if not downloads:
             disable_progress_bars()
+
+
+def _is_no_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()
 
 
 def _chain(error: BaseException | None) -> set[str]:

@@ -72,10 +72,9 @@ def check_numbers(model: nn.Module, name: str) -> None:
         if weight.is_meta or not weight.numel() or not weight.is_floating_point() or weight.itemsize < 2:
             continue
         if not torch.stack(weight.detach().aminmax()).isfinite().all():
-            raise InputError(
-                f"the weight {key} of {name} holds NaN or infinite numbers in {_dtype(weight.dtype)}: give another "
-                "checkpoint, or --dtype float32 if it overflowed in a narrower one"
-            )
+            dtype = str(weight.dtype).removeprefix("torch.")
+            advice = "give another checkpoint" if weight.dtype == torch.float32 else "run with --dtype float32"
+            raise InputError(f"the weight {key} of {name} is NaN or infinite in {dtype}: {advice}")
 
 
 def weights_fingerprint(model: nn.Module) -> str:
@@ -107,7 +106,3 @@ def _some(names: Iterable[str], most: int = 2) -> str:
 
 def _size(shape: Iterable[int]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _dtype(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

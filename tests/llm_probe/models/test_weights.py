@@ -91,7 +91,9 @@ def test_what_no_state_depends_on_may_differ(saved: Callable[[str, Edit], Path],
 def test_weights_that_are_no_numbers_are_named(tiny: Tiny, tokenizer: PreTrainedTokenizerFast, number: float) -> None:
     model = tiny("llama")
     model.model.layers[2].mlp.up_proj.weight.data[3, 1] = number
-    with pytest.raises(InputError, match=r"model\.layers\.2\.mlp\.up_proj\.weight of tiny holds NaN or infinite"):
+    with pytest.raises(
+        InputError, match=r"model\.layers\.2\.mlp\.up_proj\.weight of tiny is NaN or infinite in float32: give"
+    ):
         wrap(model, tokenizer, name="tiny")
 
 
