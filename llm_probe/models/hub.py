@@ -173,8 +173,13 @@ def _sentence(error: Exception, name: str, revision: str | None, reading: str) -
                 return sentence.format(name=name, revision=revision, first_line=first_line)
     if not reading:
         return None
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return f"{reading} of {name} cannot be used ({reason}): copy it again from where the model came from"
+    return f"{reading} of {name} cannot be used ({one_line(error)}): copy it again from where the model came from"
+
+
+def one_line(error: Exception, most: int = 300) -> str:
+    """Kind and text of another library's error, for the middle of a sentence."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 @contextmanager

@@ -60,6 +60,11 @@ PART_NAMES: dict[str, PartNames] = {
     "qwen3_next": PartNames("self_attn", "mlp", recurrence="linear_attn"),
     "jamba": PartNames("self_attn", "feed_forward", recurrence="mamba", final_norm="final_layernorm"),
     "mamba": PartNames(None, None, final_norm="norm_f"),
+    "esm": PartNames("attention.output.dense", "output.dense", final_norm="encoder.emb_layer_norm_after"),
+    "ctrl": PartNames("multi_head_attention", "ffn", final_norm="layernorm"),
+    "megatron": PartNames("attention.output.dense", "output.dense", final_norm="encoder.ln"),
+    "roberta_xl": PartNames("attention.output.dense", "output.dense", final_norm="encoder.LayerNorm"),
+    "roberta_prelayernorm": PartNames("attention.output.dense", "output.dense", final_norm="LayerNorm"),
     "rwkv": PartNames("attention", "feed_forward", final_norm="ln_out"),
 }
 """Every family whose parts have names of their own; a new family is one more entry. Blocks are not matched with a
@@ -120,4 +125,5 @@ def part(block: nn.Module, site: Site) -> nn.Module:
 
 def final_norm(backbone: nn.Module) -> nn.Module | None:
     """What stands between the last block and the vocabulary head, if there is anything."""
-    return next(filter(None, (getattr(backbone, path, None) for path in paths("final_norm"))), None)
+    modules = dict(backbone.named_modules())
+    return next((modules[path] for path in paths("final_norm") if path in modules), None)

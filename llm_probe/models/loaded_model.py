@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from llm_probe.models import layout
+from llm_probe.models.hub import one_line
 from llm_probe.models.layout import CHOOSE, ModelMapError
 from llm_probe.questions.domains import Domain
 from llm_probe.run.vocabulary import EMBEDDING, Site, Weights
@@ -55,19 +56,12 @@ class LoadedModel:
     dtype: torch.dtype
     is_encoder: bool
     """Reads in both directions (BERT): its states can be read, but it writes no answers."""
-    has_head: bool = True
-    """Whether its vocabulary head came with its weights; without one it writes no answers."""
+    mute: str = ""
+    """Why it writes no answers, where it does not."""
     untrained: bool = False
     """Its weights were drawn at random, as `load` was asked to do or as its configuration says (`NOTE`)."""
     own_domain: Domain | None = None
     """Of a toy: the questions of its own task, the only ones it knows."""
-
-    @property
-    def mute(self) -> str:
-        """Why it writes no answers; empty if it does."""
-        if self.is_encoder:
-            return f"{self.name} is an encoder, which continues no text"
-        return "" if self.has_head else f"the weights of {self.name} have no vocabulary head"
 
     def check_ids(self, rows: Iterable[Sequence[int]], further: int = 0) -> None:
         """Check that the model can read token ids, and `further` tokens that are written behind each row.
@@ -150,8 +144,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def self_check(loaded: LoadedModel) -> None:
     """Compare the hooks with `output_hidden_states` on six tokens.
 
-    Block l's output must be entry l + 1, the first block's input entry 0; the last block's output must become the last
-    entry through the final norm.
+    Block l's output must be entry l + 1, the first block's input entry 0 (or, where no entry is what the first block
+    reads, block l's output entry l); the last block's output must become the last entry through the final norm.
 
     Raises:
         ModelMapError: it is not so, or a block's output is not (batch, position, d_model).
@@ -165,10 +159,8 @@ def self_check(loaded: LoadedModel) -> None:
                 output = loaded.backbone(input_ids=_six_tokens(loaded), use_cache=False, output_hidden_states=True)
             states = output.hidden_states
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise ModelMapError(
-                f"the blocks of {loaded.name} ({type(loaded.model).__name__}) cannot be read ({reason}): {CHOOSE}"
-            ) from error
+            kind, reason = type(loaded.model).__name__, one_line(error)
+            raise ModelMapError(f"the blocks of {loaded.name} ({kind}) cannot be read ({reason}): {CHOOSE}") from error
         if states is None or len(states) != len(loaded.layers) + 1 or len(seen) != len(loaded.layers) + 1:
             raise ModelMapError(
                 f"{loaded.name} reports {len(states or ()) - 1} hidden states, but {len(loaded.layers)} blocks were "
@@ -179,19 +171,42 @@ def self_check(loaded: LoadedModel) -> None:
             raise ModelMapError(
                 f"the blocks of {loaded.name} do not put out {loaded.d_model} numbers a token: {CHOOSE}"
             )
-        if loaded.final_norm is not None:
-            last = str(len(states) - 2)
-            seen[last] = loaded.final_norm(seen[last])
-        for layer, state in enumerate(states, start=EMBEDDING):
-            # One forward made both, so only the final norm, computed twice, may differ by rounding. Longformer fills
-            # texts up inside.
-            hooked = seen[str(layer)][:, : state.shape[1]].to(state.device)
-            if hooked.shape != state.shape or not torch.allclose(hooked, state, rtol=1e-3, atol=1e-5, equal_nan=True):
-                what = "input of the first block" if layer == EMBEDDING else f"output of block {layer}"
-                raise ModelMapError(
-                    f"the {what} of {loaded.name} is not its hidden state {layer + 1}, so that its stream cannot be "
-                    f"read: {CHOOSE}"
-                )
+        stream = [seen[str(layer)] for layer in range(EMBEDDING, len(states) - 1)]
+        last = stream[-1] if loaded.final_norm is None else loaded.final_norm(stream[-1])
+        # Mamba and its kin report what comes out of every block, and the last of it once more behind the norm.
+        reported = {0: [*stream[:-1], last], 1: [*stream[1:], last]}
+        first_wrong = {start: _first_difference(hooked, states) for start, hooked in reported.items()}
+    if None not in first_wrong.values():
+        place = first_wrong[0] or 0
+        what = "input of the first block" if place == 0 else f"output of block {place - 1}"
+        raise ModelMapError(
+            f"the {what} of {loaded.name} is not its hidden state {place}, so that its stream cannot be read: {CHOOSE}"
+        )
+
+
+def _first_difference(hooked: Sequence[Stream], states: Sequence[Tensor]) -> int | None:
+    """Index of the first state that differs; None where none does.
+
+    One forward made both, so only the final norm, computed twice, may differ by rounding. Longformer fills texts up
+    inside, and cuts what it reports.
+    """
+    for index, (own, state) in enumerate(zip(hooked, states, strict=True)):
+        cut = own[:, : state.shape[1]].to(state.device)
+        if cut.shape != state.shape or not torch.allclose(cut, state, rtol=1e-3, atol=1e-5, equal_nan=True):
+            return index
+    return None
+
+
+def silence(loaded: LoadedModel) -> str:
+    """Why a model writes no answers; empty if it does."""
+    if loaded.is_encoder:
+        return f"{loaded.name} is an encoder, which continues no text"
+    try:
+        with torch.inference_mode(), evaluating(loaded.model):
+            loaded.model(input_ids=_six_tokens(loaded), use_cache=True)
+    except Exception as error:
+        return f"{loaded.name} continues no text by itself ({one_line(error, 150)})"
+    return ""
 
 
 def added_to_stream(loaded: LoadedModel) -> bool:
@@ -221,6 +236,8 @@ def added_to_stream(loaded: LoadedModel) -> bool:
 
 
 def _adds_up(block: nn.Module, before: Stream, attention: Stream, mlp: Stream, after: Stream) -> bool:
+    if not before.shape == attention.shape == mlp.shape == after.shape:
+        return False
     sums = [before + attention + mlp]
     norms = [module for module in block.modules() if "norm" in type(module).__name__.lower()]
     if len(norms) == 2:

@@ -28,7 +28,7 @@ from llm_probe.models.hub import (
     quiet_loading,
 )
 from llm_probe.models.layout import CHOOSE, ModelMapError
-from llm_probe.models.loaded_model import LoadedModel, check_layers, evaluating, self_check
+from llm_probe.models.loaded_model import LoadedModel, check_layers, evaluating, self_check, silence
 from llm_probe.models.tokenizer import check_tokenizer, load_tokenizer
 from llm_probe.models.weights import check_complete, check_numbers, weights_fingerprint
 from llm_probe.run.vocabulary import Weights
@@ -84,8 +84,8 @@ def load(
     seen = commit(path, revision)
     remote = {"revision": seen or revision, "trust_remote_code": trust_remote_code}
     tokenizer = load_tokenizer(path, name, **remote)
-    encoder = _is_encoder(config, name)
-    family = _family(config, encoder)
+    encoder = encodes(config, name)
+    family = auto_class(config, encoder)
 
     def build() -> Any:
         return family.from_config(config, trust_remote_code=trust_remote_code)
@@ -93,19 +93,20 @@ def load(
     has_head = True
     if random_weights:
         with explained(name, revision, "the config.json"):
-            model = _fresh(build, seed).to(place, chosen_dtype)
+            model = fresh(build, seed).to(place, chosen_dtype)
     else:
         with explained(name, revision, "the config.json"):
             placing = {"device_map": "auto"} if place.type == "cuda" and _too_large(build, chosen_dtype) else {}
         options = placing | remote | {"ignore_mismatched_sizes": True, "output_loading_info": True}
         with explained(name, revision, "the weights or the config.json"), quiet_loading():
             model, report = family.from_pretrained(path, dtype=chosen_dtype, use_safetensors=True, **options)
-        has_head = check_complete(model, _backbone(model, encoder), report, name)
+        has_head = check_complete(model, _backbone(model), report, name)
         check_numbers(model, name)
         model = model if placing else model.to(place)
     weights: Weights = "random" if random_weights else "trained"
     loaded = _mapped(model.requires_grad_(False).eval(), tokenizer, name, seen, weights, encoder)
-    return replace(loaded, has_head=has_head, untrained=random_weights or hasattr(config, NOTE))
+    mute = loaded.mute or ("" if has_head else f"the weights of {name} have no vocabulary head")
+    return replace(loaded, mute=mute, untrained=random_weights or hasattr(config, NOTE))
 
 
 def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedModel:
@@ -117,7 +118,7 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedMode
     check_numbers(model, name)
     config: Any = copy.copy(model.config)
     config.architectures = [type(_without_adapter(model)).__name__]
-    return _mapped(model, tokenizer, name, None, "trained", _is_encoder(config, name))
+    return _mapped(model, tokenizer, name, None, "trained", encodes(config, name))
 
 
 def randomised(loaded: LoadedModel, seed: int) -> LoadedModel:
@@ -137,7 +138,7 @@ def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Ca
     table = trained.get_input_embeddings().weight.detach().cpu().clone() if keep_embeddings else None
 
     def make() -> LoadedModel:
-        model = _fresh(lambda: family(config), seed).to(device, dtype).requires_grad_(False).eval()
+        model = fresh(lambda: family(config), seed).to(device, dtype).requires_grad_(False).eval()
         if table is not None:
             model.get_input_embeddings().weight.copy_(table)
         return _mapped(model, *rest)
@@ -148,7 +149,7 @@ def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Ca
 def _mapped(
     model: nn.Module, tokenizer: Any, name: str, revision: str | None, weights: Weights, is_encoder: bool
 ) -> LoadedModel:
-    backbone = _backbone(model, is_encoder)
+    backbone = _backbone(model)
     d_model = getattr(model.config.get_text_config(), "hidden_size", None)  # type: ignore[union-attr,operator]
     if not isinstance(d_model, int):
         raise ModelMapError(f"{name} ({type(model).__name__}) has no stream of one width (hidden_size): {CHOOSE}")
@@ -168,12 +169,22 @@ def _mapped(
         is_encoder=is_encoder,
     )
     self_check(loaded)
-    return loaded
+    return replace(loaded, mute=silence(loaded))
 
 
-def _backbone(model: Any, is_encoder: bool) -> nn.Module:
+def _backbone(model: Any) -> nn.Module:
+    """The part that reads text into states: the smallest model inside that holds both the embedding and blocks."""
+    from transformers import PreTrainedModel
+
     model = _without_adapter(model)
-    return model.base_model if is_encoder else model.get_decoder()
+    embedding, backbone = model.get_input_embeddings(), model.get_decoder()
+    for part in model.modules():
+        inside = list(part.modules()) if isinstance(part, PreTrainedModel) else []
+        if any(module is embedding for module in inside) and any(
+            isinstance(module, nn.ModuleList) for module in inside
+        ):
+            backbone = part
+    return backbone
 
 
 def _without_adapter(model: Any) -> Any:
@@ -181,7 +192,7 @@ def _without_adapter(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _family(config: Any, is_encoder: bool) -> Any:
+def auto_class(config: Any, is_encoder: bool) -> Any:
     """The auto class that knows the model's type; what reads images, too, writes with its language model."""
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMultimodalLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
@@ -192,7 +203,7 @@ def _family(config: Any, is_encoder: bool) -> Any:
     return AutoModelForMultimodalLM if config.model_type in MULTIMODAL.keys() - CAUSAL.keys() else AutoModelForCausalLM
 
 
-def _is_encoder(config: Any, name: str) -> bool:
+def encodes(config: Any, name: str) -> bool:
     """Decided by the class the weights were saved from, else by what transformers can build for the model type."""
     from transformers.models.auto import modeling_auto
 
@@ -210,7 +221,7 @@ def _is_encoder(config: Any, name: str) -> bool:
     return config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.model_type not in writing
 
 
-def _fresh(build: Callable[[], Any], seed: int) -> Any:
+def fresh(build: Callable[[], Any], seed: int) -> Any:
     """A model with new random weights, a function of the seed; the global generator is left as it was."""
     # Drawn on the CPU, whatever the device: the same null model everywhere.
     with torch.random.fork_rng(devices=[]):

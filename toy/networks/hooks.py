@@ -6,7 +6,7 @@
     with stop_after(model.layers[3]):                      nothing behind the module is computed
 
 One mechanism serves the toy, language models, sparse features and patching. Outputs are (batch, position, d_model):
-some modules return the tensor, others a tuple that begins with it. The tensor is unwrapped by type, because
+some modules return the tensor, others a tuple or list that begins with it. The tensor is unwrapped by type, because
 `output[0]` of a bare tensor is silently its first batch row. Hooks are removed when the block ends, also by an
 exception; they fire in the order in which the blocks were entered, so a capture inside a rewrite sees the edit.
 """
@@ -68,7 +68,7 @@ def rewrite(modules: Mapping[str, nn.Module], edit: Callable[[str, Tensor], Tens
                 f"the edit of {name} turned {old.dtype} {tuple(old.shape)} into {new.dtype} {tuple(new.shape)}: "
                 "return a tensor of the same shape and type"
             )
-        return new if isinstance(output, Tensor) else (new, *output[1:])
+        return new if isinstance(output, Tensor) else type(output)([new, *output[1:]])
 
     with _attached(modules, write):
         yield
@@ -96,9 +96,9 @@ def stop_after(module: nn.Module) -> Iterator[None]:
 def unwrap(output: Any, name: str) -> Tensor:
     """The (batch, position, d_model) tensor of a module's output.
 
-    Raises TypeError if the output is neither a 3-D tensor nor a tuple that begins with one.
+    Raises TypeError if the output is neither a 3-D tensor nor a tuple or list that begins with one.
     """
-    tensor = output[0] if isinstance(output, tuple) and output else output
+    tensor = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(tensor, Tensor) or tensor.ndim != 3:
         given = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(f"{name} puts out {given}: hooks read (batch, position, d_model) tensors only")

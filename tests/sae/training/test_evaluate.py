@@ -99,7 +99,7 @@ def test_long_states_are_not_replaced(held: HeldOut) -> None:
 
 
 def test_an_encoder_has_no_cross_entropy(held: HeldOut) -> None:
-    reader = replace(held, loaded=replace(held.loaded, is_encoder=True))
+    reader = replace(held, loaded=replace(held.loaded, mute="an encoder"))
     measures = measure(saved(Made(16, 1.0)), reader)
     assert measures["fvu"] == 0 and not [name for name in measures if name.startswith("ce_")]
 
