@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from toy.run import yaml_files
 from toy.run.errors import InputError
 
 
@@ -192,12 +193,7 @@ def from_mapping(values: Mapping[str, object], base: ToyConfig, source: str) -> 
 
 def read_mapping(path: Path, content: str) -> dict[str, Any]:
     """What a YAML file holds. Raises InputError if it cannot be read or is no mapping: no `content`."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read {path}: {error}".replace("\n", " ")) from error
+    values = yaml_files.load(path, "the configuration")
     if not isinstance(values, dict):
         raise InputError(f"{path} is no {content}")
     return values

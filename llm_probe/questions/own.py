@@ -23,6 +23,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import LARGEST_PERIOD, MODULAR_NAMES, Domain
 from llm_probe.questions.prompt_table import read_rows
 from llm_probe.questions.prompts import PAIR_SHARE, Part, Prompt, pair_hash
+from toy.run import yaml_files
 from toy.run.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ Value = TypeVar("Value")
 STANDARD = "tag:yaml.org,2002:"
 """How the names of YAML's own types begin."""
 SCALARS = ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
-LARGEST_FILE = 200_000
-"""Bytes of a domain file: a thousand items in a hundred templates."""
 COLUMNS = ("prompt", "label", "period")
 """What a table of prompts needs; `position` may be beside them."""
 
@@ -44,16 +43,7 @@ def load_domain(path: Path) -> Domain:
     Raises:
         InputError: no such file, not a mapping, an unknown key, a value of another kind, or as `Domain`.
     """
-    import yaml
-
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"the domain file {path} has more than {LARGEST_FILE:,} bytes: give a shorter one")
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        said = f"{getattr(error, 'problem', error)} in line {mark.line + 1}" if mark else str(error).splitlines()[0]
-        raise InputError(f"cannot read the domain file {path}: {said}") from error
+    root = yaml_files.compose(path, "the domain file")
     try:
         content = _mapping(root) if root and root.id == "mapping" else {}
         if not {"name", "items"} <= content.keys():

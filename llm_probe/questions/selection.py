@@ -16,6 +16,8 @@ from toy.run.errors import InputError
 
 OF_LANGUAGE = ("domains", "moduli", "domain_file", "prompt_file")
 """Options that a toy has no use for."""
+FEWEST_ITEMS = 4
+"""Three points always lie on a circle, in either order round it."""
 
 
 def named_claims(config: ProbeConfig) -> list[Claim]:
@@ -55,6 +57,11 @@ def claims_for(config: ProbeConfig, domains: Sequence[str | Domain]) -> list[Cla
         raise InputError(
             "no claim is named: give domains with --domains (`mod` with --moduli), or files with --domain-file or "
             "--prompt-file"
+        )
+    if small := [claim for claim in claims if claim.period < FEWEST_ITEMS]:
+        raise InputError(
+            f"{small[0].name} has the period {small[0].period}, and any order of so few items is a circle: give "
+            f"{FEWEST_ITEMS} items or more"
         )
     twice = [name for name, count in Counter(claim.name for claim in claims).items() if count > 1]
     if twice:

@@ -24,6 +24,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from toy.run import yaml_files
 from toy.run.cells import key_of
 from toy.run.errors import InputError
 from toy.run.limits import check_numbers
@@ -147,12 +148,7 @@ def read_grid(path: Path) -> Grid:
     Raises:
         InputError: the file is not there or no such mapping.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read the grid {path}: {error}".replace("\n", " ")) from error
+    content = yaml_files.load(path, "the grid")
     allowed = {"kind": str, "fields": dict, "axes": dict}
     if not isinstance(content, dict):
         raise InputError(f"{path} is no grid: give a mapping with {', '.join(allowed)}")

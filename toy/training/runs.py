@@ -112,9 +112,10 @@ def reading_state(path: Path) -> Iterator[None]:
     try:
         yield
     except (InputError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        cause = type(error.__cause__ or error).__name__
         raise InputError(
-            f"{path} is damaged ({type(error).__name__}), so that the run cannot go on: remove {path.parent} and train "
-            "again, or give another --out"
+            f"{path} is damaged ({cause}), so that the run cannot go on: remove {path.parent} and train again, or give "
+            "another --out"
         ) from error
 
 

@@ -343,7 +343,7 @@ def test_a_killed_sweep_goes_on_to_the_same_tables(
         (("--seeds", "0"), "0 seeds cannot be trained"),
         (("--shard", "3/2"), "shard '3/2' does not exist"),
         (("--preset", "quick"), "unknown preset 'quick'"),
-        (("--config", "none.yaml"), "cannot read none.yaml"),
+        (("--config", "none.yaml"), "cannot read the configuration none.yaml"),
         (("--set", "modulus=2", "--dry-run"), "modulus 2 cannot be used"),
     ],
 )

@@ -248,7 +248,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         (["--modulus", "2"], "integer of 3 or more"),
         (["--train-fraction", "1"], "both need at least one"),
         (["--task", "root"], "unknown task 'root'"),
-        (["--config", "none.yaml"], "cannot read none.yaml"),
+        (["--config", "none.yaml"], "cannot read the configuration none.yaml"),
         (["--seeds", "0"], "0 seeds cannot be trained"),
         (["--device", "tpu"], "device 'tpu' is not there"),
         (["--log-every", "0"], "log_every is 0"),
