@@ -17,6 +17,7 @@ import tyro
 from llm_probe.run.config import DEFAULT_DOMAINS, DEFAULT_MODULI, ProbeConfig
 from llm_probe.run.vocabulary import Site
 from toy.run.errors import InputError
+from toy.run.limits import check_counts
 
 Architecture = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "standard"]
 
@@ -116,6 +117,7 @@ def check(config: SaeConfig) -> None:
     Raises:
         InputError: a setting is impossible, or too few tokens are given for the width.
     """
+    check_counts(config, "seeds", "site", "batch_tokens")
     if config.width < 2:
         raise InputError(f"an SAE of width {config.width} has no features: give --width 2 or more")
     if config.architecture in ("topk", "batchtopk", "matryoshka") and not 1 <= config.k < config.width:

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from toy.run.errors import InputError, printable
+from toy.run.errors import InputError, is_out_of_memory, printable
 from toy.run.limits import check_numbers
 
 Options = TypeVar("Options")
@@ -102,8 +102,8 @@ def run(
 def ended(work: Callable[[], int | None], stopped: str) -> int:
     """The exit code of `work` (none: 0), 2 after an InputError, or 130 after Ctrl-C: `stopped` says what is kept.
 
-    A reader that goes away (`| head`) is no error. Any other exception is a fault of the program, and shows its
-    traceback, with what is kept below it.
+    A reader that goes away (`| head`) is no error, and more than the memory holds was asked for by numbers. Any other
+    exception is a fault of the program, and shows its traceback, with what is kept below it.
     """
     try:
         code = work() or 0
@@ -120,6 +120,10 @@ def ended(work: Callable[[], int | None], stopped: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if is_out_of_memory(error):
+            said = printable(" ".join(str(error).split())[:200] or type(error).__name__)
+            print(f"error: not enough memory ({said}): give smaller numbers; {stopped}", file=sys.stderr)
+            return 2
         error.add_note(f"this is a fault of the program; {stopped}")
         raise
 

@@ -45,6 +45,7 @@ from llm_probe.questions.domains import Domain
 from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from llm_probe.run.vocabulary import ALPHA
 from toy.run.errors import InputError
+from toy.run.limits import check_counts
 
 ROUTING_PROMPTS = 100
 """Prompts of a modulus in which every head is patched."""
@@ -85,6 +86,7 @@ def run(config: CausalConfig, command: str = "") -> Result:
     Raises:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
+    check_counts(config, "prompts", "discovery", "draws", "control_prompts", "other_prompts", "text_tokens", "window")
     power = "" if config.succession else _power(config)
     if power:
         print(power, file=sys.stderr)

@@ -33,7 +33,7 @@ from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.questions.tokens import Encoded, buckets, encode
 from llm_probe.run.vocabulary import EMBEDDING, Position, Site
 from toy.networks.hooks import capture, capture_input, stop_after
-from toy.run.errors import InputError
+from toy.run.errors import InputError, is_out_of_memory
 
 CPU_BATCH_TOKENS = 8192
 GPU_BATCH_TOKENS = 65536
@@ -232,7 +232,7 @@ def _forward_or_none(
     try:
         return _forward(loaded, prompts, plan, sharing)
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     # Outside the `except`: the traceback held every tensor of the failed forward.
     if loaded.device.type == "cuda":
@@ -256,7 +256,7 @@ def _forward(
         cells = _read(loaded, prompts, plan, shared)
     except Exception as error:
         # The prompts are sound, as `whole` shows, so it is the cache that this model cannot use.
-        if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise
     sharing.checked = True
     sharing.allowed = cells is not None and agree(cells[[0, -1]], whole, loaded.dtype)
@@ -317,10 +317,3 @@ def _check_positions(encoded: Sequence[Encoded], plan: ReadPlan) -> None:
                     f"prompt {number} has no position {position!r}: its template fills {', '.join(prompt.positions)}; "
                     "read one of those or choose templates with that slot"
                 )
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        mark in text for mark in ("out of memory", "can't allocate memory", "not enough memory")
-    )

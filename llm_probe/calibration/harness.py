@@ -124,7 +124,7 @@ def run_all(
     """
     trials = []
     try:
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(min(workers, len(settings) or 1)) as pool:
             for trial in pool.map(partial(_stored, folder=folder), settings, chunksize=1):
                 trials.append(trial)
                 on_trial()

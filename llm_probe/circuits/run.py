@@ -23,6 +23,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import Domain, resolve
 from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from toy.run.cells import key_of
+from toy.run.limits import check_counts
 
 Question = Callable[[LoadedModel], Iterable[Any]]
 """What answers one question of one model: rows of `table.TABLES`."""
@@ -57,6 +58,7 @@ def run(config: CircuitsConfig, command: str = "") -> Result:
     Raises:
         InputError: an unknown model or domain, or too few or too many integers.
     """
+    check_counts(config, "prompts", "renamings")
     check_numbers(config)
     return CIRCUITS.run(config.folder, lambda session: _rows(config, session), command)
 

@@ -28,7 +28,7 @@ from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import Evidence, with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, accuracy_of, verdicts
 from toy.run.errors import InputError
-from toy.run.limits import check_numbers
+from toy.run.limits import check_counts, check_numbers
 
 DEFAULTS = ProbeConfig()
 
@@ -242,9 +242,7 @@ def _random(job: Job, trained: Sequence[Hypothesis]) -> tuple[list[Hypothesis], 
 def checked(config: ProbeConfig) -> ProbeConfig:
     """The configuration with every layer, site and position named once; InputError if a number is out of bounds."""
     check_numbers(config)
-    for name in ("prompts", "renamings", "behaviour_prompts", "batch_tokens"):
-        if (count := getattr(config, name)) < 1:
-            raise InputError(f"{count} {name} cannot be used: give --{name.replace('_', '-')} 1 or more")
+    check_counts(config, "prompts", "renamings", "behaviour_prompts", "batch_tokens", "site", "shots")
     if min(config.shots, default=0) < 0:
         raise InputError(f"{min(config.shots)} worked examples cannot be given: give --shots 0 or more")
     if min(config.layers, default=0) < 0:

@@ -162,7 +162,7 @@ def _logged(path: Path) -> Iterator[None]:
 def run_local(
     sweep: Sweep, command: Sequence[str], workers: int, on_done: Callable[[int], Any] = lambda count: None
 ) -> list[int]:
-    """Run so many workers here until none has more to do; their exit codes.
+    """Run so many workers here, one a cell at most, until none has more to do; their exit codes.
 
     `command` starts a worker; it is given `--start i/n`. `on_done` is called with how many cells are done.
 
@@ -172,6 +172,7 @@ def run_local(
     """
     if workers < 1:
         raise InputError(f"{workers} workers cannot be started: give --workers 1 or more")
+    workers = min(workers, len(sweep.missing()) or 1)
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
     gpus = _gpus()
     processes = []

@@ -41,6 +41,7 @@ from sae.training.saved import Saved, check_fits, load_sae, record_of
 from toy.maths.regression import RidgeSmoother
 from toy.run.cells import key_of
 from toy.run.errors import InputError
+from toy.run.limits import check_counts
 
 
 def _figures(folder: Path, result: Result) -> None:
@@ -103,6 +104,7 @@ def run(request: FeatureProbe, command: str = "") -> Result:
     """
     if not request.saes:
         raise InputError("no sparse autoencoder was given: train some with python scripts/train_sae.py")
+    check_counts(request, "prompts", "renamings")
     return FEATURES.run(request.out, lambda session: _rows(request, session), command)
 
 

@@ -40,6 +40,17 @@ def test_a_bug_is_not_hidden() -> None:
     assert caught.value.__notes__ == ["this is a fault of the program; cells are kept"]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried to allocate 8e18 bytes")],
+)
+def test_more_than_the_memory_holds_is_one_sentence(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(lambda: raising(error), "cells are kept") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: not enough memory (") and said.endswith("give smaller numbers; cells are kept\n")
+    assert said.count("\n") == 1
+
+
 def test_a_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(lambda: raising(InputError("no model \x1b[2J\x07here")), "nothing") == 2
     assert capsys.readouterr().err == "error: no model \\x1b[2J\\x07here\n"

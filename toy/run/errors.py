@@ -22,3 +22,11 @@ class Diverged(InputError):
 def printable(text: str) -> str:
     """The text for a terminal: what would steer it stands there as an escape, such as \\x1b."""
     return UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the machine or its accelerator had too little memory; torch says so in words."""
+    marks = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(mark in str(error) for mark in marks)
+    )

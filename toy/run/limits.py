@@ -29,3 +29,13 @@ def check_numbers(config: Any) -> None:
                 raise InputError(f"{option} {number} is out of bounds: give a number from {smallest} to {largest}")
             if isinstance(number, float) and math.isnan(number):
                 raise InputError(f"{option} nan is no number: give one")
+
+
+def check_counts(config: Any, *names: str) -> None:
+    """Raises InputError if one of these fields is below one, or has no value."""
+    for name in names:
+        value, option = getattr(config, name), f"--{name.replace('_', '-')}"
+        if value == ():
+            raise InputError(f"{option} has no value: give one or more")
+        if not isinstance(value, tuple) and value < 1:
+            raise InputError(f"{value} {name} cannot be used: give {option} 1 or more")

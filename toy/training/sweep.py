@@ -46,8 +46,7 @@ def checked(plan: Plan) -> list[SweepPoint]:
 
     Raises InputError if one of them would; nothing has been written.
     """
-    if plan.seeds < 1:
-        raise InputError(f"{plan.seeds} seeds cannot be trained: give 1 or more")
+    train.check_seeds(plan.seeds)
     cells = plan.cells()
     for cell in cells:
         try:

@@ -36,6 +36,8 @@ THRESHOLD = 0.99
 """Accuracy at which rows count as memorised or grokked."""
 ROWS_EVALUATED = 50_000
 """Most training and test rows of an evaluation: a random sample, as the split is."""
+MOST_SEEDS = 10_000
+"""Networks of one batch."""
 FULL_DISK = "free some space and give the same command, it goes on from the last checkpoint"
 
 
@@ -196,8 +198,7 @@ def train(
     Raises InputError if `folder` holds another run or cannot be written, or the loss became NaN.
     """
     started = time.monotonic()
-    if seeds < 1:
-        raise InputError(f"{seeds} seeds cannot be trained: give 1 or more")
+    check_seeds(seeds)
     check_counts(config)
     numbers = range(config.seed, config.seed + seeds)
     training = Training(config, numbers)
@@ -206,6 +207,12 @@ def train(
     with without_denormals():
         reason = _until_done(folder, runs, training, metrics, started + 60 * minutes, report)
     return Finished(runs, tuple(training.milestones), training.step, time.monotonic() - started, reason)
+
+
+def check_seeds(seeds: int) -> None:
+    """Raises InputError if so many seeds cannot be trained together."""
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"{seeds} seeds cannot be trained: give 1 or more, and at most {MOST_SEEDS:,}")
 
 
 def _until_done(

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import datasets
 import matplotlib.pyplot as plt
 import pytest
 import torch
@@ -26,7 +25,7 @@ from transformers import (
 from llm_probe import probe
 from llm_probe.models.loading import REFERENCE_FOLDER
 from llm_probe.questions.claims import Claim
-from llm_probe.questions.domains import DOMAINS, STATEMENTS, Domain, modular
+from llm_probe.questions.domains import DAYS, DOMAINS, STATEMENTS, Domain, modular
 from llm_probe.questions.prompts import published_grid
 from llm_probe.questions.selection import claims_for
 from llm_probe.run.config import ProbeConfig
@@ -253,10 +252,9 @@ def test_what_is_named_twice_is_done_once(
     assert list(planes["layer"]) == [-1, 3, 1]
 
 
-def test_a_prompt_file_may_not_take_the_name_of_a_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+def test_a_prompt_file_may_not_take_the_name_of_a_domain(tmp_path: Path) -> None:
     file = tmp_path / "days.csv"
-    file.write_text("prompt,label,period\nMonday,0,7\n")
+    file.write_text("prompt,label,period\n" + "".join(f"{day},{label},7\n" for label, day in enumerate(DAYS)))
     with pytest.raises(InputError, match="two claims are called 'days: item'"):
         claims_for(ProbeConfig(prompt_file=(file,)), ["days"])
 

@@ -10,7 +10,7 @@ from llm_probe.run.config import ProbeConfig
 from sae.config import SaeConfig
 from toy.config import ToyConfig
 from toy.run.errors import InputError
-from toy.run.limits import check_numbers
+from toy.run.limits import check_counts, check_numbers
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,17 @@ def test_a_number_out_of_bounds_is_refused(config: object, message: str) -> None
 @pytest.mark.parametrize("config", [ProbeConfig(seed=2**32 - 1), SaeConfig(), Nested()])
 def test_others_are_not(config: object) -> None:
     check_numbers(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ProbeConfig(prompts=0), "0 prompts cannot be used: give --prompts 1 or more"),
+        (ProbeConfig(batch_tokens=-5), "-5 batch_tokens cannot be used: give --batch-tokens 1 or more"),
+        (ProbeConfig(site=()), "--site has no value: give one or more"),
+    ],
+)
+def test_a_count_below_one_is_refused(config: ProbeConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_counts(config, "prompts", "batch_tokens", "site")
+    check_counts(ProbeConfig(), "prompts", "batch_tokens", "site")
