@@ -3,6 +3,7 @@
 python scripts/report.py results/reference                                       results/reference/report.html
 python scripts/report.py results/reference results/all-MiniLM-L6-v2 --out page.html
 python scripts/report.py results/sweeps/x                                        its cells; what is missing comes first
+python scripts/report.py results/reference --paper figures                       one figure a claim, as PDF and SVG
 """
 
 from _command import run
@@ -28,6 +29,9 @@ class Options:
     """The file; none given: report.html in the folder of one run or sweep, results/ladder.html for several."""
     embed: bool = False
     """Carry the runs' own pages inside the common one, as downloads, instead of linking them."""
+    paper: Path | None = None
+    """Folder for figures instead of a page: one a claim, 3.25 and 5.5 inches wide, as PDF and SVG; of several runs in
+    folders of their names."""
 
 
 def make(options: Options, command: str) -> Path:
@@ -43,6 +47,8 @@ def make(options: Options, command: str) -> Path:
         raise InputError("no run to report: give one or more results folders of scripts/probe_llm.py")
     if len(options.runs) == 1 and (options.runs[0] / "sweep.json").is_file():
         return make_sweep(options, command)
+    if options.paper:
+        return make_figures(options.runs, options.paper)
     runs = read_runs(list(dict.fromkeys(options.runs)))
     alone = len(runs) == 1
     if alone and runs[0].missing and not options.out:
@@ -56,6 +62,24 @@ def make(options: Options, command: str) -> Path:
     else:
         write(out, ladder_page.render(runs, command, out.resolve().parent, embed=options.embed))
     return out
+
+
+def make_figures(folders: tuple[Path, ...], folder: Path) -> Path:
+    """One figure a claim of every run.
+
+    Raises:
+        InputError: a run cannot be read or has nothing to draw, or the folder cannot be written.
+    """
+    from llm_probe.page.paper import save_claims
+    from llm_probe.page.terminal import called
+    from llm_probe.run.schema import read_runs
+    from toy.run.files import writing_to
+
+    runs = read_runs(list(dict.fromkeys(folders)))
+    with writing_to(folder, "give another folder with --paper"):
+        for run in runs:
+            save_claims(folder if len(runs) == 1 else folder / run.name, run.frames, called(run.run))
+    return folder
 
 
 def make_sweep(options: Options, command: str) -> Path:
@@ -91,7 +115,7 @@ def write(out: Path, content: str) -> None:
 
 def main() -> int:
     def work(options: Options, command: str) -> None:
-        print(f"page  {make(options, command)}")
+        print(f"{'figures' if options.paper else 'page'}  {make(options, command)}")
 
     return run(__file__, Options, __doc__, work, "the page that was there is whole")
 

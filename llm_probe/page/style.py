@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,18 @@ GRADIENT = ", ".join(SCALE)
 """The same as the stops of a CSS gradient."""
 
 
-def save_figures(folder: Path, figures: Mapping[str, Figure], salt: str) -> list[Path]:
+def save_figures(
+    folder: Path, figures: Mapping[str, Figure], salt: str, kinds: Sequence[str] = KINDS, *, embed: bool = False
+) -> list[Path]:
     """Write every figure as svg and png, the same bytes for the same figure, each file whole or not at all.
 
-    `salt` keeps the names inside an svg apart from those of other packages on one page.
+    `salt` keeps the names inside an svg apart from those of other packages on one page; `embed`: an svg with the
+    outlines of its letters, so that it looks the same where the font is missing. A pdf always holds its fonts.
     """
-    written = [folder / f"{name}.{kind}" for name in figures for kind in KINDS]
+    written = [folder / f"{name}.{kind}" for name in figures for kind in kinds]
     for path in written:
-        figure, kind = figures[path.stem], path.suffix[1:]
-        replace_with(path, lambda target, figure=figure, kind=kind: _save(figure, target, kind, salt))
+        figure, kind = figures[path.name.removesuffix(path.suffix)], path.suffix[1:]
+        replace_with(path, lambda target, figure=figure, kind=kind: _save(figure, target, kind, salt, embed=embed))
     return written
 
 
@@ -75,6 +78,8 @@ def as_svg(figure: Figure, salt: str) -> Markup:
     return Markup(re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda colour: css(colour[0]), element))
 
 
-def _save(figure: Figure, target: Any, kind: str, salt: str) -> None:
-    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
-        figure.savefig(target, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else {})
+def _save(figure: Figure, target: Any, kind: str, salt: str, *, embed: bool = False) -> None:
+    # Type 42 fonts can be edited, and journals that refuse type 3 take them.
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "path" if embed else "none", "pdf.fonttype": 42}):
+        figure.savefig(target, format=kind, dpi=DPI, metadata=undated.get(kind, {}))

@@ -166,6 +166,13 @@ class ProbeResult(Result):
         _page(Path(path), self)
         return Path(path)
 
+    def paper_figures(self, folder: str | Path) -> list[Path]:
+        """Write one figure a claim for a paper, 3.25 and 5.5 inches wide, as PDF and SVG; the files that were made."""
+        from llm_probe.page.paper import save_claims
+        from llm_probe.page.terminal import called
+
+        return save_claims(Path(folder), self.frames, called(self.run))
+
     def plot(
         self,
         domain: str | None = None,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from llm_probe.page import figures
+from llm_probe.page.circles import label_angles
 from llm_probe.page.views import (
     FLOOR,
     angle_error,
@@ -163,7 +164,7 @@ def test_trained_and_random_circles_share_a_scale() -> None:
 
 def test_labels_do_not_stand_on_each_other() -> None:
     points = made_up([(DOMAINS["months"], "item", "refuted", 0.0, "")], layers=1)["circles"]
-    angles = np.sort(np.mod(figures._label_angles(at(points, weights="random")), 2 * np.pi))
+    angles = np.sort(np.mod(label_angles(at(points, weights="random")), 2 * np.pi))
     gaps = np.diff(np.append(angles, angles[0] + 2 * np.pi))
     assert gaps.min() > 0.1
 
