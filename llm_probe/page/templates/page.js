@@ -46,8 +46,9 @@ function show(index, layer) {
     if (mine) one.setAttribute("aria-current", "true"); else one.removeAttribute("aria-current");
   }
   const link = tool("Copy link", "Copy the address of this location", (button) => copy(button, location.href.split("#")[0] + cellAt(index, layer).hash));
+  const back = tool("Show on the map", "Go back to the cell of the map", () => { const cell = cellAt(index, layer); cell.scrollIntoView({ block: "center" }); cell.focus({ preventScroll: true }); });
   detail.querySelector(".about-location").replaceChildren(
-    h("h2", { id: "h-detail", "data-name": `${row.name} ${layerName(layer)}` }, `${row.name}, ${layerName(layer)} `, levelWord(row), h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null, link),
+    h("h2", { id: "h-detail", "data-name": `${row.name} ${layerName(layer)}` }, `${row.name}, ${layerName(layer)} `, levelWord(row), h("mark", { class: `chip ${row.verdict}` }, row.verdict), row.note ? h("small", {}, ` ${row.note}`) : null, link, back),
     h("p", { class: "key" }, h("span", {}, row.site === "resid_post" ? term("residual stream", row.site) : row.site, ` at the ${row.position} token` + (layer === row.layer ? "; the verdict was read here" : `; the verdict was read at layer ${row.layer}`))));
   detail.querySelector(".at-location").replaceChildren(circles(row, cell, layer), h("div", { class: "beside" }, facts(row, cell, layer), frequencies(row, cell)));
   detail.querySelector(".panels").replaceChildren(...[dimensions(row, cell), periodScan(row, cell), examples(row)].filter(Boolean));

@@ -49,11 +49,11 @@ function measures(row) {
 function tests(row) {
   return h("div", {}, h("h3", {}, "p-values"), h("table", { class: "dims tests" },
     h("tbody", {}, row.tests.map(([name, p, purpose, effect, column]) => h("tr", { class: name.startsWith("·") ? "part" : "" }, h("th", { scope: "row" }, name), h("td", {}, p),
-      h("td", { class: "meaning" }, purpose ? [h("b", {}, purpose), ". "] : null, data.meanings.verdicts[column] + effect))))));
+      h("td", { class: "meaning" }, purpose ? [h("b", {}, purpose.replace(/`/g, "")), ". "] : null, data.meanings.verdicts[column] + effect))))));
 }
 
 function claimPanels(row) {
   return [h("h3", { class: "claim" }, `Behind the verdict on ${row.name}`, h("small", {}, " the same whichever layer is open")),
-    h("div", { class: "panels" }, controls(row), measures(row), tests(row))];
+    h("div", { class: "panels behind" }, h("div", { class: "stack" }, controls(row), measures(row)), tests(row))];
 }
 

@@ -39,7 +39,7 @@ function tool(words, said, work) {
 
 // Every picture and every table gets its button, in the heading or caption that stands with it.
 function addTools(root) {
-  for (const holder of root.querySelectorAll("figure, .panels > div, .beside > div")) {
+  for (const holder of root.querySelectorAll("figure, .panels > div:not(.stack), .stack > div, .beside > div")) {
     const picture = holder.querySelector("svg:not(.level svg)"), table = holder.querySelector("table"), heading = holder.querySelector("h3, figcaption");
     if (!heading || heading.querySelector(".tool") || !(picture || table)) continue;
     const place = holder.closest("#detail") ? document.getElementById("h-detail") : null;
