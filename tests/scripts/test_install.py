@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -108,3 +109,14 @@ def test_a_run_from_an_empty_folder(installed: Installed, tmp_path: Path) -> Non
     assert ended.returncode == 0, ended.stderr
     page = tmp_path / "results" / "reference" / "report.html"
     assert page.is_file() and "llm-probe run --domains seasons" in page.read_text(encoding="utf-8")
+
+
+def test_the_notebook_runs_from_an_empty_folder(installed: Installed, tmp_path: Path) -> None:
+    (path,) = (ROOT / "examples").glob("*.ipynb")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    smaller = code.replace("prompts=300, renamings=499", "prompts=60, renamings=19, random_control=False")
+    assert smaller != code
+    ended = installed.run("-c", smaller, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "turned by 1:" in ended.stdout and list(tmp_path.iterdir()) == []

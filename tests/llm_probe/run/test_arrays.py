@@ -17,7 +17,7 @@ from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, modular
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.job import Job
+from llm_probe.run.job import Job, prompts_of
 from llm_probe.run.probe import ProbePlan, run
 from llm_probe.run.result import PROBE, ProbeResult
 from llm_probe.run.schema import read_run
@@ -63,7 +63,7 @@ def size(part: str) -> int:
 
 
 def read(job: Job, claim: Claim) -> Tensor:
-    states = job._read(claim, *job._parts(claim), job._plan(claim, claim.prompts("discovery", 1, 0)[0]))
+    states = job._read(claim, *prompts_of(claim, job.config), job._plan(claim, claim.prompts("discovery", 1, 0)[0]))
     return torch.cat([states.discovery, states.confirmation])
 
 
