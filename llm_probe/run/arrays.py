@@ -28,7 +28,7 @@ from llm_probe.run.probe import analysed, checked
 from llm_probe.run.result import ProbeResult
 from llm_probe.run.study import Session
 from llm_probe.run.vocabulary import ALPHA, Quantity, Weights
-from llm_probe.statistics.renaming import available_orders
+from llm_probe.statistics.renaming import n_item_orders
 from toy.run.errors import InputError
 
 NO_MODEL = {
@@ -113,9 +113,9 @@ def _not_asked(claim: LabelledClaim, *, by_template: bool, random: bool, kinds: 
         "operands": not claim.has_operands and "give first and offset; without them the level ends at `ordered`",
         "other moduli": claim.is_arithmetic and "states under one modulus cannot be compared with others",
         "published statistic": not is_item and "there is no grid of all operand pairs",
-        "shared tokens": not (kinds or claim.renames_digits) and "give kinds if some names share tokens",
+        "shared tokens": not (kinds or claim.adds_numbers) and "give kinds if some names share tokens",
         "random words": is_item
-        and available_orders(claim, claim.kinds) < 1 / ALPHA
+        and n_item_orders(claim, claim.kinds) < 1 / ALPHA
         and "the labels have too few orders, and words in their place need a model",
     }
     return {test: why for test, why in reasons.items() if isinstance(why, str)}

@@ -243,6 +243,14 @@ def available_orders(claim: Claim, kinds: Sequence[int]) -> int:
     """How many orders of a claim's digits or items can be told apart, the true one among them."""
     if claim.renames_digits:
         return n_orders([len(kind) for kind in digit_classes(claim)])
+    return n_item_orders(claim, kinds)
+
+
+def n_item_orders(claim: Claim, kinds: Sequence[int]) -> int:
+    """How many orders of a claim's items can be told apart where those of one kind change places.
+
+    Also of items that are numbers: their shape is tested by these, not by digits.
+    """
     fixed = claim.domain.fixed_items
     available = n_orders([len(kind) for kind in _item_classes(kinds, fixed)])
     return available // 2 if claim.quantity == "item" and _all_free(kinds, fixed) else available

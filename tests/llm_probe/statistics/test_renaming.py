@@ -1,12 +1,16 @@
 """Which names can change places, worked out by hand; and that a renaming is a bijection of the prompts."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
+from llm_probe import load
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS, Domain, modular
 from llm_probe.statistics import renaming
-from llm_probe.statistics.renaming import digit_classes, item_kinds, n_orders, orders
+from llm_probe.statistics.renaming import claim_item_kinds, digit_classes, item_kinds, n_item_orders, n_orders, orders
 
 
 @pytest.mark.parametrize(
@@ -116,5 +120,16 @@ def test_undecidable_says_how_many_orders_there_are() -> None:
     assert "only 24 different orders" in (renaming.undecidable(notes, [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7, 8], 499) or "")
     assert renaming.undecidable(Claim(DOMAINS["hours"], "sum"), [], 499) is None
     assert "--renamings 99" in (renaming.undecidable(Claim(DOMAINS["hours"], "sum"), [], 9) or "")
-    ten_digits = Claim(modular("add", 123456), "sum")
-    assert "digits have only 6 different orders" in (renaming.undecidable(ten_digits, [], 499) or "")
+    # 0 leads no number, and the question holds 1 to 5 and 7: three digits are left.
+    few_digits = Claim(replace(modular("add", 7), questions={"plain": "12345: {item} + {offset} ="}), "sum")
+    assert "digits have only 6 different orders" in (renaming.undecidable(few_digits, [], 499) or "")
+
+
+def test_numbers_that_share_digits_do_not_change_places() -> None:
+    """ "12" ends in the token of "2": where hours are tested for an order, only those that share nothing move."""
+    tokenizer = load("reference", device="cpu").tokenizer
+    expected = {"hours": math.factorial(7), "hours24": 1, "numbers": math.factorial(8) // 2}
+    for name, orders_there in expected.items():
+        claim = Claim(DOMAINS[name], "item")
+        kinds = claim_item_kinds(claim, tokenizer)
+        assert claim.renames_digits and n_item_orders(claim, kinds) == orders_there

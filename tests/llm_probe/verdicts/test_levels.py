@@ -76,6 +76,8 @@ def test_each_level_of_what_is_read(quantity: str, change: dict[str, Any], level
     [
         (0.4, GOOD_P, 0.4, "nothing", "renamed labels are read as well (p 0.4)"),
         (0.4, 0.4, 0.01, "helix", "renamed labels are read as well"),
+        (0.4, 0.4, 0.03, "nothing", "renamed labels are read as well"),
+        (GOOD_P, 0.3, 0.03, "helix", "other periods are as strong (p 0.3)"),
         (GOOD_P, 0.3, 0.4, "decodable", "other periods are as strong (p 0.3)"),
         (GOOD_P, 0.3, 0.01, "helix", "other periods are as strong (p 0.3)"),
         (GOOD_P, None, 0.4, "decodable", "no test can tell this period"),
