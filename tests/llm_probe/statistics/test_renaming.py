@@ -120,8 +120,9 @@ def test_undecidable_says_how_many_orders_there_are() -> None:
     assert "only 24 different orders" in (renaming.undecidable(notes, [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7, 8], 499) or "")
     assert renaming.undecidable(Claim(DOMAINS["hours"], "sum"), [], 499) is None
     assert "--renamings 99" in (renaming.undecidable(Claim(DOMAINS["hours"], "sum"), [], 9) or "")
-    # 0 leads no number, and the question holds 1 to 5 and 7: three digits are left.
-    few_digits = Claim(replace(modular("add", 7), questions={"plain": "12345: {item} + {offset} ="}), "sum")
+    # 0 leads no number, the modulus is 7 and the question holds 1 to 5: three digits are left.
+    question = {"plain": "12345: {item} + {offset} ="}
+    few_digits = Claim(replace(modular("add", 7), questions=question, operands=range(100)), "sum")
     assert "digits have only 6 different orders" in (renaming.undecidable(few_digits, [], 499) or "")
 
 
