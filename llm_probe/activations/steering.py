@@ -2,8 +2,9 @@
 
     h' = h + A (R - I) Wᵀ (h - μ)         R turns the plane of every frequency k by 2πk · steps / p (`patterns`)
 
-at the plane's site, where the prompt's last token stands, or at every token. What `generate` writes behind the prompt
-comes token by token, each by itself: those are left alone unless every token is turned.
+at the plane's site, where the prompt's last token stands (prompts of a batch are padded on the left, as `generate` has
+it), or at every token. What `generate` writes behind the prompt comes token by token, each by itself: those are left
+alone unless every token is turned.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, SYMBOLS, Domain, Operation, modular, one_digit_count
@@ -37,7 +38,7 @@ UNNAMED = "activations"
 
 @dataclass(frozen=True)
 class LabelledClaim(Claim):
-    """A claim whose prompts are rows without a text."""
+    """A claim whose prompts are rows; their texts are their numbers."""
 
     given: tuple[Prompt, ...] = field(default=(), repr=False)
     parts: tuple[Part | None, ...] = field(default=(), repr=False)
@@ -91,8 +92,8 @@ def labelled_claim(
     domain = _domain(period, columns, names)
     pairs = (columns["first"], columns["offset"]) if is_sum else (label, np.zeros_like(label))
     given = tuple(
-        Prompt("", {}, name, int(a), int(b), int(domain.total(a, b)) if is_sum else int(s), int(s), None)
-        for name, a, b, s in zip(templates, *pairs, label, strict=True)
+        Prompt(f"row {row}", {}, name, int(a), int(b), int(domain.total(a, b)) if is_sum else int(s), int(s), None)
+        for row, (name, a, b, s) in enumerate(zip(templates, *pairs, label, strict=True))
     )
     parts = _parts(label, pairs if is_sum else None, templates, seed)
     missing = set(range(period)) - {
@@ -130,7 +131,7 @@ def _columns(
 
 def _integers(values: Column, name: str) -> np.ndarray:
     """A column of integers. Raises InputError if it is none."""
-    column = np.asarray(values)
+    column = np.asarray(values.cpu() if isinstance(values, Tensor) else values)
     if column.ndim != 1 or column.dtype.kind not in "iuf" or bool((column != np.floor(column)).any()):
         raise InputError(f"{name} are {column.dtype} of shape {column.shape}: give one integer for each row")
     return column.astype(np.int64)

@@ -146,7 +146,7 @@ class ArrayJob(Job):
     def describe(self) -> None:
         """What run.json says of arrays."""
         config = self.config
-        self.session.facts |= {
+        facts = {
             "model": config.model,
             "layers": len(config.layers),
             "layers_probed": list(config.layers),
@@ -157,6 +157,7 @@ class ArrayJob(Job):
             "renamings": config.renamings,
             "not_asked": self.not_asked,
         }
+        self.session.identify(facts)
 
     def untrained(self) -> tuple[Job, Job | None]:
         """The job of the random states."""

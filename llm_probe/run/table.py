@@ -166,7 +166,7 @@ class PointRow:
     label: int
     """The label, from 0 to period - 1."""
     prompt: str
-    """Text that the model was shown."""
+    """Text that the model was shown; of states without a model the number of the row."""
     x: float
     """Predicted cosine, by a fit to prompts with other operands or items."""
     y: float

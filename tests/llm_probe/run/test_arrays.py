@@ -121,6 +121,7 @@ def test_a_planted_circle_is_supported_beside_random_states() -> None:
     assert (verdict["domain"], verdict["level"], verdict["verdict"]) == ("days", "circle", "supported")
     assert verdict["plane_r2"] > 0.4 and verdict["random_r2"] < 0
     assert set(result.run["not_asked"]) == {"answers", "origin", "shared tokens"}
+    assert {"row 0", "row 8"} <= set(result.frames["points"]["prompt"])
 
 
 def test_without_random_states_a_circle_is_shown_and_not_supported(of_circle: ProbeResult) -> None:
