@@ -146,6 +146,8 @@ def summary(verdicts: pd.DataFrame, run: Run) -> str:
         )
     if not run.get("control"):
         sentences += " Without a random-weights control no claim is calibrated against an untrained model."
+    if left_out := run.get("not_asked"):
+        sentences += f" Not asked of states without a model: {', '.join(left_out)} (run.json says why)."
     return sentences
 
 

@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from llm_probe import probe
-from llm_probe.activations.streaming import layer_states
+from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.models.adapters import as_transformers
 from llm_probe.models.loading import twin, wrap
 from llm_probe.questions.domains import Domain
@@ -19,6 +19,7 @@ from llm_probe.questions.tokens import encode
 
 LETTERS = Domain("letters", tuple("abcdefgh"), statements={f"t{i}": f"{'zyxwvu'[i]} + {{item}} =" for i in range(6)})
 OPTIONS: dict[str, Any] = {"renamings": 19, "behaviour": False}
+PLAN = ReadPlan(layers=(0, 1), sites=("resid_post", "mlp_out", "attn_out"), positions=("last", "item"))
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,12 @@ def network(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
 
 def states(model: Any, tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     loaded = wrap(as_transformers(model), tokenizer)
-    return layer_states(loaded, encode(tokenizer, statement_set(LETTERS, "discovery")), ("last", "item"))
+    encoded = encode(tokenizer, statement_set(LETTERS, "discovery"))
+    return rows(stream(loaded, encoded, PLAN), len(encoded))
 
 
 def assert_equal(model: Any, network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """States within 1e-4, and the whole probe runs, the random twin included."""
+    """States at every site within 1e-4, and the whole probe runs, the random twin included."""
     assert torch.allclose(states(model, tokenizer), states(network, tokenizer), atol=1e-4)
     one, other = (probe(each, tokenizer, LETTERS, **OPTIONS) for each in (model, network))
     assert other.table["r2_heldout"].notna().any()
