@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
@@ -131,7 +132,10 @@ class ProbeResult(Result):
         return self.planes[name]
 
     def project(
-        self, states: Float[Tensor, "*batch d"], domain: str | None = None, quantity: Quantity | None = None
+        self,
+        states: Float[Tensor, "*batch d"] | Float[np.ndarray, "*batch d"],
+        domain: str | None = None,
+        quantity: Quantity | None = None,
     ) -> Float[Tensor, "*batch c"]:
         """Where states (…, d) of the plane's layer, site and token lie on it: (…, 2), predicted cosine and sine.
 

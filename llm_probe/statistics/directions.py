@@ -20,6 +20,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -62,7 +63,7 @@ class CirclePlane:
         """`days: sum`."""
         return f"{self.domain}: {self.quantity}"
 
-    def project(self, states: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
+    def project(self, states: Float[Tensor, "*batch d"] | Float[np.ndarray, "*batch d"]) -> Float[Tensor, "*batch c"]:
         """Where states lie on the plane of the chosen frequency: predicted cosine and sine, so that the circle has
         radius 1; at half the period, where a circle is a line, the cosine alone.
 
@@ -72,7 +73,7 @@ class CirclePlane:
         self.check_width(states.shape[-1])
         start = columns(self.frequencies[: self.frequencies.index(self.frequency)], self.period)
         own = slice(start, start + columns((self.frequency,), self.period))
-        return (states.float().cpu() - self.mean) @ self.reader[:, own] + self.centre[own]
+        return (torch.as_tensor(states).float().cpu() - self.mean) @ self.reader[:, own] + self.centre[own]
 
     def turn(self, states: Float[Tensor, "n d"], steps: int | float) -> Float[Tensor, "n d"]:
         """States with the circle turned by so many steps, at every frequency and along the pattern.

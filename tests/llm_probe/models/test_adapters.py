@@ -10,12 +10,14 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from llm_probe import probe
+from llm_probe.activations.steering import steering
 from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.models.adapters import as_transformers
 from llm_probe.models.loading import twin, wrap
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import statement_set
 from llm_probe.questions.tokens import encode
+from llm_probe.statistics.directions import CirclePlane
 
 LETTERS = Domain("letters", tuple("abcdefgh"), statements={f"t{i}": f"{'zyxwvu'[i]} + {{item}} =" for i in range(6)})
 OPTIONS: dict[str, Any] = {"renamings": 19, "behaviour": False}
@@ -48,6 +50,16 @@ def assert_equal(model: Any, network: PreTrainedModel, tokenizer: PreTrainedToke
     assert set(one.table["weights"]) == {"trained", "random"}
 
 
+def steered(model: Any, forward: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Logits behind a prompt while a made-up circle behind block 0 is turned."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(size, generator=generator) for size in ((16, 2), (16, 2), (16, 2), (16,), (2,))]
+    plane = CirclePlane("letters", "item", 8, 0, "resid_post", "last", 1, (1,), *tensors)
+    ids = torch.arange(2, 9)[None]
+    with steering(model, plane, 1):
+        return forward(ids)
+
+
 def test_a_transformers_model_is_itself(network: GPT2LMHeadModel) -> None:
     assert as_transformers(network) is network
 
@@ -66,6 +78,9 @@ def test_a_hooked_transformer(network: GPT2LMHeadModel, tokenizer: PreTrainedTok
     loaded = wrap(as_transformers(hooked), tokenizer)
     ids = torch.arange(2, 9)[None]
     assert torch.allclose(loaded.model(input_ids=ids).logits, network(input_ids=ids).logits, atol=1e-4)
+    turned = steered(network, lambda ids: network(input_ids=ids).logits)
+    assert torch.allclose(steered(hooked, hooked), turned, atol=1e-3)
+    assert not torch.allclose(hooked(ids), turned, atol=1e-2)
     made: Callable[[], Any] = twin(loaded, 3)
     first, again = (made().model.model.network.embed.W_E for _ in range(2))
     assert torch.equal(first, again) and not torch.equal(first, hooked.embed.W_E)
@@ -79,6 +94,8 @@ def test_a_bridge_of_transformer_lens(network: GPT2LMHeadModel, tokenizer: PreTr
 
     bridge = TransformerBridge.boot_transformers("gpt2", hf_model=deepcopy(network), tokenizer=tokenizer, device="cpu")
     assert_equal(bridge, network, tokenizer)
+    turned = steered(network, lambda ids: network(input_ids=ids).logits)
+    assert torch.allclose(steered(bridge, bridge), turned, atol=1e-3)
 
 
 def test_a_model_with_adapters_of_peft(network: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast) -> None:
