@@ -8,6 +8,7 @@ import _root
 from _command import ROOT, ended
 
 import argparse
+import logging
 import os
 import sys
 
@@ -25,11 +26,11 @@ def write(names: list[str]) -> None:
     """Make, load and check a tiny model of every family."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # defaults of some configurations name a model of the hub
     import torch
-    from transformers import __version__, logging
+    from transformers import __version__
 
     from llm_probe.models.families import character_tokenizer, families, family_row, page
 
-    logging.set_verbosity(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # defaults that do not fit a tiny model are no news
     torch.set_num_threads(1)  # more would wait for each other on matrices this small
     tokenizer = character_tokenizer()
     rows = [family_row(name, tokenizer) for name in names or families()]
