@@ -118,13 +118,17 @@ def _convert(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from llm_probe.models.hub import explained, quiet_loading
+    from llm_probe.models.weights import check_complete
 
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:
         with explained(str(path), None), quiet_loading():
             given: Any = {"gguf_file": path.name}
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
-            model: Any = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **given)
+            given |= {"dtype": torch.float32, "output_loading_info": True}
+            model: Any
+            model, report = AutoModelForCausalLM.from_pretrained(path.parent, **given)
+        check_complete(model, model.get_decoder(), report, str(path))
         # What it was quantised with is not how it is kept now, and keeps transformers from saving it.
         model.config.__dict__.pop("quantization_config", None)
         model.is_quantized, model.hf_quantizer = False, None

@@ -117,7 +117,7 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str = "model") -> LoadedMode
     check_tokenizer(tokenizer, name)
     check_numbers(model, name)
     config: Any = copy.copy(model.config)
-    config.architectures = [type(_without_adapter(model)).__name__]
+    config.architectures = [type(model).__name__]
     return _mapped(model, tokenizer, name, None, "trained", encodes(config, name))
 
 
@@ -131,7 +131,7 @@ def twin(loaded: LoadedModel, seed: int, *, keep_embeddings: bool = False) -> Ca
 
     `keep_embeddings`: only the blocks are random; the trained token embeddings are held on to until then.
     """
-    trained: Any = _without_adapter(loaded.model)
+    trained: Any = loaded.model
     family, config = type(trained), copy.deepcopy(trained.config)
     rest = (loaded.tokenizer, loaded.name, loaded.revision, "random", loaded.is_encoder)
     device, dtype = loaded.device, loaded.dtype
@@ -176,7 +176,6 @@ def _backbone(model: Any) -> nn.Module:
     """The part that reads text into states: the smallest model inside that holds both the embedding and blocks."""
     from transformers import PreTrainedModel
 
-    model = _without_adapter(model)
     embedding, backbone = model.get_input_embeddings(), model.get_decoder()
     for part in model.modules():
         inside = list(part.modules()) if isinstance(part, PreTrainedModel) else []
@@ -185,11 +184,6 @@ def _backbone(model: Any) -> nn.Module:
         ):
             backbone = part
     return backbone
-
-
-def _without_adapter(model: Any) -> Any:
-    """The transformers model inside one of peft, whose adapters are modules in its place; any other as it is."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def auto_class(config: Any, is_encoder: bool) -> Any:

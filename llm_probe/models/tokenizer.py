@@ -63,6 +63,9 @@ def _follows(tokenizer: Any, file: Path) -> bool:
     if not getattr(tokenizer, "is_fast", False) or not type(tokenizer).__module__.startswith("transformers."):
         return True
     saved = Tokenizer.from_file(str(file))
+    # Settings of how whole batches are given, and not of how a text is split.
+    saved.no_padding()
+    saved.no_truncation()
     return all(
         tokenizer(text, add_special_tokens=False)["input_ids"] == saved.encode(text, add_special_tokens=False).ids
         for text in SAMPLES

@@ -44,8 +44,10 @@ def twin(architecture: str) -> Any:
     return getattr(transformers, f"{prefix}ForCausalLM")(config).eval()
 
 
-def write(path: Path, architecture: str, model: Any, kind: GGMLQuantizationType, named: str | None = None) -> Path:
-    """The model as llama.cpp's converter lays it out."""
+def write(
+    path: Path, architecture: str, model: Any, kind: GGMLQuantizationType, named: str | None = None, without: str = "-"
+) -> Path:
+    """The model as llama.cpp's converter lays it out; `without`: a part of the names of tensors that are left out."""
     config, writer = model.config, gguf.GGUFWriter(path, named or architecture)
     writer.add_file_type({"Q8_0": LlamaFileType.MOSTLY_Q8_0, "F32": LlamaFileType.ALL_F32}[kind.name])
     writer.add_block_count(config.num_hidden_layers)
@@ -65,7 +67,7 @@ def write(path: Path, architecture: str, model: Any, kind: GGMLQuantizationType,
     _add_tokenizer(writer, architecture)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], config.num_hidden_layers)
     for name, weight in model.state_dict().items():
-        if name == "lm_head.weight":  # tied
+        if name == "lm_head.weight" or without in name:  # tied
             continue
         name_there = names.get_name(name, (".weight", ".bias"))
         assert name_there is not None, name
@@ -158,6 +160,9 @@ def test_what_is_no_whole_file_of_a_known_architecture_is_one_sentence(tmp_path:
         path.write_bytes(content)
         assert "is not a whole GGUF file" in _refused(path, tmp_path)
         path.unlink()
+    lacking = write(tmp_path / "lacking.gguf", "llama", twin("llama"), GGMLQuantizationType.F32, without="layers.1.mlp")
+    assert "without model.layers.1.mlp.down_proj.weight" in _refused(lacking, tmp_path)
+    lacking.unlink()
     other = write(tmp_path / "other.gguf", "llama", twin("llama"), GGMLQuantizationType.F32, named="rwkv9")
     assert "rwkv9 architecture" in _refused(other, tmp_path)
     assert "2 GGUF files (other.gguf, whole.gguf): name one" in _refused(tmp_path, tmp_path)

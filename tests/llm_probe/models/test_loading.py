@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from llm_probe.activations.behaviour import score
+from llm_probe.activations.streaming import ReadPlan, rows, stream
 from llm_probe.models import hub
+from llm_probe.models.families import QUESTION, character_tokenizer, tiny_model
 from llm_probe.models.loading import (
     NOTE,
     LoadedModel,
@@ -21,6 +24,7 @@ from llm_probe.models.loading import (
     self_check,
     wrap,
 )
+from llm_probe.questions.tokens import encode
 from llm_probe.run.vocabulary import Site
 from toy.networks.hooks import capture
 from toy.run.errors import InputError
@@ -76,6 +80,44 @@ def test_attention_and_mlp_sites_are_what_is_added_to_the_stream(
         else:
             after = before + attention[layer] + mlp[layer]
         torch.testing.assert_close(after, stream[layer], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "multiplier"), [("bloom", None), ("granite", 0.3), ("granite", 1.0)])
+def test_a_site_that_is_not_what_its_block_adds_is_refused(
+    architecture: str, multiplier: float | None, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = tiny_model(architecture)
+    if multiplier:
+        for block in model.model.layers:
+            block.residual_multiplier = multiplier
+    loaded = wrap(model, tokenizer)
+    for site in SITES[1:]:
+        if multiplier == 1.0:
+            assert len(outputs(loaded, site)) == 4
+            continue
+        with pytest.raises(ModelMapError, match=rf"{site} of model is not what its blocks .* probe resid_post only"):
+            loaded.site_module(0, site)
+    assert loaded.site_module(0, "resid_post") is loaded.layers[0]
+
+
+@pytest.mark.parametrize("family", ["mamba", "jamba"])
+def test_what_has_no_attention_is_read_and_asked(family: str) -> None:
+    tokenizer = character_tokenizer()
+    loaded = wrap(tiny_model(family), tokenizer)
+    streams = rows(stream(loaded, encode(tokenizer, [QUESTION]), ReadPlan((0, 3), positions=("item", "last"))), 1)
+    with torch.no_grad():
+        ids = torch.tensor([tokenizer(QUESTION.text)["input_ids"]])
+        states = loaded.model(input_ids=ids, output_hidden_states=True).hidden_states
+    behind_first = states[0 if family == "mamba" else 1]
+    torch.testing.assert_close(streams[0, :2], behind_first[0, [0, ids.shape[1] - 1]])
+    assert len(score(loaded, [QUESTION], tuple("0123456789"))) == 1
+
+
+def test_the_language_model_inside_a_wrapper_is_read(tokenizer: PreTrainedTokenizerFast) -> None:
+    loaded = wrap(tiny_model("qwen2_5_vl"), tokenizer)
+    assert type(loaded.backbone).__name__ == "Qwen2_5_VLTextModel" and len(loaded.layers) == 4 and loaded.mute == ""
+    asleep = wrap(tiny_model("blip-2"), tokenizer)
+    assert "continues no text by itself (TypeError" in asleep.mute and "pixel_values" in asleep.mute
 
 
 def test_a_list_of_experts_is_not_taken_for_the_blocks(tiny: Tiny, tokenizer: PreTrainedTokenizerFast) -> None:

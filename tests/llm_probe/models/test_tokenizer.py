@@ -59,6 +59,19 @@ def test_what_the_file_says_is_followed_whatever_class_is_named(
     assert loaded.tokenizer.eos_token == "<end>"
 
 
+def test_padding_that_is_set_in_the_file_is_no_other_tokenizer(
+    tiny: Tiny, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save(tiny("gpt2"), tokenizer, tmp_path, "TokenizersBackend")
+    saved = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    saved.enable_padding(length=128)
+    saved.enable_truncation(3)
+    saved.save(str(tmp_path / "tokenizer.json"))
+    capsys.readouterr()
+    load(folder, device="cpu")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_class_that_splits_otherwise_is_said(
     tiny: Tiny, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,12 +98,22 @@ def test_a_foreign_stop_passes_through(chain: nn.Sequential) -> None:
         raise StopForward
 
 
-@pytest.mark.parametrize("output", [torch.ones(3, 4), (torch.ones(3, 4),), [torch.ones(1, 2, 3)], None, ()])
+@pytest.mark.parametrize("output", [torch.ones(3, 4), (torch.ones(3, 4),), [torch.ones(3, 4)], {"a": 1}, None, ()])
 def test_outputs_of_another_kind_are_refused(output: object) -> None:
     module = nn.Module()
     module.forward = lambda: output
     with pytest.raises(TypeError, match="block 3 puts out"), capture({"block 3": module}, lambda *_: None):
         module()
+
+
+def test_a_list_is_read_and_rewritten_like_a_tuple() -> None:
+    module, seen = nn.Module(), []
+    module.forward = lambda: [X, "more"]
+    with rewrite({"a": module}, lambda _, x: 2 * x), capture({"a": module}, lambda _, x: seen.append(x)):
+        output = module()
+    assert isinstance(output, list) and output[1] == "more"
+    torch.testing.assert_close(output[0], 2 * X)
+    torch.testing.assert_close(seen[0], 2 * X)
 
 
 def test_an_edit_of_another_shape_is_refused(chain: nn.Sequential) -> None:
