@@ -126,8 +126,8 @@ def _convert(path: Path, folder: Path, made_from: dict[str, Any]) -> None:
             given: Any = {"gguf_file": path.name}
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **given)
             given |= {"dtype": torch.float32, "output_loading_info": True}
-            model: Any
-            model, report = AutoModelForCausalLM.from_pretrained(path.parent, **given)
+            family: Any = AutoModelForCausalLM
+            model, report = family.from_pretrained(path.parent, **given)
         check_complete(model, model.get_decoder(), report, str(path))
         # What it was quantised with is not how it is kept now, and keeps transformers from saving it.
         model.config.__dict__.pop("quantization_config", None)
