@@ -86,7 +86,7 @@ def run(config: CausalConfig, command: str = "") -> Result:
     Raises:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
-    check_counts(config, "prompts", "discovery", "draws", "control_prompts", "other_prompts", "text_tokens", "window")
+    check_counts(config, "prompts", "discovery", "window")
     power = "" if config.succession else _power(config)
     if power:
         print(power, file=sys.stderr)

@@ -45,7 +45,7 @@ def load_domain(path: Path) -> Domain:
     """
     root = yaml_files.compose(path, "the domain file")
     try:
-        content = _mapping(root) if root and root.id == "mapping" else {}
+        content = _mapping(root) if root and root.tag == f"{STANDARD}map" else {}
         if not {"name", "items"} <= content.keys():
             raise ValueError("`name` or `items` missing")
         if unknown := sorted(content.keys() - DOMAIN_KEYS.keys()):

@@ -56,14 +56,16 @@ def load(path: Path, what: str) -> Any:
 
 def _count(node: yaml.Node, counts: dict[int, int], where: str) -> int:
     """Values below a node, each alias in full. Raises InputError for a key twice, and for what contains itself."""
+    import yaml
+
     if id(node) in counts:
         if not counts[id(node)]:
             raise InputError(f"{where} has an alias inside itself in line {node.start_mark.line + 1}: write it out")
         return counts[id(node)]
     counts[id(node)] = 0
-    parts = node.value if node.id == "sequence" else []
-    if node.id == "mapping":
-        keys = [key.value for key, _ in node.value if key.id == "scalar"]
+    parts: list[yaml.Node] = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if twice := [key for index, key in enumerate(keys) if key in keys[:index]]:
             raise InputError(f"{where} has the key {twice[0]!r} twice: give it once")
         parts = [part for pair in node.value for part in pair]

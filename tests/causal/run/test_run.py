@@ -139,7 +139,7 @@ def test_the_record_says_what_made_it(config: CausalConfig, result: Result) -> N
     assert abs(datetime.now(UTC) - datetime.strptime(f"{record['date']}+0000", "%Y-%m-%d %H:%M UTC%z")).days == 0
     assert set(record) == {
         "model", "revision", "weights_fingerprint", "dtype", "device", "directions_from", "date", "command", "schema",
-        "configuration", "power", "versions", "commit", "seed", "seconds",
+        "configuration", "power", "versions", "commit", "seed", "seconds", "sha256",
     }  # fmt: skip
 
 
