@@ -67,8 +67,8 @@ def _read(key: str, node: yaml.Node) -> Any:
     read, in_words = DOMAIN_KEYS[key]
     try:
         return read(node)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"`{key}` must be {in_words}, got {error.args[0]} in line {_line(node)}") from error
+    except TypeError as error:
+        raise ValueError(f"`{key}` must be {in_words}, got {error} in line {_line(node)}") from error
 
 
 def _line(node: yaml.Node) -> int:
@@ -81,7 +81,11 @@ def _mapping(node: yaml.Node, read: Callable[[yaml.Node], Value] = lambda node: 
         raise TypeError(_shown(node))
     content: dict[str, Value] = {}
     for key_node, value in node.value:
-        if (key := _written(key_node)) in content:
+        try:
+            key = _written(key_node)
+        except TypeError as error:
+            raise ValueError(f"a key in line {_line(key_node)} is {error}") from error
+        if key in content:
             raise ValueError(f"the key {key!r} stands there twice, again in line {_line(key_node)}")
         content[key] = read(value)
     return content

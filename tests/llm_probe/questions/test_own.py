@@ -92,6 +92,8 @@ def test_the_partitions_of_a_domain_file(tmp_path: Path) -> None:
         ("{item} is", "{item} mod {modulus} of {modulus} is", r"must hold \{modulus\} exactly once"),
         ("cyclic: true", "name: again", "the key 'name' stands there twice, again in line 8"),
         ('now: "The tide is {item}."', 'a: "{item}"\n  a: "{item}"', "the key 'a' stands there twice, again in line 8"),
+        ("cyclic: true", "!!binary AAAA: 1", "a key in line 8 is the type 'binary'"),
+        ("cyclic: true", "? [a, b]\n: 1", "a key in line 8 is a list"),
         ("cyclic: true", "partitions: {moving: [0, 1, 0, 1, x]}", "got 'x' in line 8"),
         ("name: tides", "name: 7", "`name` must be text, got 7"),
         ('now: "The tide is {item}."', "[now]", "`statements` must be a mapping of names to texts, got a list"),
