@@ -90,19 +90,22 @@ def kill_runs(request: Request, _: str) -> int:
 def killed(name: str, kills: int, moments: random.Random, work: Path) -> Iterator[str]:
     """A line for everything that is wrong, and one that counts."""
     shutil.rmtree(work, ignore_errors=True)
+    # Each runs in the same folder, whose name may stand in the tables.
+    running, undisturbed = work / "running", work / "undisturbed"
     started = time.monotonic()
-    if error := _run(name, work / "undisturbed"):
+    if error := _run(name, running):
         raise InputError(f"the study {name} does not run undisturbed: {error}")
     seconds, count, runs = time.monotonic() - started, 0, 0
+    running.rename(undisturbed)
     while count < kills:
         runs += 1
-        folder = work / f"{runs}"
-        while (error := _run(name, folder, moments.uniform(0, seconds), moments.choice(SIGNALS))) == "killed":
+        while (error := _run(name, running, moments.uniform(0, seconds), moments.choice(SIGNALS))) == "killed":
             count += 1
+        folder = running.rename(work / f"{runs}")
         if error:
             yield f"{folder}: {error}"
             continue
-        differences = list(differing(work / "undisturbed", folder))
+        differences = list(differing(undisturbed, folder))
         yield from (f"{folder}: {line}" for line in differences)
         if not differences:
             shutil.rmtree(folder)
