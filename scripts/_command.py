@@ -6,16 +6,28 @@ same scripts: COMMANDS says which.
 
 from __future__ import annotations
 
-import ast
 import os
+import sys
+
+
+def _stopped_early(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    """Ctrl-C before there was any work to stop, while a script imports or reads its options, is no traceback."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    print("\nstopped: nothing was begun", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+sys.excepthook = _stopped_early  # before the other imports, which take a part of the first second
+
+import ast
 import runpy
 import shlex
 import shutil
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 HERE = Path(__file__).resolve().parent
@@ -126,18 +138,6 @@ def ended(work: Callable[[], int | None], stopped: str) -> int:
             return 2
         error.add_note(f"this is a fault of the program; {stopped}")
         raise
-
-
-def _stopped_early(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Ctrl-C before there was any work to stop, while a script imports or reads its options, is no traceback."""
-    if not issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, traceback)
-        return
-    print("\nstopped: nothing was begun", file=sys.stderr, flush=True)
-    os._exit(130)
-
-
-sys.excepthook = _stopped_early
 
 
 def main() -> int:
