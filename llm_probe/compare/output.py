@@ -14,6 +14,7 @@ key.
 from __future__ import annotations
 
 import itertools
+import shutil
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -26,10 +27,14 @@ from matplotlib.lines import Line2D
 from llm_probe.compare.comparison import PROVENANCE, PUBLISHED, Comparison, one_model
 from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, RULE, SIZE, TRAINED, VIOLET, frame, save_figures
 from llm_probe.page.views import FLOOR, claim_name, number, r2_text, text
-from llm_probe.run.schema import VERSION, RunTables
+from llm_probe.run.schema import RULES, RunTables
 from toy.run.errors import InputError
 from toy.run.files import frame_as_csv, write_atomic
 
+WIDTH = 150
+"""Columns of text where there is no terminal."""
+FEWEST = 6
+"""Columns of the table that are printed however narrow the terminal."""
 SHOWN = 60
 """Characters of a value of run.json on the terminal."""
 LOOKS = (("o", TRAINED), ("D", VIOLET), ("s", GREEN), ("^", OCHRE), ("P", RED), ("X", GREY))
@@ -64,12 +69,16 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
 # ---------------------------------------------------------------------------------------------------------- terminal
 
 
-def terminal(comparison: Comparison) -> str:
-    """Each run against the baseline: a headline, a line a shared claim, what else differs."""
-    return "\n\n".join(_against(comparison, other) for other in comparison.runs[1:])
+def terminal(comparison: Comparison, width: int | None = None) -> str:
+    """Each run against the baseline: a headline, a line a shared claim, what else differs.
+
+    `width`: in columns; none given: that of the terminal. Columns that do not fit are left to compare.csv.
+    """
+    width = width or shutil.get_terminal_size((WIDTH, 24)).columns
+    return "\n\n".join(_against(comparison, other, width) for other in comparison.runs[1:])
 
 
-def _against(comparison: Comparison, other: RunTables) -> str:
+def _against(comparison: Comparison, other: RunTables, width: int) -> str:
     baseline = comparison.runs[0]
     rows = comparison.claims.loc[comparison.claims["run"] == other.name]
     shared = rows.loc[rows["agrees"].notna()]
@@ -82,12 +91,21 @@ def _against(comparison: Comparison, other: RunTables) -> str:
              "class-mean R²", "its dimension")  # fmt: skip
     lines = [names, *map(_texts, shared.to_dict("records"))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = len(names)
+    while sum(widths[:shown]) + 2 * (shown - 1) > width and shown > FEWEST:
+        shown -= 1
     sides = [str.ljust if place in (0, 2, 3, 4, 9) else str.rjust for place in range(len(names))]
     table = [
-        "  ".join(justify(text, width) for justify, text, width in zip(sides, line, widths, strict=True)).rstrip()
+        "  ".join(
+            justify(text, size) for justify, text, size in zip(sides, line[:shown], widths, strict=False)
+        ).rstrip()
         for line in lines
     ]
-    return "\n".join([head, "", *table, "", *_notes(comparison, baseline, other)])
+    notes = _notes(comparison, baseline, other)
+    if shown < len(names):
+        notes.insert(0, f"compare.csv also has {', '.join(names[shown:])}")
+    wrapped = [line for note in notes for line in textwrap.wrap(note, width, subsequent_indent="  ")]
+    return "\n".join([textwrap.fill(head, width), "", *table, "", *wrapped])
 
 
 def _texts(claim: dict) -> tuple[str, ...]:
@@ -119,8 +137,8 @@ def _notes(comparison: Comparison, baseline: RunTables, other: RunTables) -> lis
     for run in (baseline, other):
         if gone := [f"{name}.csv" for name in run.missing]:
             notes.append(f"{run.name} has no {', '.join(gone)}: nothing of it is compared")
-        if run.schema != VERSION:
-            notes.append(f"{run.name} is of schema {run.schema}, read as {VERSION}: verdicts by the rules of then")
+        if run.schema < RULES:
+            notes.append(f"{run.name} is of schema {run.schema}, before {RULES}: verdicts by the rules of then")
     if not one_model(baseline, other):
         notes.append("dimensions are not compared: these are two models")
     elif kept := int(layers["dims_kept"].sum()):
@@ -132,8 +150,7 @@ def _notes(comparison: Comparison, baseline: RunTables, other: RunTables) -> lis
     changed = comparison.provenance.loc[comparison.provenance["run"] == other.name]
     lines = changed[list(PROVENANCE[2:])].itertuples(index=False, name=None)
     values = [f"{key} {_short(before)} -> {_short(after)}" for key, before, after in lines]
-    notes.append("provenance: " + ("; ".join(values) or "nothing differs but the time"))
-    return [line for note in notes for line in textwrap.wrap(note, 150, subsequent_indent="  ")]
+    return [*notes, "provenance: " + ("; ".join(values) or "nothing differs but the time")]
 
 
 def _short(value: str) -> str:

@@ -26,7 +26,7 @@ from llm_probe.page.glyphs import level_text
 from llm_probe.page.style import GREY, RANDOM, RULE, TRAINED, css
 from llm_probe.page.terminal import facts
 from llm_probe.page.views import FLOOR, VERDICTS, claim_name, number, r2_text, text
-from llm_probe.run.schema import VERSION, RunTables
+from llm_probe.run.schema import RULES, RunTables
 from toy.run.templates import render as render_template
 
 MOST_NAMED = 8
@@ -64,7 +64,7 @@ def render(
         first=Markup(first),
         runs=[_run(run, beside, embed) for run in runs],
         verdicts=VERDICTS,
-        version=VERSION,
+        rules=RULES,
         claims=[
             {"name": claim_name(*claim), "cyclic": cyclic, "cells": [rows.get(claim) for rows in tables]}
             for claim, cyclic in claims.items()

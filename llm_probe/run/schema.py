@@ -47,6 +47,8 @@ ADDED: dict[int, dict[str, tuple[str, ...]]] = {
     7: {"circles": ("z",), "points": ("*",)},
 }  # fmt: skip
 """Version to what it added: columns by table; `*` is a whole new table."""
+RULES = max(version for version, tables in ADDED.items() if "verdicts" in tables)
+"""The version since which verdicts are made by the rules of today."""
 NEEDED = ("run.json", "verdicts.csv")
 """A results folder has these; the other tables may have been left out for their size."""
 

@@ -115,6 +115,9 @@ def test_planted_changes_are_found_and_nothing_else(write_run: Write) -> None:
     said = terminal(comparison)
     assert "6 of 7 shared claims have the same verdict; 1 only in a, 0 only in b" in said
     assert "505 -> 7" in said and "versions.torch 2.0 -> 3.0" in said
+    narrow = terminal(comparison, 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "compare.csv also has random weights, class-mean R², its dimension" in " ".join(narrow.split())
 
 
 def test_dimensions_of_two_models_are_not_compared(write_run: Write) -> None:
