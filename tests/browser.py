@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
+LONGEST = 300
+"""Seconds after which a browser is ended, so that one that hangs fails its tests and does not stop the suite."""
 KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40, "Enter": 13, "Escape": 27, "Tab": 9, " ": 32}
 
 
@@ -74,6 +77,11 @@ class Tab:
         """Wait until the page was painted twice, with everything that it put off until then."""
         self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))")
 
+    def until(self, expression: str) -> None:
+        """Wait until a JavaScript expression holds."""
+        while not self.value(expression):
+            self.settle()
+
     def value(self, expression: str) -> Any:
         """What a JavaScript expression gives."""
         answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -122,9 +130,12 @@ def browser() -> Iterator[Tab]:
         process = subprocess.Popen(command, pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL)
         os.close(to_browser)
         os.close(from_browser)
+        end = threading.Timer(LONGEST, process.kill)
+        end.start()
         with os.fdopen(from_tests, "wb", buffering=0) as write, os.fdopen(to_tests, "rb") as read:
             try:
                 yield Tab(write, read)
             finally:
+                end.cancel()
                 process.terminate()
                 process.wait(timeout=20)

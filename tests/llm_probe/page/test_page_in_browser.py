@@ -71,9 +71,7 @@ def test_a_location_has_an_address_and_the_back_button_leads_away_from_it(tab: T
     tab.click(cell(tab, "days: item", -1))
     assert tab.value(OPEN) == "days: item embedding"
     tab.value("history.back()")
-    tab.settle()
-    tab.settle()
-    assert tab.value(OPEN) == "mod-add 7 layer 2"
+    tab.until(f"{OPEN} === 'mod-add 7 layer 2'")
     tab.open(f"{address}#months/sum/resid_post/last/5")
     assert tab.value(OPEN) == "months: sum layer 5"
     assert in_window(tab, ".pair svg")
