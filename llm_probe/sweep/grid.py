@@ -46,8 +46,9 @@ class Kind:
     """Fields that say which weights are loaded: cells that agree in them stand together."""
 
     def weights(self, cell: SweepPoint) -> tuple[Any, ...]:
-        """The values of those fields."""
-        return tuple(getattr(cell.config, name, None) for name in self.loads)
+        """The values of those fields, and the seed of weights that are drawn from it."""
+        values = tuple(getattr(cell.config, name, None) for name in self.loads)
+        return (*values, getattr(cell.config, "seed", None)) if "random" in values else values
 
 
 @dataclass(frozen=True)

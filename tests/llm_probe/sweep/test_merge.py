@@ -113,3 +113,10 @@ def test_no_finished_cell_and_another_kind_are_said(sweep: Sweep, planned) -> No
         page(sweep)
     with pytest.raises(InputError, match="is a sweep of trivial jobs"):
         page(planned(number=[1]))
+
+
+@pytest.mark.parametrize(("weights", "alike"), [("trained", True), ("random", False)])
+def test_weights_that_are_sampled_are_another_model_for_every_seed(weights: str, alike: bool) -> None:
+    kind = Kind(ProbeConfig, "scripts/probe_llm.py", compute, lambda: TABLES)
+    first, second = Grid("probe", {"weights": weights}, {"seed": [0, 1]}).cells(kind, 10)
+    assert (kind.weights(first) == kind.weights(second)) is alike
