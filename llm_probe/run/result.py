@@ -213,7 +213,7 @@ class ProbeResult(Result):
         Raises:
             InputError: a column that verdicts.csv has not.
         """
-        from llm_probe.page.latex import COLUMNS, latex_table
+        from llm_probe.page.paper import COLUMNS, latex_table
 
         return latex_table(self.verdicts, COLUMNS if columns is None else columns)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from llm_probe.page.latex import COLUMNS, entry, escaped, latex_table
 from llm_probe.page.notebook import RADIUS, SIZE, html, picture
+from llm_probe.page.paper import COLUMNS, entry, escaped, latex_table
 from llm_probe.page.views import ordered
 from llm_probe.questions.domains import DOMAINS
 from tests.llm_probe.made_up import CLAIMS, RUN, Claimed, made_up
