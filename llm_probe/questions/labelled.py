@@ -24,6 +24,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, SYMBOLS, Domain, Operation, modular, one_digit_count
 from llm_probe.questions.prompts import PAIR_SHARE, Part, Prompt, pair_hash
 from llm_probe.run.vocabulary import Quantity
+from llm_probe.statistics.renaming import item_kinds
 from toy.run.errors import InputError
 
 Names = str | Domain | Sequence[str]
@@ -85,11 +86,11 @@ def labelled_claim(
     columns = _columns(labels, period, quantity, first, offset)
     label, n, is_sum = columns["labels"], len(columns["labels"]), len(columns) == 3
     templates = ["given"] * n if template is None else [str(one) for one in template]
-    can_swap = (0,) * period if kinds is None else tuple(kinds)
+    domain = _domain(period, columns, names)
+    can_swap = _kinds_of(domain) if kinds is None else tuple(kinds)
     for what, has, needs in (("template", len(templates), n), ("kinds", len(can_swap), period)):
         if has != needs:
             raise InputError(f"{what} has {has} entries and should have {needs}: one for each row, or label, in order")
-    domain = _domain(period, columns, names)
     pairs = (columns["first"], columns["offset"]) if is_sum else (label, np.zeros_like(label))
     given = tuple(
         Prompt(f"row {row}", {}, name, int(a), int(b), int(domain.total(a, b)) if is_sum else int(s), int(s), None)
@@ -127,6 +128,14 @@ def _columns(
             f"labels run from {low} to {high}: for the period {period} give numbers from 0 to {period - 1}"
         )
     return columns
+
+
+def _kinds_of(domain: Domain) -> tuple[int, ...]:
+    """Which names can change places where their tokens are not known: all words; numbers only if they share no digit,
+    for many tokenizers make a token of each."""
+    if not all(item.isdigit() for item in domain.items):
+        return (0,) * domain.period
+    return tuple(item_kinds([[tuple(map(int, item))] for item in domain.items], set()))
 
 
 def _integers(values: Column, name: str) -> np.ndarray:

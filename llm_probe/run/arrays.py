@@ -75,7 +75,7 @@ def probe_activations(
         renamings: of the null at most; the smallest p is 1 / (renamings + 1).
         seed: of the parts, the renamings and the bootstrap.
         kinds: (period,) names that share tokens cannot change places under the null: equal numbers for those that can;
-            left out, all can.
+            left out, all words can, and numbers that share no digit.
 
     Raises:
         InputError: a file that cannot be read, arrays that do not fit each other, labels outside [0, period), operands

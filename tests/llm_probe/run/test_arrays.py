@@ -16,6 +16,7 @@ from llm_probe import load, probe_activations
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS, modular
+from llm_probe.questions.labelled import labelled_claim
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job, prompts_of
 from llm_probe.run.probe import ProbePlan, run
@@ -226,8 +227,6 @@ def test_what_cannot_be_probed_is_said(change: dict[str, Any], message: str) -> 
 
 def test_the_parts_are_those_of_the_model_s_own_prompts() -> None:
     """Every prompt of the claim is given, and none changes its part."""
-    from llm_probe.questions.labelled import labelled_claim
-
     for claim in (ADD, DAYS, ITEMS[0]):
         own = labelled_claim(**columns(claim))
         for part in ("discovery", "confirmation"):
@@ -235,3 +234,12 @@ def test_the_parts_are_those_of_the_model_s_own_prompts() -> None:
             prompts = claim.prompts(part, size(part), 0)  # type: ignore[arg-type]
             first = [p.first if claim.quantity == "sum" else p.label for p in prompts]
             assert given == [(p.template, a, p.offset, p.total, p.label) for p, a in zip(prompts, first, strict=True)]
+
+
+def test_numbers_that_share_digits_do_not_change_places() -> None:
+    twice = [*range(12)] * 9
+    template = [str(row // 12) for row in range(len(twice))]
+    hours, months = (labelled_claim(twice, 12, "item", template, names=name).kinds for name in ("hours", "months"))
+    assert set(months) == {0}
+    assert len(set(hours[2:9])) == 1  # 3 … 9
+    assert len({hours[0], hours[1], hours[2], *hours[9:]}) == 6
