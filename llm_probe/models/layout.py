@@ -44,10 +44,12 @@ PART_NAMES: dict[str, PartNames] = {
     "llama": PartNames("self_attn", "mlp"),  # Qwen and Mistral, too
     "gemma": PartNames("self_attn", "mlp", "post_attention_layernorm", "post_feedforward_layernorm"),
     "glm4": PartNames("self_attn", "mlp", "post_self_attn_layernorm", "post_mlp_layernorm"),
+    "afmoe": PartNames("self_attn", "mlp", "post_attention_layernorm", "post_mlp_layernorm"),
     "llama4": PartNames("self_attn", "feed_forward"),
     "gpt2": PartNames("attn", "mlp", final_norm="ln_f"),
     "distilbert": PartNames("attention", "ffn", final_norm=None),
     "bert": PartNames("attention.output.dense", "output.dense", final_norm=None),
+    "mpnet": PartNames("attention.attn", "output.dense", final_norm=None),
     "gpt_neox": PartNames("attention", "mlp", final_norm="final_layer_norm"),
     "bloom": PartNames("self_attention", "mlp", final_norm="ln_f"),
     "phi": PartNames("self_attn", "mlp", final_norm="final_layernorm"),

@@ -212,16 +212,20 @@ def silence(loaded: LoadedModel) -> str:
 def added_to_stream(loaded: LoadedModel) -> bool:
     """Whether attention and MLP put out what their blocks add to the stream, in every block and on six tokens."""
     seen: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Tensor) -> None:
+        seen[name] = output.clone()  # Falcon adds to what its MLP put out, in place
+
     modules = {f"{layer}.resid_post": block for layer, block in enumerate(loaded.layers)}
     modules |= {
         f"{layer}.{site}": layout.part(block, site) for layer, block in enumerate(loaded.layers) for site in ADDED
     }
-    keep_input = partial(seen.__setitem__, f"{EMBEDDING}.resid_post")
+    keep_input = partial(keep, f"{EMBEDDING}.resid_post")
     try:
         with (
             torch.inference_mode(),
             evaluating(loaded.model),
-            capture(modules, seen.__setitem__),
+            capture(modules, keep),
             capture_input(loaded.layers[0], keep_input),
         ):
             loaded.backbone(input_ids=_six_tokens(loaded), use_cache=False)
