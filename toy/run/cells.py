@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from toy.run.errors import InputError
-from toy.run.files import write_atomic
+from toy.run.files import clear_killed, write_atomic
+
+SUBFOLDERS = ("cells", "figures", "checkpoints", "merged")
+"""Folders of a run in which files are written."""
 
 
 class Cells:
@@ -107,7 +110,7 @@ def key_of(description: dict[str, Any]) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Fail now rather than after the run.
+    """Fail now rather than after the run; what killed runs left half-written there is removed.
 
     Raises InputError if the folder cannot be made or written, or its disk has less than 50 MB left.
     """
@@ -118,6 +121,8 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder with --out") from error
+    for place in (folder, *(folder / name for name in SUBFOLDERS)):
+        clear_killed(place)
     free = shutil.disk_usage(folder).free
     if free < 50_000_000:
         raise InputError(f"{folder} has {free // 1_000_000} MB left, results need 50: free some or give another --out")

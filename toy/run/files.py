@@ -12,8 +12,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from toy.run.errors import InputError
@@ -40,8 +41,8 @@ def replace_with(path: Path, write: Callable[[Path], Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending is kept: writers of pictures and films choose their format by it.
-    # The process number keeps two jobs that write the same file apart.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
+    # Machine and process keep two jobs that write the same file apart.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}@{gethostname()}{PARTIAL}{path.suffix}")
     try:
         write(temporary)
         flush(temporary)
@@ -64,6 +65,25 @@ def clear_partial(folder: Path, stem: str = "*") -> None:
     """Remove what killed writers of `stem` left in a folder. Only for who knows that nobody else is writing there."""
     for left in folder.glob(f".{stem}.*{PARTIAL}*"):
         left.unlink(missing_ok=True)
+
+
+def clear_killed(folder: Path) -> None:
+    """Remove the partial files of this machine's processes that are no more: kill -9 leaves nobody to do it."""
+    written = re.compile(rf"\..*\.(\d+)@{re.escape(gethostname())}{re.escape(PARTIAL)}.*")
+    for left in folder.glob(f".*{PARTIAL}*"):
+        if (match := written.fullmatch(left.name)) and not _is_alive(int(match[1])):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no process number at all
+        pass
+    return True
 
 
 @contextmanager

@@ -11,6 +11,7 @@ figures/, analysis.json   made by scripts/toys/analyze_toy.py
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -94,6 +95,9 @@ def read_content(path: Path) -> dict[str, Any]:
     Raises InputError if there is no such file, or if it cannot be read so.
     """
     try:
+        # torch reads a file with a changed byte without a word, though its archive has checksums.
+        if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()):
+            raise zipfile.BadZipFile(damaged)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"there is no checkpoint {path}: give a .pt or .pth file, or a run directory") from error

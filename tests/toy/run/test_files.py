@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from socket import gethostname
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toy.run.cells import check_writable
 from toy.run.errors import InputError, printable
-from toy.run.files import as_csv, as_given, frame_as_csv, inert, read_lines
+from toy.run.files import as_csv, as_given, frame_as_csv, inert, read_lines, replace_with
 
 FORMULAS = ["=HYPERLINK(1)", "+1+1", "@SUM(1)", "-2+3", "\t=1", "\r=1", "-", "'=1", "''+x"]
 
@@ -53,3 +58,29 @@ def test_a_damaged_line_of_metrics_is_named(tmp_path: Path) -> None:
 def test_what_steers_a_terminal_is_shown_and_does_not() -> None:
     assert printable("days\x1b[31m\x07 \x9b \u202egnp") == r"days\x1b[31m\x07 \x9b \u202egnp"
     assert printable("Größe\n\t日本 é 👩‍🚀") == "Größe\n\t日本 é 👩‍🚀"
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    """By the next run in that folder; what a living process, another machine or a person has there stays."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here, cells = gethostname(), tmp_path / "cells"
+    cells.mkdir()
+    left = [tmp_path / f".r2_table.{dead.pid}@{here}.partial.csv", cells / f".v1-a.{dead.pid}@{here}.partial.json"]
+    kept = [
+        tmp_path / f".scan.{os.getpid()}@{here}.partial.csv",
+        tmp_path / f".scan.{dead.pid}@another{here}.partial.csv",
+        tmp_path / ".mine.partial.csv",
+        tmp_path / f".huge.{10**30}@{here}.partial.csv",
+    ]
+    for path in (*left, *kept):
+        path.touch()
+    check_writable(tmp_path)
+    assert [path for path in (*left, *kept) if path.exists()] == kept
+
+
+def test_a_file_is_written_under_a_name_that_can_be_removed(tmp_path: Path) -> None:
+    names: list[str] = []
+    replace_with(tmp_path / "a.csv", lambda path: (names.append(path.name), path.touch()))
+    assert names == [f".a.{os.getpid()}@{gethostname()}.partial.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

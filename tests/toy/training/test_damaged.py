@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,15 +51,19 @@ def cut(path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """Change one byte in the middle of the largest tensor."""
+    """Change one byte of the largest tensor."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+        start = path.read_bytes().index(archive.read(largest))
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x40
+    content[start] ^= 0x40
     path.write_bytes(bytes(content))
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "empty": lambda path: path.write_bytes(b"") and None,
     "cut": cut,
+    "one byte of a weight": flip,
     "text": lambda path: path.write_text("not a checkpoint") and None,
     "hostile": saved(lambda content: {"x": Hostile(Path("executed"))}),
     "a list": saved(lambda content: [1]),
