@@ -226,7 +226,10 @@ def _map(verdicts: pd.DataFrame, r2_table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _downloads(frames: Frames, room: int) -> list[dict[str, Any]]:
-    """Every table as a link: inside the page, compressed if that is shorter, while there is room; else beside it."""
+    """Every table as a link: inside the page, compressed if that is shorter, while there is room; else beside it.
+
+    An empty one has a link only inside: an earlier run may have no such file.
+    """
     made = []
     for name, rows in frames.items():
         content = rows.to_csv(index=False, float_format="%.6g").encode()
@@ -239,7 +242,7 @@ def _downloads(frames: Frames, room: int) -> list[dict[str, Any]]:
         inside = size + 300 <= room
         room -= (size if inside else 0) + 300
         links[name] = {**link, "name": name, "inside": inside, **({} if inside else {"file": f"{name}.csv"})}
-    return [links[name] for name in frames]
+    return [links[name] for name, rows in frames.items() if links[name]["inside"] or len(rows)]
 
 
 def _json(value: object) -> str:

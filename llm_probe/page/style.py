@@ -71,11 +71,17 @@ def css(colour: str) -> str:
 
 
 def as_svg(figure: Figure, salt: str) -> Markup:
-    """A figure as one `<svg>` element for a page, in the colours of the page."""
+    """A figure as one `<svg>` element for a page, in the colours and the type of the page."""
     text = io.StringIO()
     _save(figure, text, "svg", salt)
-    element = text.getvalue()[text.getvalue().index("<svg") :]
+    # Matplotlib names twelve fonts at every word and writes millionths of a pixel: more than the rest of a page.
+    element = re.sub(r" font-family: [^;\"]+;", "", text.getvalue()[text.getvalue().index("<svg") :])
+    element = re.sub(r' (?:d|x|y)="[^"]+"', lambda place: re.sub(r"\d+\.\d{3,}", _hundredths, place[0]), element)
     return Markup(re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda colour: css(colour[0]), element))
+
+
+def _hundredths(written: re.Match[str]) -> str:
+    return f"{float(written[0]):.2f}"
 
 
 def _save(figure: Figure, target: Any, kind: str, salt: str, *, embed: bool = False) -> None:

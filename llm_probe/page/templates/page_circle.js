@@ -65,7 +65,7 @@ function scene(picture, named) {
   const through = (points) => "M" + points.map((point) => point.map((value) => value.toFixed(1)).join(",")).join("L");
   // Joined in the order in which they stand round the target circle: in steps of the inverse of k.
   const order = at.map((_, i) => i * side.step % at.length), every = Math.ceil(row.items.length / MOST_LABELS);
-  const nothing = farthest(side) < NOTHING && faceOn(), deep = [[0, 0, 0], [0, 0, 1]].map(place);
+  const nothing = farthest(side) < NOTHING && faceOn(), deep = [[0, 0, 0], [0, 0, 1.3]].map(place);
   const chosen = nothing ? [] : order.filter((i, place) => place % every === 0 || i === named);
   const dots = prompts.map(({ point, label }) => {
     const [x, y] = place(point), inside = x > 3 && x < SIZE - 3 && y > 3 && y < picture.height - 3;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from llm_probe.page import figures
 from llm_probe.page.circles import label_angles
+from llm_probe.page.style import as_svg
 from llm_probe.page.views import (
     FLOOR,
     angle_error,
@@ -236,3 +238,12 @@ def test_pictures_of_claims_no_longer_supported_go_and_other_files_stay(tmp_path
 
 def test_a_run_without_verdicts_has_no_figures(tmp_path: Path) -> None:
     assert figures.save_all(tmp_path, made_up([])) == []
+
+
+def test_a_figure_on_a_page_has_the_colours_and_the_type_of_the_page() -> None:
+    figure = Figure()
+    figures.circle_of(figure.subplots(), made_up(DAYS, layers=2), "days", "item")
+    on_page = as_svg(figure, "test")
+    assert "var(--trained)" in on_page and "var(--ink)" in on_page
+    assert not re.search(r"(?:fill|stroke): #", on_page)
+    assert "font-family" not in on_page and not re.search(r' d="[^"]*\d\.\d{3}', on_page)

@@ -302,6 +302,15 @@ def test_a_table_too_large_for_the_page_is_linked_beside_it(monkeypatch: pytest.
     assert any(str(address).startswith("data:") for address in links)
 
 
+def test_an_empty_table_is_no_link_to_a_file_that_may_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = made_up(DAYS, layers=1)
+    frames["points"] = frames["points"].iloc[:0]
+    assert "points.csv" in {link.get("download") for link in Page(report.render(frames, RUN)).all("a")}
+    monkeypatch.setattr(report, "PAGE_LIMIT", 0)
+    links = {link["href"] for link in Page(report.render(frames, RUN)).all("a")}
+    assert "circles.csv" in links and "points.csv" not in links
+
+
 def test_column_meanings_are_the_docstrings_of_the_fields() -> None:
     meanings = column_meanings()
     for name, row_type in table.TABLES.items():
