@@ -80,22 +80,30 @@ def rendered(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool) -> list[s
     """The texts that are tokenised: the prompts, or their chat messages up to where the model answers.
 
     Raises:
-        InputError: `chat` is given and the tokenizer has no chat template.
+        InputError: `chat` is given and the tokenizer has no chat template, or one that takes no single message.
     """
+    from jinja2 import TemplateError
+
     if not chat:
         return [prompt.text for prompt in prompts]
     if not getattr(tokenizer, "chat_template", None):
         raise InputError("this tokenizer has no chat template: run without --chat or choose an instruction-tuned model")
-    return [
-        # A template without a thinking mode ignores the argument.
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt.text}],
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,
-        )
-        for prompt in prompts
-    ]
+    try:
+        return [
+            # A template without a thinking mode ignores the argument.
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt.text}],
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,
+            )
+            for prompt in prompts
+        ]
+    except TemplateError as error:
+        raise InputError(
+            f"the chat template of this tokenizer takes no message of a user alone ({error}): run without --chat, or "
+            "correct the template"
+        ) from error
 
 
 def buckets(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

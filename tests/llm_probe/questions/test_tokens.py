@@ -161,6 +161,16 @@ def test_chat_finds_the_slots_inside_the_message() -> None:
     assert encoded.ids.count(0) == 1  # the template writes BOS, the tokenizer adds no second
 
 
+@pytest.mark.parametrize(
+    "template", ["{{ raise_exception('roles must alternate') }}", "{% if %}", "{{ missing.role.x }}"]
+)
+def test_a_chat_template_that_cannot_be_used(template: str) -> None:
+    tokenizer = byte_level(bos=True)
+    tokenizer.chat_template = template
+    with pytest.raises(InputError, match="takes no message of a user alone"):
+        encode(tokenizer, [question(DAYS, "published", 4, 12)], chat=True)
+
+
 def test_chat_needs_a_template() -> None:
     with pytest.raises(InputError, match="no chat template"):
         encode(byte_level(), [question(DAYS, "published", 4, 12)], chat=True)
