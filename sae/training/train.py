@@ -37,7 +37,7 @@ from sae.training.evaluate import HeldOut, held_out, measure
 from sae.training.saved import RECORD, hook_name, load_sae, record_of
 from toy.run.cells import check_writable
 from toy.run.device import without_denormals
-from toy.run.errors import InputError
+from toy.run.errors import InputError, is_out_of_memory
 from toy.run.files import flush
 
 CHECKPOINT_SECONDS = 60.0
@@ -260,15 +260,27 @@ def checkpoint(run: Run) -> None:
 
 
 def resume(run: Run) -> None:
-    """Go on from the last checkpoint, if there is one."""
+    """Go on from the last checkpoint, if there is one.
+
+    Raises:
+        InputError: it is damaged.
+    """
     whole = [path for path in run.checkpoints.glob("*") if path.name.isdigit()]
     if not whole:
         return
     last = max(whole, key=lambda path: int(path.name))
-    state = json.loads((last / STATE).read_text(encoding="utf-8"))
-    run.read, run.dropped = state["read"], state["dropped"]
-    run.trainer.load_trainer_state(last)
-    run.trainer.sae.load_weights_from_checkpoint(last)
+    try:
+        state = json.loads((last / STATE).read_text(encoding="utf-8"))
+        run.read, run.dropped = state["read"], state["dropped"]
+        run.trainer.load_trainer_state(last)
+        run.trainer.sae.load_weights_from_checkpoint(last)
+    except Exception as error:  # torch, safetensors and SAELens raise many kinds on a damaged file
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{last} is damaged ({type(error).__name__}), so that training cannot go on: remove it and give the same "
+            "command again"
+        ) from error
 
 
 def _initialise(runs: Sequence[Run], first_block: Sequence[dict[Place, torch.Tensor]]) -> None:

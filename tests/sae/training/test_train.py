@@ -83,6 +83,26 @@ def test_checkpoints_of_other_settings_are_not_read(config: SaeConfig, loaded: L
         assert fresh.step == step
 
 
+def test_a_damaged_checkpoint_ends_in_one_sentence(config: SaeConfig, loaded: LoadedModel) -> None:
+    """Whichever of its files it is, and however many of them SAELens writes."""
+    run = new_run(config, PLACE, 0, loaded.d_model, loaded.device, "one")
+    run.trainer.n_training_steps = 5
+    training.checkpoint(run)
+    files = [path for path in run.checkpoints.rglob("*") if path.is_file()]
+    assert len(files) >= 3
+    for path in files:
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 3])
+        try:
+            training.resume(new_run(config, PLACE, 0, loaded.d_model, loaded.device, "one"))
+        except InputError as error:
+            assert "5 is damaged (" in str(error) and "remove it and give the same command again" in str(error)
+        else:
+            assert path.name in ("cfg.json", "sparsity.safetensors")  # which nobody reads
+        path.write_bytes(whole)
+    training.resume(run)
+
+
 def test_a_full_disk_loses_nothing(config: SaeConfig, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     run = new_run(config, PLACE, 0, loaded.d_model, loaded.device)
     run.trainer.n_training_steps = 2
