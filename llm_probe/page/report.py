@@ -63,6 +63,8 @@ PUBLISHED = "class-mean R² against noise"
 """The statistic there that stands for the published claims."""
 PAGE_LIMIT = 1_400_000
 """Bytes; a table that would make the page larger is linked as the file beside it."""
+PLANES_SINCE = 7
+"""The schema since which runs write planes.safetensors."""
 MARKS = {"random": "random", "trained": "plane", "control": "control"}
 """Class of a mark to the column it stands for, without `_r2`; the last one lies on top."""
 
@@ -90,6 +92,7 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
     known = {name: frames.get(name, table.frame([], row)) for name, row in table.TABLES.items()}
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     claims = ordered(known["verdicts"]).to_dict("records")
+    model = {"name": short_name(run), "scale": SCALE, "folder": _folder(run)}
     values: dict[str, Any] = {
         "run": run,
         "short_name": short_name(run),
@@ -110,10 +113,15 @@ def render(frames: Frames, run: Run, sections: Sequence[Section] = ()) -> str:
         "tables": table.TABLES,
         "script": Markup(script),
         "policy": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "payload": Markup(_json(payload(known, called(run)) | {"name": short_name(run), "scale": SCALE})),
+        "payload": Markup(_json(payload(known, called(run)) | model)),
     }
     room = PAGE_LIMIT - len(render_template(TEMPLATES, "page.html", **values, downloads=[]).encode())
     return str(render_template(TEMPLATES, "page.html", **values, downloads=_downloads(known, room)))
+
+
+def _folder(run: Run) -> str:
+    """The folder whose planes `read_result` reads; empty of a run from before there were any, or without a folder."""
+    return str(run.get("out", "")) if run.get("command") and int(run.get("schema") or 0) >= PLANES_SINCE else ""
 
 
 def summary(verdicts: pd.DataFrame, run: Run) -> str:

@@ -52,8 +52,14 @@ function tests(row) {
       h("td", { class: "meaning" }, purpose ? [h("b", {}, purpose.replace(/`/g, "")), ". "] : null, data.meanings.verdicts[column] + effect))))));
 }
 
+// How to take the directions of the plane along.
+function directions(row) {
+  const words = `from llm_probe import read_result; plane = read_result(${JSON.stringify(data.folder)}).plane(${JSON.stringify(row.domain)}, ${JSON.stringify(row.quantity)})`;
+  return data.folder ? h("p", { class: "again" }, h("span", {}, "Its directions"), " ", h("code", {}, words), " ", tool("Copy", "Copy these words", (button) => copy(button, words))) : null;
+}
+
 function claimPanels(row) {
-  return [h("h3", { class: "claim" }, `Behind the verdict on ${row.name}`, h("small", {}, " the same whichever layer is open")),
-    h("div", { class: "panels behind" }, h("div", { class: "stack" }, controls(row), measures(row)), tests(row))];
+  return [h("h3", { class: "claim" }, `Behind the verdict on ${row.name}`, h("small", {}, " the same whichever layer is open")), directions(row),
+    h("div", { class: "panels behind" }, h("div", { class: "stack" }, controls(row), measures(row)), tests(row))].filter(Boolean);
 }
 

@@ -176,6 +176,14 @@ def test_texts_are_copied(tab: Tab) -> None:
     assert tab.value("copied").endswith("report.html#days/item/resid_post/item/4")
 
 
+def test_the_directions_of_a_claim_are_a_line_of_python_where_the_run_has_them(tab: Tab, tmp_path: Path) -> None:
+    assert tab.value("document.querySelector('.detail .again')") is None
+    report.write(tmp_path / "new.html", made_up(layers=2), {**RUN, "schema": 7})
+    tab.open((tmp_path / "new.html").as_uri())
+    said = tab.value("document.querySelector('.detail .again code').textContent")
+    assert said.endswith('read_result("results/made--Up-0.6B").plane("days", "item")')
+
+
 @pytest.mark.parametrize("width", [390, 768])
 def test_nothing_is_wider_than_the_window(tab: Tab, address: str, width: int) -> None:
     tab.open(address, width, 844)

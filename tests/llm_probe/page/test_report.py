@@ -111,14 +111,16 @@ def test_a_row_says_what_its_name_cannot(page: Page) -> None:
 
 def test_markup_in_names_stays_text() -> None:
     items = (SCRIPT, "two", "three", "four", "five")
-    domain = Domain(f"odd {SCRIPT}", items, questions={"plus": "{item} plus {offset} \u2028</script><!--"})
+    domain = Domain(f"odd {SCRIPT}", items, questions={"plus": "{item} plus {offset} </script><!--"})
     frames = made_up([(domain, "sum", "supported", 0.8, f"because {SCRIPT}")], layers=2)
+    frames["examples"]["model_answer"] = "\u2028</script>"
     content = report.render(frames, {**RUN, "model": f"a/{SCRIPT}", "command": f"probe {SCRIPT} \"'"})
     page = Page(content)
     assert SCRIPT not in content
     assert len(page.all("script")) == len(page.scripts) == 2
     assert page.payload["rows"][0]["items"] == list(items)
     assert page.payload["examples"][domain.name][0]["prompt"].endswith("</script><!--")
+    assert page.payload["examples"][domain.name][0]["wrote"] == "\u2028</script>" and "\u2028" not in content
     address = next(str(link["href"]) for link in page.all("a") if link.get("class") == "name")
     assert [unquote(part) for part in address.split("/")] == [f"#{domain.name}", "sum", "resid_post", "last", "0"]
 
