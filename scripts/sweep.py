@@ -69,13 +69,13 @@ class VerbOptions:
 
 
 def main() -> int:
-    return ended(_dispatch, "finished cells are kept: the same command goes on")
-
-
-def _dispatch() -> int:
+    kept = "finished cells are kept: the same command goes on"
     if sys.argv[1:2] and sys.argv[1] in get_args(Verb):
-        return _verb(read(__file__, VerbOptions, "Look at, merge, stop or work on a sweep that is planned."))
-    return _run(read(__file__, Options, __doc__))
+        about = "Look at, merge, stop or work on a sweep that is planned."
+        verb_options = read(__file__, VerbOptions, about)
+        return ended(lambda: _verb(verb_options), kept)
+    options = read(__file__, Options, __doc__)
+    return ended(lambda: _run(options), kept)
 
 
 def _run(options: Options) -> int:

@@ -149,6 +149,7 @@ def write_planes(path: Path, planes: Mapping[str, CirclePlane]) -> None:
     }
     # One entry: several would be written in any order, and the file would differ from run to run.
     save_file(tensors, path, metadata={"planes": json.dumps({name: plane.words() for name, plane in planes.items()})})
+    path.chmod(0o644)  # safetensors' own files are for their owner alone
 
 
 def read_planes(folder: str | Path) -> dict[str, CirclePlane]:

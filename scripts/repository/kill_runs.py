@@ -47,6 +47,8 @@ STUDIES: dict[str, tuple[str, ...]] = {
 }
 """What is killed: the commands of each study, one after the other."""
 COMPARED = ("*.csv", "*.safetensors")
+EARLIEST = 0.3
+"""Seconds: before that Python itself is starting, and Ctrl-C is its own traceback."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLED = {*(-number for number in SIGNALS), 128 + signal.SIGINT, 128 + signal.SIGTERM}
 """Exit codes of a run that was killed."""
@@ -99,7 +101,9 @@ def killed(name: str, kills: int, moments: random.Random, work: Path) -> Iterato
     running.rename(undisturbed)
     while count < kills:
         runs += 1
-        while (error := _run(name, running, moments.uniform(0, seconds), moments.choice(SIGNALS))) == "killed":
+        while (
+            error := _run(name, running, moments.uniform(EARLIEST, EARLIEST + seconds), moments.choice(SIGNALS))
+        ) == "killed":
             count += 1
         folder = running.rename(work / f"{runs}")
         if error:
