@@ -19,6 +19,7 @@ from llm_probe.geometry.integer import integer_code, repeats
 from llm_probe.geometry.order import OrderTest, divisor_partitions, order_test
 from llm_probe.geometry.shapes import Family, shapes
 from llm_probe.questions.claims import Claim, Labels
+from llm_probe.questions.domains import PlainSum
 from llm_probe.run.vocabulary import ALPHA, OrderNull
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.planes import shows_circle
@@ -57,6 +58,8 @@ class Geometry:
     """Sums that begin with a word: that the integer's code repeats with the period; None where too few occur."""
     p_integer: float | None = None
     """Sums: that integers of one residue differ."""
+    integer_alone: bool = True
+    """Whether that is shown too where the period is not read: not of plain sums (`geometry.integer`)."""
     periods: tuple[float, ...] = ()
     """Sums: the periods of the integer that stand out, largest share first."""
     null: OrderNull = "orders"
@@ -148,5 +151,6 @@ def geometry_of(
         result,
         p_repeats=None if claim.adds_numbers else repeats(responses, labels, code.frequencies, code.seed),
         p_integer=integer.p,
+        integer_alone=not isinstance(claim.domain, PlainSum),
         periods=integer.periods,
     )

@@ -22,7 +22,7 @@ Every step has a null of its own. A *circle* needs all of (level ALPHA each; an 
 
 The steps below it only give the rest a name, at 0.05: with seven items no partition in two can have a smaller p than
 1/21. One of twenty look-ups is therefore called clusters or ordered. The integer alone, where the period is not read,
-is no name of something that was shown before, and has to pass ALPHA.
+is no name of something that was shown before, and has to pass ALPHA; of plain sums it is none at all (`integer`).
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _integer(unread: str, p_selective: float | None, geometry: Geometry) -> Show
     reason = unread or "no test can tell this period of its sums from every other"
     if not unread and p_selective is not None:
         reason = f"other periods are as strong (p {p_selective:.2g})"
-    if geometry.p_integer is not None and geometry.p_integer <= (ALPHA if unread else NAMED):
+    level = NAMED if not unread else ALPHA if geometry.integer_alone else 0.0
+    if geometry.p_integer is not None and geometry.p_integer <= level:
         periods = ", ".join(f"{period:g}" for period in geometry.periods)
         return Shown("helix", f"T = {periods}" if periods else "no single period", reason)
     return Shown("nothing" if unread else "decodable", "", reason)

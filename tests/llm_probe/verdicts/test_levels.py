@@ -152,3 +152,9 @@ def test_items_with_too_few_orders_have_random_words_as_their_null(
 )
 def test_the_rival_in_words(family: Any, words: str) -> None:
     assert rival(replace(CIRCLE, rival=family, rival_name="seasons")) == words
+
+
+def test_the_integer_of_a_plain_sum_is_nothing_by_itself() -> None:
+    """Pairs of tens differ in any network: only where the ones digit is read is there an integer to speak of."""
+    unread, read = (of_sum(p, 0.4, p_integer=0.01, periods=(100.0,), integer_alone=False) for p in (0.4, GOOD_P))
+    assert (unread.level, read.level) == ("nothing", "helix")
