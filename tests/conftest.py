@@ -8,6 +8,7 @@ Tests import by path (`--import-mode=importlib` in pyproject.toml): `tests/toy` 
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("COLUMNS", None)  # pytest's workers set it, and tables would be as narrow
 os.environ["MPLBACKEND"] = "Agg"  # in the environment, so that scripts run by a test inherit it
 
 import pytest

@@ -184,7 +184,7 @@ def self_check(loaded: LoadedModel) -> None:
         )
 
 
-def _first_difference(hooked: Sequence[Stream], states: Sequence[Tensor]) -> int | None:
+def _first_difference(hooked: Sequence[Tensor], states: Sequence[Tensor]) -> int | None:
     """Index of the first state that differs; None where none does.
 
     One forward made both, so only the final norm, computed twice, may differ by rounding. Longformer fills texts up

@@ -15,6 +15,7 @@ import pytest
 from tests.root import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HELPERS = {path.name for path in (ROOT / "scripts").rglob("_*.py")} - {"_command.py"}
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:python scripts/|llm-probe )[^`]+)`")
 
@@ -39,6 +40,8 @@ def parse(command: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(_command, "run", only_read)
     monkeypatch.setattr(_command, "ended", lambda *_: 0)
     monkeypatch.setattr(_command, "_called", [])
+    for name in [name for name in sys.modules if f"{name}.py" in HELPERS]:
+        monkeypatch.delitem(sys.modules, name)  # it holds the functions that stand above
     program, *words = shlex.split(command, comments=True)
     monkeypatch.setattr(sys, "path", [str(ROOT / "scripts"), *sys.path])
     if program == "llm-probe":
