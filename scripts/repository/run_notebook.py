@@ -70,6 +70,7 @@ def lines(text: str) -> list[str]:
 
 def run(notebook: dict[str, Any]) -> dict[str, Any]:
     """The notebook with the outputs of its code cells."""
+    open_figures()  # what was open before is not the notebook's
     namespace: dict[str, Any] = {"__name__": "__main__"}
     cells, number = [], 0
     for cell in notebook["cells"]:
