@@ -162,21 +162,24 @@ class Mover:
         source = Engine(self.loaded, self.fitted, self.layer, position="item")
         means = class_means(source, self.domain.period)
         engine = Engine(self.loaded, self.moved, self.layer, position="item")
+        clean = engine.clean()
         whole, *others = moves_of(means, self.seed)
-        row = self._row(engine, means, whole, tick)
+        row = self._row(engine, clean, means, whole, tick)
         yield row
         if row.moved >= MOVABLE:
             for k in TRAINED_K:
                 basis = trained_subspace(source, means, 2 * k, self.seed)
                 others.append(("trained subspace", k, 1.0, [along(basis, means)]))
         for move in others:
-            yield self._row(engine, means, move, tick)
+            yield self._row(engine, clean, means, move, tick)
 
-    def _row(self, engine: Engine, means: Float[Tensor, "n d"], move: Moves, tick: Callable[[int], object]) -> MoveRow:
+    def _row(
+        self, engine: Engine, clean: Answers, means: Float[Tensor, "n d"], move: Moves, tick: Callable[[int], object]
+    ) -> MoveRow:
         direction, k, times, draws = move
         first, steps = torch.tensor([prompt.first for prompt in self.moved.prompts]), range(1, self.domain.period)
         after = engine.answers([_moved(v * times, first, j) for v in draws for j in steps], tick)
-        numbers = self._effect(engine.clean(), after, [j for _ in draws for j in steps], first)
+        numbers = self._effect(clean, after, [j for _ in draws for j in steps], first)
         where = (self.domain.name, self.domain.period, self.form, self.layer, direction, k, times, len(draws))
         return MoveRow(*where, len(first) * len(steps), share_of(draws[0], means), *numbers)
 
