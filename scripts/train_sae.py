@@ -54,9 +54,11 @@ def table(records: list[dict]) -> str:
     """One line for each SAE."""
     import pandas as pd
 
+    from toy.run.terminal import table_text
+
     rows = pd.DataFrame([record | record["measures"] for record in records])
-    shown = rows.reindex(columns=["layer", "site", "seed", *COLUMNS]).astype(dict.fromkeys(COLUMNS, float))
-    return shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-")
+    keys = ["layer", "site", "seed"]
+    return table_text(rows.reindex(columns=[*keys, *COLUMNS]).astype(dict.fromkeys(COLUMNS, float)), keys, digits=3)
 
 
 if __name__ == "__main__":

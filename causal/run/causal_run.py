@@ -61,11 +61,14 @@ def _figures(folder: Path, result: Result) -> None:
 def _words(result: Result) -> str:
     """A verdict a circle with its reason; of a sweep what stands out in each layer; of the next item what moves it."""
     from causal.page.succession import sentences
+    from toy.run.terminal import filled
 
-    lines = [
-        f"{row['domain']}, layer {row['layer']}, {row['direction']}: {row['verdict']}\n    {row['sentence']}"
-        for row in result.frames["causal_verdicts"].to_dict("records")
-    ]
+    lines = []
+    for row in result.frames["causal_verdicts"].to_dict("records"):
+        lines += [
+            f"{row['domain']}, layer {row['layer']}, {row['direction']}: {row['verdict']}",
+            f"    {row['sentence']}",
+        ]
     for _, rows in result.frames["causal_sweep"].groupby(["domain", "layer"], sort=False):
         least = rows.loc[rows["accuracy"].idxmin()]
         changing = f"{(rows['p_holm'] <= ALPHA).sum()} of {len(rows)} dimensions"
@@ -74,7 +77,9 @@ def _words(result: Result) -> str:
             f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
         )
     lines += sentences(result.frames["succession"], result.frames["succession_moves"])
-    return "\n".join([*lines, f"\nagain  {result.run['command']}"]) if lines else "nothing was tested"
+    if not lines:
+        return "nothing was tested"
+    return "\n".join([*(filled(line, "    ") for line in lines), "", f"again  {result.run['command']}"])
 
 
 CAUSAL = Study(TABLES, cell_version=5, figures=_figures, words=_words, digits=5, leaves_out_empty=True)

@@ -29,7 +29,7 @@ _VARIABLES = {
     TRAINED.upper(): "trained", RANDOM.upper(): "random", INK: "ink", "#000000": "ink", GREY: "grey", BAND: "band",
     RULE: "rule", "#FFFFFF": "ground", OCHRE: "undetermined", GREEN: "green", VIOLET: "violet", RED: "red", SKY: "sky",
 }  # fmt: skip
-"""Colours to their variables in page.css, which has a light and a dark value for each."""
+"""Colours to their variables in colours.css, which has a light and a dark value for each."""
 KINDS = ("svg", "png")
 Called = tuple[str, str]
 """What figures and pages call the weights that were probed, and those that they are compared with."""

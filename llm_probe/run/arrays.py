@@ -159,6 +159,9 @@ class ArrayJob(Job):
         }
         self.session.identify(facts)
 
+    def warn(self, claims: Sequence[Claim]) -> None:
+        """Nothing: `not_asked` says it."""
+
     def untrained(self) -> tuple[Job, Job | None]:
         """The job of the random states."""
         assert self.random_states is not None, "the configuration asks for them only if they are there"

@@ -87,6 +87,16 @@ class Job:
         """Note the model for run.json."""
         self.session.describe(self.config, self.loaded, self.layers, self.fingerprint)
 
+    def warn(self, claims: Sequence[Claim]) -> None:
+        """Say on stderr, before anything is read, which claims cannot be tested here as they are meant to be."""
+        for claim in claims:
+            kinds = self.item_kinds(claim)
+            reason = renaming.undecidable(claim, kinds, self.config.renamings)
+            if self._takes_random_words(claim, kinds):
+                reason = "its items share tokens or are few: they are compared with random words only, a weaker test"
+            if reason:
+                print(f"note: {claim.name}: {reason}", file=sys.stderr)
+
     def untrained(self) -> tuple[Job, Job | None]:
         """The jobs of the random-weights twin and, if it was asked for, of the one that keeps the embeddings; this one
         lets its model go."""
@@ -157,13 +167,17 @@ class Job:
         return streaming.read(self.loaded, claim, discovery, confirmation, plan, **options, **more)
 
     def _redraws(self, claim: Claim, prompts: Sequence[Prompt], kinds: Sequence[int]) -> Redraws | None:
-        """Random words for items with too few orders; a prompt file's items are labels, not words."""
-        if self.weights == "random" or claim.quantity == "sum" or isinstance(claim, GivenClaim):
-            return None
-        if renaming.n_item_orders(claim, kinds) >= 1 / ALPHA:
+        """Random words in the place of the items, where they are the null."""
+        if self.weights == "random" or not self._takes_random_words(claim, kinds):
             return None
         options = {"chat": self.config.chat, "batch_tokens": self.config.batch_tokens}
         return redraws_of(self.loaded, claim, prompts, self._plan(claim, prompts[0]), self.config.seed, **options)
+
+    def _takes_random_words(self, claim: Claim, kinds: Sequence[int]) -> bool:
+        """Whether items have too few orders; a prompt file's items are labels, not words."""
+        if claim.quantity == "sum" or isinstance(claim, GivenClaim):
+            return False
+        return renaming.n_item_orders(claim, kinds) < 1 / ALPHA
 
     def _plan(self, claim: Claim, prompt: Prompt) -> ReadPlan:
         return ReadPlan(self.layers, self.config.site, positions(claim, prompt, self.config.position))

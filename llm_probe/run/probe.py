@@ -181,6 +181,7 @@ def _rows(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], Rows]:
     """Every claim with all that its verdict rests on, and the rows of every table."""
     config, facts = job.config, job.session.facts
     job.describe()
+    job.warn(claims)
     trained = hypotheses(job, claims)
     answers = job.behaviour(claims)
     complete = [

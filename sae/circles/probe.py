@@ -52,8 +52,18 @@ def _figures(folder: Path, result: Result) -> None:
 
 
 def _words(result: Result) -> str:
-    shown = ["domain", "quantity", "layer", "group_r2", "plane_r2", "random_group_r2", "verdict", "reason"]
-    return result.frames["sae_verdicts"][shown].to_string(index=False, float_format="%.2f")
+    from toy.run.terminal import filled, table_text
+
+    table = result.frames["sae_verdicts"]
+    keys = ["domain", "quantity", "layer"]
+    columns = [*keys, "group_r2", "plane_r2", "random_group_r2", "verdict"]
+    shown = table_text(table.reindex(columns=columns), keys, digits=2)
+    why = [
+        filled(f"{row['domain']} {row['quantity']}, layer {row['layer']}: {row['reason']}", "  ")
+        for row in table.to_dict("records")
+        if row["reason"]
+    ]
+    return "\n".join([shown, "", *why])
 
 
 FEATURES = Study(TABLES, cell_version=2, figures=_figures, words=_words)

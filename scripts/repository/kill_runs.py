@@ -1,11 +1,13 @@
 """Kill runs at random moments, give the same command again, and compare the tables with those of a run nobody killed.
 
-python scripts/repository/kill_runs.py                                   1,000 kills, hours
-python scripts/repository/kill_runs.py --kills 20 --studies probe sweep --seed 1
+python scripts/repository/kill_runs.py                                   1,000 kills, an hour of one core
+python scripts/repository/kill_runs.py --kills 20 --studies probe workers --seed 1
 
 Every study runs once undisturbed. Then it runs in a folder of its own, is killed after a random share of that time
 (kill -9, kill, or Ctrl-C), goes on, is killed again, until it ends by itself; and so on in new folders. Each CSV file
 and each file of weights must be the same bytes. Exit code 1 if one differs, or if a run ended by an error.
+
+A command is a fork of this program, which has imported the libraries already: a kill meets the work, not an import.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from __future__ import annotations
 import _root
 from _command import ROOT, run
 
+import importlib
+import multiprocessing
 import os
 import random
+import runpy
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +34,7 @@ SMALL = "--domains seasons sizes --prompts 60 --renamings 19"
 SAE = (
     "--layers 1 --width 32 --k 4 --tokens 20000 --batch 256 --buffer-tokens 4096 --held-out-tokens 2048 --undertrained"
 )
+SWEEP = "--set seed=0,1,2 domains=seasons prompts=60 renamings=19 behaviour=False"
 STUDIES: dict[str, tuple[str, ...]] = {
     "probe": (f"scripts/probe_llm.py {SMALL} --behaviour-prompts 5 --out {{out}}",),
     "causal": (
@@ -41,14 +46,22 @@ STUDIES: dict[str, tuple[str, ...]] = {
         f"scripts/probe_sae.py {{out}}/saes {SMALL.replace(' sizes', '')} --out {{out}}/probe",
     ),
     "sweep": (
-        "scripts/sweep.py --set seed=0,1,2 domains=seasons prompts=60 renamings=19 behaviour=False --workers 2 "
-        "--out {out}",
+        f"scripts/sweep.py {SWEEP} --executor none --out {{out}}",
+        "scripts/sweep.py work {out}",
+        "scripts/sweep.py merge {out}",
     ),
+    "workers": (f"scripts/sweep.py {SWEEP} --workers 2 --out {{out}}",),
 }
 """What is killed: the commands of each study, one after the other."""
 COMPARED = ("*.csv", "*.safetensors")
-EARLIEST = 0.3
-"""Seconds: before that Python itself is starting, and Ctrl-C is its own traceback."""
+EARLIEST = 0.05
+"""Seconds: before that a fork has no group of processes of its own that could be killed."""
+LIBRARIES = (
+    "scipy.stats", "sklearn.linear_model", "torch", "transformers.models.qwen3.modeling_qwen3", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf", "causal.run.causal_run", "sae.circles.probe",
+    "sae.training.train", "llm_probe.page.report", "llm_probe.page.figures", "llm_probe.page.paper", "causal.page.section",
+    "llm_probe.run.probe", "llm_probe.sweep.merge", "llm_probe.sweep.workers",
+)  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLED = {*(-number for number in SIGNALS), 128 + signal.SIGINT, 128 + signal.SIGTERM}
 """Exit codes of a run that was killed."""
@@ -61,7 +74,7 @@ class Request:
     kills: int = 1000
     """Kills of all studies together."""
     studies: tuple[str, ...] = tuple(STUDIES)
-    """Which of probe, causal, sae and sweep."""
+    """Which of probe, causal, sae, sweep and workers (a sweep whose two workers start anew, slower)."""
     seed: int = 0
     """Seed of the moments and signals."""
     work: Path = Path("work/kills")
@@ -130,29 +143,42 @@ def differing(before: Path, after: Path) -> Iterator[str]:
 def _run(name: str, folder: Path, seconds: float | None = None, how: signal.Signals = signal.SIGKILL) -> str:
     """Run a study in a folder and kill it after so long: "killed", the end of what it said in error, or nothing."""
     left = None if seconds is None else time.monotonic() + seconds
+    said = folder.parent / "stderr.txt"
+    said.parent.mkdir(parents=True, exist_ok=True)
     for command in STUDIES[name]:
-        # A group of its own, so that workers are killed too, and Ctrl-C as a terminal gives it.
-        process = subprocess.Popen(
-            [sys.executable, *command.format(out=folder).split()],
-            cwd=ROOT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it resets one signal
+        process = multiprocessing.get_context("fork").Process(
+            target=_command, args=(command.format(out=folder).split(), said)
         )
-        try:
-            _, said = process.communicate(timeout=None if left is None else max(0.0, left - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, how)
-            _, said = process.communicate()
-            if process.returncode in KILLED:
+        process.start()
+        process.join(None if left is None else max(0.0, left - time.monotonic()))
+        if process.exitcode is None:
+            time.sleep(EARLIEST)  # the fork may be this young
+            os.killpg(process.pid or 0, how)
+            process.join()
+            if process.exitcode in KILLED:
                 return "killed"
-        if process.returncode:
-            return f"exit code {process.returncode}: {said[-1000:]}"
+        if process.exitcode:
+            return f"exit code {process.exitcode}: {said.read_text(encoding='utf-8')[-1000:]}"
     return ""
 
 
+def _command(words: Sequence[str], said: Path) -> None:
+    """Be the command, in a group of processes of its own: its workers are killed too, and Ctrl-C as by a terminal."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.chdir(ROOT)
+    sys.argv = list(words)
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    except KeyboardInterrupt:  # the script was not yet, or no longer, at its door
+        sys.exit(128 + signal.SIGINT)
+
+
 if __name__ == "__main__":
+    # Before the libraries are imported: a fork has no threads but its own.
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for library in LIBRARIES:
+        importlib.import_module(library)
     sys.exit(main())
