@@ -57,11 +57,13 @@ COMPARED = ("*.csv", "*.safetensors")
 EARLIEST = 0.05
 """Seconds: before that a fork has no group of processes of its own that could be killed."""
 LIBRARIES = (
-    "scipy.stats", "sklearn.linear_model", "torch", "transformers.models.qwen3.modeling_qwen3", "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf", "causal.run.causal_run", "sae.circles.probe",
-    "sae.training.train", "llm_probe.page.report", "llm_probe.page.figures", "llm_probe.page.paper", "causal.page.section",
-    "llm_probe.run.probe", "llm_probe.sweep.merge", "llm_probe.sweep.workers",
+    "scipy.stats", "sklearn.linear_model", "torch", "transformers.models.qwen3.modeling_qwen3",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf",
+    "llm_probe.run.probe", "llm_probe.page.report", "llm_probe.page.figures", "llm_probe.page.paper",
+    "llm_probe.sweep.merge", "llm_probe.sweep.workers", "sae.circles.probe", "sae.training.train",
+    "causal.run.causal_run", "causal.page.section",
 )  # fmt: skip
+"""What the commands import, ours too."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLED = {*(-number for number in SIGNALS), 128 + signal.SIGINT, 128 + signal.SIGTERM}
 """Exit codes of a run that was killed."""
