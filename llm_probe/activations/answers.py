@@ -152,7 +152,7 @@ class AnswerTree:
                 longer = torch.tensor(self.children(node), device=logits.device)
                 others = logits[:, index].index_fill(1, longer, -torch.inf)
                 stop[:, index] = others.logsumexp(dim=-1) - total[:, index]
-        return Reading(logits[..., wanted] - total[..., None], stop, logits.argmax(dim=-1))
+        return Reading(logits[..., wanted] - total[..., None], stop, _first_largest(logits))
 
     def score(self, reading: Reading) -> Answers:
         """log P of every answer, and the one that greedy decoding writes.
@@ -176,6 +176,13 @@ class AnswerTree:
             totals[owner] = torch.logaddexp(totals[owner], total)
             written[greedy] = owner
         return Answers(torch.stack(totals, dim=1).cpu(), written.cpu())
+
+
+def _first_largest(logits: Float[Tensor, "rows nodes vocabulary"]) -> Int[Tensor, "rows nodes"]:
+    """The arg-max; numpy's is ten times as fast as torch's on a processor."""
+    if logits.device.type != "cpu":
+        return logits.argmax(dim=-1)
+    return torch.from_numpy(logits.detach().numpy().argmax(axis=-1))
 
 
 # ---------------------------------------------------------------------------------------------------------- spellings
