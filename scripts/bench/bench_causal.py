@@ -31,7 +31,7 @@ class Options:
     prompts: int = 500
     """Questions."""
     edits: int = 200
-    """Interventions, the fast way: as many as a run draws at random at a place; the plain way runs a quarter of them."""
+    """Interventions, the fast way: as many as a run draws at random at a place; the plain way a quarter of them."""
     repeats: int = 3
     """Times each; the median counts."""
     out: Path = Path("results/bench/causal.csv")
