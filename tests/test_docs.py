@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from _kinds import KINDS
 
+from llm_probe.questions.own import load_domain
+from llm_probe.sweep.grid import kind_of, read_grid
 from tests.root import ROOT
 from tests.test_readme import Block, blocks
 
@@ -29,6 +32,26 @@ RUN = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-
 def test_an_example_runs(example: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(example.text, "docs", "exec"), {"__name__": "__main__"})
+
+
+def test_no_python_is_shown_that_is_not_run() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        shown = re.findall(r"^```python\n", text, flags=re.MULTILINE)
+        assert len(shown) == len([block for block in blocks(text) if block.language == "python"]), page.name
+        assert not shown or page in [ROOT / "README.md", *PAGES], page.name
+
+
+def test_every_yaml_that_is_shown_is_a_domain_or_a_grid(tmp_path: Path) -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for text in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            path = tmp_path / "shown.yaml"
+            path.write_text(text, encoding="utf-8")
+            if {"kind", "axes", "fields"} & yaml.safe_load(text).keys():
+                grid = read_grid(path)
+                assert grid.cells(kind_of(KINDS, grid.kind), most=100)
+            else:
+                assert load_domain(path).questions
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
