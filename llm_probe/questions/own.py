@@ -170,9 +170,11 @@ class GivenClaim(Claim):
         return False
 
     def prompts(self, part: Part, size: int, seed: int) -> list[Prompt]:
-        """The rows that fall to a part by the hash of their number."""
+        """The rows that fall to a part by the hash of their number, of repeated prompts that of the first one."""
         low, high = PAIR_SHARE[part]
-        share = pair_hash(np.arange(len(self.given)), np.zeros(len(self.given), dtype=int), seed)
+        first: dict[str, int] = {}
+        number = np.array([first.setdefault(prompt.text, row) for row, prompt in enumerate(self.given)])
+        share = pair_hash(number, np.zeros_like(number), seed)
         return [prompt for prompt, value in zip(self.given, share, strict=True) if low <= value < high]
 
 

@@ -228,6 +228,15 @@ def test_the_parts_share_no_row(tmp_path: Path) -> None:
     assert sorted(prompt.text for part in parts for prompt in part) == [prompt.text for prompt in claim.given]
 
 
+def test_the_parts_share_no_prompt_that_stands_there_several_times(tmp_path: Path) -> None:
+    path = tmp_path / "repeated.csv"  # one text under several labels is still one text
+    path.write_text("prompt,label,period\n" + "".join(f"row {row // 4},{row % 4},4\n" for row in range(80)))
+    claim = load_prompts(path)
+    parts = [{prompt.text for prompt in claim.prompts(part, 10, 0)} for part in ("discovery", "confirmation")]
+    assert all(parts) and not parts[0] & parts[1]
+    assert sum(len(claim.prompts(part, 10, 0)) for part in ("discovery", "confirmation")) > 40
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
