@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from causal.run.config import CausalConfig
+from llm_probe.emergence.config import SeriesConfig
+from llm_probe.emergence.table import TABLES as SERIES_TABLES
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.table import TABLES
 from llm_probe.sweep.grid import Kind
@@ -79,6 +81,12 @@ def _probe(config: ProbeConfig, folder: Path, command: str) -> None:
     run(plan_of(config, lambda: _loaded(config)), folder, command).write(folder)
 
 
+def _series(config: SeriesConfig, folder: Path, command: str) -> None:
+    from llm_probe.emergence.series import run
+
+    run(config, folder, command).write(folder)
+
+
 def _causal(config: CausalConfig, folder: Path, command: str) -> None:
     from causal.run.causal_run import run
 
@@ -111,6 +119,7 @@ def _toy(config: ToyConfig, folder: Path, command: str) -> None:
 
 KINDS: dict[str, Kind] = {
     "probe": Kind(ProbeConfig, "scripts/probe_llm.py", _probe, lambda: TABLES),
+    "series": Kind(SeriesConfig, "scripts/probe_llm.py", _series, lambda: SERIES_TABLES),
     "causal": Kind(CausalConfig, "scripts/run_causal.py", _causal, _causal_tables),
     "sae": Kind(FeatureProbe, "scripts/probe_sae.py", _sae, lambda: SAE_TABLES),
     "toy": Kind(ToyConfig, "scripts/train_toy.py", _toy, lambda: {"outcomes": OutcomeRow}, loads=()),

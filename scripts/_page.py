@@ -20,9 +20,10 @@ def sections(folder: Path) -> list[Section]:
     from causal.page.section import section as causal
     from causal.page.succession import section as succession
     from llm_probe.circuits.page import section as circuits
+    from llm_probe.emergence.page import section as series
     from sae.circles.page import section as features
 
-    return [section for make in (causal, succession, features, circuits) if (section := make(folder))]
+    return [section for make in (causal, succession, features, circuits, series) if (section := make(folder))]
 
 
 def write_page(tables: RunTables, page: Path) -> None:

@@ -3,20 +3,23 @@
 python scripts/probe_llm.py                                         the reference model
 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --moduli 7 11
 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --dry-run       what that takes here: prompts, FLOPs, memory, time
+python scripts/probe_llm.py --model EleutherAI/pythia-160m --domains days months --checkpoints step1000 step8000
+
+With checkpoints it says what appears when: tables and a page in checkpoints/ of the results folder.
 """
 
 from _command import run
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from _page import rewrite
 
-from llm_probe.run.config import ProbeConfig
+from llm_probe.emergence.config import SeriesConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ProbeConfig):
+class Options(SeriesConfig):
     """A run, or its plan."""
 
     dry_run: bool = False
@@ -32,11 +35,19 @@ def probe(options: Options, command: str) -> None:
     """Probe, write the tables and the page, and print the verdicts."""
     from llm_probe.run.probe import plan_of, run as run_probe
 
-    config = ProbeConfig(**{field.name: getattr(options, field.name) for field in fields(ProbeConfig)})
+    config = options.at(options.model, options.revision)
     if options.dry_run:
         from llm_probe.sweep.cost import plan_text
 
         print(plan_text(config))
+        return
+    if options.checkpoints:
+        from llm_probe.emergence.series import run as run_series
+
+        series = run_series(options, options.series_folder, command)
+        series.write(options.series_folder)
+        rewrite(options.folder)
+        print(series)
         return
     plan = plan_of(config)
     result = run_probe(plan, config.folder, command)

@@ -5,7 +5,7 @@ claims  ->  Job (trained)  ->  evidence, answers  ->  Job (random)  ->  evidence
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -184,17 +184,7 @@ def _rows(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], Rows]:
     job.warn(claims)
     trained = hypotheses(job, claims)
     answers = job.behaviour(claims)
-    complete = [
-        replace(
-            one,
-            accuracy=accuracy_of(answers.get(one.claim.domain.name, {}).get("behaviour", ()))
-            if one.claim.quantity == "sum"
-            else (None, None, None),
-            undecidable=undecidable(one.claim, job.item_kinds(one.claim), config.renamings),
-            n_dimensions=job.d_model * len(job.cells(one.claim)),
-        )
-        for one in trained
-    ]
+    complete = answered(job, trained, answers)
     random, untrained_blocks = _random(job, trained) if config.random_control else ([], [])
     if random:
         complete = [replace(one, random=other.evidence) for one, other in zip(complete, random, strict=True)]
@@ -212,6 +202,21 @@ def _rows(job: Job, claims: Sequence[Claim]) -> tuple[list[Hypothesis], Rows]:
     facts["n_prompts"] = sum(evidence.n_discovery + evidence.n_confirmation for evidence in both)
     tables = [*parts, *answers.values(), {"controls": controls, "verdicts": list(verdicts(complete))}]
     return complete, together(tables)
+
+
+def answered(job: Job, trained: Sequence[Hypothesis], answers: Mapping[str, Rows]) -> list[Hypothesis]:
+    """Every claim with what the model answers (`Job.behaviour`), and with how much could be decided at all."""
+    return [
+        replace(
+            one,
+            accuracy=accuracy_of(answers.get(one.claim.domain.name, {}).get("behaviour", ()))
+            if one.claim.quantity == "sum"
+            else (None, None, None),
+            undecidable=undecidable(one.claim, job.item_kinds(one.claim), job.config.renamings),
+            n_dimensions=job.d_model * len(job.cells(one.claim)),
+        )
+        for one in trained
+    ]
 
 
 def hypotheses(job: Job, claims: Sequence[Claim]) -> list[Hypothesis]:

@@ -86,7 +86,9 @@ def _integer(unread: str, p_selective: float | None, geometry: Geometry) -> Show
     reason = unread or "no test can tell this period of its sums from every other"
     if not unread and p_selective is not None:
         reason = f"other periods are as strong (p {p_selective:.2g})"
-    level = NAMED if not unread else ALPHA if geometry.integer_alone else 0.0
+    level = NAMED if not unread else ALPHA
+    if not geometry.integer_alone and (unread or not geometry.periods):
+        level = 0.0
     if geometry.p_integer is not None and geometry.p_integer <= level:
         periods = ", ".join(f"{period:g}" for period in geometry.periods)
         return Shown("helix", f"T = {periods}" if periods else "no single period", reason)

@@ -1,6 +1,7 @@
 """The level of every claim from a geometry made by hand, and the test that stops it at the next."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -155,6 +156,8 @@ def test_the_rival_in_words(family: Any, words: str) -> None:
 
 
 def test_the_integer_of_a_plain_sum_is_nothing_by_itself() -> None:
-    """Pairs of tens differ in any network: only where the ones digit is read is there an integer to speak of."""
-    unread, read = (of_sum(p, 0.4, p_integer=0.01, periods=(100.0,), integer_alone=False) for p in (0.4, GOOD_P))
+    """Pairs of tens differ in any network: the ones digit has to be read, and a period of the integer to stand out."""
+    plain = partial(of_sum, p_integer=0.01, integer_alone=False)
+    unread, read = (plain(p, 0.4, periods=(100.0,)) for p in (0.4, GOOD_P))
     assert (unread.level, read.level) == ("nothing", "helix")
+    assert plain(GOOD_P, 0.4, periods=()).level == "decodable"
