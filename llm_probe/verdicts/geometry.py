@@ -59,8 +59,8 @@ class Geometry:
     p_integer: float | None = None
     """Sums: that integers of one residue differ."""
     integer_alone: bool = True
-    """Whether that shows anything by itself: not of plain sums (`geometry.integer`), whose period has to be read and one
-    of the integer to stand out."""
+    """Whether that shows anything by itself: not of plain sums (`geometry.integer`), whose period has to be read, and
+    one of the integer to stand out."""
     periods: tuple[float, ...] = ()
     """Sums: the periods of the integer that stand out, largest share first."""
     null: OrderNull = "orders"
