@@ -23,7 +23,7 @@ from llm_probe.questions.claims import Claim
 from llm_probe.questions.selection import named_claims
 from llm_probe.run.job import Job, prompts_of
 from llm_probe.run.probe import answered, checked, hypotheses, load_probed
-from llm_probe.run.result import CELL_VERSION
+from llm_probe.run.result import CELL_VERSION, PROBE
 from llm_probe.run.study import Result, Rows, Session, Study, together
 from llm_probe.run.verdict_row import VerdictRow
 from llm_probe.run.vocabulary import ALPHA, Level
@@ -88,22 +88,21 @@ def _rows(config: SeriesConfig, checkpoints: Sequence[Checkpoint], claims: Seque
             "renamings": config.renamings,
         }
     )
+    cells = Session(PROBE, session.folder)
     twin: list[Hypothesis] = []
     tables: dict[str, list[Any]] = {name: [] for name in TABLES}
     for checkpoint in checkpoints:
         own = checked(config.at(checkpoint.model, checkpoint.revision))
-        job = Job(own, session, partial(load_probed, own), called=checkpoint.name)
+        job = Job(own, cells, partial(load_probed, own), called=checkpoint.name)
         trained = hypotheses(job, claims)
         answers = job.behaviour(claims)
         complete = answered(job, trained, answers)
         if config.random_control and not twin:
             twin = hypotheses(_twin(job), claims)
         job.let_go()
-        if twin:
-            complete = [replace(one, random=other.evidence) for one, other in zip(complete, twin, strict=True)]
         chances = {name: rows["behaviour"][0].chance for name, rows in answers.items()}
-        for one, verdict in zip(complete, verdicts(complete), strict=True):
-            tables["checkpoints"].append(_row(checkpoint, verdict, chances.get(one.claim.domain.name)))
+        for one, verdict in judged_beside(complete, twin):
+            tables["checkpoints"].append(row_of(checkpoint, verdict, chances.get(one.claim.domain.name)))
             tables["checkpoint_circles"] += _circle(checkpoint, verdict, one.evidence)
     tables["changes"] = [row for claim in claims for row in changes(_of(claim, tables["checkpoints"]))]
     return together([tables])
@@ -119,7 +118,16 @@ def _twin(job: Job) -> Job:
     return random
 
 
-def _row(checkpoint: Checkpoint, verdict: VerdictRow, chance: float | None) -> CheckpointRow:
+def judged_beside(
+    complete: Sequence[Hypothesis], twin: Sequence[Hypothesis]
+) -> Iterator[tuple[Hypothesis, VerdictRow]]:
+    """Every claim with its verdict, the random twin its control; without a twin nothing is supported."""
+    if twin:
+        complete = [replace(one, random=other.evidence) for one, other in zip(complete, twin, strict=True)]
+    yield from zip(complete, verdicts(complete), strict=True)
+
+
+def row_of(checkpoint: Checkpoint, verdict: VerdictRow, chance: float | None) -> CheckpointRow:
     shared = {field.name: getattr(verdict, field.name, None) for field in fields(CheckpointRow)}
     own = {"checkpoint": checkpoint.name, "step": checkpoint.step, "tokens": checkpoint.tokens}
     return CheckpointRow(**{**shared, **own, "chance": chance if verdict.quantity == "sum" else None})

@@ -35,6 +35,7 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.compare.comparison import ComparedLayerRow, ComparedRow
     from llm_probe.replication.experiments.deep_dive import TABLES as DEEP_DIVE
     from llm_probe.circuits.table import TABLES as CIRCUITS
+    from llm_probe.emergence.table import TABLES as SERIES
     from llm_probe.run.table import TABLES
     from sae.circles.table import TABLES as FEATURES
 
@@ -43,6 +44,7 @@ def sections() -> dict[str, dict[str, type]]:
         "causal": CAUSAL,
         "sae": FEATURES,
         "circuits": CIRCUITS,
+        "checkpoints": SERIES,
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {
             "false_positives": FalsePositiveRow,
