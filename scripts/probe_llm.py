@@ -5,7 +5,7 @@ python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --domains mod days months --
 python scripts/probe_llm.py --model Qwen/Qwen3-0.6B --dry-run       what that takes here: prompts, FLOPs, memory, time
 python scripts/probe_llm.py --model EleutherAI/pythia-160m --domains days months --checkpoints step1000 step8000
 
-With checkpoints it says what appears when: tables and a page in checkpoints/ of the results folder.
+With checkpoints it says what appears when: tables, a page and films in checkpoints/ of the results folder.
 """
 
 from _command import run

@@ -9,17 +9,21 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from llm_probe.emergence.table import TABLES
 from llm_probe.page import TEMPLATES
 from llm_probe.page.sections import Part, Run, Section, finished_run, written_tables
 from llm_probe.page.style import BAND, GREEN, GREY, RANDOM, SIZE, TRAINED, as_svg, frame
+from llm_probe.page.terminal import short_name
 from llm_probe.page.views import FLOOR, at, claim_name, number, r2_text, text
 from llm_probe.run.study import Frames
 from toy.run.files import write_atomic
 from toy.run.templates import render
 
 PER_ROW = 3
+WIDE = 20
+"""From such a ratio of the last to the first step on, steps stand on a logarithmic axis."""
 MARKS = {"circle": (TRAINED, 5.5), "ordered": ("white", 5.5), "helix": ("white", 5.5)}
 """Level to the face and size of its mark."""
 CAPTION = (
@@ -42,7 +46,7 @@ def write(path: Path, frames: Frames, run: Run) -> None:
     """The page of a series alone."""
     names = [f"{name}.csv" for name in TABLES]
     count, control = len(run["checkpoints"]), run.get("control") or "none"
-    about = [text(run.get("model")), f"{count} checkpoints", f"control: {control}"]
+    about = [short_name(run), f"{count} checkpoints", f"control: {control}"]
     own = _section(frames, run, names)
     write_atomic(path, render(TEMPLATES, "study.html", title=own.title, about=about, run=run, sections=[own]))
 
@@ -117,6 +121,11 @@ def claims_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys((str(row["domain"]), str(row["quantity"])) for row in rows.to_dict("records")))
 
 
+def circles_shown(changes: pd.DataFrame) -> list[tuple[str, str]]:
+    """Domain and quantity of every claim that becomes a circle: those worth a film."""
+    return claims_of(changes.loc[(changes["event"] == "circle") & changes["step"].notna()])
+
+
 def over_training(axes: Axes, rows: pd.DataFrame, changes: pd.DataFrame) -> None:
     """One claim: R² with its interval and levels, the random twin, right answers, the step of reading."""
     steps = rows["step"].tolist()
@@ -136,5 +145,8 @@ def over_training(axes: Axes, rows: pd.DataFrame, changes: pd.DataFrame) -> None
     axes.plot(steps, random, "--", color=RANDOM, linewidth=1.2)
     axes.plot(steps, rows["accuracy"], color=GREEN, linewidth=1.2)
     axes.plot(steps, rows["chance"], ":", color=GREEN, linewidth=0.8)
-    axes.set_xscale("symlog", linthresh=max(1, min((step for step in steps if step > 0), default=1)))
+    first = min((step for step in steps if step > 0), default=1)
+    if max(steps) > WIDE * first:
+        axes.set_xscale("symlog", linthresh=first)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set_ylim(FLOOR - 0.03, 1.03)

@@ -38,10 +38,13 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 def _figures(folder: Path, result: Result) -> None:
-    from llm_probe.emergence.page import all_figures
+    from llm_probe.emergence.film import film
+    from llm_probe.emergence.page import all_figures, circles_shown
     from llm_probe.page.style import save_figures
 
     save_figures(folder, all_figures(result.frames), "emergence")
+    for domain, quantity in circles_shown(result.frames["changes"]):
+        film(result.frames, domain, quantity, folder / f"{domain} {quantity}".replace(" ", "_"))
 
 
 def _page(path: Path, result: Result) -> None:

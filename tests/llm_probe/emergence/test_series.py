@@ -92,6 +92,9 @@ def test_a_finished_series_reads_its_cells_and_writes_the_same(
     run(own, own.series_folder).write(own.series_folder)
     assert before == {path.name: path.read_bytes() for path in (folder / "checkpoints").glob("*.csv")}
     assert len(before) == 3
+    assert {path.name for path in (folder / "checkpoints" / "figures").iterdir()} == {
+        "emergence.svg", "emergence.png", "days_item.mp4", "days_item.gif",
+    }  # fmt: skip
 
 
 def test_it_is_a_section_of_the_page_and_a_page(result: tuple[Result, Path]) -> None:
