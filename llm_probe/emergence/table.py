@@ -14,7 +14,7 @@ class CheckpointRow:
     checkpoint: str
     """Name of the checkpoint: a revision or a folder."""
     step: int
-    """Its step."""
+    """Step of the checkpoint."""
     tokens: float | None
     """Tokens that the training had seen; empty where nothing says how many."""
     domain: str
@@ -28,19 +28,19 @@ class CheckpointRow:
     verdict: Verdict
     """supported, refuted or undetermined, with one random twin for all checkpoints as the control."""
     reason: str
-    """What decided."""
+    """What decided the verdict."""
     site: Site
     """Site of the chosen plane."""
     position: Position
-    """Token at which it was read."""
+    """Token at which the chosen plane was read."""
     layer: int
-    """Its block, counted from 0."""
+    """Block of the chosen plane, counted from 0."""
     frequency: int
-    """Its frequency k."""
+    """Frequency k of the chosen plane."""
     plane_r2: float
     """R² of new prompts under the plane that was chosen and fitted on discovery prompts."""
     plane_r2_low: float
-    """Lower end of its 95 % bootstrap interval."""
+    """Lower end of the 95 % bootstrap interval of `plane_r2`."""
     plane_r2_high: float
     """Upper end of that interval."""
     random_r2: float | None
@@ -54,7 +54,7 @@ class CheckpointRow:
     accuracy: float | None
     """Share of the questions without examples that are answered exactly; empty for items."""
     accuracy_low: float | None
-    """Lower end of its 95 % interval."""
+    """Lower end of the 95 % interval of `accuracy`."""
     accuracy_high: float | None
     """Upper end of that interval."""
     chance: float | None
@@ -80,7 +80,7 @@ class CheckpointCircleRow:
     x: float
     """Predicted cosine, mean over prompts that were left out of the fit."""
     y: float
-    """Predicted sine."""
+    """Predicted sine, mean over prompts that were left out of the fit."""
 
 
 @dataclass(frozen=True)
