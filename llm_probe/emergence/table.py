@@ -26,7 +26,7 @@ class CheckpointRow:
     level: str
     """The most that was shown: nothing, decodable, clusters, ordered, helix or circle."""
     verdict: Verdict
-    """supported, refuted or undetermined, with one random twin for all checkpoints as the control."""
+    """The verdict: supported, refuted or undetermined, with one random twin for all checkpoints as the control."""
     reason: str
     """What decided the verdict."""
     site: Site
@@ -70,7 +70,7 @@ class CheckpointCircleRow:
     domain: str
     """Name of the domain."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """Whether it is a `sum` or an `item`."""
     label: int
     """The label, from 0 to period - 1."""
     item: str
@@ -90,7 +90,7 @@ class ChangeRow:
     domain: str
     """Name of the domain."""
     quantity: Quantity
-    """`sum` or `item`."""
+    """Whether it is a `sum` or an `item`."""
     period: int
     """Number of items of the domain, or the modulus."""
     event: str
