@@ -1,4 +1,4 @@
-"""Four networks that add modulo p in a way that was written down, as a test of whoever tells ways of adding apart.
+"""Five networks that add modulo p in a way that was written down, as a test of whoever tells ways of adding apart.
 
 Each turns two operands into one hidden state and reads the answer off it, and nothing else passes between them:
 
@@ -9,6 +9,8 @@ Each turns two operands into one hidden state and reads the answer off it, and n
     LookUp      a random code for each operand pair; the read-out finds the pair whose code is nearest, and its answer
     AnswerCode  a code for each answer; the read-out finds the answer whose code is nearest. With `random_codes` all
                 planes of the answer turned together move it as they move a clock
+
+    IdleCircle  two circles of the answer, at two frequencies; the larger one is carried and never read
 
 hidden: operands (n, 2) -> (n, d)      read: (n, d) -> logits (n, p)      float64
 
@@ -148,6 +150,35 @@ class AnswerCode(nn.Module):
     def read(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
         """The nearer the code, the larger."""
         return hidden @ self.codes.T - self.codes.square().sum(dim=1) / 2
+
+
+class IdleCircle(nn.Module):
+    """Carries a circle of the answer beside the one that it reads."""
+
+    basis: Tensor
+    circles: Tensor
+    operands: Tensor
+
+    def __init__(self, modulus: int, below: int, idle: int, read: int, width: int = 64, seed: int = 0) -> None:
+        """`idle` and `read`: the frequencies of the two circles."""
+        super().__init__()
+        self.modulus, self.below = modulus, below
+        generator = torch.Generator().manual_seed(seed)
+        mixing = torch.linalg.qr(torch.randn(width, 4, generator=generator, dtype=torch.float64)).Q
+        answers = torch.arange(modulus)
+        self.register_buffer("basis", mixing)
+        self.register_buffer("circles", torch.stack([fourier.circle(answers, k, modulus) for k in (idle, read)]))
+        self.register_buffer("operands", torch.randn(2, below, width, generator=generator, dtype=torch.float64))
+
+    def hidden(self, operands: Operands) -> Float[Tensor, "n d"]:
+        """Twice the idle circle, the other one, and a little of each operand."""
+        answer = operands.sum(dim=1) % self.modulus
+        both = torch.cat([2 * self.circles[0][answer], self.circles[1][answer]], dim=1)
+        return both @ self.basis.T + sum(self.operands[i][operands[:, i]] for i in (0, 1)) / 20
+
+    def read(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n p"]:
+        """The nearest answer on the second circle."""
+        return 50 * (hidden @ self.basis[:, 2:]) @ self.circles[1].T
 
 
 def random_codes(modulus: int, width: int = 64, seed: int = 0) -> Float[Tensor, "p d"]:

@@ -14,8 +14,10 @@ bound for w directions and need not be how the model does it. It must be judged 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from causal.interventions.engine import Engine
@@ -24,10 +26,12 @@ STEPS = 60
 """Steps of descent; each reads every prompt once, with a j of its own."""
 RATE = 0.1
 """Length of a step, as a share of 1/√d, the size of an entry of a unit vector; it falls to nothing in a line."""
+Loss = Callable[[Float[Tensor, "n d"], Int[Tensor, " n"]], Tensor]
+"""(what is added to every state, the label that is to be answered then) -> the sum of -log P of those answers."""
 
 
 def trained_subspace(engine: Engine, means: Float[Tensor, "p d"], width: int, seed: int) -> Float[Tensor, "d {width}"]:
-    """B, from the leading axes of the class means on.
+    """B of a language model's prompts.
 
     Args:
         engine: The prompts to train on, at the position and layer that are edited; a prompt's `first` is its item.
@@ -36,24 +40,51 @@ def trained_subspace(engine: Engine, means: Float[Tensor, "p d"], width: int, se
         seed: Of the steps j.
     """
     first = torch.tensor([prompt.first for prompt in engine.questions.prompts])
-    labels, (period, d) = engine.questions.labels, means.shape
+
+    def loss(change: Float[Tensor, "n d"], target: Int[Tensor, " n"]) -> Tensor:
+        moved = engine.log_p(lambda states, rows: states + change[rows].to(states))
+        return torch.stack([-log_p.gather(1, target[rows, None]).sum() for rows, log_p in moved]).sum()
+
+    return descended(loss, first, engine.questions.labels, means, width, seed)
+
+
+def descended(
+    loss: Loss,
+    items: Int[Tensor, " n"],
+    labels: Int[Tensor, " n"],
+    means: Float[Tensor, "p d"],
+    width: int,
+    seed: int,
+    starts: int = 1,
+    steps: int = STEPS,
+) -> Float[Tensor, "d {width}"]:
+    """B for prompts of these items that have these answers: the best end of so many starts.
+
+    The first start is the leading axes of the class means, the others are random directions of their span: where the
+    answer does not depend on the leading axes at all, descent hardly leaves them.
+    """
+    period, d = means.shape
     means = means.float()
     generator = torch.Generator().manual_seed(seed)
-    start = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False).Vh[:width].T
-    weights = start.clone().requires_grad_()
-    optimiser = torch.optim.Adam([weights], lr=RATE / d**0.5)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0, total_iters=STEPS)
-    for _ in range(STEPS):
-        j = torch.randint(1, period, first.shape, generator=generator)
-        apart, target = means[(first + j) % period] - means[first], (labels + j) % period
-        basis = torch.linalg.qr(weights).Q
-        change = apart @ basis @ basis.T
-        moved = engine.log_p(lambda states, rows, change=change: states + change[rows].to(states))
-        losses = [-log_p.gather(1, target[rows, None]).sum() for rows, log_p in moved]
-        (weights.grad,) = torch.autograd.grad(torch.stack(losses).sum() / len(first), weights)
-        optimiser.step()
-        schedule.step()
-    return torch.linalg.qr(weights.detach().double()).Q
+    axes = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False).Vh[: period - 1].T
+    ends: list[tuple[float, Tensor]] = []
+    for start in range(starts):
+        first = axes if start == 0 else axes @ torch.randn(axes.shape[1], width, generator=generator)
+        weights = first[:, :width].clone().requires_grad_()
+        optimiser = torch.optim.Adam([weights], lr=RATE / d**0.5)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0, total_iters=steps)
+        value = 0.0
+        for _ in range(steps):
+            j = torch.randint(1, period, items.shape, generator=generator)
+            apart = means[(items + j) % period] - means[items]
+            basis = torch.linalg.qr(weights).Q
+            total = loss(apart @ basis @ basis.T, (labels + j) % period) / len(items)
+            (weights.grad,) = torch.autograd.grad(total, weights)
+            value = float(total.detach())
+            optimiser.step()
+            schedule.step()
+        ends.append((value, torch.linalg.qr(weights.detach().double()).Q))
+    return min(ends, key=lambda end: end[0])[1]
 
 
 def along(basis: Float[Tensor, "d w"], means: Float[Tensor, "p d"]) -> Float[Tensor, "p d"]:

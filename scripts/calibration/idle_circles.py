@@ -1,0 +1,80 @@
+"""Read, or used? Networks that carry an idle circle beside the one they read, and closed forms that use theirs.
+
+python scripts/calibration/idle_circles.py                   50 networks with an idle circle, 50 clocks (minutes)
+python scripts/calibration/idle_circles.py --networks 5 --out work/idle.csv
+
+The table has a row a circle: what moving along its plane and along as many trained directions does, the angle between
+the two beside its chance, and the word that follows (`causal/algorithms/mediators.py`).
+"""
+
+import _root
+from _command import run
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toy.run.files import write_atomic
+
+MODULI = (7, 11, 13, 17)
+BELOW, QUESTIONS = 60, 800
+
+
+@dataclass(frozen=True)
+class Options:
+    """Some seconds a network."""
+
+    networks: int = 50
+    """Of each kind."""
+    out: Path = Path("results/calibration/idle_circles.csv")
+    """The table."""
+
+
+def main() -> int:
+    return run(__file__, Options, __doc__, measure, "nothing was written, the same command starts again")
+
+
+def measure(options: Options, _: str) -> None:
+    """Measure every circle, write the table and count the words."""
+    import pandas as pd
+    import torch
+    from tqdm import tqdm
+
+    from toy.run.limits import check_counts
+
+    check_counts(options, "networks")
+    torch.set_num_threads(1)
+    rows = list(tqdm(circles(options.networks), total=3 * options.networks, unit="circle", disable=None))
+    table = pd.DataFrame(rows)
+    write_atomic(options.out, table.to_csv(index=False, float_format="%.4g"))
+    counts = table.value_counts(["circle", "use", "agrees"], sort=False).reset_index(name="networks")
+    print(counts.to_string(index=False))
+
+
+def circles(networks: int) -> Iterator[dict]:
+    """A row for each circle of each network."""
+    import torch
+
+    from causal.algorithms.known_networks import Clock, IdleCircle
+    from causal.algorithms.mediators import Mediator, halves
+    from toy.maths.fourier import frequencies
+
+    for seed in range(networks):
+        modulus = MODULI[seed % len(MODULI)]
+        known = list(frequencies(modulus))
+        first, second = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:2].tolist()
+        idle, read = known[first], known[second]
+        network, clock = IdleCircle(modulus, BELOW, idle, read, seed=seed), Clock(modulus, BELOW, [read])
+        for name, adder, k in (("idle", network, idle), ("read", network, read), ("clock", clock, read)):
+            mediation = Mediator(adder, *halves(adder, QUESTIONS, seed), seed=seed).mediation([k])
+            yield {
+                "circle": name, "seed": seed, "modulus": modulus, "frequency": k, "use": mediation.use,
+                "agrees": mediation.agrees, "angle": mediation.angle, "angle_by_chance": mediation.haar,
+                **{f"moved_{way.replace(' ', '_')}": share for way, share in mediation.moved.items()},
+                **{f"right_without_{way}": share for way, share in mediation.ablated.items()},
+            }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
