@@ -90,9 +90,12 @@ class Mediator:
         self.means /= counts
 
     def plane(self, frequencies: Sequence[int]) -> Basis:
-        """The circle of the answers."""
-        targets = targets_of(self.fitted_labels, frequencies, self.adder.modulus)
-        return nearest_orthonormal(regression_pattern(self.fitted, targets))
+        """The circle of the answers.
+
+        In their means, where every answer counts once: no circle of another frequency is mixed into it.
+        """
+        targets = targets_of(torch.arange(self.adder.modulus), frequencies, self.adder.modulus)
+        return nearest_orthonormal(regression_pattern(self.means, targets))
 
     def other_order(self, frequencies: Sequence[int]) -> Float[Tensor, "p d"]:
         """Where each answer stands on the circle of the answers in another order, as far as its mean follows it."""
