@@ -30,6 +30,7 @@ from llm_probe.run.vocabulary import ALPHA, Level
 from llm_probe.verdicts.evidence import Evidence
 from llm_probe.verdicts.judgement import Hypothesis, verdicts
 from toy.run.cells import key_of
+from toy.run.device import threads_for
 
 NOT_ARCHITECTURE = ("_name_or_path", "dtype", "torch_dtype", "transformers_version", "architectures")
 """Entries of a model's configuration that say where it came from, and not what it is."""
@@ -97,11 +98,12 @@ def _rows(config: SeriesConfig, checkpoints: Sequence[Checkpoint], claims: Seque
     for checkpoint in checkpoints:
         own = checked(config.at(checkpoint.model, checkpoint.revision))
         job = Job(own, cells, partial(load_probed, own), called=checkpoint.name)
-        trained = hypotheses(job, claims)
-        answers = job.behaviour(claims)
-        complete = answered(job, trained, answers)
-        if config.random_control and not twin:
-            twin = hypotheses(_twin(job), claims)
+        with threads_for(job.d_model):
+            trained = hypotheses(job, claims)
+            answers = job.behaviour(claims)
+            complete = answered(job, trained, answers)
+            if config.random_control and not twin:
+                twin = hypotheses(_twin(job), claims)
         job.let_go()
         chances = {name: rows["behaviour"][0].chance for name, rows in answers.items()}
         for one, verdict in judged_beside(complete, twin):

@@ -27,6 +27,7 @@ from llm_probe.statistics.gains import note_of, tests_of
 from llm_probe.statistics.renaming import undecidable
 from llm_probe.verdicts.evidence import Evidence, with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, accuracy_of, verdicts
+from toy.run.device import threads_for
 from toy.run.errors import InputError
 from toy.run.limits import check_counts, check_numbers
 
@@ -169,7 +170,8 @@ def analysed(
 
     def work(session: Session) -> Rows:
         job = job_of(session)
-        complete, rows = _rows(job, claims or own_claims(job.loaded))
+        with threads_for(job.d_model):
+            complete, rows = _rows(job, claims or own_claims(job.loaded))
         planes.update({one.claim.name: one.evidence.plane for one in complete if one.evidence.plane is not None})
         return rows
 

@@ -11,6 +11,7 @@ with which a processor multiplies some fifty times more slowly. So whatever trai
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,9 @@ from toy.run.errors import InputError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of the limits in malloc.h."""
+WIDTH_A_THREAD = 256
+"""Width of matrices at which another thread saves time: at 128 a second one saves none, and on a machine with other work
+the two wait for each other, four times as long as one takes."""
 LARGEST_KEPT = 32 * 2**20
 """glibc admits no higher limit for one block."""
 
@@ -45,6 +49,18 @@ def without_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
+
+
+@contextmanager
+def threads_for(width: int) -> Iterator[None]:
+    """Inside, no more threads than matrices of this width keep busy; OMP_NUM_THREADS, where it is set, decides."""
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(before, max(1, width // WIDTH_A_THREAD)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> bool:

@@ -1,4 +1,4 @@
-"""The buffers of a training step are not faulted in again at every step."""
+"""The buffers of a training step are not faulted in again at every step; threads are as many as pay."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from tests.root import ROOT
+from toy.run.device import threads_for
 
 PROGRAM = """
 import resource, torch
@@ -36,3 +38,21 @@ def test_freed_buffers_are_not_faulted_in_again() -> None:
     if kept < 0:
         pytest.skip("not glibc")
     assert kept < 0.1 * as_it_is
+
+
+def test_threads_are_as_many_as_the_width_keeps_busy_and_the_users_own_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        seen = []
+        for width in (128, 576, 4096):
+            with threads_for(width):
+                seen.append(torch.get_num_threads())
+            assert torch.get_num_threads() == 3
+        assert seen == [1, 2, 3]
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        with threads_for(128):
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
