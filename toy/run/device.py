@@ -22,8 +22,8 @@ from toy.run.errors import InputError
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of the limits in malloc.h."""
 WIDTH_A_THREAD = 256
-"""Width of matrices at which another thread saves time: at 128 a second one saves none, and on a machine with other work
-the two wait for each other, four times as long as one takes."""
+"""Width of matrices at which one more thread saves time: at 128 it saves none, and on a machine with other work the two
+wait for each other, four times as long as one takes."""
 LARGEST_KEPT = 32 * 2**20
 """glibc admits no higher limit for one block."""
 
