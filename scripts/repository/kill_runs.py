@@ -95,6 +95,10 @@ def kill_runs(request: Request, _: str) -> int:
     """
     if unknown := [name for name in request.studies if name not in STUDIES]:
         raise InputError(f"unknown study {unknown[0]!r}: choose from {', '.join(STUDIES)}")
+    # Before the libraries are imported: a fork has no threads but its own.
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for library in LIBRARIES:
+        importlib.import_module(library)
     wrong = 0
     for index, name in enumerate(request.studies):
         share = request.kills * (index + 1) // len(request.studies) - request.kills * index // len(request.studies)
@@ -179,8 +183,4 @@ def _command(words: Sequence[str], said: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Before the libraries are imported: a fork has no threads but its own.
-    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for library in LIBRARIES:
-        importlib.import_module(library)
     sys.exit(main())

@@ -92,7 +92,7 @@ def test_networks_of_the_toy_are_swept_too(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("nowhere.yaml",), "cannot read the grid nowhere.yaml"),
-        (("--kind", "dream"), "unknown kind 'dream': choose from probe, causal, sae, toy"),
+        (("--kind", "dream"), "unknown kind 'dream': choose from probe, series, causal, sae, toy"),
         (("--set", "seed="), "axis seed has no list of values: the grid multiplies to nothing"),
         (("--kind", "sae", "--set", "seed=0"), "the grid does not set saes, which has no default"),
         (("--set", "seed=0,1,2", "--max-cells", "2"), "the grid has 3 cells, more than 2"),
