@@ -109,6 +109,7 @@ def _rows(config: SeriesConfig, checkpoints: Sequence[Checkpoint], claims: Seque
         for one, verdict in judged_beside(complete, twin):
             tables["checkpoints"].append(row_of(checkpoint, verdict, chances.get(one.claim.domain.name)))
             tables["checkpoint_circles"] += _circle(checkpoint, verdict, one.evidence)
+    session.cells.resumed = cells.cells.resumed
     tables["changes"] = [row for claim in claims for row in changes(_of(claim, tables["checkpoints"]))]
     return together([tables])
 

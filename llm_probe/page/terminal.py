@@ -53,7 +53,9 @@ def terminal_table(verdicts: pd.DataFrame, run: Run, width: int | None = None) -
     if lines:
         body = [line(upper, "").rstrip(), line(lower, HEADING), *(line(row[:-1], row[-1]) for row in lines)]
     about = [short_name(run), *facts(run, ("layers", "d_model", "quantization", "dtype", "n_prompts", "seconds"))]
-    headline = " · ".join([*about, f"control: {run.get('control') or 'none'}"]).replace(" prompts · ", " prompts in ")
+    headline = " · ".join([*about, f"control: {run.get('control') or 'none'}"])
+    if run.get("seconds") is not None:
+        headline = headline.replace(" prompts · ", " prompts in ")
     where = ""
     if run.get("command"):  # a model in memory wrote no files
         out = str(run.get("out", ".")).rstrip("/")

@@ -80,7 +80,9 @@ class Study:
         unknown = sorted(set(rows) - set(self.tables))
         assert not unknown, f"rows of tables that the study does not declare: {unknown}"
         frames = {name: frame(list(rows.get(name, ())), kind) for name, kind in self.tables.items()}
-        return Result(frames, session.facts | {"seconds": round(time.monotonic() - started, 1)}, self)
+        # The seconds of a run that went on from an earlier one's cells would not be those of the run.
+        spent = {} if session.cells.resumed else {"seconds": round(time.monotonic() - started, 1)}
+        return Result(frames, session.facts | spent, self)
 
 
 @dataclass(frozen=True)

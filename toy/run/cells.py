@@ -36,6 +36,9 @@ class Cells:
         """`version` is raised when a change alters a cell's numbers or fields: others are then not read."""
         self.folder = folder / "cells" if folder else None
         self.version = version
+        self.resumed = False
+        """Whether a cell of an earlier run was taken."""
+        self._written: set[str] = set()
         if folder:
             check_writable(folder)
 
@@ -43,10 +46,12 @@ class Cells:
         """The cell of this key, computed if it is not there as it was written. Raises InputError if it cannot be."""
         path = self.path(key)
         if (kept := self.read(key)) is not None:
+            self.resumed |= key not in self._written
             return kept
         if path is not None:
             _set_aside(path)
         body = json.dumps(make())
+        self._written.add(key)
         if path is not None:
             try:
                 write_atomic(path, _sealed(path.name, body))

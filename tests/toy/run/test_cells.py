@@ -103,3 +103,14 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Path, "replace", note_replace)
     write_atomic(tmp_path / "table.csv", "a,b\n1,2\n")
     assert events == ["flushed 8", "renamed"]
+
+
+def test_a_run_that_takes_an_earlier_ones_cell_is_resumed(tmp_path: Path) -> None:
+    first = Cells(tmp_path, 1)
+    for _ in range(2):  # its own cell, asked for again
+        first.get("one", lambda: {"a": 1})
+    second = Cells(tmp_path, 1)
+    second.get("two", lambda: {"a": 2})
+    assert not first.resumed and not second.resumed
+    second.get("one", lambda: {"a": 1})
+    assert second.resumed
