@@ -1,7 +1,9 @@
 """Train the reference language model, measure it, and write it with its card.
 
     python scripts/models/train_reference_lm.py                      as committed: 51 minutes on one busy CPU core
-    python scripts/models/train_reference_lm.py --recipe.seed 1 --out /tmp/another
+    python scripts/models/train_reference_lm.py --recipe.seed 1 --out work/other --work work/1 --snapshot-every 400
+
+The snapshots of the second are a series: `probe_llm.py --model work/1/snapshots --checkpoints "step-*"`.
 
 Interrupted, the same command goes on from the last checkpoint in --work.
 """
@@ -28,6 +30,8 @@ class Options:
     """Folder of the finished model."""
     work: Path = Path("work/reference")
     """Folder of checkpoints and the log."""
+    snapshot_every: int = 0
+    """Keep the model every so many steps in the snapshots/ of --work, for a series of checkpoints; 0: never."""
     threads: int = 1
     """CPU threads; the committed weights were trained with one."""
 
@@ -45,7 +49,7 @@ def train_and_measure(options: Options, _: str) -> None:
 
     torch.set_num_threads(options.threads)
     started = time.monotonic()
-    model, tokenizer = train(options.recipe, options.work)
+    model, tokenizer = train(options.recipe, options.work, snapshot_every=options.snapshot_every)
     print(f"trained in {(time.monotonic() - started) / 60:.1f} minutes; measuring")
     measured = measure(model, tokenizer)
     model.config.dtype = torch.float32

@@ -47,9 +47,13 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def train(
-    recipe: Recipe, folder: Path, *, stop: int | None = None, progress: bool = True
+    recipe: Recipe, folder: Path, *, stop: int | None = None, progress: bool = True, snapshot_every: int = 0
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
-    """Train to the last step, or to `stop`, continuing from `folder/checkpoint.pt` where there is one."""
+    """Train to the last step, or to `stop`, continuing from `folder/checkpoint.pt` where there is one.
+
+    `snapshot_every`: so many steps apart the model is kept as `folder/snapshots/step-N`, which a series of checkpoints
+    reads (`llm_probe.emergence`), from step 0 on; 0: never.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(recipe.vocabulary)
     model, stream = build_model(recipe), Stream(recipe, tokenizer)
@@ -67,6 +71,8 @@ def train(
     total = recipe.first_steps + recipe.second_steps
     steps = range(first, total if stop is None else min(stop, total))
     bar = tqdm(steps, initial=first, total=steps.stop, unit="step", disable=not progress)
+    if snapshot_every and not first:
+        keep_snapshot(model, tokenizer, folder, 0)
     for step in bar:
         rate = learning_rate(recipe, step)
         decay = recipe.first_decay if step < recipe.first_steps else recipe.second_decay
@@ -78,6 +84,8 @@ def train(
         with without_denormals():
             value.backward()
             optimizer.step()
+        if snapshot_every and (step + 1) % snapshot_every == 0:
+            keep_snapshot(model, tokenizer, folder, step + 1)
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == steps.stop:
             measured = {"step": step + 1, "loss": round(value.item(), 4), **quick_accuracy(model, tokenizer, step)}
             bar.set_postfix(loss=measured["loss"], published=measured["mod published"], full=measured["mod full"])
@@ -87,6 +95,13 @@ def train(
             torch.save(state | {"step": step + 1, "recipe": asdict(recipe)}, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
     return model.eval(), tokenizer
+
+
+def keep_snapshot(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, step: int) -> None:
+    """The model as it is, as a folder that transformers loads."""
+    target = folder / "snapshots" / f"step-{step}"
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
 
 
 def held_out_pairs(domain: Domain, *, published: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from llm_probe.emergence.checkpoints import checkpoints_of
+from llm_probe.emergence.config import SeriesConfig
 from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel, load
 from llm_probe.models.reference import train as reference_train
 from llm_probe.models.reference.prompts import (
@@ -126,6 +128,15 @@ def test_a_resumed_training_is_the_one_that_was_interrupted(tmp_path: Path, monk
     assert not list(tmp_path.rglob("*.tmp"))
     with pytest.raises(ValueError, match="made by another recipe: give another --work folder"):
         train(replace(TINY, seed=1), tmp_path / "halves", progress=False)
+
+
+def test_snapshots_are_a_series_and_change_nothing(tmp_path: Path) -> None:
+    plain, _ = train(TINY, tmp_path / "plain", progress=False)
+    kept, _ = train(TINY, tmp_path / "kept", progress=False, snapshot_every=2)
+    assert all(torch.equal(one, other) for one, other in zip(plain.parameters(), kept.parameters(), strict=True))
+    config = SeriesConfig(model=str(tmp_path / "kept" / "snapshots"), checkpoints=("step-*",))
+    steps = [one.step for one in checkpoints_of(config)]
+    assert steps == list(range(0, TINY.first_steps + TINY.second_steps + 1, 2))
 
 
 def test_the_committed_model_answers_pairs_it_never_saw(reference: LoadedModel) -> None:
