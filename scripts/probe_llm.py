@@ -44,14 +44,12 @@ def probe(options: Options, command: str) -> None:
     if options.checkpoints:
         from llm_probe.emergence.series import run as run_series
 
-        series = run_series(options, options.series_folder, command)
-        series.write(options.series_folder)
-        rewrite(options.folder)
-        print(series)
-        return
-    plan = plan_of(config)
-    result = run_probe(plan, config.folder, command)
-    result.write(config.folder)
+        folder = options.series_folder
+        result = run_series(options, folder, command)
+    else:
+        folder = config.folder
+        result = run_probe(plan_of(config), folder, command)
+    result.write(folder)
     rewrite(config.folder)
     print(result)
 

@@ -27,6 +27,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from llm_probe.geometry.third_direction import class_means
+
 DIAGONAL = 1e-3
 """Share of the mean variance that is added to the diagonal of S."""
 Order = Int[Tensor, " p"]
@@ -69,8 +71,7 @@ class AnswerMeans:
     def of(states: Float[Tensor, "n d"], labels: Int[Tensor, " n"], period: int) -> AnswerMeans:
         """Fit to states whose answers are `labels`; every answer must occur."""
         states = states.double()
-        counts = torch.bincount(labels, minlength=period).double()
-        means = states.new_zeros(period, states.shape[1]).index_add_(0, labels, states) / counts[:, None]
+        means = class_means(states, labels, period)
         noise = states - means[labels]
         centre = means.mean(dim=0)
         covariance = noise.T @ noise / len(states)

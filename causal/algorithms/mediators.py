@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -30,7 +31,8 @@ from torch import Tensor
 from causal.algorithms.known_networks import Adder, Operands
 from causal.interventions.directions import regression_pattern
 from causal.interventions.trained_subspace import along, descended
-from llm_probe.statistics.patterns import nearest_orthonormal, targets_of
+from llm_probe.geometry.third_direction import class_means
+from llm_probe.statistics.patterns import nearest_orthonormal, random_basis, targets_of
 from toy.maths.intervals import wilson
 
 Way = Literal["plane", "trained", "random", "other order"]
@@ -84,10 +86,8 @@ class Mediator:
         self.adder, self.seed, p = adder, seed, adder.modulus
         self.fitted, self.states = adder.hidden(fitted_on), adder.hidden(judged_on)
         self.fitted_labels, self.labels = fitted_on.sum(dim=1) % p, judged_on.sum(dim=1) % p
-        counts = self.fitted_labels.bincount(minlength=p)[:, None]
-        self.means = torch.zeros(p, self.fitted.shape[1], dtype=torch.float64)
-        self.means.index_add_(0, self.fitted_labels, self.fitted.double())
-        self.means /= counts
+        self.means = class_means(self.fitted.double(), self.fitted_labels, p)
+        self._trained: dict[int, Basis] = {}
 
     def plane(self, frequencies: Sequence[int]) -> Basis:
         """The circle of the answers.
@@ -104,14 +104,18 @@ class Mediator:
         return circle @ torch.linalg.pinv(circle) @ self.means
 
     def trained(self, width: int) -> Basis:
-        """As many directions as move the answer best, on the pairs they are fitted on."""
+        """As many directions as move the answer best, on the pairs they are fitted on: trained once for each width."""
+        if width in self._trained:
+            return self._trained[width]
 
         def loss(change: Float[Tensor, "n d"], target: Int[Tensor, " n"]) -> Tensor:
             log_p = self.adder.read(self.fitted + change.to(self.fitted)).log_softmax(dim=1)
             return -log_p.gather(1, target[:, None]).sum()
 
         labels = self.fitted_labels
-        return descended(loss, labels, labels, self.means, width, self.seed, starts=STARTS, steps=STEPS)
+        basis = descended(loss, labels, labels, self.means, width, self.seed, starts=STARTS, steps=STEPS)
+        self._trained[width] = basis
+        return basis
 
     def moved(self, places: Float[Tensor, "p d"]) -> float:
         """Share of the states that answer j steps on when they are moved by v, each by a j of its own."""
@@ -136,7 +140,7 @@ class Mediator:
         bases: dict[Way, Basis] = {
             "plane": plane,
             "trained": self.trained(width),
-            "random": random_subspace(d, width, generator),
+            "random": random_basis(plane, generator),
         }
         places: dict[Way, Tensor] = {name: along(basis, self.means) for name, basis in bases.items()}
         places["other order"] = self.other_order(frequencies)
@@ -149,16 +153,12 @@ class Mediator:
         )
 
 
-def random_subspace(d: int, width: int, generator: torch.Generator) -> Basis:
-    """A subspace from the Haar measure."""
-    return torch.linalg.qr(torch.randn(d, width, generator=generator, dtype=torch.float64)).Q
-
-
 def largest_angle(one: Basis, other: Basis) -> Tensor:
     """The largest principal angle between two subspaces, in radians (Björck & Golub 1973)."""
     return torch.linalg.svdvals(one.T @ other)[..., -1].clamp(0, 1).acos()
 
 
+@cache
 def haar_quantile(d: int, width: int, level: float, seed: int = 0) -> float:
     """The largest principal angle that a share `level` of random subspaces has less than, from a fixed one."""
     draws = torch.randn(HAAR_DRAWS, d, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -32,10 +32,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from causal.algorithms.toys import Network, ToySite, halves, planes_of, sample, sites
-from causal.controls.random_controls import matched, random_basis
+from causal.controls.random_controls import matched
 from causal.interventions.directions import Planes, regression_pattern
 from causal.interventions.edits import mean
-from llm_probe.statistics.patterns import displace, nearest_orthonormal, rotate, rotation, targets_of
+from llm_probe.statistics.patterns import displace, nearest_orthonormal, random_basis, rotate, rotation, targets_of
 from toy.analysis.readout import grid
 from toy.maths import fourier
 from toy.networks.scores import trained_on

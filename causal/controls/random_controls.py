@@ -28,6 +28,7 @@ from causal.interventions.directions import SiteSet, fit
 from causal.interventions.edits import INTERVENTIONS
 from causal.run.tables import CausalRow, ControlDraw
 from llm_probe.statistics.controls import shuffled
+from llm_probe.statistics.patterns import random_basis
 from toy.maths.regression import Groups, RidgeSmoother
 
 CONTROLS = ("random", "matched", "shuffled")
@@ -44,11 +45,6 @@ class Matched:
 
     basis: Float[Tensor, "d m"]
     gain: float
-
-
-def random_basis(like: Float[Tensor, "d m"], generator: torch.Generator) -> Float[Tensor, "d m"]:
-    """A uniformly random orthonormal basis of the shape of another."""
-    return torch.linalg.qr(torch.randn(like.shape, generator=generator, dtype=torch.float64)).Q
 
 
 def turned(writer: Float[Tensor, "d m"], generator: torch.Generator) -> Float[Tensor, "d m"]:

@@ -41,7 +41,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from causal.controls.random_controls import random_basis
 from causal.experiments import effects
 from causal.experiments.experiment import Experiment
 from causal.interventions.edits import INTERVENTIONS, fit_gate
@@ -54,6 +53,7 @@ from llm_probe.questions.domains import PLAIN_QUESTIONS, SYMBOLS, WORDS, Domain,
 from llm_probe.questions.prompts import Prompt
 from llm_probe.questions.tokens import buckets
 from llm_probe.run.vocabulary import Site
+from llm_probe.statistics.patterns import random_basis
 from toy.networks.hooks import capture, rewrite
 from toy.run.errors import InputError
 

@@ -41,6 +41,7 @@ from causal.interventions.engine import Edit, Engine
 from causal.interventions.questions import Questions, ask
 from causal.interventions.trained_subspace import along, trained_subspace
 from llm_probe.activations.answers import Answers
+from llm_probe.geometry.third_direction import class_means
 from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.domains import Domain
 from llm_probe.questions.prompts import Part, Prompt
@@ -160,7 +161,7 @@ class Mover:
     def rows(self, tick: Callable[[int], object] = lambda count: None) -> Iterator[MoveRow]:
         """A row a direction, k and distance."""
         source = Engine(self.loaded, self.fitted, self.layer, position="item")
-        means = class_means(source, self.domain.period)
+        means = item_means(source, self.domain.period)
         engine = Engine(self.loaded, self.moved, self.layer, position="item")
         clean = engine.clean()
         whole, *others = moves_of(means, self.seed)
@@ -201,12 +202,10 @@ class Mover:
         )
 
 
-def class_means(engine: Engine, period: int) -> Float[Tensor, "n d"]:
+def item_means(engine: Engine, period: int) -> Float[Tensor, "n d"]:
     """Mean state of every item where an engine edits."""
-    states = engine.states().double()
     first = torch.tensor([prompt.first for prompt in engine.questions.prompts])
-    sums = torch.zeros(period, states.shape[1], dtype=torch.float64).index_add_(0, first, states)
-    return sums / first.bincount(minlength=period)[:, None]
+    return class_means(engine.states().double(), first, period)
 
 
 def _moved(v: Move, first: Int[Tensor, " n"], j: int) -> Edit:

@@ -41,11 +41,13 @@ def checkpoints_of(config: SeriesConfig) -> list[Checkpoint]:
         InputError: fewer than two, a name without a number, two of one step, or a folder that holds no such checkpoint.
     """
     base = Path(config.model)
+    if base.is_dir():
+        places = [(path.name, path, str(path), None) for path in _folders(base, config.checkpoints)]
+    else:
+        places = [(name, None, config.model, name) for name in config.checkpoints]
     listed = [
-        Checkpoint(path.name, step_of(path.name), _tokens(path.name, path, config), str(path), None)
-        for path in (_folders(base, config.checkpoints) if base.is_dir() else ())
-    ] or [
-        Checkpoint(name, step_of(name), _tokens(name, None, config), config.model, name) for name in config.checkpoints
+        Checkpoint(name, step_of(name), _tokens(name, path, config), model, revision)
+        for name, path, model, revision in places
     ]
     ordered = sorted(listed, key=lambda one: one.step)
     steps = [one.step for one in ordered]

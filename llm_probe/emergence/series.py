@@ -21,10 +21,11 @@ from llm_probe.emergence.config import SeriesConfig
 from llm_probe.emergence.table import TABLES, ChangeRow, CheckpointCircleRow, CheckpointRow
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.selection import named_claims
+from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job, prompts_of
 from llm_probe.run.probe import answered, checked, hypotheses, load_probed
 from llm_probe.run.result import CELL_VERSION, PROBE
-from llm_probe.run.study import Result, Rows, Session, Study, together
+from llm_probe.run.study import Result, Rows, Session, Study
 from llm_probe.run.verdict_row import VerdictRow
 from llm_probe.run.vocabulary import ALPHA, Level
 from llm_probe.verdicts.evidence import Evidence
@@ -76,10 +77,10 @@ def run(config: SeriesConfig, folder: Path | None, command: str = "") -> Result:
     claims = named_claims(plain)
     for claim in claims:
         prompts_of(claim, plain)
-    return SERIES.run(folder, lambda session: _rows(config, checkpoints, claims, session), command)
+    return SERIES.run(folder, lambda session: _rows(plain, checkpoints, claims, session), command)
 
 
-def _rows(config: SeriesConfig, checkpoints: Sequence[Checkpoint], claims: Sequence[Claim], session: Session) -> Rows:
+def _rows(config: ProbeConfig, checkpoints: Sequence[Checkpoint], claims: Sequence[Claim], session: Session) -> Rows:
     session.identify(
         {
             "model": config.model,
@@ -92,12 +93,13 @@ def _rows(config: SeriesConfig, checkpoints: Sequence[Checkpoint], claims: Seque
             "renamings": config.renamings,
         }
     )
-    cells = Session(PROBE, session.folder)
+    jobs = Session(PROBE)
+    jobs.cells = session.cells
     twin: list[Hypothesis] = []
     tables: dict[str, list[Any]] = {name: [] for name in TABLES}
     for checkpoint in checkpoints:
-        own = checked(config.at(checkpoint.model, checkpoint.revision))
-        job = Job(own, cells, partial(load_probed, own), called=checkpoint.name)
+        own = replace(config, model=checkpoint.model, revision=checkpoint.revision)
+        job = Job(own, jobs, partial(load_probed, own), called=checkpoint.name)
         with threads_for(job.d_model):
             trained = hypotheses(job, claims)
             answers = job.behaviour(claims)
@@ -109,9 +111,8 @@ def _rows(config: SeriesConfig, checkpoints: Sequence[Checkpoint], claims: Seque
         for one, verdict in judged_beside(complete, twin):
             tables["checkpoints"].append(row_of(checkpoint, verdict, chances.get(one.claim.domain.name)))
             tables["checkpoint_circles"] += _circle(checkpoint, verdict, one.evidence)
-    session.cells.resumed = cells.cells.resumed
     tables["changes"] = [row for claim in claims for row in changes(_of(claim, tables["checkpoints"]))]
-    return together([tables])
+    return tables
 
 
 def _twin(job: Job) -> Job:

@@ -51,6 +51,11 @@ def nearest_orthonormal(columns: Float[Tensor, "d m"]) -> Float[Tensor, "d m"]:
     return left @ right
 
 
+def random_basis(like: Float[Tensor, "d m"], generator: torch.Generator) -> Float[Tensor, "d m"]:
+    """A uniformly random orthonormal basis of the shape of another."""
+    return torch.linalg.qr(torch.randn(like.shape, generator=generator, dtype=torch.float64)).Q
+
+
 def rotation(frequencies: Sequence[int], period: int, steps: int | float) -> Float[Tensor, "m m"]:
     """R of `steps` steps round the circle, block by block in the order of the frequencies; m as in `columns`."""
     blocks = []

@@ -65,9 +65,10 @@ def circles(networks: int) -> Iterator[dict]:
         known = list(frequencies(modulus))
         first, second = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:2].tolist()
         idle, read = known[first], known[second]
-        network, clock = IdleCircle(modulus, BELOW, idle, read, seed=seed), Clock(modulus, BELOW, [read])
-        for name, adder, k in (("idle", network, idle), ("read", network, read), ("clock", clock, read)):
-            mediation = Mediator(adder, *halves(adder, QUESTIONS, seed), seed=seed).mediation([k])
+        adders = IdleCircle(modulus, BELOW, idle, read, seed=seed), Clock(modulus, BELOW, [read])
+        network, clock = (Mediator(adder, *halves(adder, QUESTIONS, seed), seed=seed) for adder in adders)
+        for name, mediator, k in (("idle", network, idle), ("read", network, read), ("clock", clock, read)):
+            mediation = mediator.mediation([k])
             yield {
                 "circle": name, "seed": seed, "modulus": modulus, "frequency": k, "use": mediation.use,
                 "agrees": mediation.agrees, "angle": mediation.angle, "angle_by_chance": mediation.haar,

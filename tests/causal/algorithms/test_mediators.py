@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from causal.algorithms.known_networks import AnswerCode, Clock, IdleCircle, random_codes
-from causal.algorithms.mediators import Mediator, haar_quantile, halves, largest_angle, random_subspace
+from causal.algorithms.mediators import Mediator, haar_quantile, halves, largest_angle
+from llm_probe.statistics.patterns import random_basis
 
 
 def test_angles_by_hand() -> None:
@@ -20,8 +21,10 @@ def test_angles_by_hand() -> None:
 
 def test_the_quantile_of_a_line_in_the_plane_is_that_of_a_uniform_angle() -> None:
     assert haar_quantile(2, 1, 0.05) == pytest.approx(0.05 * math.pi / 2, abs=0.02)
-    draws = [float(largest_angle(torch.eye(9, 2).double(), random_subspace(9, 2, torch.Generator().manual_seed(s))))
-             for s in range(400)]  # fmt: skip
+    fixed = torch.eye(9, 2, dtype=torch.float64)
+    draws = [
+        float(largest_angle(fixed, random_basis(fixed, torch.Generator().manual_seed(seed)))) for seed in range(400)
+    ]
     below = sum(angle < haar_quantile(9, 2, 0.05) for angle in draws)
     assert 5 <= below <= 40  # 20 of 400 on average
 
