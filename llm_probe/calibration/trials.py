@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -41,12 +41,12 @@ from llm_probe.questions.own import GivenClaim
 from llm_probe.questions.prompts import Prompt, published_grid
 from llm_probe.run.config import ProbeConfig
 from llm_probe.run.job import Job
-from llm_probe.run.probe import hypotheses
+from llm_probe.run.probe import answered, hypotheses
 from llm_probe.run.result import PROBE
 from llm_probe.run.study import Session
 from llm_probe.run.vocabulary import EMBEDDING
 from llm_probe.statistics.class_mean_null import white_noise
-from llm_probe.statistics.renaming import FIRST, undecidable
+from llm_probe.statistics.renaming import FIRST
 from llm_probe.verdicts.evidence import with_selectivity
 from llm_probe.verdicts.judgement import Hypothesis, verdicts
 
@@ -119,11 +119,26 @@ class Setting:
         return {claim.name: self.planted for claim in (self.claim, *companions)}
 
 
+@runtime_checkable
+class Network(Protocol):
+    """Puts out states for prompts; nothing else of a model is asked."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def d_model(self) -> int: ...
+
+    def states(self, claim: Claim, prompts: Sequence[Prompt]) -> Float[Tensor, "n cells d"]:
+        """The states of these prompts."""
+        ...
+
+
 @dataclass(frozen=True)
 class NetworkStates:
     """Reads the states of a magnitude network where a job would read those of a model (`Job.read_states`)."""
 
-    network: MagnitudeNetwork | CodeNetwork
+    network: Network
     planted: Mapping[str, Planted]
     """A claim's name to the circle that is planted in its states."""
 
@@ -162,28 +177,32 @@ def job_of(setting: Setting) -> Job:
     if setting.null == "qwen3":
         return Job(config, Session(PROBE), lambda: _small_qwen3(seed), "trained", f"qwen3 {seed}")
     network = CodeNetwork(setting.code, seed, setting.amplitude) if setting.code else MagnitudeNetwork(seed)
-    states = NetworkStates(network, setting.planted_in)
-    config = replace(config, layers=tuple(range(CELLS)))
+    return NetworkJob(config, NetworkStates(network, setting.planted_in))
 
-    def item_kinds(claim: Claim) -> list[int]:
-        return [] if claim.renames_digits else [0] * claim.period
 
-    return Job(config, Session(PROBE), _no_model, "trained", f"network {seed}", states, item_kinds)
+class NetworkJob(Job):
+    """The job of a network that is no language model."""
+
+    def __init__(self, config: ProbeConfig, states: NetworkStates) -> None:
+        self.network = states.network
+        config, name = replace(config, layers=tuple(range(CELLS))), f"network {states.network.seed}"
+        super().__init__(config, Session(PROBE), _no_model, "trained", name, states, _item_kinds)
+
+    @property
+    def d_model(self) -> int:
+        return self.network.d_model
+
+
+def _item_kinds(claim: Claim) -> list[int]:
+    return [] if claim.renames_digits else [0] * claim.period
 
 
 def run_trial(setting: Setting) -> Trial:
     """Put one network through the job and keep its p-values and verdict."""
     claim, job = claim_of(setting), job_of(setting)
-    states = job.read_states
-    width = states.network.d_model if isinstance(states, NetworkStates) else job.loaded.d_model
-    hypothesis = hypotheses(job, [claim])[0]
+    hypothesis = answered(job, hypotheses(job, [claim]), {})[0]
     confirmation = replace(hypothesis.evidence.confirmation, r2=-1.0, high=-1.0, agreement_high=-1.0)
-    hypothesis = replace(
-        hypothesis,
-        random=replace(hypothesis.evidence, confirmation=confirmation),
-        undecidable=undecidable(claim, job.item_kinds(claim), job.config.renamings),
-        n_dimensions=len(job.cells(claim)) * width,
-    )
+    hypothesis = replace(hypothesis, random=replace(hypothesis.evidence, confirmation=confirmation))
     row = next(verdicts([hypothesis]))
     return Trial(_p_values(hypothesis), row.verdict, row.level, row.shape or "", row.reason)
 

@@ -11,31 +11,25 @@ They go through the job that users run; the random twin is a third such network.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from llm_probe.activations.streaming import ReadPlan, States
 from llm_probe.calibration.codes import CodeNetwork
-from llm_probe.calibration.networks import CELLS
+from llm_probe.calibration.trials import Network, NetworkJob, NetworkStates
 from llm_probe.emergence.changes import Change, change_of
 from llm_probe.emergence.checkpoints import Checkpoint
 from llm_probe.emergence.series import events, judged_beside, row_of
-from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DOMAINS
 from llm_probe.questions.prompts import Prompt
 from llm_probe.run.config import ProbeConfig
-from llm_probe.run.job import Job
 from llm_probe.run.probe import answered, hypotheses
-from llm_probe.run.result import PROBE
-from llm_probe.run.study import Session
 from llm_probe.statistics.renaming import FIRST
 from llm_probe.verdicts.judgement import Hypothesis
 
@@ -54,61 +48,48 @@ class Training:
     amplitude: float = 1.0
     """Of the circle, in sizes of a random vector of an item."""
 
-    def states(self, claim: Claim, prompts: Sequence[Prompt], checkpoint: int) -> Float[Tensor, "n cells d"]:
-        """The states of some prompts at one checkpoint."""
-        first, second, circle = self._networks
-        angle = math.pi / 2 * checkpoint / (CHECKPOINTS - 1)
-        states = math.cos(angle) * first.states(claim, prompts) + math.sin(angle) * second.states(claim, prompts)
-        if self.start is not None and checkpoint >= self.start:
-            states[:, -1] += self.amplitude * circle.of(claim, prompts)
-        return states
-
-    @property
-    def _networks(self) -> tuple[CodeNetwork, CodeNetwork, CodeNetwork]:
-        seed = SEEDS_A_TRAINING * self.seed
-        return CodeNetwork("look-up", seed), CodeNetwork("look-up", seed + 1), CodeNetwork("circle", seed + 2)
-
     def changes(self) -> dict[str, Change]:
         """Event to its change point, as a series gives them."""
         control = CodeNetwork("look-up", SEEDS_A_TRAINING * self.seed + 3)
-        twin = _complete(self.seed, "twin", lambda prompts: control.states(CLAIM, prompts))
+        twin = _complete(self.seed, control)
         rows = []
         for index in range(CHECKPOINTS):
-            complete = _complete(self.seed, f"{index}", lambda prompts, index=index: self.states(CLAIM, prompts, index))
-            for _, verdict in judged_beside(complete, twin):
+            for _, verdict in judged_beside(_complete(self.seed, State(self, index)), twin):
                 rows.append(row_of(Checkpoint(f"step{index}", index, None, "planted", None), verdict, None))
         return {event: change_of(outcomes) for event, outcomes in events(rows).items()}
 
 
-def _complete(seed: int, name: str, states: Callable[[Sequence[Prompt]], Tensor]) -> list[Hypothesis]:
-    """The months of one network, through the job."""
+@dataclass(frozen=True)
+class State:
+    """The network of one checkpoint."""
 
-    def read(
-        claim: Claim, discovery: Sequence[Prompt], confirmation: Sequence[Prompt], plan: ReadPlan, **_: Any
-    ) -> States:
-        both = states([*discovery, *confirmation])
-        label = torch.tensor([prompt.label for prompt in discovery])
-        means = torch.zeros(CELLS, claim.period, both.shape[-1], dtype=torch.float64)
-        means.index_add_(1, label, both[: len(discovery)].double().transpose(0, 1))
-        means /= label.bincount(minlength=claim.period)[:, None]
-        return States(tuple(plan.cells), both[: len(discovery)], both[len(discovery) :], means)
+    training: Training
+    checkpoint: int
 
-    config = ProbeConfig(behaviour=False, renamings=FIRST, seed=seed, layers=tuple(range(CELLS)))
-    job = PlantedJob(config, Session(PROBE), _no_model, "trained", name, read, lambda claim: [0] * claim.period)
-    with redirect_stderr(StringIO()):  # what a job says of its progress
-        return answered(job, hypotheses(job, [CLAIM]), {})
-
-
-class PlantedJob(Job):
-    """A job of made-up states, whose width is that of the networks."""
+    @property
+    def seed(self) -> int:
+        return SEEDS_A_TRAINING * self.training.seed
 
     @property
     def d_model(self) -> int:
-        return CodeNetwork("look-up", 0).d_model
+        return CodeNetwork("look-up", self.seed).d_model
+
+    def states(self, claim: Claim, prompts: Sequence[Prompt]) -> Float[Tensor, "n cells d"]:
+        """The states of these prompts."""
+        first, second = (CodeNetwork("look-up", self.seed + i).states(claim, prompts) for i in (0, 1))
+        angle = math.pi / 2 * self.checkpoint / (CHECKPOINTS - 1)
+        states, start = math.cos(angle) * first + math.sin(angle) * second, self.training.start
+        if start is not None and self.checkpoint >= start:
+            states[:, -1] += self.training.amplitude * CodeNetwork("circle", self.seed + 2).of(claim, prompts)
+        return states
 
 
-def _no_model() -> LoadedModel:
-    raise AssertionError("a planted training has no model")
+def _complete(seed: int, network: Network) -> list[Hypothesis]:
+    """The months of one network, through the job."""
+    config = ProbeConfig(behaviour=False, renamings=FIRST, seed=seed)
+    with redirect_stderr(StringIO()):  # what a job says of its progress
+        job = NetworkJob(config, NetworkStates(network, {}))
+        return answered(job, hypotheses(job, [CLAIM]), {})
 
 
 def trainings(count: int) -> Iterator[Training]:
