@@ -20,6 +20,8 @@ from tests.root import ROOT
 SCRIPT = ("scripts/probe_llm.py",)
 RUN = ("--domains", "seasons", "sizes", "--prompts", "60", "--renamings", "19", "--behaviour-prompts", "5")
 """Three claims, so that a run can be stopped between them: five cells of findings and one of answers."""
+PATIENCE = 600
+"""Seconds a process may take: four when nothing else runs, minutes on a machine that is busy with other work."""
 # One thread: several processes that spin for two cores take ten times as long.
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
@@ -52,7 +54,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def end(process: subprocess.Popen[str], folder: Path) -> Ended:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     return Ended(process.returncode, out, err, folder)
 
 
@@ -63,9 +65,10 @@ def probe(folder: Path, *arguments: str) -> Ended:
 def stopped(folder: Path, with_signal: signal.Signals) -> Ended:
     """A run that gets a signal as soon as its first cell is on disk."""
     process = start(*RUN, "--out", str(folder))
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not list((folder / "cells").glob("*.json")) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
+    assert process.poll() is None, f"ended with {process.poll()} before its first cell"
     process.send_signal(with_signal)
     return end(process, folder)
 

@@ -117,6 +117,6 @@ def test_a_browser_shows_it_without_a_word_in_the_console(runs: list[RunTables],
     path.write_text(ladder_page.render(runs), encoding="utf-8")
     command = ["chromium", "--headless", "--no-sandbox", "--enable-logging=stderr", f"--window-size={width},900",
                "--virtual-time-budget=2000", "--dump-dom", path.as_uri()]  # fmt: skip
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert "By size" in ended.stdout
     assert "CONSOLE" not in ended.stderr

@@ -46,7 +46,7 @@ def test_many_cells_two_workers_and_random_kills(planned: Callable[..., Sweep], 
     sweep = planned(number=list(range(count)))
     generator, kills = random.Random(0), 0
     workers = [start(sweep) for _ in range(2)]
-    until = time.monotonic() + 100
+    until = time.monotonic() + 600
     while (finished := done(sweep)) < count and time.monotonic() < until:
         number, target = generator.randrange(2), min(count, finished + generator.randrange(15, 45))
         while done(sweep) < target and workers[number].poll() is None:

@@ -313,7 +313,7 @@ def test_a_killed_sweep_goes_on_to_the_same_tables(
     killed = tmp_path / "killed"
     command = [sys.executable, "-c", DYING, *arguments, "--out", str(killed)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=60)
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=600)
     assert process.returncode == -signal.SIGKILL
     assert len(list((killed / "cells").glob("*.json"))) == 2 and len(list(killed.glob("runs/*/state.pt"))) == 1
     assert not list(killed.glob("*.csv"))
