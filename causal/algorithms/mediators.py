@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import torch
@@ -30,6 +29,7 @@ from torch import Tensor
 
 from causal.algorithms.known_networks import Adder, Operands
 from causal.interventions.directions import regression_pattern
+from causal.interventions.principal_angles import haar_quantile, largest_angle
 from causal.interventions.trained_subspace import along, descended
 from llm_probe.geometry.third_direction import class_means
 from llm_probe.statistics.patterns import nearest_orthonormal, random_basis, targets_of
@@ -38,7 +38,6 @@ from toy.maths.intervals import wilson
 Way = Literal["plane", "trained", "random", "other order"]
 Use = Literal["used", "read, not used", "undetermined"]
 Basis = Float[Tensor, "d w"]
-HAAR_DRAWS = 2000
 STARTS, STEPS = 4, 200
 """Of the descent to the trained subspace."""
 MOVABLE = 0.5
@@ -146,24 +145,11 @@ class Mediator:
         places["other order"] = self.other_order(frequencies)
         return Mediation(
             n=len(self.states),
-            angle=float(largest_angle(plane, bases["trained"])),
+            angle=largest_angle(plane, bases["trained"]),
             haar=haar_quantile(d, width, 0.05),
             moved={name: self.moved(own) for name, own in places.items()},
             ablated={name: self.ablated(basis) for name, basis in bases.items()},
         )
-
-
-def largest_angle(one: Basis, other: Basis) -> Tensor:
-    """The largest principal angle between two subspaces, in radians (Björck & Golub 1973)."""
-    return torch.linalg.svdvals(one.T @ other)[..., -1].clamp(0, 1).acos()
-
-
-@cache
-def haar_quantile(d: int, width: int, level: float, seed: int = 0) -> float:
-    """The largest principal angle that a share `level` of random subspaces has less than, from a fixed one."""
-    draws = torch.randn(HAAR_DRAWS, d, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    inside = torch.linalg.svdvals(torch.linalg.qr(draws).Q[:, :width])[:, -1]
-    return float(inside.clamp(0, 1).acos().quantile(level))
 
 
 def halves(adder: Adder, questions: int, seed: int) -> tuple[Operands, Operands]:

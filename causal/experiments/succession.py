@@ -30,7 +30,7 @@ rule out by such moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -38,6 +38,7 @@ from torch import Tensor
 
 from causal.experiments.tables import Direction, Form, MoveRow, SuccessionRow
 from causal.interventions.engine import Edit, Engine
+from causal.interventions.principal_angles import haar_quantile, largest_angle
 from causal.interventions.questions import Questions, ask
 from causal.interventions.trained_subspace import along, trained_subspace
 from llm_probe.activations.answers import Answers
@@ -117,6 +118,11 @@ def fourier_parts(means: Float[Tensor, "n d"]) -> Float[Tensor, "k n d"]:
     return torch.stack(parts)
 
 
+def circle_basis(means: Float[Tensor, "n d"], k: int) -> Float[Tensor, "d w"]:
+    """An orthonormal basis of the circles of frequencies 1 to k, 2k < n."""
+    return torch.linalg.svd(fourier_parts(means)[:k].sum(dim=0), full_matrices=False).Vh[: 2 * k].T
+
+
 def share_of(part: Move, means: Float[Tensor, "n d"]) -> float:
     """Variance between class means that lies in the part."""
     total = (means - means.mean(dim=0)).square().sum()
@@ -170,7 +176,9 @@ class Mover:
         if row.moved >= MOVABLE:
             for k in TRAINED_K:
                 basis = trained_subspace(source, means, 2 * k, self.seed)
-                others.append(("trained subspace", k, 1.0, [along(basis, means)]))
+                row = self._row(engine, clean, means, ("trained subspace", k, 1.0, [along(basis, means)]), tick)
+                apart = largest_angle(circle_basis(means, k), basis)
+                yield replace(row, angle=apart, angle_by_chance=haar_quantile(len(basis), 2 * k, 0.05))
         for move in others:
             yield self._row(engine, clean, means, move, tick)
 

@@ -106,3 +106,7 @@ class MoveRow:
     """Lower end of the 95 % bootstrap interval, clustered on items."""
     log_odds_high: float
     """Upper end of that interval."""
+    angle: float | None = None
+    """Of a trained subspace: its largest principal angle to the planes of `circle` with the same k, in radians."""
+    angle_by_chance: float | None = None
+    """What 5 % of random subspaces of its size stay below."""

@@ -8,23 +8,22 @@ import pytest
 import torch
 
 from causal.algorithms.known_networks import AnswerCode, Clock, IdleCircle, random_codes
-from causal.algorithms.mediators import Mediator, haar_quantile, halves, largest_angle
+from causal.algorithms.mediators import Mediator, halves
+from causal.interventions.principal_angles import haar_quantile, largest_angle
 from llm_probe.statistics.patterns import random_basis
 
 
 def test_angles_by_hand() -> None:
     x, y, z = torch.eye(3, dtype=torch.float64)
     tilted = torch.stack([x, math.cos(0.3) * y + math.sin(0.3) * z], dim=1)
-    assert float(largest_angle(torch.stack([x, y], dim=1), tilted)) == pytest.approx(0.3)
-    assert float(largest_angle(x[:, None], y[:, None])) == pytest.approx(math.pi / 2)
+    assert largest_angle(torch.stack([x, y], dim=1), tilted) == pytest.approx(0.3)
+    assert largest_angle(x[:, None], y[:, None]) == pytest.approx(math.pi / 2)
 
 
 def test_the_quantile_of_a_line_in_the_plane_is_that_of_a_uniform_angle() -> None:
     assert haar_quantile(2, 1, 0.05) == pytest.approx(0.05 * math.pi / 2, abs=0.02)
     fixed = torch.eye(9, 2, dtype=torch.float64)
-    draws = [
-        float(largest_angle(fixed, random_basis(fixed, torch.Generator().manual_seed(seed)))) for seed in range(400)
-    ]
+    draws = [largest_angle(fixed, random_basis(fixed, torch.Generator().manual_seed(seed))) for seed in range(400)]
     below = sum(angle < haar_quantile(9, 2, 0.05) for angle in draws)
     assert 5 <= below <= 40  # 20 of 400 on average
 

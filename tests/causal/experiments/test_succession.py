@@ -182,6 +182,8 @@ def test_a_circle_moves_the_answer_where_it_is_used(
     # Two directions are enough for a circle; of what is left without one they move a part, and more than their start.
     trained = rows["trained subspace", 1, 1.0]
     assert trained.log_odds > rows["principal axes", 1, 1.0].log_odds
+    assert trained.angle is not None and trained.angle_by_chance is not None
+    assert (trained.angle < trained.angle_by_chance) == used
     if used:
         assert trained.moved > 0.95
     else:
