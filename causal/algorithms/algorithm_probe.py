@@ -19,10 +19,10 @@ from causal.algorithms.algorithm import Observations, histogram_rows, observe, t
 from causal.algorithms.answer_code import AnswerMeans, CodeTurn
 from causal.algorithms.order_tests import OrderEvidence, order_evidence
 from causal.algorithms.predictions import BASE, Kind, Rotation, can_be_told, digit_frequencies, rotations
+from causal.algorithms.tables import AlgorithmRow, OrderRow, PredictionRow
 from causal.experiments.experiment import Experiment
 from causal.interventions.directions import Directions, SiteSet, pattern, states_at
 from causal.interventions.edits import INTERVENTIONS
-from causal.run.tables import AlgorithmRow, OrderRow, PredictionRow
 from llm_probe.activations.answers import Answers, Tokens
 from llm_probe.statistics.patterns import nearest_orthonormal, targets_of
 from toy.maths.regression import Groups

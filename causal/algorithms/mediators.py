@@ -1,27 +1,30 @@
 """Is the circle that is read the one that is used? The plane of a probe beside a trained subspace of the same size.
 
-Both are fitted on some operand pairs and judged on others, by the same two interventions: with Q (d, w) an orthonormal
-basis, μ_x the mean state of answer x, and v_x = Q Qᵀ (μ_x - μ) where it stands along Q,
+Both are fitted on some questions and judged on others, by the same two interventions: with Q (d, w) an orthonormal
+basis, μ_x the mean state of label x, and v_x = Q Qᵀ (μ_x - μ) where it stands along Q,
 
-    moved       h + v_{x+j} - v_x       the share of states that answer x + j then
+    moved       h + v_{x+j} - v_x       the share of states after which the answer is j steps on
     ablated     h - Q Qᵀ (h - μ)        the share that is still right
 
-    plane         the circle of the answer at some frequencies, as a probe reads and writes it
+    plane         the circle of the labels at some frequencies, as a probe reads and writes it
     trained       as many directions, trained to move the answer (`trained_subspace`)
     random        as many random directions
-    other order   v_x is the part of μ_x that follows the same circle of the answers in another order; moved only
+    other order   v_x is the part of μ_x that follows the same circle of the labels in another order; moved only
 
 A circle is `used` where moving along it moves the answer at least half as often as the trained directions do, beyond
 both controls; `read, not used` where it does so less than half as often, though the trained directions do move it. All
 three by 95 % intervals (Wilson); else `undetermined`. The angle between plane and trained subspace is the largest
 principal one; beside it stands the angle that 5 % of random subspaces stay below.
+
+An answer of several tokens is decided at several nodes, each with states, means and a basis of its own: all are edited
+together, and the angle is that of the first, the prompt's last token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -37,11 +40,63 @@ from toy.maths.intervals import wilson
 
 Way = Literal["plane", "trained", "random", "other order"]
 Use = Literal["used", "read, not used", "undetermined"]
-Basis = Float[Tensor, "d w"]
+Bases = Float[Tensor, "nodes d w"]
+Change = Float[Tensor, "nodes n d"]
 STARTS, STEPS = 4, 200
-"""Of the descent to the trained subspace."""
+"""Of the descent to the trained subspace of an adder."""
 MOVABLE = 0.5
 """Share of states that the trained directions have to move for anything to be said."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """States of some questions at one place of a network."""
+
+    states: Change
+    labels: Int[Tensor, " n"]
+    """Where on the circle each stands."""
+    answers: Int[Tensor, " n"]
+    """The right answers: the labels, where the circle is the answer's own."""
+
+
+@runtime_checkable
+class Place(Protocol):
+    """Where a network is edited: some questions to fit on, others to judge on."""
+
+    period: int
+    training: Labelled
+    test: Labelled
+    means: Float[Tensor, "nodes p d"]
+    """Mean state of each label, of the questions to fit on."""
+
+    def loss(self, change: Change, target: Int[Tensor, " n"]) -> Tensor:
+        """The sum of -log P(target) over the questions to fit on under a change of their states, with gradients."""
+        ...
+
+    def chosen(self, change: Change) -> Int[Tensor, " n"]:
+        """The answers to the others under a change of their states."""
+        ...
+
+
+class AdderPlace:
+    """The hidden state of an adder."""
+
+    def __init__(self, adder: Adder, training: Operands, test: Operands) -> None:
+        self.adder, self.period = adder, adder.modulus
+        self.training, self.test = self._labelled(training), self._labelled(test)
+        self.means = class_means(self.training.states[0].double(), self.training.labels, self.period)[None]
+
+    def _labelled(self, operands: Operands) -> Labelled:
+        answers = operands.sum(dim=1) % self.period
+        return Labelled(self.adder.hidden(operands)[None], answers, answers)
+
+    def loss(self, change: Change, target: Int[Tensor, " n"]) -> Tensor:
+        states = self.training.states[0]
+        return -self.adder.read(states + change[0].to(states)).log_softmax(dim=1).gather(1, target[:, None]).sum()
+
+    def chosen(self, change: Change) -> Int[Tensor, " n"]:
+        states = self.test.states[0]
+        return self.adder.read(states + change[0].to(states)).argmax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +105,8 @@ class Mediation:
 
     n: int
     """States they were judged on."""
+    width: int
+    """w, their dimensions."""
     angle: float
     """Largest principal angle between plane and trained subspace, in radians."""
     haar: float
@@ -65,91 +122,97 @@ class Mediation:
     @property
     def use(self) -> Use:
         """Whether the circle is used."""
-        low, high = self._interval("plane")
-        if self._interval("trained")[0] < MOVABLE:
+        low, high = self.interval("plane")
+        if self.interval("trained")[0] < MOVABLE:
             return "undetermined"
         half = self.moved["trained"] / 2
-        beyond = low > max(self._interval("other order")[1], self._interval("random")[1])
+        beyond = low > max(self.interval("other order")[1], self.interval("random")[1])
         if low >= half and beyond:
             return "used"
         return "read, not used" if high < half else "undetermined"
 
-    def _interval(self, name: Way) -> tuple[float, float]:
-        return wilson(round(self.moved[name] * self.n), self.n)
+    def interval(self, way: Way) -> tuple[float, float]:
+        """95 % interval of the share that one of them moves."""
+        return wilson(round(self.moved[way] * self.n), self.n)
 
 
 class Mediator:
-    """An adder whose subspaces are fitted on some operand pairs and judged on others."""
+    """Subspaces of one place, fitted and judged."""
 
-    def __init__(self, adder: Adder, fitted_on: Operands, judged_on: Operands, seed: int = 0) -> None:
-        self.adder, self.seed, p = adder, seed, adder.modulus
-        self.fitted, self.states = adder.hidden(fitted_on), adder.hidden(judged_on)
-        self.fitted_labels, self.labels = fitted_on.sum(dim=1) % p, judged_on.sum(dim=1) % p
-        self.means = class_means(self.fitted.double(), self.fitted_labels, p)
-        self._trained: dict[int, Basis] = {}
+    def __init__(self, place: Place, seed: int = 0, starts: int = STARTS, steps: int = STEPS) -> None:
+        """`starts` and `steps`: of the descent to the trained subspaces."""
+        self.place, self.seed, self.starts, self.steps = place, seed, starts, steps
+        self._trained: dict[int, Bases] = {}
 
-    def plane(self, frequencies: Sequence[int]) -> Basis:
-        """The circle of the answers.
+    def plane(self, frequencies: Sequence[int]) -> Bases:
+        """The circle of the labels.
 
-        In their means, where every answer counts once: no circle of another frequency is mixed into it.
+        In their means, where every label counts once: no circle of another frequency is mixed into it.
         """
-        targets = targets_of(torch.arange(self.adder.modulus), frequencies, self.adder.modulus)
-        return nearest_orthonormal(regression_pattern(self.means, targets))
+        period = self.place.period
+        targets = targets_of(torch.arange(period), frequencies, period)
+        return torch.stack([nearest_orthonormal(regression_pattern(means, targets)) for means in self.place.means])
 
-    def other_order(self, frequencies: Sequence[int]) -> Float[Tensor, "p d"]:
-        """Where each answer stands on the circle of the answers in another order, as far as its mean follows it."""
-        order = torch.randperm(self.adder.modulus, generator=torch.Generator().manual_seed(self.seed + 1))
-        circle = targets_of(order, frequencies, self.adder.modulus)
-        return circle @ torch.linalg.pinv(circle) @ self.means
+    def other_order(self, frequencies: Sequence[int]) -> Float[Tensor, "nodes p d"]:
+        """Where each label stands on the circle of the labels in another order, as far as its mean follows it."""
+        order = torch.randperm(self.place.period, generator=torch.Generator().manual_seed(self.seed + 1))
+        circle = targets_of(order, frequencies, self.place.period)
+        return circle @ torch.linalg.pinv(circle) @ self.place.means
 
-    def trained(self, width: int) -> Basis:
-        """As many directions as move the answer best, on the pairs they are fitted on: trained once for each width."""
-        if width in self._trained:
-            return self._trained[width]
+    def trained(self, width: int) -> Bases:
+        """As many directions as move the answer best, on the questions they are fitted on: trained once a width."""
+        if width not in self._trained:
+            place, own = self.place, self.place.training
+            about = (own.labels, own.answers, place.means, width, self.seed)
+            self._trained[width] = descended(place.loss, *about, starts=self.starts, steps=self.steps)
+        return self._trained[width]
 
-        def loss(change: Float[Tensor, "n d"], target: Int[Tensor, " n"]) -> Tensor:
-            log_p = self.adder.read(self.fitted + change.to(self.fitted)).log_softmax(dim=1)
-            return -log_p.gather(1, target[:, None]).sum()
-
-        labels = self.fitted_labels
-        basis = descended(loss, labels, labels, self.means, width, self.seed, starts=STARTS, steps=STEPS)
-        self._trained[width] = basis
-        return basis
-
-    def moved(self, places: Float[Tensor, "p d"]) -> float:
+    def moved(self, places: Float[Tensor, "nodes p d"]) -> float:
         """Share of the states that answer j steps on when they are moved by v, each by a j of its own."""
-        x, p = self.labels, self.adder.modulus
+        tested, p = self.place.test, self.place.period
+        x = tested.labels
         j = torch.randint(1, p, x.shape, generator=torch.Generator().manual_seed(self.seed))
-        change = places[(x + j) % p] - places[x]
-        return self._right(self.states + change.to(self.states), (x + j) % p)
+        return self._right(places[:, (x + j) % p] - places[:, x], (tested.answers + j) % p)
 
-    def ablated(self, basis: Basis) -> float:
+    def ablated(self, bases: Bases) -> float:
         """Share of right answers when nothing varies along the basis."""
-        change = (self.fitted.double().mean(dim=0) - self.states.double()) @ basis @ basis.T
-        return self._right(self.states + change.to(self.states), self.labels)
+        centre = self.place.training.states.double().mean(dim=1, keepdim=True)
+        change = (centre - self.place.test.states.double()) @ bases @ bases.mT
+        return self._right(change, self.place.test.answers)
 
-    def _right(self, states: Float[Tensor, "n d"], answers: Int[Tensor, " n"]) -> float:
-        return float((self.adder.read(states).argmax(dim=1) == answers).double().mean())
+    def _right(self, change: Change, answers: Int[Tensor, " n"]) -> float:
+        return float((self.place.chosen(change) == answers).double().mean())
 
     def mediation(self, frequencies: Sequence[int]) -> Mediation:
         """The plane of these frequencies beside as many trained directions, and both beside their controls."""
         plane = self.plane(frequencies)
-        d, width = plane.shape
+        _, d, width = plane.shape
         generator = torch.Generator().manual_seed(self.seed + 2)
-        bases: dict[Way, Basis] = {
+        bases: dict[Way, Bases] = {
             "plane": plane,
             "trained": self.trained(width),
             "random": random_basis(plane, generator),
         }
-        places: dict[Way, Tensor] = {name: along(basis, self.means) for name, basis in bases.items()}
+        places: dict[Way, Tensor] = {name: along(basis, self.place.means) for name, basis in bases.items()}
         places["other order"] = self.other_order(frequencies)
         return Mediation(
-            n=len(self.states),
-            angle=largest_angle(plane, bases["trained"]),
+            n=len(self.place.test.labels),
+            width=width,
+            angle=largest_angle(plane[0], bases["trained"][0]),
             haar=haar_quantile(d, width, 0.05),
             moved={name: self.moved(own) for name, own in places.items()},
             ablated={name: self.ablated(basis) for name, basis in bases.items()},
         )
+
+
+def strongest(means: Float[Tensor, "p d"], frequencies: Sequence[int], count: int) -> tuple[int, ...]:
+    """The `count` frequencies in which class means vary most, the strongest first."""
+
+    def power(k: int) -> float:
+        targets = targets_of(torch.arange(len(means)), [k], len(means))
+        return float(regression_pattern(means, targets).square().sum() * targets.square().sum() / targets.shape[1])
+
+    return tuple(sorted(frequencies, key=power, reverse=True)[:count])
 
 
 def halves(adder: Adder, questions: int, seed: int) -> tuple[Operands, Operands]:

@@ -14,7 +14,7 @@ bound for w directions and need not be how the model does it. It must be judged 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +26,7 @@ STEPS = 60
 """Steps of descent; each reads every prompt once, with a j of its own."""
 RATE = 0.1
 """Length of a step, as a share of 1/√d, the size of an entry of a unit vector; it falls to nothing in a line."""
-Loss = Callable[[Float[Tensor, "n d"], Int[Tensor, " n"]], Tensor]
+Loss = Callable[[Float[Tensor, "nodes n d"], Int[Tensor, " n"]], Tensor]
 """(what is added to every state, the label that is to be answered then) -> the sum of -log P of those answers."""
 
 
@@ -41,44 +41,52 @@ def trained_subspace(engine: Engine, means: Float[Tensor, "p d"], width: int, se
     """
     first = torch.tensor([prompt.first for prompt in engine.questions.prompts])
 
-    def loss(change: Float[Tensor, "n d"], target: Int[Tensor, " n"]) -> Tensor:
-        moved = engine.log_p(lambda states, rows: states + change[rows].to(states))
-        return torch.stack([-log_p.gather(1, target[rows, None]).sum() for rows, log_p in moved]).sum()
+    def loss(change: Float[Tensor, "nodes n d"], target: Int[Tensor, " n"]) -> Tensor:
+        moved = engine.log_p(lambda states, rows: states + change[0, rows].to(states))
+        return missed(moved, target)
 
-    return descended(loss, first, engine.questions.labels, means, width, seed)
+    return descended(loss, first, engine.questions.labels, means[None], width, seed)[0]
+
+
+def missed(
+    answers: Iterable[tuple[Int[Tensor, " some"], Float[Tensor, "some p"]]], target: Int[Tensor, " n"]
+) -> Tensor:
+    """The sum of -log P(target) over batches of (prompts, log P of their answers)."""
+    return torch.stack([-log_p.gather(1, target[rows, None]).sum() for rows, log_p in answers]).sum()
 
 
 def descended(
     loss: Loss,
     items: Int[Tensor, " n"],
     labels: Int[Tensor, " n"],
-    means: Float[Tensor, "p d"],
+    means: Float[Tensor, "nodes p d"],
     width: int,
     seed: int,
     starts: int = 1,
     steps: int = STEPS,
-) -> Float[Tensor, "d {width}"]:
-    """B for prompts of these items that have these answers: the best end of so many starts.
+) -> Float[Tensor, "nodes d {width}"]:
+    """B of every node for prompts of these items that have these answers: the best end of so many starts.
 
     The first start is the leading axes of the class means, the others are random directions of their span: where the
-    answer does not depend on the leading axes at all, descent hardly leaves them.
+    answer does not depend on the leading axes at all, descent hardly leaves them. An answer of several tokens is moved
+    at several nodes at once.
     """
-    period, d = means.shape
+    nodes, period, d = means.shape
     means = means.float()
     generator = torch.Generator().manual_seed(seed)
-    axes = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False).Vh[: period - 1].T
+    axes = torch.linalg.svd(means - means.mean(dim=1, keepdim=True), full_matrices=False).Vh[:, : period - 1].mT
     ends: list[tuple[float, Tensor]] = []
     for start in range(starts):
-        first = axes if start == 0 else axes @ torch.randn(axes.shape[1], width, generator=generator)
-        weights = first[:, :width].clone().requires_grad_()
+        first = axes if start == 0 else axes @ torch.randn(nodes, axes.shape[2], width, generator=generator)
+        weights = first[..., :width].clone().requires_grad_()
         optimiser = torch.optim.Adam([weights], lr=RATE / d**0.5)
         schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0, total_iters=steps)
         value = 0.0
         for _ in range(steps):
             j = torch.randint(1, period, items.shape, generator=generator)
-            apart = means[(items + j) % period] - means[items]
+            apart = means[:, (items + j) % period] - means[:, items]
             basis = torch.linalg.qr(weights).Q
-            total = loss(apart @ basis @ basis.T, (labels + j) % period) / len(items)
+            total = loss(apart @ basis @ basis.mT, (labels + j) % period) / len(items)
             (weights.grad,) = torch.autograd.grad(total, weights)
             value = float(total.detach())
             optimiser.step()
@@ -87,6 +95,6 @@ def descended(
     return min(ends, key=lambda end: end[0])[1]
 
 
-def along(basis: Float[Tensor, "d w"], means: Float[Tensor, "p d"]) -> Float[Tensor, "p d"]:
+def along(basis: Float[Tensor, "*nodes d w"], means: Float[Tensor, "*nodes p d"]) -> Float[Tensor, "*nodes p d"]:
     """Where each item stands along a subspace."""
-    return (means - means.mean(dim=0)) @ basis @ basis.T
+    return (means - means.mean(dim=-2, keepdim=True)) @ basis @ basis.mT

@@ -2,6 +2,7 @@
 
     turning             rows j, columns (answer - s) mod p, colour = share: a circle that is followed is a diagonal
     against_controls    effect of the tested directions against the distribution of every control's draws
+    dial                what is answered while a circle is turned by any number of steps, and along the chord
     layer_positions     how often the donor's answer is given after an exchange of states, layer by layer
     strongest           one row a component and position, the largest measured effects: a dot with its interval is the
                         exact effect, a hollow one the screen, the dashed line the effect of the whole donor prompt
@@ -26,6 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from causal.attribution.routing import POOLED, agreement
+from causal.page.mediators import dial
 from causal.page.succession import figure as succession_figure
 from llm_probe.page.style import GREY, INK, OCHRE, RANDOM, SIZE, TRAINED, frame, save_figures
 from llm_probe.page.views import at
@@ -46,6 +48,9 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["controls"].axes[0].legend(fontsize=SIZE - 2, frameon=False)
     if domains:
         figures["layer_positions"] = _panels(layer_positions, domains, (2.6, 1.7))
+    if doses := [rows for _, rows in frames["causal_dose"].groupby(["domain", "layer", "position"], sort=False)]:
+        figures["dial"] = _panels(dial, doses, (2.6, 1.8))
+        figures["dial"].axes[0].legend(fontsize=SIZE - 2, frameon=False)
     if not frames["causal_attribution"].empty:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
     if not frames["causal_routing"].empty:

@@ -37,6 +37,7 @@ from causal.controls.random_controls import CONTROLS
 from causal.controls.specificity import LIKE_ANSWER
 from causal.interventions.questions import EVERYWHERE
 from causal.page.figures import Shown, maps
+from causal.page.mediators import dial_picture, mediator_table
 from causal.run.tables import TABLES
 from llm_probe.page.sections import Element, Part, Real, Section, finished_run, svg, svg_path, svg_text, written_tables
 from llm_probe.page.style import GRADIENT, magnitude
@@ -330,6 +331,10 @@ def _panels(circle: Circle) -> list[Panel]:
         picture = against("accuracy", ablated["accuracy"], interval, controls)
         note = f"Unedited {before:.2f}; beside draws: {_rank(ablated)}. Shuffled and top variance may hold the circle."
         panels.append(("Removed, beside controls", picture, note))
+    if not (mediators := circle.table("causal_mediators", *PLACE)).empty:
+        panels.append(mediator_table(mediators))
+    if not (doses := circle.table("causal_dose", *PLACE)).empty:
+        panels.append(dial_picture(doses))
     if not (places := circle.table("causal_map")).empty:
         note = f"Share of answers that become the donor's with its state there ({places['n'].max()} prompts)."
         panels.append(("Where the answer is", layers(places, circle.verdict["layer"]), note))

@@ -21,6 +21,8 @@ from typing import Any
 from tqdm import tqdm
 
 from causal.algorithms.algorithm_probe import algorithm_rows
+from causal.algorithms.dose import dose_rows
+from causal.algorithms.mediator_probe import mediator_rows
 from causal.attribution.attribution import agreement, attribution, layer_map
 from causal.attribution.components import plane_logits
 from causal.attribution.routing import routing
@@ -202,6 +204,8 @@ class CausalRunner:
         parts[f"fixed {period}"] = lambda: experiment.fixed_controls(period)
         if experiment.frequencies:
             parts["algorithm"] = lambda: algorithm_rows(experiment)
+            parts["mediators"] = lambda: mediator_rows(experiment)
+            parts["dose"] = lambda: dose_rows(experiment)
         if experiment.frequencies and experiment.quantity == "sum":
             parts["patches"] = lambda: patch_rows(experiment)
             parts["attribution"] = lambda: attribution_rows(experiment)

@@ -1,7 +1,7 @@
 """The row types of a causal run and the tables they make; the docstring of a field is the description of its column.
 
-Rows of heads, MLPs and routes are in `causal.attribution.tables`, those of a sweep and of the next item in
-`causal.experiments.tables`.
+Rows of algorithms, mediators and doses are in `causal.algorithms.tables`, of heads, MLPs and routes in
+`causal.attribution.tables`, of a sweep and of the next item in `causal.experiments.tables`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from causal.algorithms.tables import AlgorithmRow, DoseRow, MediatorRow, OrderRow, PredictionRow
 from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRow, RoutingRow
 from causal.experiments.tables import MoveRow, SuccessionRow, SweepRow
 from causal.interventions.edits import meanings
@@ -207,114 +208,6 @@ class VerdictRow:
 
 
 @dataclass(frozen=True)
-class AlgorithmRow:
-    """One algorithm's account of how answers moved when circles of one kind were turned (`algorithm.Hypothesis`)."""
-
-    domain: str
-    """Domain whose sums were answered."""
-    layer: int
-    """Block whose output was edited, counted from 0."""
-    site: str
-    """Site of the block that was edited."""
-    position: str
-    """Tokens that were edited: `last` or `answer`."""
-    algorithm: str
-    """Algorithm that is compared: `clock`, `base-10 then reduce`, `look-up`, `mixed`."""
-    kind: str
-    """Circles that were turned: `modulus` or `base 10`."""
-    rule: str
-    """What a turn does to the answer: `step`, or for base 10 `digit` or `carry`."""
-    carries: bool
-    """Whether circles of this kind carry the answer under this algorithm."""
-    moved: float
-    """Estimated share of answers that move as predicted."""
-    stayed: float
-    """Estimated share of answers that stay."""
-    noise: float
-    """Estimated share of answers that go anywhere."""
-    log_likelihood: float
-    """Log-likelihood of the held-out operand pairs, both kinds of circles together."""
-    below_best: float
-    """How far that is below the best algorithm's."""
-    verdict: str
-    """The algorithm that won, or `undetermined`."""
-    ratio: float
-    """Log-likelihood of the likeliest pure algorithm (of `mixed`, if that won) minus that of its best rival."""
-    reason: str
-    """Reason of the verdict, in numbers."""
-    n_pairs: int
-    """Number of held-out operand pairs."""
-
-
-@dataclass(frozen=True)
-class OrderRow:
-    """One test of whether the answers stand in an order (`causal/algorithms/order_tests.py`): planes of the answer,
-    fitted to its mean states, are turned by steps of each prompt's own, and the answers that follow are counted."""
-
-    domain: str
-    """Domain whose sums were answered."""
-    layer: int
-    """Block whose output was edited, counted from 0."""
-    site: str
-    """Site of the block that was edited."""
-    position: str
-    """Tokens that were edited: `last` or `answer`."""
-    test: str
-    """`unseen answer`: turned onto an answer without whose prompts the planes were fitted; `together`: onto an answer
-    that they were fitted with; `half a step`: all accepted frequencies by half a step; `k = 3 alone`: one of them."""
-    moved: float
-    """Probability of the answer that was turned to (half a step: of s and s + 1 together)."""
-    low: float | None = None
-    """Lower end of the 95 % bootstrap interval of `moved`, clustered on operand pairs."""
-    high: float | None = None
-    """Upper end of that interval."""
-    worst: float | None = None
-    """Probability of the answer that is reached least; of half a step, the smaller of P(s) and P(s + 1)."""
-    control: float | None = None
-    """Mean of `moved` over planes fitted to random orders of the answers, with the target that they point to."""
-    control_most: float | None = None
-    """Largest `moved` of such an order."""
-    rank: float | None = None
-    """Share of the orders, the answers' own included, that move at least as many answers."""
-    planes: int = 0
-    """Number of planes in the answers' own and every other order; half a step and single k turn the accepted ones."""
-    orders: int = 0
-    """Number of other orders."""
-    n: int = 0
-    """Number of prompts."""
-    word: str = ""
-    """What the tests together say: `circle`, `answer code` or `undetermined`."""
-    reason: str = ""
-    """Reason of the word, in numbers."""
-
-
-@dataclass(frozen=True)
-class PredictionRow:
-    """One bin of the histogram of answers after a turn, observed and as every algorithm predicts it."""
-
-    domain: str
-    """Domain whose sums were answered."""
-    layer: int
-    """Block whose output was edited, counted from 0."""
-    kind: str
-    """Circles that were turned: `modulus` or `base 10`."""
-    step: int
-    """Units of the sum by which they were turned."""
-    shift: int
-    """Shift of the answer, (answer - s) mod p."""
-    observed: float
-    """Observed share of the answers (each weighted by its probability among the p)."""
-    clock: float
-    """Share that a clock predicts."""
-    base_10: float
-    """Share that base-10 addition followed by reduction predicts."""
-    look_up: float
-    """Share that a look-up predicts."""
-    mixed: float
-    """Share that a mixture predicts."""
-
-
-@dataclass(frozen=True)
 class PatchRow:
     """A model of the states, put in the place of what it explains: how much of a donor's answer comes with it."""
 
@@ -353,6 +246,8 @@ TABLES: dict[str, type] = {
     "causal_algorithm": AlgorithmRow,
     "causal_order": OrderRow,
     "causal_predictions": PredictionRow,
+    "causal_mediators": MediatorRow,
+    "causal_dose": DoseRow,
     "causal_attribution": AttributionRow,
     "causal_agreement": AgreementRow,
     "causal_plane_logits": PlaneLogitRow,

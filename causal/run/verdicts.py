@@ -26,13 +26,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from causal.algorithms.order_tests import ANSWER_CODE, CIRCLE
+from causal.algorithms.tables import OrderRow
 from causal.controls.random_controls import CONTROLS
 from causal.controls.specificity import LIKE_ANSWER, NOT_SPARED, NOT_TESTED, SMALLEST_SHARE, SPARED
 from causal.experiments.effects import rank
 from causal.experiments.experiment import Experiment
 from causal.experiments.sweep import CONDITION
 from causal.interventions.questions import EVERYWHERE
-from causal.run.tables import CausalRow, ControlDraw, OrderRow, Verdict, VerdictRow
+from causal.run.tables import CausalRow, ControlDraw, Verdict, VerdictRow
 from llm_probe.run.study import Rows
 from toy.maths.intervals import wilson
 

@@ -51,7 +51,7 @@ def nearest_orthonormal(columns: Float[Tensor, "d m"]) -> Float[Tensor, "d m"]:
     return left @ right
 
 
-def random_basis(like: Float[Tensor, "d m"], generator: torch.Generator) -> Float[Tensor, "d m"]:
+def random_basis(like: Float[Tensor, "*nodes d m"], generator: torch.Generator) -> Float[Tensor, "*nodes d m"]:
     """A uniformly random orthonormal basis of the shape of another."""
     return torch.linalg.qr(torch.randn(like.shape, generator=generator, dtype=torch.float64)).Q
 

@@ -57,7 +57,7 @@ def circles(networks: int) -> Iterator[dict]:
     import torch
 
     from causal.algorithms.known_networks import Clock, IdleCircle
-    from causal.algorithms.mediators import Mediator, halves
+    from causal.algorithms.mediators import AdderPlace, Mediator, halves
     from toy.maths.fourier import frequencies
 
     for seed in range(networks):
@@ -66,7 +66,7 @@ def circles(networks: int) -> Iterator[dict]:
         first, second = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))[:2].tolist()
         idle, read = known[first], known[second]
         adders = IdleCircle(modulus, BELOW, idle, read, seed=seed), Clock(modulus, BELOW, [read])
-        network, clock = (Mediator(adder, *halves(adder, QUESTIONS, seed), seed=seed) for adder in adders)
+        network, clock = (Mediator(AdderPlace(adder, *halves(adder, QUESTIONS, seed)), seed=seed) for adder in adders)
         for name, mediator, k in (("idle", network, idle), ("read", network, read), ("clock", clock, read)):
             mediation = mediator.mediation([k])
             yield {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from causal.algorithms.known_networks import AnswerCode, Clock, IdleCircle, random_codes
-from causal.algorithms.mediators import Mediator, halves
+from causal.algorithms.mediators import AdderPlace, Mediator, halves
 from causal.interventions.principal_angles import haar_quantile, largest_angle
 from llm_probe.statistics.patterns import random_basis
 
@@ -31,7 +31,7 @@ def test_the_quantile_of_a_line_in_the_plane_is_that_of_a_uniform_angle() -> Non
 @pytest.mark.parametrize("frequency", [1, 3])
 def test_the_plane_of_a_clock_is_the_one_it_uses(frequency: int) -> None:
     clock = Clock(11, 60, [frequency])
-    mediation = Mediator(clock, *halves(clock, 800, 0)).mediation([frequency])
+    mediation = Mediator(AdderPlace(clock, *halves(clock, 800, 0))).mediation([frequency])
     assert mediation.agrees and mediation.use == "used"
     assert mediation.moved["plane"] > 0.9 and mediation.ablated["plane"] < 0.4
     assert mediation.moved["random"] < 0.3
@@ -39,7 +39,7 @@ def test_the_plane_of_a_clock_is_the_one_it_uses(frequency: int) -> None:
 
 def test_a_circle_beside_the_one_that_is_read_is_read_and_not_used() -> None:
     network = IdleCircle(11, 60, idle=1, read=3)
-    mediator = Mediator(network, *halves(network, 800, 0))
+    mediator = Mediator(AdderPlace(network, *halves(network, 800, 0)))
     idle, read = mediator.mediation([1]), mediator.mediation([3])
     assert idle.use == "read, not used" and not idle.agrees
     assert idle.ablated["plane"] > 0.95 and idle.moved["trained"] > 0.9
@@ -48,4 +48,4 @@ def test_a_circle_beside_the_one_that_is_read_is_read_and_not_used() -> None:
 
 def test_a_code_without_order_has_no_plane_that_moves_it() -> None:
     network = AnswerCode(random_codes(11), 60)
-    assert Mediator(network, *halves(network, 800, 0)).mediation([1]).use != "used"
+    assert Mediator(AdderPlace(network, *halves(network, 800, 0))).mediation([1]).use != "used"

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from causal.algorithms.tables import AlgorithmRow
 from causal.page.section import against, layers, rotations, section, summary
-from causal.run.tables import AlgorithmRow, CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
+from causal.run.tables import CausalRow, ControlDraw, MapRow, RotationRow, VerdictRow
 from llm_probe.page import report
 from tests.html_page import Page
 from tests.llm_probe.made_up import RUN, made_up

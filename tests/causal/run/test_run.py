@@ -119,7 +119,7 @@ def test_everything_is_written_and_goes_on_from_its_cells(
     # One claim has no other modulus; the others are of runs of their own.
     assert written == set(TABLES) - {"causal_routing", "causal_sweep", "succession", "succession_moves"}
     assert {path.stem for path in (config.folder / "figures").iterdir()} == {
-        "turning", "controls", "layer_positions", "attribution"
+        "turning", "controls", "dial", "layer_positions", "attribution"
     }  # fmt: skip
     assert json.loads((config.folder / "run.json").read_text())["weights_fingerprint"]
 

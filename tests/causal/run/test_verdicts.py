@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from causal.run.tables import CausalRow, OrderRow
+from causal.algorithms.tables import OrderRow
+from causal.run.tables import CausalRow
 from causal.run.verdicts import Evidence, decide
 
 POWER = "2000 prompts show a drop of 5 points with power 1.00"
