@@ -82,9 +82,10 @@ def _probe(config: ProbeConfig, folder: Path, command: str) -> None:
 
 
 def _series(config: SeriesConfig, folder: Path, command: str) -> None:
+    from causal.algorithms.over_training import interventions
     from llm_probe.emergence.series import run
 
-    run(config, folder, command).write(folder)
+    run(config, folder, command, interventions(config.seed)).write(folder)
 
 
 def _causal(config: CausalConfig, folder: Path, command: str) -> None:

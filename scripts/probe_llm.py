@@ -42,10 +42,11 @@ def probe(options: Options, command: str) -> None:
         print(plan_text(config))
         return
     if options.checkpoints:
+        from causal.algorithms.over_training import interventions
         from llm_probe.emergence.series import run as run_series
 
         folder = options.series_folder
-        result = run_series(options, folder, command)
+        result = run_series(options, folder, command, interventions(options.seed))
     else:
         folder = config.folder
         result = run_probe(plan_of(config), folder, command)

@@ -50,7 +50,8 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["layer_positions"] = _panels(layer_positions, domains, (2.6, 1.7))
     if doses := [rows for _, rows in frames["causal_dose"].groupby(["domain", "layer", "position"], sort=False)]:
         figures["dial"] = _panels(dial, doses, (2.6, 1.8))
-        figures["dial"].axes[0].legend(fontsize=SIZE - 2, frameon=False)
+        handles, names = figures["dial"].axes[0].get_legend_handles_labels()
+        figures["dial"].legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=SIZE)
     if not frames["causal_attribution"].empty:
         figures["attribution"] = attribution_figure(frames["causal_attribution"], frames["causal_agreement"])
     if not frames["causal_routing"].empty:

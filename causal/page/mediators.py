@@ -37,7 +37,7 @@ def dial(axes: Axes, rows: pd.DataFrame) -> None:
             axes.plot(own["steps"], own[column], style, color=colour, linewidth=1.3, label=label)
     axes.set_ylim(-0.03, 1.03)
     frame(axes, "steps turned", "probability")
-    axes.set_title(str(rows["domain"].iloc[0]), fontsize=SIZE, color=INK)
+    axes.set_title(f"{rows['domain'].iloc[0]}, layer {rows['layer'].iloc[0]}", fontsize=SIZE, color=INK)
 
 
 def dial_picture(rows: pd.DataFrame) -> tuple[str, Markup, str]:

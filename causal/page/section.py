@@ -331,13 +331,13 @@ def _panels(circle: Circle) -> list[Panel]:
         picture = against("accuracy", ablated["accuracy"], interval, controls)
         note = f"Unedited {before:.2f}; beside draws: {_rank(ablated)}. Shuffled and top variance may hold the circle."
         panels.append(("Removed, beside controls", picture, note))
+    if not (places := circle.table("causal_map")).empty:
+        note = f"Share of answers that become the donor's with its state there ({places['n'].max()} prompts)."
+        panels.append(("Where the answer is", layers(places, circle.verdict["layer"]), note))
     if not (mediators := circle.table("causal_mediators", *PLACE)).empty:
         panels.append(mediator_table(mediators))
     if not (doses := circle.table("causal_dose", *PLACE)).empty:
         panels.append(dial_picture(doses))
-    if not (places := circle.table("causal_map")).empty:
-        note = f"Share of answers that become the donor's with its state there ({places['n'].max()} prompts)."
-        panels.append(("Where the answer is", layers(places, circle.verdict["layer"]), note))
     return panels
 
 

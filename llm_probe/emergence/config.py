@@ -15,6 +15,9 @@ class SeriesConfig(ProbeConfig):
     checkpoints: tuple[str, ...] = ()
     """Steps of its training instead of the model as it is: revisions on the hub (`step1000 step8000`), or folders
     inside the model's folder (`checkpoint-*`). Each name holds the number of its step."""
+    causal: bool = False
+    """With checkpoints: at each of them also move the answers of sums along their circles, beside as many trained
+    directions, and ask which algorithm adds (some ten seconds a sum and checkpoint of a small model)."""
     tokens_a_step: int | None = None
     """Tokens that the training saw in each step, where the checkpoints do not say how many they have seen."""
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from llm_probe.emergence.table import TABLES
 from llm_probe.page import TEMPLATES
 from llm_probe.page.sections import Part, Run, Section, finished_run, written_tables
-from llm_probe.page.style import BAND, GREEN, GREY, RANDOM, SIZE, TRAINED, as_svg, frame
+from llm_probe.page.style import BAND, GREEN, GREY, RANDOM, SIZE, TRAINED, VIOLET, as_svg, frame
 from llm_probe.page.terminal import short_name
 from llm_probe.page.views import FLOOR, at, claim_name, number, r2_text, text
 from llm_probe.run.study import Frames
@@ -31,6 +31,7 @@ CAPTION = (
     "ordered or helix. Orange, dashed: the same search with random weights. Green: right answers; dotted: guessing. "
     "Grey: the step from which the plane is read, with its interval."
 )
+MOVED = " Violet: answers that follow when a state is moved along the circles of the answer."
 HEAD = ("claim", "event", "from step", "not yet at", "by", "checkpoints above", "P(never)")
 
 
@@ -53,7 +54,8 @@ def write(path: Path, frames: Frames, run: Run) -> None:
 
 def _section(frames: Frames, run: Run, files: list[str]) -> Section:
     table = [HEAD, *_event_rows(frames["changes"])]
-    pictures = [Part(picture=as_svg(figure, "emergence"), caption=CAPTION) for figure in all_figures(frames).values()]
+    caption = CAPTION + MOVED * bool(frames["checkpoints"]["moved"].notna().any())
+    pictures = [Part(picture=as_svg(figure, "emergence"), caption=caption) for figure in all_figures(frames).values()]
     parts = [Part(paragraphs=sentences(frames), kind="facts"), *pictures, Part("The order of events", table=table)]
     return Section("checkpoints", "Over training", parts, text(run.get("command")), files)
 
@@ -145,6 +147,7 @@ def over_training(axes: Axes, rows: pd.DataFrame, changes: pd.DataFrame) -> None
     axes.plot(steps, random, "--", color=RANDOM, linewidth=1.2)
     axes.plot(steps, rows["accuracy"], color=GREEN, linewidth=1.2)
     axes.plot(steps, rows["chance"], ":", color=GREEN, linewidth=0.8)
+    axes.plot(steps, rows["moved"], color=VIOLET, linewidth=1.2)
     first = min((step for step in steps if step > 0), default=1)
     if max(steps) > WIDE * first:
         axes.set_xscale("symlog", linthresh=first)

@@ -9,7 +9,7 @@ is added later costs itself alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any, get_args
 from llm_probe.emergence.changes import change_of
 from llm_probe.emergence.checkpoints import Checkpoint, checkpoints_of
 from llm_probe.emergence.config import SeriesConfig
-from llm_probe.emergence.table import TABLES, ChangeRow, CheckpointCircleRow, CheckpointRow
+from llm_probe.emergence.table import TABLES, USE, ChangeRow, CheckpointCircleRow, CheckpointRow
+from llm_probe.models.loading import LoadedModel
 from llm_probe.questions.claims import Claim
 from llm_probe.questions.selection import named_claims
 from llm_probe.run.config import ProbeConfig
@@ -33,6 +34,8 @@ from llm_probe.verdicts.judgement import Hypothesis, verdicts
 from toy.run.cells import key_of
 from toy.run.device import threads_for
 
+Intervene = Callable[[LoadedModel, Claim, CheckpointRow], CheckpointRow]
+"""Fills in the columns of a row that need interventions (`table.USE`); what intervenes is above this package."""
 NOT_ARCHITECTURE = ("_name_or_path", "dtype", "torch_dtype", "transformers_version", "architectures")
 """Entries of a model's configuration that say where it came from, and not what it is."""
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -66,8 +69,10 @@ def _words(result: Result) -> str:
 SERIES = Study(TABLES, CELL_VERSION, words=_words, figures=_figures, page=_page)
 
 
-def run(config: SeriesConfig, folder: Path | None, command: str = "") -> Result:
+def run(config: SeriesConfig, folder: Path | None, command: str = "", intervene: Intervene | None = None) -> Result:
     """Probe every checkpoint; with folder None nothing is kept on disk.
+
+    `intervene`: what else is done at each of them, where `config.causal` asks for it.
 
     Raises:
         InputError: as `checkpoints_of` and as a run raises it.
@@ -77,10 +82,17 @@ def run(config: SeriesConfig, folder: Path | None, command: str = "") -> Result:
     claims = named_claims(plain)
     for claim in claims:
         prompts_of(claim, plain)
-    return SERIES.run(folder, lambda session: _rows(plain, checkpoints, claims, session), command)
+    also = intervene if config.causal else None
+    return SERIES.run(folder, lambda session: _rows(plain, checkpoints, claims, session, also), command)
 
 
-def _rows(config: ProbeConfig, checkpoints: Sequence[Checkpoint], claims: Sequence[Claim], session: Session) -> Rows:
+def _rows(
+    config: ProbeConfig,
+    checkpoints: Sequence[Checkpoint],
+    claims: Sequence[Claim],
+    session: Session,
+    intervene: Intervene | None,
+) -> Rows:
     session.identify(
         {
             "model": config.model,
@@ -106,11 +118,14 @@ def _rows(config: ProbeConfig, checkpoints: Sequence[Checkpoint], claims: Sequen
             complete = answered(job, trained, answers)
             if config.random_control and not twin:
                 twin = hypotheses(_twin(job), claims)
+            chances = {name: rows["behaviour"][0].chance for name, rows in answers.items()}
+            for one, verdict in judged_beside(complete, twin):
+                row = row_of(checkpoint, verdict, chances.get(one.claim.domain.name))
+                if intervene and one.claim.quantity == "sum":
+                    row = _used(job, one.claim, row, intervene)
+                tables["checkpoints"].append(row)
+                tables["checkpoint_circles"] += _circle(checkpoint, verdict, one.evidence)
         job.let_go()
-        chances = {name: rows["behaviour"][0].chance for name, rows in answers.items()}
-        for one, verdict in judged_beside(complete, twin):
-            tables["checkpoints"].append(row_of(checkpoint, verdict, chances.get(one.claim.domain.name)))
-            tables["checkpoint_circles"] += _circle(checkpoint, verdict, one.evidence)
     tables["changes"] = [row for claim in claims for row in changes(_of(claim, tables["checkpoints"]))]
     return tables
 
@@ -123,6 +138,16 @@ def _twin(job: Job) -> Job:
     random.config = replace(random.config, model="", revision=None)
     random.fingerprint = key_of({"architecture": repr(sorted(architecture.items(), key=repr))})
     return random
+
+
+def _used(job: Job, claim: Claim, row: CheckpointRow, intervene: Intervene) -> CheckpointRow:
+    """The row with what interventions at its place do."""
+
+    def make() -> dict[str, Any]:
+        done = intervene(job.loaded, claim, row)
+        return {name: getattr(done, name) for name in USE}
+
+    return replace(row, **job.session.cells.get(job.key(claim, f"use {row.layer} {row.site} {row.position}"), make))
 
 
 def judged_beside(
@@ -179,6 +204,12 @@ def events(rows: Sequence[CheckpointRow]) -> dict[str, list[bool]]:
     }
     if any(row.p_integer is not None for row in rows):
         result["integer"] = [row.p_integer is not None and row.p_integer <= ALPHA for row in rows]
+    if any(row.moved is not None for row in rows):
+        result["moved"] = [
+            row.moved_low is not None and row.moved_low > max(1 / row.period, row.moved_by_chance or 0.0)
+            for row in rows
+        ]
+        result["used"] = [row.use == "used" for row in rows]
     if any(row.accuracy_low is not None for row in rows):
         result["answered"] = [
             row.accuracy_low is not None and row.chance is not None and row.accuracy_low > row.chance for row in rows

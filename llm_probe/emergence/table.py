@@ -59,6 +59,21 @@ class CheckpointRow:
     """Upper end of that interval."""
     chance: float | None
     """Share that guessing gives."""
+    moved: float | None = None
+    """Of sums that are answered beyond guessing: share of prompts whose answer is j steps on after the state at this
+    place is moved to where that answer's states are on average, along all circles of the answer (the columns
+    `moved_plane` … of causal_mediators.csv)."""
+    moved_low: float | None = None
+    """Lower end of its 95 % interval."""
+    moved_high: float | None = None
+    """Upper end of that interval."""
+    moved_by_chance: float | None = None
+    """The same along as many random directions."""
+    use: str | None = None
+    """Of the two strongest circles: `used`, `read, not used` or `undetermined`, beside as many trained directions."""
+    algorithm: str | None = None
+    """Which algorithm accounts for what turns of the circles do: `clock`, `base-10 then reduce`, `look-up`, `mixed`,
+    `undetermined`; empty where no turns tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,8 @@ class ChangeRow:
     """Number of items of the domain, or the modulus."""
     event: str
     """`answered`: questions, beyond guessing; `read`: the plane, beyond random weights and renamed labels; `integer`:
-    the integer result itself; `ordered` and `circle`: the level reached, or a higher one."""
+    the integer result itself; `ordered` and `circle`: the level reached, or a higher one; `moved`: answers follow along
+    the circles, beyond guessing and random directions; `used`: they do so along the two strongest."""
     n: int
     """Number of checkpoints."""
     exceeding: int
@@ -110,6 +126,8 @@ class ChangeRow:
     """Posterior probability that there is no such step."""
 
 
+USE = ("moved", "moved_low", "moved_high", "moved_by_chance", "use", "algorithm")
+"""Columns of `CheckpointRow` that need interventions."""
 TABLES: dict[str, type] = {
     "checkpoints": CheckpointRow,
     "checkpoint_circles": CheckpointCircleRow,

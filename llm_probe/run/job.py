@@ -138,7 +138,7 @@ class Job:
     def _evidence(
         self, claim: Claim, parts: tuple[list[Prompt], list[Prompt]], periods: tuple[int, ...], tick: Callable
     ) -> Evidence:
-        key, cells, seed = self._key(claim, self.weights, periods), self.session.cells, self.config.seed
+        key, cells, seed = self.key(claim, self.weights, periods), self.session.cells, self.config.seed
 
         def keep(made: Choice) -> Choice:
             """On disk before a confirmation prompt is looked at; a choice that is there stands."""
@@ -203,10 +203,11 @@ class Job:
             smoothers = [RidgeSmoother.of(read[:, cell]) for cell in range(read.shape[1])]
             return gains_of(smoothers, adjusted_states(read, labels), labels, periods)
 
-        key = self._key(claim, f"{self.weights}-gains", periods)
+        key = self.key(claim, f"{self.weights}-gains", periods)
         return Gains.of_content(self.session.cells.get(key, lambda: make().content()))
 
-    def _key(self, claim: Claim, what: str, periods: tuple[int, ...] = ()) -> str:
+    def key(self, claim: Claim, what: str, periods: tuple[int, ...] = ()) -> str:
+        """Name of the cell in which something about a claim is kept."""
         # The claim's own content, so that a changed domain file is another cell; the other domains do not matter.
         config = replace(self.config, domains=(), moduli=(), domain_file=(), prompt_file=(), layers=self.layers)
         return config.hash(claim=repr(claim), what=what, periods=periods, fingerprint=self.fingerprint)
@@ -223,7 +224,7 @@ class Job:
         with stage("behaviour", len(sums), "domains") as bar:
             for name, claim in sums.items():
                 bar.set_postfix_str(name)
-                result[name] = self.session.rows(self._key(claim, "behaviour"), lambda claim=claim: self._ask(claim))
+                result[name] = self.session.rows(self.key(claim, "behaviour"), lambda claim=claim: self._ask(claim))
                 bar.update()
         return result
 

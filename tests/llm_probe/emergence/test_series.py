@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +17,9 @@ from llm_probe.emergence.config import SeriesConfig
 from llm_probe.emergence.page import section
 from llm_probe.emergence.planted import Training
 from llm_probe.emergence.series import run
-from llm_probe.models.loading import REFERENCE_FOLDER
+from llm_probe.emergence.table import CheckpointRow
+from llm_probe.models.loading import REFERENCE_FOLDER, LoadedModel
+from llm_probe.questions.claims import Claim
 from llm_probe.questions.domains import DAYS
 from llm_probe.run.study import Result
 from toy.run.errors import InputError
@@ -120,3 +124,23 @@ def test_a_film_of_the_items(result: tuple[Result, Path], tmp_path: Path, monkey
 def test_a_planted_training_gives_its_checkpoint_back_and_none_without() -> None:
     assert Training(0, 5).changes()["circle"].index in (4, 5, 6)
     assert Training(1, None).changes()["circle"].index is None
+
+
+def test_what_interventions_do_is_dated_too(result: tuple[Result, Path], training: Path, tmp_path: Path) -> None:
+    """Answers that follow from step 200 on, beside random directions that move a tenth of them throughout."""
+
+    def intervene(loaded: LoadedModel, claim: Claim, row: CheckpointRow) -> CheckpointRow:
+        assert claim.quantity == "sum" and loaded.d_model == 32
+        moved = 0.9 if row.step >= START else 0.1
+        use = "used" if row.step >= START else "undetermined"
+        return replace(row, moved=moved, moved_low=moved - 0.05, moved_high=1.0, moved_by_chance=0.3, use=use)
+
+    shutil.copytree(result[1], tmp_path, dirs_exist_ok=True)
+    own = replace(config(training, tmp_path), causal=True)
+    made = run(own, own.series_folder, intervene=intervene)
+    changes = made.frames["changes"].set_index(["quantity", "event"])
+    assert changes.loc[("sum", "moved"), "step"] == changes.loc[("sum", "used"), "step"] == START
+    assert ("item", "moved") not in changes.index
+    made.write(own.series_folder)
+    assert "Violet: answers that follow" in (own.series_folder / "report.html").read_text(encoding="utf-8")
+    assert "moved" not in set(result[0].frames["changes"]["event"])  # it was not asked for

@@ -1,4 +1,4 @@
-"""The dial: a distribution moved on by hand, and the reference model, whose circle is turned step by step."""
+"""Dial, mediators and the causal columns of a series: by hand, and in the reference model, which is known."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causal.algorithms import over_training
 from causal.algorithms.dose import POINTS, divergence, dose_rows, moved_on
 from causal.algorithms.mediator_probe import ExperimentPlace, mediator_rows
 from causal.experiments.experiment import Experiment
 from causal.run.config import CausalConfig
 from causal.run.plan import claim_of
+from llm_probe.emergence.table import CheckpointRow
 from llm_probe.models.loading import load
 
 
@@ -76,3 +78,21 @@ def test_no_change_of_the_states_changes_no_answer(experiment: Experiment) -> No
     nothing = torch.zeros_like(place.test.states)
     right = (place.chosen(nothing) == place.test.answers).double().mean()
     assert right == pytest.approx(float(experiment.subset[1].right.double().mean()), abs=0.02)
+
+
+def checkpoint(layer: int) -> CheckpointRow:
+    """A row of mod 11 whose plane was read behind this block."""
+    where = ("mod-add 11", "sum", 11, "circle", "supported", "", "resid_post", "last", layer, 1)
+    return CheckpointRow("step-1", 1, None, *where, 0.9, 0.8, 1.0, 0.0, 0.01, None, None, 1.0, 0.9, 1.0, 1 / 11)
+
+
+def test_a_checkpoint_is_given_its_use_and_its_algorithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference model as a checkpoint: its last block moves the answer, its first does not hold it."""
+    monkeypatch.setattr(over_training, "DISCOVERY", 400)
+    monkeypatch.setattr(over_training, "PROMPTS", 60)
+    loaded, intervene = load("reference"), over_training.interventions(0)
+    last, first = (intervene(loaded, claim_of("mod-add 11"), checkpoint(layer)) for layer in (2, 0))
+    assert last.moved is not None and last.moved > 0.8 and last.use == "used"
+    assert last.algorithm in ("clock", "undetermined")
+    assert first.moved is not None and first.moved < 0.2 and first.use == "undetermined"
+    assert first.algorithm == "undetermined"
