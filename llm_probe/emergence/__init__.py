@@ -7,4 +7,6 @@ changes       the step from which a measure stands above its null, with an inter
 table         what the rows say
 page          the section and the figure: level, R² and accuracy over training
 film          the items of a claim as they arrange themselves
+pairs         of the reference's snapshots: right answers on pairs that were trained on, and on others
+trainings     the events of several trainings in their order
 """

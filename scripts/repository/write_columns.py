@@ -36,6 +36,7 @@ def sections() -> dict[str, dict[str, type]]:
     from llm_probe.replication.experiments.deep_dive import TABLES as DEEP_DIVE
     from llm_probe.circuits.table import TABLES as CIRCUITS
     from llm_probe.emergence.table import TABLES as SERIES
+    from llm_probe.emergence.trainings import ORDER
     from llm_probe.run.table import TABLES
     from sae.circles.table import TABLES as FEATURES
 
@@ -45,6 +46,7 @@ def sections() -> dict[str, dict[str, type]]:
         "sae": FEATURES,
         "circuits": CIRCUITS,
         "checkpoints": SERIES,
+        "emergence": ORDER.tables,
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {
             "false_positives": FalsePositiveRow,

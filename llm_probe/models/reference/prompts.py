@@ -2,9 +2,9 @@
 
 A small Qwen3 whose answer to "what is circular in it?" is known. It is trained on questions (modular addition under
 eight moduli, days, months, hours) and on English text. Of the operand pairs of every domain 20 % are never trained on
-(`is_held_out`), so exact match on them says whether the model computes. Training has two stages, after the observation
-that operands up to 99 are never learnt from scratch: first operands below the modulus, then a ceiling that grows to 99
-(a curriculum).
+(`is_held_out`; a variant may hold out more), so exact match on them says whether the model computes. Training has two
+stages, after the observation that operands up to 99 are never learnt from scratch: first operands below the modulus,
+then a ceiling that grows to 99 (a curriculum).
 
 Batch t is a function of (seed, t) alone. Shapes: `tokens` (batch, length) int64, right-padded; a causal model
 never looks at the padding, and only answer tokens enter the loss.
@@ -43,10 +43,10 @@ def reference_domains() -> list[Domain]:
     return [modular("add", modulus, operands=range(LARGEST_OPERAND)) for modulus in MODULI] + calendars
 
 
-def is_held_out(domain: Domain, first: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """True for the 20 % of a domain's operand pairs that are never trained on."""
+def is_held_out(domain: Domain, first: np.ndarray, offset: np.ndarray, share: float = HELD_OUT_SHARE) -> np.ndarray:
+    """True for the share of a domain's operand pairs that are never trained on; a larger share holds a smaller one."""
     salt = 1000 + sum(ord(letter) * 31**index for index, letter in enumerate(domain.name)) % 100_000
-    return pair_hash(np.asarray(first), np.asarray(offset), salt) < HELD_OUT_SHARE
+    return pair_hash(np.asarray(first), np.asarray(offset), salt) < share
 
 
 def english() -> tuple[str, str]:
@@ -137,7 +137,7 @@ class Stream:
             ceiling = np.where(rng.random(3 * count) < 1 / 3, small, max(small, self.largest_operand(step)))
             firsts = rng.integers(0, np.minimum(ceiling, len(domain.first_operands)))
             offsets = rng.integers(0, ceiling)
-            free = np.flatnonzero(~is_held_out(domain, firsts, offsets))[:count]
+            free = np.flatnonzero(~is_held_out(domain, firsts, offsets, self.recipe.held_out_share))[:count]
             names = list(domain.questions)
             # The published template is a third of the questions: the others must not drown it.
             picks = rng.integers(0, len(names) + 4, len(free)) % (len(names) + 4)

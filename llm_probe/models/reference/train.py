@@ -63,7 +63,7 @@ def train(
     checkpoint, first = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        if state["recipe"] != asdict(recipe):
+        if asdict(Recipe()) | state["recipe"] != asdict(recipe):  # an older one lacks what has a default now
             raise InputError(f"{checkpoint} was made by another recipe: give another --work folder or delete it")
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -104,12 +104,15 @@ def keep_snapshot(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, f
     tokenizer.save_pretrained(target)
 
 
-def held_out_pairs(domain: Domain, *, published: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Every operand pair of a grid that was never trained on: [0, n)² if `published`, else the whole range."""
+def pairs_of(domain: Domain, *, published: bool, trained_on: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Every operand pair of a grid that no recipe trains on: [0, n)² if `published`, else the whole range.
+
+    `trained_on`: instead the pairs that are trained on where this share is held out.
+    """
     n = range(domain.period)
     firsts, offsets = (n, n) if published else (domain.first_operands, domain.offsets)
     first, offset = (grid.ravel() for grid in np.meshgrid(np.array(firsts), np.array(offsets), indexing="ij"))
-    kept = is_held_out(domain, first, offset)
+    kept = is_held_out(domain, first, offset) if trained_on is None else ~is_held_out(domain, first, offset, trained_on)
     return first[kept], offset[kept]
 
 
@@ -122,9 +125,10 @@ def accuracy(
     published: bool,
     most: int = 4000,
     templates: tuple[str, ...] | None = None,
+    trained_on: float | None = None,
 ) -> tuple[int, int]:
-    """(right answers, questions) on held-out pairs: every answer token, its end included, is the arg-max."""
-    first, offset = held_out_pairs(domain, published=published)
+    """(right answers, questions) on the pairs of `pairs_of`: every answer token, its end included, is the arg-max."""
+    first, offset = pairs_of(domain, published=published, trained_on=trained_on)
     names = templates or tuple(domain.questions)
     questions = [(name, int(a), int(b)) for a, b in zip(first, offset, strict=True) for name in names]
     if len(questions) > most:

@@ -24,7 +24,7 @@ from llm_probe.models.reference.prompts import (
     tokenise,
 )
 from llm_probe.models.reference.recipe import LARGEST_OPERAND, Recipe, card
-from llm_probe.models.reference.train import accuracy, held_out_pairs, learning_rate, train
+from llm_probe.models.reference.train import accuracy, learning_rate, pairs_of, train
 from llm_probe.questions.domains import modular
 from llm_probe.questions.prompts import question
 
@@ -77,7 +77,7 @@ def test_a_fifth_of_every_domain_is_held_out(domain) -> None:
     first, offset = np.meshgrid(np.array(domain.first_operands), np.array(domain.offsets))
     assert is_held_out(domain, first, offset).mean() == pytest.approx(0.2, abs=0.03)
     assert domain.offsets == range(LARGEST_OPERAND)
-    a, b = held_out_pairs(domain, published=True)
+    a, b = pairs_of(domain, published=True)
     assert len(a) > 0 and max(a.max(), b.max()) < domain.period and is_held_out(domain, a, b).all()
 
 
