@@ -37,9 +37,14 @@ def probe(options: Options, command: str) -> None:
 
     config = options.at(options.model, options.revision)
     if options.dry_run:
-        from llm_probe.sweep.cost import plan_text
+        from llm_probe.emergence.checkpoints import checkpoints_of
+        from llm_probe.sweep.cost import plan_text, series_text
 
-        print(plan_text(config))
+        if options.checkpoints:
+            first, *others = checkpoints_of(options)
+            print(series_text(options.at(first.model, first.revision), 1 + len(others)))
+        else:
+            print(plan_text(config))
         return
     if options.checkpoints:
         from causal.algorithms.over_training import interventions

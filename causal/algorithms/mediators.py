@@ -37,6 +37,7 @@ from causal.interventions.trained_subspace import along, descended
 from llm_probe.geometry.third_direction import class_means
 from llm_probe.statistics.patterns import nearest_orthonormal, random_basis, targets_of
 from toy.maths.intervals import wilson
+from toy.run.errors import InputError
 
 Way = Literal["plane", "trained", "random", "other order"]
 Use = Literal["used", "read, not used", "undetermined"]
@@ -82,9 +83,13 @@ class AdderPlace:
     """The hidden state of an adder."""
 
     def __init__(self, adder: Adder, training: Operands, test: Operands) -> None:
+        """Raises InputError where an answer has no question to fit on."""
         self.adder, self.period = adder, adder.modulus
         self.training, self.test = self._labelled(training), self._labelled(test)
         self.means = class_means(self.training.states[0].double(), self.training.labels, self.period)[None]
+        if self.means.isnan().any():
+            missing = self.means[0, :, 0].isnan().nonzero()[0, 0].item()
+            raise InputError(f"no question has the answer {missing}: give more than {len(training)} to fit on")
 
     def _labelled(self, operands: Operands) -> Labelled:
         answers = operands.sum(dim=1) % self.period

@@ -62,10 +62,12 @@ class ToySite:
     is_last: bool
     """Whether nothing but this site's state reaches the answer."""
 
+    @torch.no_grad()
     def answered(self, rows: Rows, states: Float[Tensor, "rows d"]) -> Int[Tensor, " rows"]:
         """The answers that follow from these states."""
         return self.finish(rows, states).argmax(dim=1)
 
+    @torch.no_grad()
     def accuracy(self, rows: Rows, states: Float[Tensor, "rows d"]) -> float:
         """Share of the questions answered rightly; where logits tie, the chance of picking the right one."""
         logits = self.finish(rows, states).double()
@@ -252,9 +254,8 @@ def _mlp(model: MLP, rows: Int[Tensor, "n 2"]) -> Parts:
 
 
 def _chosen(finish: Finish, outputs: Int[Tensor, " p"]) -> Finish:
-    """The logits of the circle's outputs in their order, without gradients."""
+    """The logits of the circle's outputs in their order."""
 
-    @torch.no_grad()
     def finished(rows: Rows, states: Float[Tensor, "rows d"]) -> Float[Tensor, "rows p"]:
         return finish(rows, states)[:, outputs]
 

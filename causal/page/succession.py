@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from causal.run.tables import TABLES
 from llm_probe.page.sections import Part, Section, finished_run, written_tables
 from llm_probe.page.style import GREEN, GREY, INK, OCHRE, RED, SIZE, TRAINED, as_svg, frame
-from llm_probe.page.views import at
+from llm_probe.page.views import at, number
 
 SHOWN: tuple[tuple[str, dict[str, object], Mapping[str, Any]], ...] = (
     ("whole difference of class means", {"direction": "class means"}, {"color": INK, "marker": "o"}),
@@ -132,5 +132,10 @@ def trained_words(moves: pd.DataFrame) -> str:
     rows = at(moves, direction="trained subspace", k=1)
     if rows.empty:
         return ""
-    moved, share = rows["moved"].iloc[0], rows["share"].iloc[0]
-    return f"; two directions trained for it on other prompts ({share:.0%} of that variance) move {moved:.0%}"
+    row = rows.iloc[0]
+    angle = number(row["angle"])
+    apart = (
+        "" if angle is None else f", at {angle:.2f} rad from the circle (5 % of random: {row['angle_by_chance']:.2f})"
+    )
+    share = f"({row['share']:.0%} of that variance{apart})"
+    return f"; two directions trained for it on other prompts {share} move {row['moved']:.0%}"

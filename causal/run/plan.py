@@ -19,12 +19,14 @@ from typing import Any
 
 import torch
 
+from causal.algorithms.dose import POINTS
 from causal.algorithms.order_tests import DRAWS
 from causal.attribution.donors import POSITIONS
 from causal.controls.random_controls import TURNS
 from causal.experiments.experiment import Experiment
 from causal.interventions.directions import Accepted, Location, accepted
 from causal.interventions.edits import INTERVENTIONS
+from causal.interventions.trained_subspace import STEPS
 from causal.run.config import CausalConfig
 from llm_probe.activations.answers import AnswerTree
 from llm_probe.models.layout import blocks
@@ -239,7 +241,9 @@ def circles_plan(config: CausalConfig, shape: Shape, circles: Sequence[tuple[Cla
         edited = config.prompts * (edits * (1 + (nodes > 1)) + 2 * claim.period)
         # Random controls; patches and turns of the algorithm probe; turns of the tests of order.
         order = 2 * (1 + DRAWS) + claim.period + 1 + claim.period // 2
-        edited += config.control_prompts * (TURNS * config.draws + 26 + order)
+        # Directions are trained three times, each step forwards and, twice as dear, back; two dials.
+        trained, dials = 3 * 3 * STEPS, 2 * (POINTS + 1)
+        edited += config.control_prompts * (TURNS * config.draws + 26 + order + trained + dials)
         rows += edited
         flops += edited * shape.edit(layer, nodes) + (config.prompts + config.discovery) * shape.clean(nodes)
     return "\n".join(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -167,6 +167,24 @@ def plan_text(config: ProbeConfig) -> str:
         f"tokens   {cost.tokens:,}; {cost.flops:.1e} FLOPs",
         f"memory   weights {cost.weights / MB:,.0f} MB, states {cost.states / MB:,.0f} MB",
         f"time     about {in_time(cost.seconds)}: the model {model}, statistics {rest} on one core",
+        f"speed    {speed:.3g} TFLOP/s and one place's statistics, measured here",
+    )
+    return "\n".join(lines)
+
+
+def series_text(config: ProbeConfig, checkpoints: int) -> str:
+    """What a series of checkpoints will take: the trained weights of each, one random twin for all of them.
+
+    Raises:
+        InputError: as `plan_text`.
+    """
+    speed = measured_tflops(config.device, config.dtype)
+    alone = Cost.of(replace(config, random_control=False), speed)
+    twin = Cost.of(replace(config, blocks_control=False), speed).seconds - alone.seconds
+    lines = (
+        f"prompts  {alone.prompts:,} with the weights of each of {checkpoints} checkpoints, random weights once",
+        f"memory   weights {alone.weights / MB:,.0f} MB, states {alone.states / MB:,.0f} MB",
+        f"time     about {in_time(checkpoints * alone.seconds + twin)}: {in_time(alone.seconds)} a checkpoint",
         f"speed    {speed:.3g} TFLOP/s and one place's statistics, measured here",
     )
     return "\n".join(lines)

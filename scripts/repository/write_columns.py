@@ -46,7 +46,7 @@ def sections() -> dict[str, dict[str, type]]:
         "sae": FEATURES,
         "circuits": CIRCUITS,
         "checkpoints": SERIES,
-        "emergence": ORDER.tables,
+        "emergence": dict(ORDER.tables),
         "compare": {"compare": ComparedRow, "compare_layers": ComparedLayerRow},
         "calibration": {
             "false_positives": FalsePositiveRow,

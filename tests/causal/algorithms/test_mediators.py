@@ -11,6 +11,7 @@ from causal.algorithms.known_networks import AnswerCode, Clock, IdleCircle, rand
 from causal.algorithms.mediators import AdderPlace, Mediator, halves
 from causal.interventions.principal_angles import haar_quantile, largest_angle
 from llm_probe.statistics.patterns import random_basis
+from toy.run.errors import InputError
 
 
 def test_angles_by_hand() -> None:
@@ -49,3 +50,9 @@ def test_a_circle_beside_the_one_that_is_read_is_read_and_not_used() -> None:
 def test_a_code_without_order_has_no_plane_that_moves_it() -> None:
     network = AnswerCode(random_codes(11), 60)
     assert Mediator(AdderPlace(network, *halves(network, 800, 0))).mediation([1]).use != "used"
+
+
+def test_an_answer_without_a_question_is_named() -> None:
+    clock = Clock(11, 60, [1])
+    with pytest.raises(InputError, match="no question has the answer"):
+        AdderPlace(clock, *halves(clock, 8, 0))
