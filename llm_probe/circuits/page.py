@@ -4,6 +4,7 @@ The sentences count what stands out of its own null; none of these questions has
 `(axes, rows)` of a part of a table, trained and random weights on the same axes:
 
     attention    difference from the position-matched control by layer and head; a dot: the band excludes zero
+    offsets      right answers by offset; filled marks: above guessing
     lens         accuracy over layers with its interval, chance as a line
     analogies    candidates beaten over layers: rotation, parallelogram; grey: up to the null's 95th percentile
     embeddings   tokens on their best circle, each predicted from the other rows
@@ -36,8 +37,11 @@ FAMILIES = {
     "shuffled helix": GREY,
 }  # fmt: skip
 """Family to its colour; `other periods` is the grey band."""
+ABOVE = 0.05
+"""Corrected p up to which an offset counts as answered."""
 PER_ROW = 4
 TITLES = {
+    "offsets": "Which questions are answered",
     "attention": "What the answer position attends to",
     "lens": "When the answer can be read",
     "analogies": "Analogies",
@@ -45,6 +49,8 @@ TITLES = {
     "helix": "The helix",
 }
 NOTES = {
+    "offsets": "Most probable of the possible answers is right. Blue: no worked examples; green: behind them; filled: "
+    "above guessing (Holm over the domain, p ≤ 0.05); orange: random weights; dotted: guessing.",
     "attention": "Attention from the prompt's last token less that to the same places holding other tokens. Dots: the "
     "95 % band, simultaneous over a domain, excludes zero.",
     "lens": "Final norm once, all tokens of the answer. Blue: trained; orange: random weights; dotted: guessing.",
@@ -67,6 +73,21 @@ def attention(axes: Axes, rows: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=SIZE - 1)
+
+
+def offsets(axes: Axes, rows: pd.DataFrame) -> None:
+    """Right answers by offset; `rows`: one domain."""
+    for weights, shots in sorted({(row["weights"], row["shots"]) for row in rows.to_dict("records")}):
+        own = at(rows, weights=weights, shots=shots)
+        colour = RANDOM if weights == "random" else GREEN if shots else TRAINED
+        line = "--" if weights == "random" else "-"
+        axes.plot(own["offset"], own["constrained"], line, color=colour, linewidth=1)
+        for above, face in ((True, colour), (False, "white")):
+            some = own.loc[(own["p_holm"] <= ABOVE) == above]
+            axes.plot(some["offset"], some["constrained"], "o", color=colour, markerfacecolor=face, markersize=4)
+    guessing = rows.drop_duplicates("offset").sort_values("offset")
+    axes.plot(guessing["offset"], guessing["chance"], ":", color=GREY, linewidth=0.8)
+    axes.set_ylim(-0.03, 1.03)
 
 
 def lens(axes: Axes, rows: pd.DataFrame) -> None:
@@ -128,6 +149,7 @@ def all_figures(frames: Frames) -> dict[str, Figure]:
             figures["attention"] = _attention(frames["attention"])
         place = frames["helix"]["context"] + ", " + frames["helix"]["weights"] + " weights"
         panels = {
+            "offsets": (frames["offsets"], "domain", offsets, "offset", "right answers"),
             "lens": (at(frames["lens"], part="all"), "domain", lens, "layer", "right answers through the lens"),
             "analogies": (frames["analogies"], "domain", analogies, "layer", "candidates beaten"),
             "embeddings": (frames["points"], "domain", embeddings, "", ""),
@@ -201,9 +223,23 @@ def section(folder: Path) -> Section | None:
 
 def sentences(frames: Frames) -> dict[str, str]:
     """Question to what its table says, where it has rows."""
-    makers = (_attention_words, _lens_words, _analogies_words, _embeddings_words, _helix_words)
+    makers = (_offsets_words, _attention_words, _lens_words, _analogies_words, _embeddings_words, _helix_words)
     rows = zip(TITLES, makers, strict=True)
     return {name: " ".join(make(frames[name])) for name, make in rows if len(frames[name])}
+
+
+def _offsets_words(rows: pd.DataFrame) -> Iterator[str]:
+    for domain in rows["domain"].unique():
+        parts = []
+        for shots in sorted(rows["shots"].unique()):
+            own = at(rows, domain=domain, shots=shots, weights="trained")
+            known = own.loc[own["p_holm"] <= ABOVE, "offset"].tolist()
+            listed = ", ".join(map(str, known)) or "none"
+            examples = f"behind {shots} worked examples" if shots else "without examples"
+            parts.append(f"{examples} {listed if len(known) < len(own) else 'all'} of {len(own)} offsets")
+        yield f"{domain}: {'; '.join(parts)}."
+    if len(null := at(rows, weights="random")):
+        yield f"With random weights {(null['p_holm'] <= ABOVE).sum()} of {len(null)} stand above guessing."
 
 
 def _attention_words(rows: pd.DataFrame) -> Iterator[str]:

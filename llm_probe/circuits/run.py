@@ -1,6 +1,6 @@
 """A circuits run: every question, of trained and of random weights, to tables. One question is a cell on disk.
 
-attention, lens        one cell for each domain with questions
+attention, lens, offsets   one cell for each domain with questions
 analogies              one cell for each domain with items, and one for the published words
 embeddings, helix      one cell each
 """
@@ -17,6 +17,7 @@ from llm_probe.circuits.attention import attention_rows
 from llm_probe.circuits.embeddings import embedding_rows
 from llm_probe.circuits.helix import check_numbers, helix_rows
 from llm_probe.circuits.logit_lens import lens_rows
+from llm_probe.circuits.offsets import offset_rows
 from llm_probe.circuits.table import TABLES, CircuitsConfig
 from llm_probe.models.loading import LoadedModel, load, twin, weights_fingerprint
 from llm_probe.questions.claims import Claim
@@ -110,6 +111,9 @@ def questions(
             shared = {"claim": Claim(domain, "sum"), "size": config.prompts, "seed": config.seed}
             answering[f"attention {domain.name}"] = partial(attention_rows, **shared)
             answering[f"lens {domain.name}"] = partial(lens_rows, **shared)
+            answering[f"offsets {domain.name} {config.shots}"] = partial(
+                offset_rows, domain=domain, shots=config.shots, seed=config.seed
+            )
     answering["embeddings"] = partial(embedding_rows, config=config)
     answering["helix"] = partial(helix_rows, config=config)
     return answering, skipped

@@ -1,6 +1,7 @@
 """What a circuits run is given, and what it writes: its configuration, and one dataclass for each table's rows.
 
 attention.csv    AttentionRow   what a head at the answer position gives an operand, and the same place otherwise
+offsets.csv      OffsetRow      how often the model is right, offset by offset, without and behind worked examples
 lens.csv         LensRow        the answer read after every block with the final norm and the vocabulary head
 analogies.csv    AnalogyRow     a is to b as c is to d, among the other items
 embeddings.csv   EmbeddingRow   a circle in the rows of the input matrix
@@ -48,6 +49,8 @@ class CircuitsConfig:
     """Domains whose items are compared (analogies, embeddings)."""
     prompts: int = 300
     """Questions a domain."""
+    shots: tuple[int, ...] = (0, 8)
+    """Worked examples before the questions that are counted offset by offset."""
     numbers: int = 100
     """The helix is fitted to the integers 0 … numbers - 1, at most 1,000."""
     periods: tuple[float, ...] = (2.0, 5.0, 10.0, 100.0)
@@ -73,8 +76,8 @@ class CircuitsConfig:
         return self.out or self.probed.folder / "circuits"
 
     def decides(self) -> dict[str, object]:
-        """Everything that can change a number, for the names of cells."""
-        return {name: value for name, value in asdict(self).items() if name not in ("out", "device")}
+        """Everything that can change a number, for the names of cells; shots are in the name of their question."""
+        return {name: value for name, value in asdict(self).items() if name not in ("out", "device", "shots")}
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,35 @@ class AttentionRow:
     """Share of prompts in which it gets most."""
     n: int
     """Number of prompts."""
+
+
+@dataclass(frozen=True)
+class OffsetRow:
+    """The questions of one domain with one offset: does the model answer them better than by guessing?"""
+
+    weights: Weights
+    """`trained`, or `random`: the same architecture with freshly drawn weights."""
+    domain: str
+    """Domain of the questions, such as `days` or `add`."""
+    shots: int
+    """Worked examples of the same template before the question, of operand pairs that no question asks about."""
+    offset: int
+    """Second operand: how many steps on the answer is. Of sums of numbers both operands are below 10."""
+    n: int
+    """Number of questions."""
+    exact: float
+    """Share of questions whose greedy continuation is the answer."""
+    constrained: float
+    """Share of questions whose most probable answer, of all possible ones, is right."""
+    low: float
+    """Lower end of the 95 % Wilson interval of `constrained`."""
+    high: float
+    """Upper end of that interval."""
+    chance: float
+    """Share of the most frequent right answer of these questions, never below one over the number of answers."""
+    p_holm: float
+    """Exact binomial test that `constrained` is above chance, corrected (Holm) over the offsets and shots of the
+    domain."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +292,7 @@ class HelixRow:
 
 TABLES: dict[str, type] = {
     "attention": AttentionRow,
+    "offsets": OffsetRow,
     "lens": LensRow,
     "analogies": AnalogyRow,
     "embeddings": EmbeddingRow,

@@ -19,7 +19,14 @@ EMPTY = {"p_fwer", "p_renamed", "p_periods"}
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
     config = CircuitsConfig(
-        domains=("days",), items=("days",), prompts=12, numbers=20, renamings=9, device="cpu", out=folder / "circuits"
+        domains=("days",),
+        items=("days",),
+        prompts=12,
+        shots=(0, 2),
+        numbers=20,
+        renamings=9,
+        device="cpu",
+        out=folder / "circuits",
     )
     result = run(config, "python scripts/circuits.py")
     result.write(config.folder)
@@ -36,13 +43,13 @@ def test_tables_have_no_gaps_and_both_kinds_of_weights(finished: Path) -> None:
         assert set(frame["weights"]) == {"trained", "random"}, name
         assert frame.drop(columns=EMPTY & set(frame.columns)).notna().all(axis=None), name
     assert {path.name for path in (finished / "circuits" / "figures").glob("*.png")} == {
-        f"{name}.png" for name in ("attention", "lens", "analogies", "embeddings", "helix")
+        f"{name}.png" for name in ("offsets", "attention", "lens", "analogies", "embeddings", "helix")
     }
 
 
 def test_the_section_says_what_the_tables_say(finished: Path) -> None:
     own = section(finished)
-    assert own is not None and own.anchor == "circuits" and own.html.count("<svg") == 5
+    assert own is not None and own.anchor == "circuits" and own.html.count("<svg") == 6
     assert "<script" not in own.html and "Right answers after the last block" in own.html
     assert section(finished / "circuits") is None
 
