@@ -24,7 +24,6 @@ sys.excepthook = _stopped_early  # before the other imports, which take a part o
 import ast
 import runpy
 import shlex
-import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
+from toy.run import terminal
 from toy.run.errors import InputError, is_out_of_memory, printable
 from toy.run.limits import check_numbers
 
@@ -161,7 +161,7 @@ def main() -> int:
 
 def _overview() -> str:
     """Every subcommand with the first sentence of its script."""
-    width = shutil.get_terminal_size((100, 24)).columns
+    width = terminal.width(100)
     lines = ["usage: llm-probe COMMAND [OPTIONS]; llm-probe COMMAND --help says more", ""]
     for name, script in COMMANDS.items():
         said = ast.get_docstring(ast.parse((HERE / script.split()[0]).read_text(encoding="utf-8"))) or ""

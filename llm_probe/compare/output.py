@@ -14,7 +14,6 @@ key.
 from __future__ import annotations
 
 import itertools
-import shutil
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -30,6 +29,7 @@ from llm_probe.page.views import FLOOR, claim_name, number, r2_text, text
 from llm_probe.run.schema import RULES, RunTables
 from toy.run.errors import InputError
 from toy.run.files import frame_as_csv, write_atomic
+from toy.run.terminal import width as terminal_width
 
 WIDTH = 150
 """Columns of text where there is no terminal."""
@@ -74,7 +74,7 @@ def terminal(comparison: Comparison, width: int | None = None) -> str:
 
     `width`: in columns; none given: that of the terminal. Columns that do not fit are left to compare.csv.
     """
-    width = width or shutil.get_terminal_size((WIDTH, 24)).columns
+    width = width or terminal_width(WIDTH)
     return "\n\n".join(_against(comparison, other, width) for other in comparison.runs[1:])
 
 

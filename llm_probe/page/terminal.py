@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from llm_probe.page.glyphs import level_text, rival_text
 from llm_probe.page.style import TRAINED_AND_RANDOM, UNTRAINED, Called
 from llm_probe.page.views import closure_text, number, ordered, origin_text, p_text, r2_text, text
+from toy.run import terminal
 
 FACTS = {
     "revision": "revision {}", "layers": "{} layers", "d_model": "{} wide", "parameters": "{} parameters",
@@ -34,7 +34,7 @@ def terminal_table(verdicts: pd.DataFrame, run: Run, width: int | None = None) -
 
     `width`: in columns; none given: that of the terminal.
     """
-    width = width or shutil.get_terminal_size((WIDTH, 24)).columns
+    width = width or terminal.width(WIDTH)
     lines = [_terminal_cells(claim) for claim in ordered(verdicts).to_dict("records")]
     upper, lower = zip(*(("", *name.split("\n"))[-2:] for name in NAMES), strict=True)
     widths = [max(map(len, column)) for column in zip(upper, lower, *(line[:-1] for line in lines), strict=True)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 
 from llm_probe.questions.domains import DOMAINS, MODULAR_NAMES, SMALLEST_MODULUS, Domain
 from llm_probe.run.config import DEFAULT_MODULI
+from toy.run import terminal
 
 HEAD = ("domain", "period", "kind", "items")
 
@@ -29,7 +29,7 @@ def list_text() -> str:
 
 def domain_text(domain: Domain) -> str:
     """One domain: its items and every template."""
-    width = max(60, shutil.get_terminal_size((100, 24)).columns)
+    width = max(60, terminal.width(100))
     lines = [f"{domain.name}: period {domain.period}, {_kind(domain)}"]
     lines += textwrap.wrap(", ".join(domain.items), width, initial_indent="  ", subsequent_indent="  ")
     names = max(map(len, [*domain.questions, *domain.statements]))

@@ -14,9 +14,9 @@ WIDTH = 120
 """Columns where there is no terminal."""
 
 
-def width() -> int:
-    """Columns of the terminal, or WIDTH."""
-    return shutil.get_terminal_size((WIDTH, 24)).columns
+def width(default: int = WIDTH) -> int:
+    """Columns of the terminal, or the default where there is none."""
+    return shutil.get_terminal_size((default, 24)).columns
 
 
 def filled(line: str, indent: str = "") -> str:
