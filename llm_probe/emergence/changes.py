@@ -42,6 +42,15 @@ class Change:
     never: float
     """Posterior probability that there is no change."""
 
+    def among(self, steps: Sequence[int]) -> dict[str, int | None]:
+        """The change where the checkpoints have these steps: `step`, `not_yet_at` before the interval, `above_at` at its
+        end."""
+        return {
+            "step": None if self.index is None else steps[self.index],
+            "not_yet_at": steps[self.low - 1] if self.low else None,
+            "above_at": None if self.high is None else steps[self.high],
+        }
+
 
 def change_of(exceeds: Sequence[bool]) -> Change:
     """The change point of outcomes in the order of their steps."""

@@ -182,13 +182,8 @@ def changes(rows: Sequence[CheckpointRow]) -> Iterator[ChangeRow]:
     first = rows[0]
     for event, outcomes in events(rows).items():
         change = change_of(outcomes)
-        steps = {
-            "step": None if change.index is None else rows[change.index].step,
-            "above_at": None if change.high is None else rows[change.high].step,
-            "not_yet_at": rows[change.low - 1].step if change.low else None,
-        }
         about = (first.domain, first.quantity, first.period, event, len(rows), sum(outcomes))
-        yield ChangeRow(*about, **steps, never=change.never)
+        yield ChangeRow(*about, **change.among([row.step for row in rows]), never=change.never)
 
 
 def events(rows: Sequence[CheckpointRow]) -> dict[str, list[bool]]:

@@ -161,13 +161,8 @@ def learnt(rows: Sequence[PairRow]) -> Iterator[EventRow]:
             ]
             own.sort(key=lambda row: row.step)
             known = [row.accuracy_low > MOST for row in own]
-            change = change_of(known)
-            steps = (
-                None if change.index is None else own[change.index].step,
-                own[change.low - 1].step if change.low else None,
-                None if change.high is None else own[change.high].step,
-            )
-            yield EventRow(training, domain, event, len(own), sum(known), *steps)
+            steps = change_of(known).among([row.step for row in own])
+            yield EventRow(training, domain, event, len(own), sum(known), **steps)
 
 
 def dated(changes: pd.DataFrame, training: str) -> Iterator[EventRow]:
@@ -198,7 +193,7 @@ def _precedes(one: EventRow, other: EventRow) -> bool:
 
 
 def sentences(events: pd.DataFrame, order: pd.DataFrame) -> list[str]:
-    """A sentence a domain: its events in the order of their median steps, and which pairs every training agrees on."""
+    """A sentence a domain: its events in the order of their median steps, and on how many pairs all trainings agree."""
     result = []
     for domain in dict.fromkeys(map(str, events["domain"])):
         own = at(events, domain=domain)
@@ -206,11 +201,10 @@ def sentences(events: pd.DataFrame, order: pd.DataFrame) -> list[str]:
         medians = known.groupby("event")["step"].median().sort_values(kind="stable")
         listed = ", ".join(f"{event} {step:,.0f}" for event, step in medians.items())
         pairs = at(order, domain=domain)
-        alike = pairs[["before", "after"]].max(axis=1) == pairs["trainings"]
-        agreed = pairs.loc[(pairs["trainings"] > 1) & alike]
+        agreed = (pairs[["before", "after"]].max(axis=1) == pairs["trainings"]).sum()
         result.append(
-            f"{domain}: {listed or 'nothing is dated'}; in every training the same comes first in {len(agreed)} of "
-            f"{len(pairs)} pairs of events."
+            f"{domain}: {listed or 'nothing is dated'}; of {agreed} of {len(pairs)} pairs of events every training tells"
+            " the same one to be the first."
         )
     return result
 

@@ -59,8 +59,8 @@ def test_the_tables_are_told_and_drawn() -> None:
     order = pd.DataFrame([vars(row) for row in orders(list(learnt(rows)))])
     (sentence,) = sentences(events, order)
     assert sentence == (
-        "days: small trained pairs 500, small held-out pairs 2,700; in every training the same comes first in 1 of 1 "
-        "pairs of events."
+        "days: small trained pairs 500, small held-out pairs 2,700; of 1 of 1 pairs of events every training tells the "
+        "same one to be the first."
     )
     figure = order_figure(events)
     assert figure is not None and [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two"]
