@@ -43,8 +43,7 @@ class Change:
     """Posterior probability that there is no change."""
 
     def among(self, steps: Sequence[int]) -> dict[str, int | None]:
-        """The change where the checkpoints have these steps: `step`, `not_yet_at` before the interval, `above_at` at its
-        end."""
+        """Where the checkpoints have these steps: its `step`, `not_yet_at` before the interval, `above_at` its end."""
         return {
             "step": None if self.index is None else steps[self.index],
             "not_yet_at": steps[self.low - 1] if self.low else None,

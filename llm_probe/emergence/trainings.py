@@ -203,8 +203,8 @@ def sentences(events: pd.DataFrame, order: pd.DataFrame) -> list[str]:
         pairs = at(order, domain=domain)
         agreed = (pairs[["before", "after"]].max(axis=1) == pairs["trainings"]).sum()
         result.append(
-            f"{domain}: {listed or 'nothing is dated'}; of {agreed} of {len(pairs)} pairs of events every training tells"
-            " the same one to be the first."
+            f"{domain}: {listed or 'nothing is dated'}; of {agreed} of {len(pairs)} pairs of events every training "
+            "tells the same one to be the first."
         )
     return result
 
