@@ -126,7 +126,9 @@ def _rows(
                 tables["checkpoints"].append(row)
                 tables["checkpoint_circles"] += _circle(checkpoint, verdict, one.evidence)
         job.let_go()
-    tables["changes"] = [row for claim in claims for row in changes(_of(claim, tables["checkpoints"]))]
+    tables["changes"] = [
+        row for claim in claims for row in changes(_of(claim, tables["checkpoints"]), claim.adds_numbers)
+    ]
     return tables
 
 
@@ -177,17 +179,20 @@ def _of(claim: Claim, rows: Sequence[CheckpointRow]) -> list[CheckpointRow]:
     return [row for row in rows if (row.domain, row.quantity) == (claim.domain.name, claim.quantity)]
 
 
-def changes(rows: Sequence[CheckpointRow]) -> Iterator[ChangeRow]:
+def changes(rows: Sequence[CheckpointRow], adds_numbers: bool = False) -> Iterator[ChangeRow]:
     """From which step on each of the events of one claim holds; rows in the order of their steps."""
     first = rows[0]
-    for event, outcomes in events(rows).items():
+    for event, outcomes in events(rows, adds_numbers).items():
         change = change_of(outcomes)
         about = (first.domain, first.quantity, first.period, event, len(rows), sum(outcomes))
         yield ChangeRow(*about, **change.among([row.step for row in rows]), never=change.never)
 
 
-def events(rows: Sequence[CheckpointRow]) -> dict[str, list[bool]]:
-    """Event to whether it is there, checkpoint by checkpoint (`ChangeRow.event`); those that could be asked."""
+def events(rows: Sequence[CheckpointRow], adds_numbers: bool = False) -> dict[str, list[bool]]:
+    """Event to whether it is there, checkpoint by checkpoint (`ChangeRow.event`); those that could be asked.
+
+    `adds_numbers`: where both operands are numbers the integer is held by any network, unless its level is `helix`.
+    """
 
     def level(row: CheckpointRow) -> int:
         return LEVELS.index(row.level)
@@ -198,7 +203,10 @@ def events(rows: Sequence[CheckpointRow]) -> dict[str, list[bool]]:
         "circle": [row.level == "circle" for row in rows],
     }
     if any(row.p_integer is not None for row in rows):
-        result["integer"] = [row.p_integer is not None and row.p_integer <= ALPHA for row in rows]
+        result["integer"] = [
+            row.level == "helix" if adds_numbers else row.p_integer is not None and row.p_integer <= ALPHA
+            for row in rows
+        ]
     if any(row.moved is not None for row in rows):
         result["moved"] = [
             row.moved_low is not None and row.moved_low > max(1 / row.period, row.moved_by_chance or 0.0)

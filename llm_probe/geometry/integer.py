@@ -14,9 +14,9 @@ their number, so that noise is equal in all, two questions are put to V alone:
 
 The first is the test of selectivity where a word is added to; sums of numbers are compared with other moduli
 (`assignment`) and with other periods (`scan`). The second names the helix: the periods whose share of the variance
-between integers of one residue exceeds that of the same null. Of plain sums it says nothing by itself: their
-residue is the ones digit, and prompts of one integer then share a pair of tens, which makes them alike in an untrained
-network too.
+between integers of one residue exceeds that of the same null. Of sums of numbers it says nothing by itself: prompts of
+one integer then share a pair of tens more often than prompts of one residue do, which makes them alike in a network
+that was never trained. There the period has to be read as well, against renamed digits.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from toy.run.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELL_VERSION = 16
+CELL_VERSION = 17
 
 
 def _figures(folder: Path, result: Result) -> None:

@@ -19,7 +19,6 @@ from llm_probe.geometry.integer import integer_code, repeats
 from llm_probe.geometry.order import OrderTest, divisor_partitions, order_test
 from llm_probe.geometry.shapes import Family, shapes
 from llm_probe.questions.claims import Claim, Labels
-from llm_probe.questions.domains import PlainSum
 from llm_probe.run.vocabulary import ALPHA, OrderNull
 from llm_probe.statistics.dimensions import adjusted_states
 from llm_probe.statistics.planes import shows_circle
@@ -59,8 +58,8 @@ class Geometry:
     p_integer: float | None = None
     """Sums: that integers of one residue differ."""
     integer_alone: bool = True
-    """Whether that shows anything by itself: not of plain sums (`geometry.integer`), whose period has to be read, and
-    one of the integer to stand out."""
+    """Whether that shows anything by itself: not of sums of numbers (`geometry.integer`), whose period has to be read,
+    and one of the integer to stand out."""
     periods: tuple[float, ...] = ()
     """Sums: the periods of the integer that stand out, largest share first."""
     null: OrderNull = "orders"
@@ -152,6 +151,6 @@ def geometry_of(
         result,
         p_repeats=None if claim.adds_numbers else repeats(responses, labels, code.frequencies, code.seed),
         p_integer=integer.p,
-        integer_alone=not isinstance(claim.domain, PlainSum),
+        integer_alone=not claim.adds_numbers,
         periods=integer.periods,
     )

@@ -22,7 +22,7 @@ Every step has a null of its own. A *circle* needs all of (level ALPHA each; an 
 
 The steps below it only give the rest a name, at 0.05: with seven items no partition in two can have a smaller p than
 1/21. One of twenty look-ups is therefore called clusters or ordered. The integer alone, where the period is not read,
-is no name of something that was shown before, and has to pass ALPHA; of plain sums it is none at all (`integer`).
+is no name of something that was shown before, and has to pass ALPHA; of sums of numbers it is none at all (`integer`).
 """
 
 from __future__ import annotations
