@@ -110,8 +110,9 @@ class ChangeRow:
     """Number of items of the domain, or the modulus."""
     event: str
     """`answered`: questions, beyond guessing; `read`: the plane, beyond random weights and renamed labels; `integer`:
-    the integer result itself, of sums of numbers at the level `helix`; `ordered` and `circle`: the level reached, or a higher one; `moved`: answers follow along
-    the circles, beyond guessing and random directions; `used`: they do so along the two strongest."""
+    the integer result itself, of sums of numbers the level `helix`; `ordered` and `circle`: the level reached, or a
+    higher one; `moved`: answers follow along the circles, beyond guessing and random directions; `used`: they do so
+    along the two strongest."""
     n: int
     """Number of checkpoints."""
     exceeding: int

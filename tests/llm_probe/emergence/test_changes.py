@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_probe.emergence.changes import ALPHA, NEVER, change_of
+from llm_probe.emergence.series import events
+from llm_probe.emergence.table import CheckpointRow
 
 OUTCOMES = st.lists(st.booleans(), min_size=1, max_size=40)
 
@@ -65,3 +67,18 @@ def test_an_interval_holds_its_step(outcomes: list[bool]) -> None:
 
 def test_an_empty_series_has_no_change() -> None:
     assert change_of([]).index is None
+
+
+def test_the_integer_of_sums_of_numbers_is_no_event_by_itself() -> None:
+    """Any network's states differ between integers, as pairs of digits do: only the level `helix` counts there."""
+    where = ("mod-add 7", "sum", 7)
+
+    def row(step: int, level: str) -> CheckpointRow:
+        about = (level, "undetermined", "", "resid_post", "last", 2, 1)
+        return CheckpointRow(
+            f"step-{step}", step, None, *where, *about, 0.1, 0.0, 0.2, 0.0, 0.5, 0.01, None, None, None, None, None
+        )
+
+    rows = [row(step, "helix" if step > 300 else "nothing") for step in range(0, 800, 100)]
+    assert events(rows)["integer"] == [True] * 8
+    assert events(rows, adds_numbers=True)["integer"] == [False] * 4 + [True] * 4

@@ -91,7 +91,13 @@ def test_sums_of_numbers_are_not_asked_whether_the_integer_repeats() -> None:
     code, states, labels = code_of(MOD_12, directions(circle(12), WIDTH, 0))
     geometry = geometry_of(MOD_12, states, labels, code, cell=1, frequency=1)
     assert geometry.p_repeats is None and geometry.p_integer is not None
+    assert not geometry.integer_alone  # in pairs of digits integers differ in any network
     assert geometry.p_order <= 0.01
+
+
+def test_the_integer_of_a_word_and_a_number_counts_by_itself() -> None:
+    code, states, labels = code_of(DAYS, directions(circle(7), WIDTH, 0))
+    assert geometry_of(DAYS, states, labels, code, cell=1, frequency=1).integer_alone
 
 
 def test_a_frequency_that_puts_labels_on_one_point_has_no_order() -> None:

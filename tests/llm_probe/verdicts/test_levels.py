@@ -155,8 +155,8 @@ def test_the_rival_in_words(family: Any, words: str) -> None:
     assert rival(replace(CIRCLE, rival=family, rival_name="seasons")) == words
 
 
-def test_the_integer_of_a_plain_sum_is_nothing_by_itself() -> None:
-    """Pairs of tens differ in any network: the ones digit has to be read, and a period of the integer to stand out."""
+def test_the_integer_of_a_sum_of_numbers_is_nothing_by_itself() -> None:
+    """Pairs of tens differ in any network: the period has to be read, and one of the integer to stand out."""
     plain = partial(of_sum, p_integer=0.01, integer_alone=False)
     unread, read = (plain(p, 0.4, periods=(100.0,)) for p in (0.4, GOOD_P))
     assert (unread.level, read.level) == ("nothing", "helix")
