@@ -118,7 +118,7 @@ class AttentionRow:
 
 @dataclass(frozen=True)
 class OffsetRow:
-    """The questions of one domain with one offset: does the model answer them better than by guessing?"""
+    """The questions of one domain with one offset, and whether the model answers them better than by guessing."""
 
     weights: Weights
     """`trained`, or `random`: the same architecture with freshly drawn weights."""

@@ -61,8 +61,8 @@ class CheckpointRow:
     """Share that guessing gives."""
     moved: float | None = None
     """Of sums that are answered beyond guessing: share of prompts whose answer is j steps on after the state at this
-    place is moved to where that answer's states are on average, along all circles of the answer (the columns
-    `moved_plane` … of causal_mediators.csv)."""
+    place is moved to where that answer's states are on average, along all circles of the answer (as
+    `moved_plane` of causal_mediators.csv)."""
     moved_low: float | None = None
     """Lower end of its 95 % interval."""
     moved_high: float | None = None

@@ -50,8 +50,8 @@ class EventRow:
     domain: str
     """Name of the domain."""
     event: str
-    """`small trained pairs` …: at least half of these questions are answered (lower end of the 95 % interval); others
-    are those of changes.csv, of sums."""
+    """Of `small trained pairs` and the like: at least half of these questions are answered (lower end of the 95 %
+    interval). The others are those of changes.csv, of sums."""
     n: int
     """Number of checkpoints."""
     exceeding: int
@@ -71,9 +71,9 @@ class OrderRow:
     domain: str
     """Name of the domain."""
     first: str
-    """One event."""
+    """Name of one event, as in events.csv."""
     second: str
-    """Another."""
+    """Name of another event of the same domain."""
     trainings: int
     """Trainings in which both are dated."""
     before: int

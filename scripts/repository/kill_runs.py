@@ -25,7 +25,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from toy.run.errors import InputError
@@ -159,13 +161,22 @@ def _run(name: str, folder: Path, seconds: float | None = None, how: signal.Sign
         process.join(None if left is None else max(0.0, left - time.monotonic()))
         if process.exitcode is None:
             time.sleep(EARLIEST)  # the fork may be this young
-            os.killpg(process.pid or 0, how)
+            _kill(process, how)
             process.join()
             if process.exitcode in KILLED:
                 return "killed"
         if process.exitcode:
             return f"exit code {process.exitcode}: {said.read_text(encoding='utf-8')[-1000:]}"
     return ""
+
+
+def _kill(process: BaseProcess, how: signal.Signals) -> None:
+    """Send the signal to a command and its workers once it leads their group, which on a busy machine takes a while."""
+    own = process.pid or 0
+    with suppress(ProcessLookupError):  # it has ended meanwhile
+        while process.exitcode is None and os.getpgid(own) != own:
+            time.sleep(0.01)
+        os.killpg(own, how)
 
 
 def _command(words: Sequence[str], said: Path) -> None:

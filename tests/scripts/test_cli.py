@@ -66,7 +66,8 @@ def stopped(folder: Path, with_signal: signal.Signals) -> Ended:
     """A run that gets a signal as soon as its first cell is on disk."""
     process = start(*RUN, "--out", str(folder))
     until = time.monotonic() + PATIENCE
-    while not list((folder / "cells").glob("*.json")) and process.poll() is None and time.monotonic() < until:
+    # Not "*.json": a cell that is being written has a name of that ending too, behind a dot.
+    while not list((folder / "cells").glob("v*.json")) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     assert process.poll() is None, f"ended with {process.poll()} before its first cell"
     process.send_signal(with_signal)
