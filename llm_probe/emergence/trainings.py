@@ -225,7 +225,8 @@ def order_figure(events: pd.DataFrame) -> Figure | None:
             frame(axes, title=claim_name(domain, "sum"))
         for axes in panels[len(domains) :]:
             axes.remove()
-        figure.supxlabel("step", fontsize=SIZE)
+        for axes in panels[max(0, len(domains) - across) : len(domains)]:
+            axes.set_xlabel("step", fontsize=SIZE)
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(trainings), frameon=False, fontsize=SIZE)
     return figure
