@@ -66,8 +66,7 @@ def order_of(experiment: Experiment) -> OrderEvidence:
         return torch.stack([shares(answers) for answers in engine.answers(edits, experiment.tick)])
 
     seed, frequencies, answers = experiment.config.seed, experiment.frequencies, questions.labels
-    held = answers if experiment.quantity == "sum" else torch.tensor([one.first for one in questions.prompts])
-    return order_evidence(after, held, answers, questions.pairs, period, frequencies, seed)
+    return order_evidence(after, experiment.held(questions), answers, questions.pairs, period, frequencies, seed)
 
 
 def observations(experiment: Experiment) -> Observations:

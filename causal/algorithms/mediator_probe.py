@@ -41,14 +41,11 @@ class ExperimentPlace:
         self._test = experiment.subset[0]
         few = whole.questions.take(range(min(len(self._test.questions.items), len(whole.questions.items))))
         self._training = experiment.engine(whole.position, few)
-        item = experiment.quantity == "item"
-        self.training, self.test = (self._labelled(engine, item) for engine in (self._training, self._test))
+        self.training, self.test = (self._labelled(experiment, engine) for engine in (self._training, self._test))
 
-    def _labelled(self, engine: Engine, item: bool) -> Labelled:
-        questions = engine.questions
+    def _labelled(self, experiment: Experiment, engine: Engine) -> Labelled:
         states = torch.stack([engine.states(node) for node in self.nodes])
-        held = torch.tensor([prompt.first for prompt in questions.prompts]) if item else questions.labels
-        return Labelled(states, held, questions.labels)
+        return Labelled(states, experiment.held(engine.questions), engine.questions.labels)
 
     def loss(self, change: Change, target: Int[Tensor, " n"]) -> Tensor:
         return missed(self._training.log_p(self._edits(self._training, change)), target)

@@ -97,6 +97,12 @@ class Experiment:
         """What is edited together: the answer's own tokens too, where one token does not decide it."""
         return ANSWER if len(self.sites.at) > 1 else self.location[2]
 
+    def held(self, questions: Questions) -> Tensor:
+        """Where on the circle each question stands (n,): its answer, or its first operand."""
+        if self.quantity == "sum":
+            return questions.labels
+        return torch.tensor([prompt.first for prompt in questions.prompts])
+
     def engine(self, position: str, questions: Questions | None = None) -> Engine:
         return Engine(self.loaded, questions or self.questions, self.location[0], self.location[1], position)
 

@@ -92,7 +92,8 @@ def toys(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
     for path in paths:
         run = open_run(path)
-        model, keys = run.model(), key_frequencies(run.model(), run.config)
+        model = run.model()
+        keys = key_frequencies(model, run.config)
         if not keys:
             raise InputError(f"{path} has no key frequency, so no circle to move along: give a run that has grokked")
         adder = SiteAdder(sites(model, run.config)["resid_post"])
