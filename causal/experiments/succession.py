@@ -21,6 +21,7 @@ An item is moved j steps on by h + t (v(x + j) - v(x)), where v is
     trained          the projection of μ on as many directions as the circle has, trained on the discovery prompts to
                      move the answer (`trained_subspace`); where the class means move it
 
+and the same part is ablated by h + v̄ - v(x), where v̄ is its mean over items: then it tells no item from another.
 The first is how much a state can be moved by, `random` by chance, `trained` by the best of as many directions. If the
 next item were computed from the circle, `circle` would do what `class means` does. After the interchange and rotation
 of `edits`; a circle that is read and not used is what Engels et al. (2405.14860) and Kantamneni & Tegmark (2502.00873)
@@ -187,10 +188,17 @@ class Mover:
     ) -> MoveRow:
         direction, k, times, draws = move
         first, steps = torch.tensor([prompt.first for prompt in self.moved.prompts]), range(1, self.domain.period)
-        after = engine.answers([_moved(v * times, first, j) for v in draws for j in steps], tick)
-        numbers = self._effect(clean, after, [j for _ in draws for j in steps], first)
+        moved = engine.answers([_moved(v * times, first, j) for v in draws for j in steps], tick)
+        numbers = self._effect(clean, moved, [j for _ in draws for j in steps], first)
         where = (self.domain.name, self.domain.period, self.form, self.layer, direction, k, times, len(draws))
-        return MoveRow(*where, len(first) * len(steps), share_of(draws[0], means), *numbers)
+        row = MoveRow(*where, len(first) * len(steps), share_of(draws[0], means), *numbers)
+        if times != 1:
+            return row
+        ablated = engine.answers([_ablated(v, first) for v in draws], tick)
+        right = torch.cat([(answers.chosen == self.moved.labels).double() for answers in ablated])
+        low, high = mean_interval(right, first.repeat(len(draws)), self.seed)
+        before = float((clean.chosen == self.moved.labels).double().mean())
+        return replace(row, accuracy_before=before, accuracy=float(right.mean()), accuracy_low=low, accuracy_high=high)
 
     def _effect(
         self, clean: Answers, after: Sequence[Answers], steps: Sequence[int], first: Int[Tensor, " n"]
@@ -218,5 +226,14 @@ def item_means(engine: Engine, period: int) -> Float[Tensor, "n d"]:
 
 def _moved(v: Move, first: Int[Tensor, " n"], j: int) -> Edit:
     """Every item moved j steps on along v."""
-    change = v.roll(-j, dims=0) - v
+    return _added(v.roll(-j, dims=0) - v, first)
+
+
+def _ablated(v: Move, first: Int[Tensor, " n"]) -> Edit:
+    """Every item's part replaced by the mean of all items' parts."""
+    return _added(v.mean(dim=0) - v, first)
+
+
+def _added(change: Move, first: Int[Tensor, " n"]) -> Edit:
+    """Every state changed by what belongs to its item."""
     return lambda states, rows: states + change[first[rows]].to(states)

@@ -106,6 +106,15 @@ class MoveRow:
     """Lower end of the 95 % bootstrap interval, clustered on items."""
     log_odds_high: float
     """Upper end of that interval."""
+    accuracy_before: float | None = None
+    """Share of the prompts whose next item is named right where nothing is changed."""
+    accuracy: float | None = None
+    """The same where every item's part along these directions is replaced by the mean of all items' parts, so that it
+    tells no item from another: what is left when the directions are ablated."""
+    accuracy_low: float | None = None
+    """Lower end of the 95 % bootstrap interval of `accuracy`, clustered on items."""
+    accuracy_high: float | None = None
+    """Upper end of that interval."""
     angle: float | None = None
     """Of a trained subspace: its largest principal angle to the planes of `circle` with the same k, in radians."""
     angle_by_chance: float | None = None

@@ -1,7 +1,8 @@
 """The next item on the page: what a model answers, and what moves its answer, from the tables of a run alone.
 
     moved       share of answers that follow the move, over blocks; one panel a domain
-    log_odds    the same in log-odds, as a share of what the whole difference of class means does
+    log_odds    the same in log-odds
+    accuracy    share that is still right where the part is ablated
 
 The whole difference of two items' means is black, its part on the circle blue, on as many leading axes ochre, on
 directions trained to move the answer red; the controls are grey: the same part of another order of the items, and
@@ -39,28 +40,50 @@ SHOWN: tuple[tuple[str, dict[str, object], Mapping[str, Any]], ...] = (
     ("random, as long as k = 1", {"direction": "random", "k": 1}, {"color": GREY, "marker": "+", "linestyle": ":"}),
 )  # fmt: skip
 """Name, rows and style of every line."""
+MEASURES = {
+    "moved": "share of answers that follow",
+    "log_odds": "change of log-odds (nats)",
+    "accuracy": "right answers without it",
+}
+"""Column to the name of its axis; the last is of runs since ablations were added."""
+ABLATED: Mapping[str, dict[str, object]] = {
+    "the whole difference": {"direction": "class means"},
+    "the circle": {"direction": "circle", "k": 1, "times": 1.0},
+    "the two trained directions": {"direction": "trained subspace", "k": 1},
+    "two leading axes": {"direction": "principal axes", "k": 1},
+    "a circle of another order": {"direction": "other order", "k": 1},
+    "two random directions": {"direction": "random", "k": 1},
+}
+"""Names of what is ablated, with its rows."""
 ASKED = {1: "next", -1: "the one before", 2: "two on"}
 HEAD = ("domain", "form", "next", "the one before", "two on", "guessing")
 
 
 def figure(moves: pd.DataFrame) -> Figure:
-    """One column a domain: the share that follows, and the log-odds."""
+    """One column a domain: the share that follows, the log-odds, and what is right without the part."""
     domains = list(dict.fromkeys(moves["domain"]))
-    picture = Figure((4.4 * len(domains) + 0.4, 5.6), layout="constrained")
-    grid = picture.subplots(2, len(domains), squeeze=False, sharex="col")
+    shown = {column: name for column, name in MEASURES.items() if measured(moves, column)}
+    picture = Figure((4.4 * len(domains) + 0.4, 2.4 * len(shown) + 0.8), layout="constrained")
+    grid = picture.subplots(len(shown), len(domains), squeeze=False, sharex="col")
     for place, domain in enumerate(domains):
         rows = at(moves, domain=domain)
-        lines(grid[0, place], rows, "moved")
-        lines(grid[1, place], rows, "log_odds")
-        grid[0, place].axhline(1 / rows["period"].iloc[0], color=GREY, linewidth=0.8, linestyle=":")
+        for axes, (column, name) in zip(grid[:, place], shown.items(), strict=True):
+            lines(axes, rows.loc[rows[column].notna()], column)
+            if column != "log_odds":
+                axes.axhline(1 / rows["period"].iloc[0], color=GREY, linewidth=0.8, linestyle=":")
+                axes.set_ylim(-0.03, 1.03)
+            frame(axes, "", "" if place else name)
         grid[0, place].set_title(f"{domain}, asked as {rows['form'].iloc[0]}", fontsize=SIZE, loc="left")
-        grid[0, place].set_ylim(-0.03, 1.03)
-        frame(grid[0, place], "", "" if place else "share of answers that follow")
-        grid[1, place].xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-        frame(grid[1, place], "block behind which the item is moved", "" if place else "change of log-odds (nats)")
+        grid[-1, place].xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+        grid[-1, place].set_xlabel("block behind which the item is changed", fontsize=SIZE)
     handles, names = grid[0, 0].get_legend_handles_labels()
     picture.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=SIZE)
     return picture
+
+
+def measured(moves: pd.DataFrame, column: str) -> bool:
+    """Whether a table has the column, with a value in any row."""
+    return column in moves.columns and not moves[column].isna().to_numpy().all()
 
 
 def lines(axes: Axes, rows: pd.DataFrame, column: str) -> None:
@@ -119,7 +142,7 @@ def sentences(answers: pd.DataFrame, moves: pd.DataFrame) -> list[str]:
             f"of two items' means behind block {best['layer']} moves the answer with it in {best['moved']:.0%} of the "
             f"moves; by its part on the circle ({circle['share']:.0%} of that variance) in {circle['moved']:.0%}, "
             f"where another order of the items gives {controls[0]:.0%} and random directions {controls[1]:.0%}"
-            f"{trained_words(there)}."
+            f"{trained_words(there)}.{ablated_words(there)}"
         )
     for domain in dict.fromkeys(answers["domain"]):
         if domain not in set(moves["domain"]):
@@ -139,3 +162,13 @@ def trained_words(moves: pd.DataFrame) -> str:
     )
     share = f"({row['share']:.0%} of that variance{apart})"
     return f"; two directions trained for it on other prompts {share} move {row['moved']:.0%}"
+
+
+def ablated_words(moves: pd.DataFrame) -> str:
+    """What is still right behind the same block without each part; nothing of a run that ablated nothing."""
+    if not measured(moves, "accuracy"):
+        return ""
+    left = {name: at(moves, **chosen)["accuracy"] for name, chosen in ABLATED.items()}
+    listed = ", ".join(f"{name} {values.iloc[0]:.0%}" for name, values in left.items() if len(values))
+    before = float(moves["accuracy_before"].dropna().iloc[0])
+    return f" Ablated there, of {before:.0%} right answers are left: without {listed}."

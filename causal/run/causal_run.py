@@ -84,7 +84,7 @@ def _words(result: Result) -> str:
     return "\n".join([*(filled(line, "    ") for line in lines), "", f"again  {result.run['command']}"])
 
 
-CAUSAL = Study(TABLES, cell_version=5, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
+CAUSAL = Study(TABLES, cell_version=6, figures=_figures, words=_words, digits=5, leaves_out_empty=True)
 
 
 def run(config: CausalConfig, command: str = "") -> Result:

@@ -179,6 +179,11 @@ def test_a_circle_moves_the_answer_where_it_is_used(
     assert along.log_odds > 0.8 * whole.log_odds if used else abs(along.log_odds) < 1e-9
     assert rows["random", 1, 1.0].moved < 0.7 and rows["random", 1, 1.0].draws == DRAWS
     assert whole.moved_low <= whole.moved <= whole.moved_high
+    # Without the whole difference the network has one answer for all seven days; without a circle that it does not
+    # use it has all of them, and without one that it uses what the days' own parts say in its plane: chance.
+    assert along.accuracy_before == 1.0 and rows["circle", 1, 2.0].accuracy is None
+    assert whole.accuracy == pytest.approx(1 / 7)
+    assert along.accuracy is not None and (along.accuracy <= 2 / 7 if used else along.accuracy == 1)
     # Two directions are enough for a circle; of what is left without one they move a part, and more than their start.
     trained = rows["trained subspace", 1, 1.0]
     assert trained.log_odds > rows["principal axes", 1, 1.0].log_odds
