@@ -24,6 +24,7 @@ from llm_probe.emergence.changes import change_of
 from llm_probe.emergence.pairs import QUESTIONS, PairRow, held_out_share_of, pair_rows, snapshots_of
 from llm_probe.page.style import GREEN, OCHRE, RED, SIZE, TRAINED, VIOLET, frame
 from llm_probe.page.views import at, claim_name, number
+from llm_probe.run.reading import check_unchanged, read_record, read_rows
 from llm_probe.run.study import Result, Rows, Session, Study, stage
 from toy.run.cells import key_of
 from toy.run.errors import InputError
@@ -97,14 +98,35 @@ def _words(result: Result) -> str:
 ORDER = Study({"pairs": PairRow, "events": EventRow, "order": OrderRow}, cell_version=1, words=_words, figures=_figures)
 
 
-def run(sweep: Path, folder: Path, command: str = "") -> Result:
+def run(sweep: Path, folder: Path, command: str = "", beside: Path | None = None) -> Result:
     """Ask every snapshot of a sweep's trainings, and put the events into order.
 
+    Args:
+        sweep: Folder of a finished sweep of series.
+        folder: Where the tables go.
+        command: What makes them again.
+        beside: Folder of an earlier result, whose trainings are taken over where the sweep has none of their name.
+
     Raises:
-        InputError: the sweep has no merged series, or a training has no snapshots any more.
+        InputError: the sweep has no merged series, a training has no snapshots any more, or `beside` has no tables.
     """
     changes = merged_changes(sweep)
-    return ORDER.run(folder, lambda session: _rows(changes, session), command)
+    earlier = Earlier.of(beside) if beside else Earlier((), ())
+    return ORDER.run(folder, lambda session: _rows(changes, session, earlier), command)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run wrote of its trainings."""
+
+    pairs: Sequence[PairRow]
+    events: Sequence[EventRow]
+
+    @staticmethod
+    def of(folder: Path) -> Earlier:
+        """Read back, as it was written. Raises InputError where a table is missing or was edited."""
+        check_unchanged(folder, read_record(folder / "run.json"))
+        return Earlier(read_rows(folder / "pairs.csv", PairRow), read_rows(folder / "events.csv", EventRow))
 
 
 def merged_changes(sweep: Path) -> pd.DataFrame:
@@ -126,7 +148,7 @@ def merged_changes(sweep: Path) -> pd.DataFrame:
     return changes
 
 
-def _rows(changes: pd.DataFrame, session: Session) -> Rows:
+def _rows(changes: pd.DataFrame, session: Session, earlier: Earlier) -> Rows:
     sums = at(changes, quantity="sum")
     domains = list(dict.fromkeys(map(str, sums["domain"])))
     pairs: list[PairRow] = []
@@ -143,6 +165,9 @@ def _rows(changes: pd.DataFrame, session: Session) -> Rows:
     events = [*learnt(pairs)]
     for model, training in trainings.items():
         events += dated(at(sums, model=model), training.name)
+    own = {training.name for training in trainings.values()}
+    pairs = [row for row in earlier.pairs if row.training not in own] + pairs
+    events = [row for row in earlier.events if row.training not in own] + events
     return {"pairs": pairs, "events": events, "order": [*orders(events)]}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from llm_probe.run.table import columns_of
 from toy.run.errors import InputError
 from toy.run.files import FORMULA, as_given
 
+Row = TypeVar("Row")
 CHECKSUMS = "sha256"
 """The entry of run.json that names every table with its checksum."""
 ENTRIES: dict[str, tuple[type, ...]] = {
@@ -88,10 +89,32 @@ def read_frame(path: Path, row_type: type, *, as_text: bool = True) -> pd.DataFr
     return frame
 
 
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """The rows of a table, every value of its field's type; an empty one is None.
+
+    Raises:
+        InputError: as `read_frame`.
+    """
+    frame, hints = read_frame(path, row_type), get_type_hints(row_type)
+    numbers = {name: kind for name, hint in hints.items() if (kind := _options(hint)[0]) in (int, float)}
+    return [
+        row_type(**{
+            str(name): None if pd.isna(value) else numbers.get(str(name), lambda same: same)(value)
+            for name, value in row.items()
+        })
+        for row in frame.to_dict("records")
+    ]  # fmt: skip
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The types a field may have, None last."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return tuple(sorted(options, key=lambda option: option is NoneType))
+
+
 def _wrong_row(column: pd.Series, hint: Any) -> int | None:
     """The first row whose value a column of this type does not have; None where there is none."""
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    kind = next(option for option in options if option is not NoneType)
+    kind, *options = _options(hint)
     if kind is str:
         return None
     empty = column.isna()

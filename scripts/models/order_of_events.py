@@ -2,6 +2,7 @@
 
     python scripts/sweep.py scripts/models/emergence.yaml --out results/sweeps/emergence
     python scripts/models/order_of_events.py
+    python scripts/models/order_of_events.py --beside results/emergence     with the trainings that are there already
 
 Writes pairs.csv (right answers on pairs that were trained on and on others), events.csv, order.csv and the figure.
 """
@@ -20,6 +21,9 @@ class Options:
 
     sweep: Path = Path("results/sweeps/emergence")
     """Folder of a finished sweep of series over the snapshots of trainings (`model: work/…/snapshots`)."""
+    beside: Path | None = None
+    """Folder of an earlier run of this command, perhaps elsewhere: its trainings stand beside those of the sweep, and
+    their snapshots need not be there any more."""
     out: Path = Path("results/emergence")
     """Results folder."""
 
@@ -32,7 +36,7 @@ def order(options: Options, command: str) -> None:
     """Measure, write the tables and the figure, and say the order."""
     from llm_probe.emergence.trainings import run as put_in_order
 
-    result = put_in_order(options.sweep, options.out, command)
+    result = put_in_order(options.sweep, options.out, command, options.beside)
     result.write(options.out)
     print(result)
 

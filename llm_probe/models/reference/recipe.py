@@ -42,7 +42,8 @@ class Recipe:
     held_out_share: float = HELD_OUT_SHARE
     """Share of the operand pairs that are never trained on; of 0.6 half as many are left to train on as of 0.2."""
     bfloat16: bool = True
-    """Matrix products in bfloat16 with float32 weights: four times as fast on a CPU that has the instructions."""
+    """Matrix products in bfloat16 with float32 weights: four times as fast on a CPU that has the instructions, and
+    fourteen times slower on one that has not (AVX2 alone: 7.8 s a step; without it 0.6 s)."""
 
 
 TEXT = """# Reference language model

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from llm_probe.emergence.pairs import PairRow, held_out_share_of, pair_rows, snapshots_of
-from llm_probe.emergence.trainings import EventRow, dated, learnt, order_figure, orders, run, sentences
+from llm_probe.emergence.trainings import ORDER, EventRow, dated, learnt, order_figure, orders, run, sentences
 from llm_probe.models.reference.recipe import Recipe
 from llm_probe.models.reference.train import train
 from toy.run.errors import InputError
@@ -107,6 +107,26 @@ def test_a_sweep_of_series_is_put_in_order(training: Path, tmp_path: Path) -> No
     assert len(result.frames["pairs"]) == 3 * 4
     result.write(tmp_path / "out")
     assert "days: nothing is dated" in str(result)
+    again = run(tmp_path, tmp_path / "more", "", beside=tmp_path / "out")
+    assert list(again.frames["pairs"]["step"]) == list(result.frames["pairs"]["step"])  # its own, and once
+
+
+def test_an_earlier_result_stands_beside(training: Path, tmp_path: Path) -> None:
+    known = EventRow("one", "mod-add 7", "read", 9, 4, 400, 200, 800)
+    later, never = replace(known, event="circle", step=1200, not_yet_at=800), replace(known, event="used", step=None)
+    rows = {"pairs": answers("one", "held out", 400), "events": [known, later, never], "order": []}
+    ORDER.run(tmp_path / "one", lambda _: rows).write(tmp_path / "one")
+    (tmp_path / "merged").mkdir()
+    row = {**vars(known), "model": str(training / "snapshots"), "quantity": "sum"}
+    changes = [row, row | {"event": "circle", "not_yet_at": 800, "step": 1200, "above_at": 2000}]
+    pd.DataFrame(changes).to_csv(tmp_path / "merged" / "changes.csv", index=False)
+    result = run(tmp_path, tmp_path / "out", "", beside=tmp_path / "one")
+    events, (order,) = result.frames["events"], result.frames["order"].to_dict("records")
+    assert set(events["training"]) == {"one", "half"} and set(result.frames["pairs"]["training"]) == {"one", "half"}
+    assert (order["first"], order["second"], order["trainings"], order["before"]) == ("read", "circle", 2, 2)
+    assert events.loc[events["event"] == "used", "step"].isna().all()
+    with pytest.raises(InputError, match="cannot read "):
+        run(tmp_path, tmp_path / "out", "", beside=tmp_path / "none")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
