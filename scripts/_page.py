@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 def sections(folder: Path) -> list[Section]:
     """The sections of the studies whose tables stand in the folder of a probe run."""
+    from causal.page.neurons import section as neurons
     from causal.page.section import section as causal
     from causal.page.succession import section as succession
     from llm_probe.circuits.page import section as circuits
     from llm_probe.emergence.page import section as series
     from sae.circles.page import section as features
 
-    return [section for make in (causal, succession, features, circuits, series) if (section := make(folder))]
+    every = (causal, succession, neurons, features, circuits, series)
+    return [section for make in every if (section := make(folder))]
 
 
 def write_page(tables: RunTables, page: Path) -> None:

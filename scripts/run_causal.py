@@ -5,6 +5,7 @@ python scripts/run_causal.py --claims "mod-add 7" days --prompts 1000
 python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle at a place that was not accepted
 python scripts/run_causal.py --claims days --quantity item --places 0:item   the circle of the items it is asked with
 python scripts/run_causal.py --succession                                the next item, moved along the items' circle
+python scripts/run_causal.py --neurons                                   do the sums share the neurons they need?
 python scripts/run_causal.py --claims "mod-add 7" --sweep 2              every dimension of a layer, one at a time
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --sweep all --dry-run
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --dims 7:8 9:35 14:867 14:100 9:500 --protocol published
@@ -37,7 +38,7 @@ def _run(config: CausalConfig, command: str) -> None:
         return
     result = study(config, command)
     result.write(config.folder)
-    if config.folder in (config.source / "causal", config.source / "causal-succession"):
+    if config.folder in [config.source / name for name in ("causal", "causal-succession", "causal-neurons")]:
         rewrite(config.source)
     print(result)
     print(f"\ntables and figures  {config.folder}")

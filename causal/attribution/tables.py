@@ -132,3 +132,40 @@ class RoutingRow:
     """Mean attention of the head from the last token to the modulus; empty for other routes and destinations."""
     n: int
     """Number of prompts."""
+
+
+@dataclass(frozen=True)
+class NeuronRow:
+    """The neurons that decide the sums of one domain, held while the questions of a domain are asked."""
+
+    weights: Weights
+    """`trained`, or `random`: the same architecture with freshly initialised weights."""
+    held: str
+    """Domain whose most important neurons are held at their means (`causal/attribution/neurons.py`)."""
+    domain: str
+    """Domain whose questions are asked meanwhile."""
+    neurons: int
+    """Number of neurons that are held."""
+    blocks: str
+    """How many of them lie in each block, from the first block on."""
+    matched_written: float
+    """What the matched sets write (standard deviation times the length of a neuron's row), as a share of what these
+    neurons write: below 1 where no others write as much."""
+    overlap: float
+    """Share of them that are also among the most important of the domain that is asked."""
+    overlap_by_chance: float
+    """The same share of the matched sets: other neurons of the same blocks that write as much."""
+    accuracy_before: float
+    """Share of right answers (exact match) without anything held."""
+    accuracy: float
+    """Share of right answers while the neurons are held."""
+    matched: float
+    """Share of right answers while a matched set is held, mean over sets."""
+    matched_low: float
+    """The lowest share of right answers under any matched set."""
+    p: float
+    """Rank of `accuracy` among the matched sets, one-sided: small where these neurons cost more than others do."""
+    n: int
+    """Number of questions."""
+    draws: int
+    """Number of matched sets."""

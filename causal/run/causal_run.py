@@ -25,6 +25,7 @@ from causal.algorithms.dose import dose_rows
 from causal.algorithms.mediator_probe import mediator_rows
 from causal.attribution.attribution import agreement, attribution, layer_map
 from causal.attribution.components import plane_logits
+from causal.attribution.neurons import ASKED, DRAWS, FITTED, SHARE, SharedNeurons
 from causal.attribution.routing import routing
 from causal.controls.random_controls import CONTROLS, TURNS, random_controls
 from causal.controls.specificity import documents, skills, text_rows
@@ -62,6 +63,7 @@ def _figures(folder: Path, result: Result) -> None:
 
 def _words(result: Result) -> str:
     """A verdict a circle with its reason; of a sweep what stands out in each layer; of the next item what moves it."""
+    from causal.page.neurons import sentences as of_neurons
     from causal.page.succession import sentences
     from toy.run.terminal import filled
 
@@ -79,6 +81,7 @@ def _words(result: Result) -> str:
             f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
         )
     lines += sentences(result.frames["succession"], result.frames["succession_moves"])
+    lines += of_neurons(result.frames["shared_neurons"])
     if not lines:
         return "nothing was tested"
     return "\n".join([*(filled(line, "    ") for line in lines), "", f"again  {result.run['command']}"])
@@ -94,7 +97,7 @@ def run(config: CausalConfig, command: str = "") -> Result:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
     check_counts(config, "prompts", "discovery", "window")
-    power = "" if config.succession else _power(config)
+    power = "" if config.succession or config.neurons else _power(config)
     if power:
         print(power, file=sys.stderr)
     return CAUSAL.run(config.folder, lambda session: _rows(config, power, session), command)
@@ -126,6 +129,8 @@ def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
             return runner.sweep_layers()
         if config.succession:
             return runner.move_items()
+        if config.neurons:
+            return runner.hold_neurons([claim_of(name) for name in config.claims or known])
         return runner.test_circles(experiments_of(config, loaded, known))
 
 
@@ -183,6 +188,16 @@ class CausalRunner:
                 mover = Mover(self.loaded, domain, best.form, layer, fitted, moved, self.config.seed)
                 cell = f"succession {domain!r} {best.form} {layer}"
                 parts.append(self._cell(cell, lambda mover=mover: mover.rows(self.bar.update)))
+        return together(parts)
+
+    def hold_neurons(self, claims: Sequence[Claim]) -> Rows:
+        """What every domain loses without the neurons that matter most to another."""
+        shared = SharedNeurons(self.loaded, claims, self.config.seed)
+        parts = []
+        for held, claim in enumerate(claims):
+            self.bar.set_postfix_str(claim.domain.name)
+            cell = f"neurons {claim!r} of {claims!r} {SHARE} {DRAWS} {FITTED} {ASKED}"
+            parts.append(self._cell(cell, lambda held=held: shared.rows(held, self.bar.update)))
         return together(parts)
 
     def _answers_of(self, domain: Domain) -> list[SuccessionRow]:

@@ -35,6 +35,9 @@ class CausalConfig:
     succession: bool = False
     """Ask for the next item instead, and move the last item's state at every block: along the whole difference of two
     items' means, and along its circle. `claims` are domains with words; none given: days and months."""
+    neurons: bool = False
+    """Hold the MLP neurons that matter most to each claim's sums instead, and ask the sums of every other claim: do
+    they share them? Beside as many other neurons that write as much."""
     dry_run: bool = False
     """Print what would be computed, with its FLOPs, and stop: no weights are needed."""
     weights: Literal["trained", "random"] = "trained"
@@ -83,6 +86,7 @@ class CausalConfig:
         others = {
             "sweep": self.sweep,
             "succession": self.succession,
+            "neurons": self.neurons,
             "dims": self.dims,
             "features": self.features,
             "places": self.places,
@@ -94,13 +98,14 @@ class CausalConfig:
     @property
     def names_no_probe(self) -> bool:
         """Whether the request itself says what is edited, so that no accepted plane of a probe run is needed."""
-        return bool(self.dims or self.features or self.places or self.sweep or self.succession)
+        named = self.neurons and self.claims
+        return bool(self.dims or self.features or self.places or self.sweep or self.succession or named)
 
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; which claims are tested and where they go cannot."""
         skipped = (
-            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "succession", "dry_run",
-            "underpowered", "protocol",
+            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "succession", "neurons",
+            "dry_run", "underpowered", "protocol",
         )  # fmt: skip
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return key_of(content)

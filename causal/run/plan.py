@@ -21,6 +21,7 @@ import torch
 
 from causal.algorithms.dose import POINTS
 from causal.algorithms.order_tests import DRAWS
+from causal.attribution import neurons
 from causal.attribution.donors import POSITIONS
 from causal.controls.random_controls import TURNS
 from causal.experiments.experiment import Experiment
@@ -172,6 +173,8 @@ def plan(config: CausalConfig) -> str:
             return sweep_plan(config, shape, claims, layers_of(config.sweep, shape.layers))
         layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
         return circles_plan(config, shape, [(*one, layer) for one in claims for layer in layers])
+    if config.neurons:
+        return neurons_plan(config, shape, [counted(name) for name in config.claims or accepted(config.source, None)])
     known = accepted(config.source, None)
     chosen = {name: locations for name, locations in known.items() if name in (config.claims or known)}
     planned = [(*counted(name), layer) for name, locations in chosen.items() for layer, _, _ in locations]
@@ -228,6 +231,25 @@ def sweep_plan(config: CausalConfig, shape: Shape, claims: Sequence[tuple[Claim,
             f"edits      {edits:,} dimensions × {config.prompts:,} prompts × {len(claims)} domains = {rows:,} rows",
             f"work       {flops:.2e} FLOPs; the whole model for every edit would be {whole / flops:.0f} times that",
             *(f"time       {_time(flops / rate)} at {rate / 1e12:g} TFLOP/s" for rate in RATES),
+        ]
+    )
+
+
+def neurons_plan(config: CausalConfig, shape: Shape, claims: Sequence[tuple[Claim, int]]) -> str:
+    """The plan of `--neurons` in words; `claims` with their nodes, each of which is a forward of its own."""
+    sets = 1 + neurons.DRAWS
+    rows = len(claims) ** 2 * sets * neurons.ASKED
+    # Once more for every domain: the means and, forwards and back, the importance.
+    flops = sum(
+        nodes * shape.clean(1) * (len(claims) * sets * neurons.ASKED + 4 * neurons.FITTED) for _, nodes in claims
+    )
+    return "\n".join(
+        [
+            f"model    {config.model}: {shape.layers} layers, width {shape.width:,}, vocabulary {shape.vocabulary:,}",
+            f"sets     the neurons of {len(claims)} domains, each with {neurons.DRAWS} matched sets",
+            f"rows     {rows:,} prompts with neurons held",
+            f"work     {flops:.2e} FLOPs",
+            *(f"time     {_time(flops / rate)} at {rate / 1e12:g} TFLOP/s" for rate in RATES),
         ]
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from causal.algorithms.tables import AlgorithmRow, DoseRow, MediatorRow, OrderRow, PredictionRow
-from causal.attribution.tables import AgreementRow, AttributionRow, PlaneLogitRow, RoutingRow
+from causal.attribution.tables import AgreementRow, AttributionRow, NeuronRow, PlaneLogitRow, RoutingRow
 from causal.experiments.tables import MoveRow, SuccessionRow, SweepRow
 from causal.interventions.edits import meanings
 
@@ -253,6 +253,7 @@ TABLES: dict[str, type] = {
     "causal_plane_logits": PlaneLogitRow,
     "causal_routing": RoutingRow,
     "causal_verdicts": VerdictRow,
+    "shared_neurons": NeuronRow,
     "causal_sweep": SweepRow,
     "succession": SuccessionRow,
     "succession_moves": MoveRow,

@@ -117,7 +117,13 @@ def test_everything_is_written_and_goes_on_from_its_cells(
 ) -> None:
     written = {path.stem for path in config.folder.glob("*.csv")}
     # One claim has no other modulus; the others are of runs of their own.
-    assert written == set(TABLES) - {"causal_routing", "causal_sweep", "succession", "succession_moves"}
+    assert written == set(TABLES) - {
+        "causal_routing",
+        "causal_sweep",
+        "succession",
+        "succession_moves",
+        "shared_neurons",
+    }
     assert {path.stem for path in (config.folder / "figures").iterdir()} == {
         "turning", "controls", "dial", "layer_positions", "attribution"
     }  # fmt: skip

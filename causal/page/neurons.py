@@ -1,0 +1,90 @@
+"""Shared neurons on the page, from the table of a run alone: what every domain loses without the neurons of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from causal.run.tables import TABLES
+from llm_probe.page.sections import Part, Section, finished_run, written_tables
+from llm_probe.page.style import SIZE, as_svg
+from llm_probe.page.views import at
+
+LOST = 0.1
+"""Of right answers, beyond what matched neurons cost: from there on it is worth saying."""
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    """Right answers under matched neurons less those without a domain's own; domains held down, asked across."""
+    names = list(dict.fromkeys(rows["held"]))
+    size = 1.6 + 0.42 * len(names)
+    picture = Figure((size + 0.9, size), layout="constrained")
+    axes = picture.subplots()
+    lost = np.array([[_lost(rows, held, domain) for domain in names] for held in names])
+    # Cells as shapes: the page's security policy shows no embedded bitmap.
+    axes.pcolormesh(range(len(names)), range(len(names)), lost, cmap="RdBu_r", vmin=-1, vmax=1, shading="nearest")
+    for (down, across), value in np.ndenumerate(lost):
+        shade = "white" if abs(value) > 0.6 else "#111111"
+        axes.text(across, down, f"{100 * value:.0f}", ha="center", va="center", fontsize=SIZE - 1, color=shade)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=SIZE)
+    axes.set_yticks(range(len(names)), names, fontsize=SIZE)
+    axes.set(ylim=(len(names) - 0.5, -0.5))
+    axes.set_xlabel("questions that are asked", fontsize=SIZE)
+    axes.set_ylabel("neurons that are held", fontsize=SIZE)
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return picture
+
+
+def _lost(rows: pd.DataFrame, held: str, domain: str) -> float:
+    row = at(rows, held=held, domain=domain).iloc[0]
+    return float(row["matched"] - row["accuracy"])
+
+
+def sentences(rows: pd.DataFrame) -> list[str]:
+    """What a domain loses without its own neurons, and without those of others; nothing where none were held."""
+    if rows.empty:
+        return []
+    own = rows.loc[rows["held"] == rows["domain"]]
+    others = rows.loc[rows["held"] != rows["domain"]]
+    excess = others["matched"] - others["accuracy"]
+    counted = (excess >= LOST) & (others["accuracy"] < others["matched_low"])
+    first = own.iloc[0]
+    return [
+        f"Without the {first['neurons']} neurons that matter most to it a domain keeps {own['accuracy'].mean():.0%} of "
+        f"its answers on average ({own['accuracy_before'].mean():.0%} before), without as many others that write as "
+        f"much {own['matched'].mean():.0%}. Without those of another domain it keeps {others['accuracy'].mean():.0%} "
+        f"({others['matched'].mean():.0%} without matched ones): {counted.sum()} of {len(others)} pairs lose "
+        f"{100 * LOST:.0f} points more than under matched neurons, and more than under any of the {first['draws']} "
+        f"draws. Of two domains' neurons {others['overlap'].mean():.0%} are the same ones "
+        f"({others['overlap_by_chance'].mean():.0%} by chance)."
+    ]
+
+
+def section(folder: Path) -> Section | None:
+    """The section of a probe run's folder; None where no neurons were held."""
+    own = folder / "causal-neurons"
+    if (finished := finished_run(own, TABLES, required=("shared_neurons",))) is None:
+        return None
+    run, frames = finished
+    files = written_tables(own, TABLES)
+    return Section("neurons", "Shared neurons", parts(frames), str(run.get("command") or ""), files)
+
+
+def parts(frames: Mapping[str, pd.DataFrame]) -> list[Part]:
+    """What stands under the heading."""
+    rows = frames["shared_neurons"]
+    caption = (
+        "The neurons that matter most to the sums of one domain are held at their means while the questions of every "
+        "domain are asked. Numbers: percentage points of right answers lost beyond what as many other neurons of the "
+        "same blocks cost that write as much."
+    )
+    result = [Part(paragraphs=sentences(rows), kind="summary")]
+    if len(rows):
+        result.append(Part(picture=as_svg(figure(rows), "neurons"), caption=caption))
+    return result
