@@ -209,41 +209,41 @@ class SharedNeurons:
     def rows(self, held: int, tick: Tick = lambda count: None) -> Iterator[NeuronRow]:
         """What every domain loses without the neurons of one, by its number; `tick` is told of asked prompts."""
         own, generator = self._sets[held], torch.Generator().manual_seed(self.seed)
-        written, count = self._fitted[held].written(), overlap(own, own)
+        written, count = self._discovery[held].written(), overlap(own, own)
         draws = [matched(own, written, generator) for _ in range(DRAWS)]
         alike = sum(amount(draw, written) for draw in draws) / (DRAWS * amount(own, written))
         blocks = " ".join(str(int(mask.sum())) for mask in own.values())
-        everyone = zip(self.claims, self._sets, self._asked, self._before, strict=True)
-        for claim, also, asked, before in everyone:
-            accuracy = asked.right({name: mask.float() for name, mask in own.items()})
+        everyone = zip(self.claims, self._sets, self._causal, self._before, strict=True)
+        for claim, also, tested, before in everyone:
+            accuracy = tested.right({name: mask.float() for name, mask in own.items()})
             controls = []
             for draw in draws:
-                controls.append(asked.right(draw))
-                tick(len(asked.questions.items))
+                controls.append(tested.right(draw))
+                tick(len(tested.questions.items))
             yield NeuronRow(
                 self.loaded.weights, self.claims[held].domain.name, claim.domain.name, count, blocks,
                 alike,
                 overlap(own, also) / count, sum(overlap(draw, also) for draw in draws) / (DRAWS * count), before,
                 accuracy, sum(controls) / DRAWS, min(controls), rank(-accuracy, [-one for one in controls]),
-                len(asked.questions.items), DRAWS,
+                len(tested.questions.items), DRAWS,
             )  # fmt: skip
 
     @cached_property
-    def _fitted(self) -> list[Held]:
+    def _discovery(self) -> list[Held]:
         return self._held("discovery", FITTED)
 
     @cached_property
-    def _asked(self) -> list[Held]:
+    def _causal(self) -> list[Held]:
         return self._held("causal", ASKED)
 
     @cached_property
     def _before(self) -> list[float]:
-        return [one.right(one.nothing) for one in self._asked]
+        return [one.right(one.nothing) for one in self._causal]
 
     @cached_property
     def _sets(self) -> list[dict[str, Bool[Tensor, " w"]]]:
-        count = max(1, round(SHARE * sum(map(len, self._fitted[0].nothing.values()))))
-        return [largest(one.importance(), count) for one in self._fitted]
+        count = max(1, round(SHARE * sum(map(len, self._discovery[0].nothing.values()))))
+        return [largest(one.importance(), count) for one in self._discovery]
 
     def _held(self, part: Part, size: int) -> list[Held]:
         every = neurons(self.loaded)

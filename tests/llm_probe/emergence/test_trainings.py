@@ -113,8 +113,8 @@ def test_a_sweep_of_series_is_put_in_order(training: Path, tmp_path: Path) -> No
 
 def test_an_earlier_result_stands_beside(training: Path, tmp_path: Path) -> None:
     known = EventRow("one", "mod-add 7", "read", 9, 4, 400, 200, 800)
-    later, never = replace(known, event="circle", step=1200, not_yet_at=800), replace(known, event="used", step=None)
-    rows = {"pairs": answers("one", "held out", 400), "events": [known, later, never], "order": []}
+    circle, never = replace(known, event="circle", step=1200, not_yet_at=800), replace(known, event="used", step=None)
+    rows = {"pairs": answers("one", "held out", 400), "events": [known, circle, never], "order": []}
     ORDER.run(tmp_path / "one", lambda _: rows).write(tmp_path / "one")
     (tmp_path / "merged").mkdir()
     row = {**vars(known), "model": str(training / "snapshots"), "quantity": "sum"}
