@@ -27,7 +27,7 @@ from causal.experiments.succession import (
 from causal.experiments.tables import SuccessionRow
 from causal.interventions.engine import Engine
 from causal.interventions.questions import Questions
-from causal.page.succession import section
+from causal.page.succession import figure, section, sentences
 from causal.run import causal_run
 from causal.run.causal_run import run
 from causal.run.config import CausalConfig
@@ -117,6 +117,10 @@ def test_a_run_writes_tables_a_figure_and_its_section(tmp_path: Path, monkeypatc
     made = section(tmp_path)
     assert made is not None and "moves the answer with it in" in made.html and "<svg" in made.html
     assert str(result).startswith("days: the next item is named in 90% of the prompts.")
+    assert "right answers are left: without the whole difference" in str(result).replace("\n    ", " ")
+    # A table of before ablations were added says the same but for them.
+    earlier = moves.drop(columns=[name for name in moves if name.startswith("accuracy")])
+    assert "Ablated" not in " ".join(sentences(answers, earlier)) and len(figure(earlier).axes) == 2
     assert section(tmp_path / "elsewhere") is None
 
 
