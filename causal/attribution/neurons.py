@@ -14,8 +14,9 @@ at the answer's own tokens behind it (a mean for each). For the questions of one
     matched      the same for as many other neurons: for each, one of the NEAREST of the same block by sd(x_i) |w_i|,
                  w_i its row of the last matrix: what it writes, whatever for
 
-Two domains share neurons if holding the set of one costs the other more than holding matched sets does. That they are
-used by both does not say that they do the same in both.
+Two domains share neurons if holding the set of one costs the other more than holding matched sets does. Where the most
+important neurons are those that write most, no others write as much (`matched_written`); then the sets of the other
+domains, which do, are the better control. That neurons are used by both does not say that they do the same in both.
 """
 
 from __future__ import annotations

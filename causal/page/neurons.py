@@ -55,10 +55,11 @@ def sentences(rows: pd.DataFrame) -> list[str]:
     excess = others["matched"] - others["accuracy"]
     counted = (excess >= LOST) & (others["accuracy"] < others["matched_low"])
     first = own.iloc[0]
+    kept = {name: f"{own[name].mean():.0%}" for name in ("accuracy_before", "accuracy", "matched", "matched_written")}
     return [
-        f"Without the {first['neurons']} neurons that matter most to it a domain keeps {own['accuracy'].mean():.0%} of "
-        f"its answers on average ({own['accuracy_before'].mean():.0%} before), without as many others that write as "
-        f"much {own['matched'].mean():.0%}. Without those of another domain it keeps {others['accuracy'].mean():.0%} "
+        f"Without the {first['neurons']} neurons that matter most to it a domain keeps {kept['accuracy']} of its answers "
+        f"on average ({kept['accuracy_before']} before), without as many others, which write {kept['matched_written']} "
+        f"of what these do, {kept['matched']}. Without those of another domain it keeps {others['accuracy'].mean():.0%} "
         f"({others['matched'].mean():.0%} without matched ones): {counted.sum()} of {len(others)} pairs lose "
         f"{100 * LOST:.0f} points more than under matched neurons, and more than under any of the {first['draws']} "
         f"draws. Of two domains' neurons {others['overlap'].mean():.0%} are the same ones "
@@ -82,7 +83,7 @@ def parts(frames: Mapping[str, pd.DataFrame]) -> list[Part]:
     caption = (
         "The neurons that matter most to the sums of one domain are held at their means while the questions of every "
         "domain are asked. Numbers: percentage points of right answers lost beyond what as many other neurons of the "
-        "same blocks cost that write as much."
+        "same blocks cost, those nearest to them by what they write."
     )
     result = [Part(paragraphs=sentences(rows), kind="summary")]
     if len(rows):
