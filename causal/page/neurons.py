@@ -56,14 +56,15 @@ def sentences(rows: pd.DataFrame) -> list[str]:
     counted = (excess >= LOST) & (others["accuracy"] < others["matched_low"])
     first = own.iloc[0]
     kept = {name: f"{own[name].mean():.0%}" for name in ("accuracy_before", "accuracy", "matched", "matched_written")}
+    elsewhere = {name: f"{others[name].mean():.0%}" for name in ("accuracy", "matched", "overlap", "overlap_by_chance")}
     return [
-        f"Without the {first['neurons']} neurons that matter most to it a domain keeps {kept['accuracy']} of its answers "
-        f"on average ({kept['accuracy_before']} before), without as many others, which write {kept['matched_written']} "
-        f"of what these do, {kept['matched']}. Without those of another domain it keeps {others['accuracy'].mean():.0%} "
-        f"({others['matched'].mean():.0%} without matched ones): {counted.sum()} of {len(others)} pairs lose "
-        f"{100 * LOST:.0f} points more than under matched neurons, and more than under any of the {first['draws']} "
-        f"draws. Of two domains' neurons {others['overlap'].mean():.0%} are the same ones "
-        f"({others['overlap_by_chance'].mean():.0%} by chance)."
+        f"Without the {first['neurons']} neurons that matter most to it a domain keeps {kept['accuracy']} of its "
+        f"answers on average ({kept['accuracy_before']} before); without as many others, which write "
+        f"{kept['matched_written']} of what these do, {kept['matched']}. Without those of another domain it keeps "
+        f"{elsewhere['accuracy']} (without matched ones {elsewhere['matched']}): {counted.sum()} of {len(others)} "
+        f"pairs lose {100 * LOST:.0f} points more than under matched neurons, and more than under any of the "
+        f"{first['draws']} draws. Of two domains' neurons {elsewhere['overlap']} are the same ones "
+        f"({elsewhere['overlap_by_chance']} by chance)."
     ]
 
 
