@@ -29,7 +29,7 @@ def figure(rows: pd.DataFrame) -> Figure:
     axes.pcolormesh(range(len(names)), range(len(names)), lost, cmap="RdBu_r", vmin=-1, vmax=1, shading="nearest")
     for (down, across), value in np.ndenumerate(lost):
         shade = "white" if abs(value) > 0.6 else "#111111"
-        axes.text(across, down, f"{100 * value:.0f}", ha="center", va="center", fontsize=SIZE - 1, color=shade)
+        axes.text(across, down, f"{round(100 * value)}", ha="center", va="center", fontsize=SIZE - 1, color=shade)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=SIZE)
     axes.set_yticks(range(len(names)), names, fontsize=SIZE)
     axes.set(ylim=(len(names) - 0.5, -0.5))
