@@ -223,9 +223,8 @@ class SharedNeurons:
                 tick(len(tested.questions.items))
             yield NeuronRow(
                 self.loaded.weights, self.claims[held].domain.name, claim.domain.name, count, blocks,
-                alike,
-                overlap(own, also) / count, sum(overlap(draw, also) for draw in draws) / (DRAWS * count), before,
-                accuracy, sum(controls) / DRAWS, min(controls), rank(-accuracy, [-one for one in controls]),
+                alike, overlap(own, also) / count, sum(overlap(draw, also) for draw in draws) / (DRAWS * count),
+                before, accuracy, sum(controls) / DRAWS, min(controls), rank(-accuracy, [-one for one in controls]),
                 len(tested.questions.items), DRAWS,
             )  # fmt: skip
 
