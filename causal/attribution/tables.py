@@ -154,7 +154,7 @@ class NeuronRow:
     overlap: float
     """Share of them that are also among the most important of the domain that is asked."""
     overlap_by_chance: float
-    """The same share of the matched sets: other neurons of the same blocks that write as much."""
+    """The same share of the matched sets: other neurons of the same blocks, the nearest by what they write."""
     accuracy_before: float
     """Share of right answers (exact match) without anything held."""
     accuracy: float

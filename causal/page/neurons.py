@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from causal.run.tables import TABLES
 from llm_probe.page.sections import Part, Section, finished_run, written_tables
 from llm_probe.page.style import SIZE, as_svg
-from llm_probe.page.views import at
 
 LOST = 0.1
 """Of right answers, beyond what matched neurons cost: from there on it is worth saying."""
@@ -24,7 +23,8 @@ def figure(rows: pd.DataFrame) -> Figure:
     size = 1.6 + 0.42 * len(names)
     picture = Figure((size + 0.9, size), layout="constrained")
     axes = picture.subplots()
-    lost = np.array([[_lost(rows, held, domain) for domain in names] for held in names])
+    table = rows.assign(lost=_lost(rows)).pivot(index="held", columns="domain", values="lost")
+    lost = table.loc[names, names].to_numpy()
     # Cells as shapes: the page's security policy shows no embedded bitmap.
     axes.pcolormesh(range(len(names)), range(len(names)), lost, cmap="RdBu_r", vmin=-1, vmax=1, shading="nearest")
     for (down, across), value in np.ndenumerate(lost):
@@ -41,9 +41,9 @@ def figure(rows: pd.DataFrame) -> Figure:
     return picture
 
 
-def _lost(rows: pd.DataFrame, held: str, domain: str) -> float:
-    row = at(rows, held=held, domain=domain).iloc[0]
-    return float(row["matched"] - row["accuracy"])
+def _lost(rows: pd.DataFrame) -> pd.Series:
+    """Right answers lost beyond what matched neurons cost."""
+    return pd.Series(rows["matched"] - rows["accuracy"])
 
 
 def sentences(rows: pd.DataFrame) -> list[str]:
@@ -52,8 +52,7 @@ def sentences(rows: pd.DataFrame) -> list[str]:
         return []
     own = rows.loc[rows["held"] == rows["domain"]]
     others = rows.loc[rows["held"] != rows["domain"]]
-    excess = others["matched"] - others["accuracy"]
-    counted = (excess >= LOST) & (others["accuracy"] < others["matched_low"])
+    counted = (_lost(others) >= LOST) & (others["accuracy"] < others["matched_low"])
     first = own.iloc[0]
     kept = {name: f"{own[name].mean():.0%}" for name in ("accuracy_before", "accuracy", "matched", "matched_written")}
     elsewhere = {name: f"{others[name].mean():.0%}" for name in ("accuracy", "matched", "overlap", "overlap_by_chance")}

@@ -37,7 +37,7 @@ class CausalConfig:
     items' means, and along its circle. `claims` are domains with words; none given: days and months."""
     neurons: bool = False
     """Hold the MLP neurons that matter most to each claim's sums instead, and ask the sums of every other claim: do
-    they share them? Beside as many other neurons that write as much."""
+    they share them? Beside as many others of the same blocks, the nearest by what they write."""
     dry_run: bool = False
     """Print what would be computed, with its FLOPs, and stop: no weights are needed."""
     weights: Literal["trained", "random"] = "trained"
