@@ -15,7 +15,6 @@ from llm_probe.emergence.table import TABLES
 from llm_probe.page import TEMPLATES
 from llm_probe.page.sections import Part, Run, Section, finished_run, written_tables
 from llm_probe.page.style import BAND, GREEN, GREY, RANDOM, SIZE, TRAINED, VIOLET, as_svg, frame
-from llm_probe.page.terminal import short_name
 from llm_probe.page.views import FLOOR, at, claim_name, number, r2_text, text
 from llm_probe.run.study import Frames
 from toy.run.files import write_atomic
@@ -44,10 +43,10 @@ def section(folder: Path) -> Section | None:
 
 
 def write(path: Path, frames: Frames, run: Run) -> None:
-    """The page of a series alone."""
+    """The page of a series alone, titled by the whole path: a folder of checkpoints is called `snapshots` everywhere."""
     names = [f"{name}.csv" for name in TABLES]
     count, control = len(run["checkpoints"]), run.get("control") or "none"
-    about = [short_name(run), f"{count} checkpoints", f"control: {control}"]
+    about = [text(run["model"]), f"{count} checkpoints", f"control: {control}"]
     own = _section(frames, run, names)
     write_atomic(path, render(TEMPLATES, "study.html", title=own.title, about=about, run=run, sections=[own]))
 
