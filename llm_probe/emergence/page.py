@@ -43,7 +43,7 @@ def section(folder: Path) -> Section | None:
 
 
 def write(path: Path, frames: Frames, run: Run) -> None:
-    """The page of a series alone, titled by the whole path: a folder of checkpoints is called `snapshots` everywhere."""
+    """The page of a series alone, titled by its whole path: most folders of checkpoints are called `snapshots`."""
     names = [f"{name}.csv" for name in TABLES]
     count, control = len(run["checkpoints"]), run.get("control") or "none"
     about = [text(run["model"]), f"{count} checkpoints", f"control: {control}"]
