@@ -129,7 +129,7 @@ def search(
     able = shows_circle(frequencies, labels)
 
     standard, p = stacked["r2"], torch.ones_like(stacked["r2"])
-    null, null_of = standard[:, None][:, :0], _null_r2(smoothers, labels, units, frequencies)
+    null, null_of = standard[:, None][:, :0], null_r2(smoothers, labels, units, frequencies)
     for some, promising in renamed.stages():
         null = torch.cat([null, null_of(some)], dim=1)
         standard, p = _standardised(stacked["r2"], null, able)
@@ -223,7 +223,12 @@ def renamed_circles(
     return torch.stack([angle.cos(), angle.sin()], dim=2).flatten(0, 2).T.contiguous()
 
 
-def _null_r2(
+def asked_often(labels: Labels) -> bool:
+    """Whether each operand pair, or item, is in several prompts, `PROMPTS_A_UNIT` on average."""
+    return PROMPTS_A_UNIT * len(labels.unit.unique()) <= len(labels.unit)
+
+
+def null_r2(
     smoothers: Sequence[RidgeSmoother], labels: Labels, units: Groups, frequencies: Sequence[int]
 ) -> Callable[[Renamed], Float[Tensor, "cells renamings k"]]:
     """What gives R² of each renaming and frequency at its best penalty.
@@ -231,9 +236,8 @@ def _null_r2(
     A renaming gives all prompts of one operand pair (or item) one label. Held-out residuals are linear in the targets:
     where pairs are asked often, their Gram matrix for one-hot pairs holds every renaming.
     """
-    _, which = labels.unit.unique(return_inverse=True)
-    if PROMPTS_A_UNIT * (int(which.max()) + 1) <= len(which):
-        return _null_of_units(smoothers, labels, units, which, frequencies)
+    if asked_often(labels):
+        return _null_of_units(smoothers, labels, units, frequencies)
     return _null_of_prompts(smoothers, labels, units, frequencies)
 
 
@@ -241,9 +245,9 @@ def _null_of_units(
     smoothers: Sequence[RidgeSmoother],
     labels: Labels,
     units: Groups,
-    which: Int[Tensor, " n"],
     frequencies: Sequence[int],
 ) -> Callable[[Renamed], Float[Tensor, "cells renamings k"]]:
+    _, which = labels.unit.unique(return_inverse=True)
     one_hot = torch.nn.functional.one_hot(which).double().to(smoothers[0].left.device)
     base = _gram(baseline_residuals(one_hot, units))
     paths = [smoother.heldout_path(one_hot, units, PENALTIES) for smoother in smoothers]

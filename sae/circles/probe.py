@@ -66,7 +66,7 @@ def _words(result: Result) -> str:
     return "\n".join([shown, "", *why])
 
 
-FEATURES = Study(TABLES, cell_version=2, figures=_figures, words=_words)
+FEATURES = Study(TABLES, cell_version=3, figures=_figures, words=_words)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ out. With B = blockdiag((I - A_gg)⁻²):
 
 B has entries within units only, so the products y_i y_j are made once for all subspaces, and what is left is one
 matrix product of all U with all targets. Nothing (n, targets) is made for each subspace; R² = 1 - SSE / SST as there.
+
+Where units are asked often, as items are, the states of a unit may lie so close together that I - A_gg is singular but
+for rounding: its inverse squared then loses every digit, and renamings of an R² of thousands would stand in the null.
+There the functions of the main probe serve, which solve for the residuals of one-hot units instead.
 """
 
 from __future__ import annotations
@@ -22,7 +26,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llm_probe.questions.claims import Labels
-from llm_probe.statistics.planes import PENALTIES, circles, renamed_circles
+from llm_probe.statistics.planes import (
+    PENALTIES,
+    asked_often,
+    circles,
+    heldout_predictions,
+    null_r2,
+    renamed_circles,
+)
 from llm_probe.statistics.renaming import Renamed
 from toy.maths.regression import Groups, RidgeSmoother, baseline_residuals
 
@@ -48,17 +59,22 @@ def search(
     """Score every subspace (one smoother each), frequency and penalty, and every renaming."""
     units = labels.groups("unit")
     assert units is not None, "a claim has at least two operand pairs or items"
+    targets = circles(labels.label, frequencies, labels.period)
+    if asked_often(labels):
+        best = [heldout_predictions(smoother, targets, units) for smoother in smoothers]
+        null = [null_r2([smoother], labels, units, frequencies)(renamed).amax(dim=2) for smoother in smoothers]
+        return SubspaceSearch(
+            torch.stack([r2 for r2, _, _ in best]), torch.stack([at for _, at, _ in best]), torch.cat(null)
+        )
     left = torch.cat([smoother.left.T for smoother in smoothers])
     forms = [_Form.of(smoothers, left, relative, units) for relative in PENALTIES]
-    targets = circles(labels.label, frequencies, labels.period)
     r2, penalty = torch.stack(_r2(forms, left, targets, units)).max(dim=0)
-    # The null only ranks maxima: float32 is enough.
-    forms, left, null = [form.single() for form in forms], left.float(), []
+    null = []
     for totals in renamed.total.split(max(1, TARGETS_AT_ONCE // (2 * len(frequencies)))):
-        targets = renamed_circles(totals % labels.period, frequencies, labels.period)
+        targets = renamed_circles(totals % labels.period, frequencies, labels.period).double()
         largest = torch.stack(_r2(forms, left, targets, units)).amax(dim=0)
         null.append(largest.view(len(smoothers), len(totals), -1).amax(dim=2))
-    return SubspaceSearch(r2, penalty, torch.cat(null, dim=1).double())
+    return SubspaceSearch(r2, penalty, torch.cat(null, dim=1))
 
 
 @dataclass(frozen=True)
@@ -89,10 +105,6 @@ class _Form:
             cross.append(shrink[:, None] * spread.T)
             inner.append(cross[-1] @ smoother.left * shrink)
         return _Form(torch.stack(blocks), torch.cat(cross), tuple(inner))
-
-    def single(self) -> _Form:
-        """The same in float32."""
-        return _Form(self.blocks.float(), self.cross.float(), tuple(form.float() for form in self.inner))
 
 
 def _r2(

@@ -87,12 +87,12 @@ def test_residuals_of_one_hot_pairs_hold_every_renaming(quantity: Quantity) -> N
     claim = Claim(DOMAINS["days"], quantity)
     labels = Labels.of(claim, claim.prompts("discovery", 300, 0))
     which, units = labels.unit.unique(return_inverse=True)[1], labels.groups("unit")
-    assert units is not None and planes.PROMPTS_A_UNIT * units.count <= len(which)
+    assert units is not None and planes.asked_often(labels)
     generator = torch.Generator().manual_seed(0)
     of_unit = torch.randn(units.count, 12, generator=generator)[which]
     smoothers = [RidgeSmoother.of(of_unit + torch.randn(of_unit.shape, generator=generator)) for _ in range(2)]
     renamed = renaming.rename(claim, labels, [0] * 7, 40, 0)
-    exact = planes._null_of_units(smoothers, labels, units, which, claim.tested_frequencies)(renamed)
+    exact = planes._null_of_units(smoothers, labels, units, claim.tested_frequencies)(renamed)
     refitted = planes._null_of_prompts(smoothers, labels, units, claim.tested_frequencies)(renamed)
     assert exact.shape == (2, len(renamed.total), len(claim.tested_frequencies))
     torch.testing.assert_close(exact, refitted, atol=2e-4, rtol=0)

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import asdict
+from itertools import product
 
 import pytest
 import torch
+from torch import Tensor
 
 from llm_probe.questions.claims import Claim, Labels
 from llm_probe.questions.domains import DOMAINS
@@ -14,6 +16,7 @@ from sae.circles import subspaces
 from sae.circles.claims import Chosen, Features, choose, coverage, group_parts, rows
 from sae.circles.latents import Encoded, Group
 from tests.sae.planted_dictionary import cross, encoded_sums
+from toy.maths.fourier import circle
 from toy.maths.regression import RidgeSmoother
 
 PLACE = {
@@ -69,23 +72,47 @@ def test_nothing_is_circular_where_nothing_is_planted() -> None:
     assert not any(row.circular for row in result["sae_table"])
 
 
-@pytest.mark.parametrize("kind", ["pairs", "repeated pairs", "items"])
-def test_the_quadratic_form_is_the_search_of_planes(kind: str) -> None:
-    """Singleton units, units of several prompts, and items, where whole labels are left out."""
-    if kind == "pairs":
-        at = encoded_sums(renamings=40)
-        labels, renamed, k = at.labels, at.renamed, (1, 2, 3)
-    else:
-        claim = Claim(DOMAINS["days"], "item" if kind == "items" else "sum")
-        labels = Labels.of(claim, claim.prompts("discovery", 150, 0))
-        renamed, _ = next(renaming.rename(claim, labels, [0] * 7, 40, 0).stages())
-        k = claim.tested_frequencies
+def test_the_quadratic_form_is_the_search_of_planes() -> None:
+    at = encoded_sums(renamings=40)
+    labels, renamed, k = at.labels, at.renamed, (1, 2, 3)
+    assert not planes.asked_often(labels)
     generator = torch.Generator().manual_seed(0)
     smoothers = [RidgeSmoother.of(torch.randn(len(labels.label), m, generator=generator)) for m in (3, 9)]
     main, own = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)
     torch.testing.assert_close(own.r2, main.r2)
     assert torch.equal(own.penalty, main.penalty)
     assert float(own.null.amax(dim=0).quantile(0.95)) == pytest.approx(main.null_r2, abs=1e-4)
+
+
+def test_items_whose_states_hardly_differ_are_refitted_without_each_item() -> None:
+    """States of one item that differ by a thousandth, as in a pretrained model: every renaming beside plain refits."""
+    claim = Claim(DOMAINS["days"], "item")
+    labels = Labels.of(claim, claim.prompts("discovery", 84, 0))
+    renamed, _ = next(renaming.rename(claim, labels, [0] * 7, 10, 0).stages())
+    generator, k = torch.Generator().manual_seed(0), claim.tested_frequencies
+    states = torch.randn(7, 30, generator=generator, dtype=torch.float64)[labels.first]
+    states += 1e-3 * torch.randn(states.shape, generator=generator, dtype=torch.float64)
+    smoother = RidgeSmoother.of(states)
+    own = subspaces.search([smoother], labels, renamed, k)
+
+    def refitted(label: Tensor) -> float:
+        r2 = []
+        for frequency, relative in product(k, planes.PENALTIES):
+            target, errors, baseline = circle(label % 7, frequency, 7), 0.0, 0.0
+            for item in range(7):
+                out = labels.first == item
+                mean, centre = target[~out].mean(dim=0), states[~out].mean(dim=0)
+                x = states[~out] - centre
+                gram = x.T @ x + smoother.penalty(relative) * torch.eye(30)
+                fit = torch.linalg.solve(gram, x.T @ (target[~out] - mean))
+                errors += float((target[out] - mean - (states[out] - centre) @ fit).square().sum())
+                baseline += float((target[out] - mean).square().sum())
+            r2.append(1 - errors / baseline)
+        return max(r2)
+
+    expected = [refitted(total) for total in renamed.total]
+    assert own.null[0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert float(own.r2.max()) == pytest.approx(refitted(labels.label), abs=1e-6)
 
 
 def test_coverage_of_known_shapes() -> None:
