@@ -339,8 +339,11 @@ def confirm(
     frequency: int,
     relative_penalty: float,
     seed: int,
-) -> tuple[Confirmation, Float[Tensor, "m 2"]]:
-    """Predict the confirmation prompts; for items, from a fit that never saw the item. Also the predicted points.
+) -> tuple[Confirmation, Float[Tensor, "m 2"], Float[Tensor, "m 2"]]:
+    """(what the plane is worth, predicted points, squared errors) of the confirmation prompts.
+
+    An item is predicted from a fit that never saw it. The squared errors are of the activations and of the mean alone:
+    R² is 1 minus the ratio of their sums.
 
     New templates shift the states as a whole. So of sums the R² allows every template an intercept of its own, with and
     without the activations; an item is left out alone, and what its template says of it would be known from the others.
@@ -368,7 +371,8 @@ def confirm(
     draws = _correlation(clustered_sums(parts, new_labels.unit, seed))
     agreement = float(_correlation(parts.sum(dim=0)))
     r2 = float(1 - left.sum() / base.sum())
-    return Confirmation(r2, low, high, float(error), agreement, *percentiles(draws)), predicted.cpu()
+    whole = Confirmation(r2, low, high, float(error), agreement, *percentiles(draws))
+    return whole, predicted.cpu(), torch.stack([left, base], dim=1)
 
 
 def _correlation(sums: Float[Tensor, "*b three"]) -> Float[Tensor, "*b"]:

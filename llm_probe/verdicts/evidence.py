@@ -161,7 +161,7 @@ def gather(
     choice = keep(Choice(cell, column, PENALTIES[int(searches.planes.penalty[cell, column])]))
     cell, chosen = choice.cell, searches.planes.at(choice.cell, choice.column)
     old, new = states.discovery[:, cell], states.confirmation[:, cell]
-    confirmation, points = planes.confirm(old, new, labels, new_labels, chosen.frequency, choice.penalty, seed)
+    confirmation, points, _ = planes.confirm(old, new, labels, new_labels, chosen.frequency, choice.penalty, seed)
     everything, every_label = torch.cat([states.discovery, states.confirmation]), both(labels, new_labels)
     code = Code.of(claim, everything, every_label, kinds, seed)
     geometry = geometry_of(claim, everything, every_label, code, cell, chosen.frequency)

@@ -127,14 +127,8 @@ def principal(states: Float[Tensor, "n d"], new_states: Float[Tensor, "m d"]) ->
 def measure(unit: Tensor, new_unit: Tensor, choice: Choice, at: Encoded, seed: int) -> Measured:
     """Read the circle from a unit (n, m) on the confirmation prompts (m', m)."""
     labels, new_labels = at.labels, at.new_labels
-    confirmed, points = planes.confirm(unit, new_unit, labels, new_labels, choice.frequency, choice.penalty, seed)
-    true = fourier.circle(new_labels.label, choice.frequency, labels.period)
-    seen = fourier.circle(labels.label, choice.frequency, labels.period)
-    expected = seen.mean(dim=0).expand_as(true)
-    if labels.quantity == "item":
-        others = new_labels.label[:, None] != labels.label
-        expected = others.double() @ seen / others.sum(dim=1, keepdim=True)
-    errors = torch.stack([(true - guess).square().sum(dim=1) for guess in (points, expected)], dim=1)
+    chosen = (choice.frequency, choice.penalty, seed)
+    confirmed, points, errors = planes.confirm(unit, new_unit, labels, new_labels, *chosen)
     return Measured(confirmed.r2, confirmed.low, confirmed.high, points, errors)
 
 
@@ -177,9 +171,11 @@ def verdicts(ladder: Sequence[LadderRow]) -> Iterator[FeatureVerdict]:
         if not group or not plane:
             continue
         low, high = min(row.beyond_plane_low for row in group), max(row.beyond_plane_high for row in group)
-        better = min(row.r2_low for row in group) > max(row.r2_high for row in random) if random else None
         passed = [row.p_renaming is not None and row.p_renaming <= ALPHA for row in (*group, *plane)]
         carried = all(passed[: len(group)])
+        # An interval as narrow as the group's R² is small can lie above a random one: that alone is nothing.
+        beyond = min(row.r2_low for row in group) > max(row.r2_high for row in random) if random else None
+        better = beyond and carried
         answer, reason = _answer(carried=carried, any_circle=any(passed), low=low, high=high, better=better)
         yield FeatureVerdict(
             *place, verdict=answer, better_than_random=better, group_r2=fmean(row.r2 for row in group),

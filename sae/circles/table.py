@@ -151,7 +151,8 @@ class FeatureVerdict:
     verdict: FeatureAnswer
     """The answer: `features beat planes`, `no better` or `undetermined`."""
     better_than_random: bool | None
-    """Whether every group's interval lies above those of all random-weights groups; empty without such SAEs."""
+    """Whether every group beats its renaming null and its interval lies above those of all random-weights groups; empty
+    without such SAEs."""
     group_r2: float
     """R² of the best group on confirmation prompts, mean over the SAEs."""
     plane_r2: float

@@ -214,11 +214,12 @@ def test_confirmation_predicts_new_prompts_and_unseen_items() -> None:
         noise = torch.randn(len(of.label), 10, generator=generator) * 0.05
         return torch.cat([planes.circles(of.label, (1,), 7).float(), noise], dim=1)
 
-    confirmed, points = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
+    confirmed, points, errors = planes.confirm(states(labels), states(new), labels, new, 1, 0.01, seed=0)
     assert confirmed.r2 > 0.9
     assert confirmed.low <= confirmed.r2 <= confirmed.high
+    assert confirmed.r2 == pytest.approx(1 - float(errors[:, 0].sum() / errors[:, 1].sum()))
     assert confirmed.angle_error < 0.2
-    assert points.shape == (len(new.label), 2)
+    assert points.shape == errors.shape == (len(new.label), 2)
 
 
 def test_closure_of_a_circle_a_line_and_noise() -> None:

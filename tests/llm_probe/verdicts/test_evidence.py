@@ -36,7 +36,7 @@ def read(claim: Claim, radius: float, frequency: int, massive: float = 0.0) -> t
         return made
 
     kept = States(CELLS, states(labels), states(new), None)
-    _, points = confirm(kept.discovery[:, 1], kept.confirmation[:, 1], labels, new, frequency, 0.01, seed=0)
+    _, points, _ = confirm(kept.discovery[:, 1], kept.confirmation[:, 1], labels, new, frequency, 0.01, seed=0)
     at = ChosenStates(frequency, labels, new, kept.discovery[:, 1], kept.confirmation[:, 1], points)
     return SimpleNamespace(**measure_all(at)), points
 

@@ -1,7 +1,7 @@
 """The searches of latents, groups and rungs on states whose circle is known."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 
 import pytest
@@ -65,6 +65,14 @@ def test_the_ladder_has_every_rung_and_its_plane_is_the_main_probe_s(planted: tu
     assert ladder["latent"].beyond_plane_high < 0
     assert ladder["pca_plane"].rank == ladder["group"].rank == 4
     assert len(planted[1]["sae_points"]) == 14
+
+
+def test_the_interval_of_a_difference_is_of_that_difference() -> None:
+    """New templates that shift all states leave the R² of sums as it is, and so the difference to the plane."""
+    at = encoded_sums(renamings=20)
+    _, result = analysed(replace(at, new_states=at.new_states + 5))
+    for row in result["sae_ladder"]:
+        assert row.beyond_plane_low <= row.beyond_plane <= row.beyond_plane_high, row.rung
 
 
 def test_nothing_is_circular_where_nothing_is_planted() -> None:
