@@ -77,7 +77,9 @@ def figure(moves: pd.DataFrame) -> Figure:
         grid[-1, place].xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
         grid[-1, place].set_xlabel("block behind which the item is changed", fontsize=SIZE)
     handles, names = grid[0, 0].get_legend_handles_labels()
-    picture.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=SIZE)
+    picture.legend(
+        handles, names, loc="outside lower center", ncols=min(4, 2 * len(domains)), frameon=False, fontsize=SIZE
+    )
     return picture
 
 
