@@ -61,11 +61,11 @@ def search(
     assert units is not None, "a claim has at least two operand pairs or items"
     targets = circles(labels.label, frequencies, labels.period)
     if asked_often(labels):
-        best = [heldout_predictions(smoother, targets, units) for smoother in smoothers]
+        best = [heldout_predictions(smoother, targets, units)[:2] for smoother in smoothers]
+        r2, penalty = (torch.stack(part) for part in zip(*best, strict=True))
+        # One subspace at a time: the residuals of hundreds under every renaming do not fit in memory together.
         null = [null_r2([smoother], labels, units, frequencies)(renamed).amax(dim=2) for smoother in smoothers]
-        return SubspaceSearch(
-            torch.stack([r2 for r2, _, _ in best]), torch.stack([at for _, at, _ in best]), torch.cat(null)
-        )
+        return SubspaceSearch(r2, penalty, torch.cat(null))
     left = torch.cat([smoother.left.T for smoother in smoothers])
     forms = [_Form.of(smoothers, left, relative, units) for relative in PENALTIES]
     r2, penalty = torch.stack(_r2(forms, left, targets, units)).max(dim=0)

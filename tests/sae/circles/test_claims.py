@@ -80,11 +80,19 @@ def test_nothing_is_circular_where_nothing_is_planted() -> None:
     assert not any(row.circular for row in result["sae_table"])
 
 
-def test_the_quadratic_form_is_the_search_of_planes() -> None:
-    """Operand pairs in one prompt, and some in several, which are left out together."""
-    at = encoded_sums(renamings=40)
-    labels, renamed, k = at.labels, at.renamed, (1, 2, 3)
-    assert len(labels.label) / planes.PROMPTS_A_UNIT < len(labels.unit.unique()) < len(labels.label)
+@pytest.mark.parametrize("kind", ["pairs", "repeated pairs", "items"])
+def test_the_search_of_subspaces_is_that_of_planes(kind: str) -> None:
+    """The quadratic form, with pairs in one prompt and some in several; units that are asked often; and items."""
+    if kind == "pairs":
+        at = encoded_sums(renamings=40)
+        labels, renamed, k = at.labels, at.renamed, (1, 2, 3)
+        assert len(labels.unit.unique()) < len(labels.unit)
+    else:
+        claim = Claim(DOMAINS["days"], "item" if kind == "items" else "sum")
+        labels = Labels.of(claim, claim.prompts("discovery", 150, 0))
+        renamed, _ = next(renaming.rename(claim, labels, [0] * 7, 40, 0).stages())
+        k = claim.tested_frequencies
+    assert planes.asked_often(labels) == (kind != "pairs")
     generator = torch.Generator().manual_seed(0)
     smoothers = [RidgeSmoother.of(torch.randn(len(labels.label), m, generator=generator)) for m in (3, 9)]
     main, own = planes.search(smoothers, labels, renamed, k), subspaces.search(smoothers, labels, renamed, k)
