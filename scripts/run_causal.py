@@ -5,6 +5,7 @@ python scripts/run_causal.py --claims "mod-add 7" days --prompts 1000
 python scripts/run_causal.py --claims "mod-add 7" --places 1:offset      its circle at a place that was not accepted
 python scripts/run_causal.py --claims days --quantity item --places 0:item   the circle of the items it is asked with
 python scripts/run_causal.py --succession                                the next item, moved along the items' circle
+python scripts/run_causal.py --addition                                  sums of digits, an operand and the sum moved
 python scripts/run_causal.py --neurons                                   do the sums share the neurons they need?
 python scripts/run_causal.py --claims "mod-add 7" --sweep 2              every dimension of a layer, one at a time
 python scripts/run_causal.py --model Qwen/Qwen3-0.6B --sweep all --dry-run
@@ -38,7 +39,9 @@ def _run(config: CausalConfig, command: str) -> None:
         return
     result = study(config, command)
     result.write(config.folder)
-    if config.folder in [config.source / name for name in ("causal", "causal-succession", "causal-neurons")]:
+    if config.folder in [
+        config.source / name for name in ("causal", "causal-succession", "causal-addition", "causal-neurons")
+    ]:
         rewrite(config.source)
     print(result)
     print(f"\ntables and figures  {config.folder}")

@@ -168,7 +168,8 @@ class Mediator:
         """As many directions as move the answer best, on the questions they are fitted on: trained once a width."""
         if width not in self._trained:
             place, own = self.place, self.place.training
-            about = (own.labels, own.answers, place.means, width, self.seed)
+            steps = (torch.arange(place.period) - own.labels[:, None]) % place.period
+            about = (own.labels, (own.answers[:, None] + steps) % place.period, place.means, width, self.seed)
             self._trained[width] = descended(place.loss, *about, starts=self.starts, steps=self.steps)
         return self._trained[width]
 

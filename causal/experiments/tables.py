@@ -1,12 +1,14 @@
-"""The row types of the experiments that are not about one accepted circle: the sweep, and the next item."""
+"""The row types of the experiments that are not about one accepted circle: the sweep, the next item, sums of digits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from llm_probe.questions.claims import Quantity
+
 Form = Literal["list", "examples"]
-"""How a succession is asked: as a list that goes on, or after four worked examples."""
+"""How a question is asked: as a list that goes on, or after worked examples."""
 Direction = Literal["class means", "circle", "principal axes", "trained subspace", "other order", "random"]
 
 
@@ -68,16 +70,16 @@ class SuccessionRow:
 
 @dataclass(frozen=True)
 class MoveRow:
-    """The last item's state behind one block, moved from one item to another along some directions."""
+    """An item's state behind one block, moved from one item to another along some directions."""
 
     domain: str
     """Domain whose items were moved."""
     period: int
     """Number of items."""
     form: Form
-    """How the next item was asked."""
+    """How it was asked."""
     layer: int
-    """Block whose output was edited at the item's last token, counted from 0."""
+    """Block whose output was edited at the last token of the item (or of the prompt), counted from 0."""
     direction: Direction
     """`class means`: the whole difference of the two items' mean states; `circle`: its part at the frequencies 1 to k;
     `principal axes`: its part on as many leading axes of the class means; `trained subspace`: its part on 2k directions
@@ -95,19 +97,19 @@ class MoveRow:
     share: float
     """Share of the variance between class means along these directions; of `random` that of its circle."""
     moved: float
-    """Share of moves after which the most probable item is the one that follows the item moved to."""
+    """Share of moves after which the most probable answer is the right one for the item moved to."""
     moved_low: float
     """Lower end of the 95 % bootstrap interval, clustered on items."""
     moved_high: float
     """Upper end of that interval."""
     log_odds: float
-    """Mean change of log P(item that follows the item moved to) - log P(right answer), nats."""
+    """Mean change of log P(right answer for the item moved to) - log P(right answer as asked), nats."""
     log_odds_low: float
     """Lower end of the 95 % bootstrap interval, clustered on items."""
     log_odds_high: float
     """Upper end of that interval."""
     accuracy_before: float | None = None
-    """Share of the prompts whose next item is named right where nothing is changed."""
+    """Share of the prompts that are answered right where nothing is changed."""
     accuracy: float | None = None
     """The same where every item's part along these directions is replaced by the mean of all items' parts, so that it
     tells no item from another: what is left when the directions are ablated."""
@@ -119,3 +121,31 @@ class MoveRow:
     """Of a trained subspace: its largest principal angle to the planes of `circle` with the same k, in radians."""
     angle_by_chance: float | None = None
     """What 5 % of random subspaces of its size stay below."""
+
+
+@dataclass(frozen=True)
+class AdditionRow:
+    """How often a model names the sum of two digits that is below ten."""
+
+    shots: int
+    """Worked examples before the question."""
+    n: int
+    """Number of prompts."""
+    accuracy: float
+    """Share of prompts whose most probable answer, of 0 to 18, is the right one."""
+    accuracy_low: float
+    """Lower end of the 95 % Wilson interval."""
+    accuracy_high: float
+    """Upper end of that interval."""
+    written: float
+    """Share of prompts at which greedy decoding writes the right answer."""
+    chance: float
+    """Share of the most frequent right answer."""
+
+
+@dataclass(frozen=True)
+class AdditionMoveRow(MoveRow):
+    """A digit's state behind one block of a sum of two digits, moved from one digit to another."""
+
+    quantity: Quantity = "item"
+    """`item`: the first operand, moved at its token; `sum`: the sum, moved at the prompt's last token."""

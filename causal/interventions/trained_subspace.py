@@ -30,22 +30,30 @@ Loss = Callable[[Float[Tensor, "nodes n d"], Int[Tensor, " n"]], Tensor]
 """(what is added to every state, the label that is to be answered then) -> the sum of -log P of those answers."""
 
 
-def trained_subspace(engine: Engine, means: Float[Tensor, "p d"], width: int, seed: int) -> Float[Tensor, "d {width}"]:
+def trained_subspace(
+    engine: Engine,
+    items: Int[Tensor, " n"],
+    answers: Int[Tensor, "n p"],
+    means: Float[Tensor, "p d"],
+    width: int,
+    seed: int,
+) -> Float[Tensor, "d {width}"]:
     """B of a language model's prompts.
 
     Args:
-        engine: The prompts to train on, at the position and layer that are edited; a prompt's `first` is its item.
+        engine: The prompts to train on, at the position and layer that are edited.
+        items: The item of each, from 0 on.
+        answers: The right answer to each with every item in the place of its own.
         means: Mean state of each item there.
         width: w, at most p - 1.
         seed: Of the steps j.
     """
-    first = torch.tensor([prompt.first for prompt in engine.questions.prompts])
 
     def loss(change: Float[Tensor, "nodes n d"], target: Int[Tensor, " n"]) -> Tensor:
         moved = engine.log_p(lambda states, rows: states + change[0, rows].to(states))
         return missed(moved, target)
 
-    return descended(loss, first, engine.questions.labels, means[None], width, seed)[0]
+    return descended(loss, items, answers, means[None], width, seed)[0]
 
 
 def missed(
@@ -58,14 +66,14 @@ def missed(
 def descended(
     loss: Loss,
     items: Int[Tensor, " n"],
-    labels: Int[Tensor, " n"],
+    answers: Int[Tensor, "n p"],
     means: Float[Tensor, "nodes p d"],
     width: int,
     seed: int,
     starts: int = 1,
     steps: int = STEPS,
 ) -> Float[Tensor, "nodes d {width}"]:
-    """B of every node for prompts of these items that have these answers: the best end of so many starts.
+    """B of every node, the best end of so many starts; `answers`: what is right with each item in the place of the own.
 
     The first start is the leading axes of the class means, the others are random directions of their span: where the
     answer does not depend on the leading axes at all, descent hardly leaves them. An answer of several tokens is moved
@@ -86,7 +94,8 @@ def descended(
             j = torch.randint(1, period, items.shape, generator=generator)
             apart = means[:, (items + j) % period] - means[:, items]
             basis = torch.linalg.qr(weights).Q
-            total = loss(apart @ basis @ basis.mT, (labels + j) % period) / len(items)
+            target = answers.gather(1, ((items + j) % period)[:, None])[:, 0]
+            total = loss(apart @ basis @ basis.mT, target) / len(items)
             (weights.grad,) = torch.autograd.grad(total, weights)
             value = float(total.detach())
             optimiser.step()

@@ -27,6 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from causal.attribution.routing import POOLED, agreement
+from causal.page.addition import figure as addition_figure
 from causal.page.mediators import dial
 from causal.page.neurons import figure as neurons_figure
 from causal.page.succession import figure as succession_figure
@@ -59,6 +60,8 @@ def save_all(folder: Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
         figures["routing"] = routing_figure(frames["causal_routing"])
     if not frames["succession_moves"].empty:
         figures["succession"] = succession_figure(frames["succession_moves"])
+    if not frames["addition_moves"].empty:
+        figures["addition"] = addition_figure(frames["addition_moves"])
     if not frames["shared_neurons"].empty:
         figures["neurons"] = neurons_figure(frames["shared_neurons"])
     return save_figures(folder, figures, "causal")

@@ -61,25 +61,33 @@ HEAD = ("domain", "form", "next", "the one before", "two on", "guessing")
 
 def figure(moves: pd.DataFrame) -> Figure:
     """One column a domain: the share that follows, the log-odds, and what is right without the part."""
-    domains = list(dict.fromkeys(moves["domain"]))
-    shown = {column: name for column, name in MEASURES.items() if measured(moves, column)}
-    picture = Figure((4.4 * len(domains) + 0.4, 2.4 * len(shown) + 0.8), layout="constrained")
-    grid = picture.subplots(len(shown), len(domains), squeeze=False, sharex="col")
-    for place, domain in enumerate(domains):
-        rows = at(moves, domain=domain)
+    return moves_figure(
+        {f"{name}, asked as {own['form'].iloc[0]}": own for name, own in moves.groupby("domain", sort=False)}
+    )
+
+
+def moves_figure(columns: Mapping[str, pd.DataFrame]) -> Figure:
+    """One column for each table of moves, under its title."""
+    every = pd.concat(list(columns.values()))
+    shown = {column: name for column, name in MEASURES.items() if measured(every, column)}
+    picture = Figure((4.4 * len(columns) + 0.4, 2.4 * len(shown) + 0.8), layout="constrained")
+    grid = picture.subplots(len(shown), len(columns), squeeze=False, sharex="col")
+    for place, (title, rows) in enumerate(columns.items()):
         for axes, (column, name) in zip(grid[:, place], shown.items(), strict=True):
             lines(axes, rows.loc[rows[column].notna()], column)
             if column != "log_odds":
                 axes.axhline(1 / rows["period"].iloc[0], color=GREY, linewidth=0.8, linestyle=":")
                 axes.set_ylim(-0.03, 1.03)
             frame(axes, "", "" if place else name)
-        grid[0, place].set_title(f"{domain}, asked as {rows['form'].iloc[0]}", fontsize=SIZE, loc="left")
+        grid[0, place].set_title(title, fontsize=SIZE, loc="left")
         grid[-1, place].xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
         grid[-1, place].set_xlabel("block behind which the item is changed", fontsize=SIZE)
-    handles, names = grid[0, 0].get_legend_handles_labels()
+    # The trained subspaces are in those columns alone where anything moves half of the answers.
+    named = {name: line for axes in grid[0] for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     picture.legend(
-        handles, names, loc="outside lower center", ncols=min(4, 2 * len(domains)), frameon=False, fontsize=SIZE
-    )
+        [named[name] for name, *_ in SHOWN if name in named], [name for name, *_ in SHOWN if name in named],
+        loc="outside lower center", ncols=min(4, 2 * len(columns)), frameon=False, fontsize=SIZE,
+    )  # fmt: skip
     return picture
 
 
@@ -134,22 +142,27 @@ def sentences(answers: pd.DataFrame, moves: pd.DataFrame) -> list[str]:
     """What the model can do, and what moves its answer, a sentence a domain."""
     result = []
     for domain, own in moves.groupby("domain", sort=False):
-        best = at(own, direction="class means").sort_values("moved").iloc[-1]
-        there = at(own, layer=best["layer"])
-        circle = at(there, direction="circle", k=1, times=1.0).iloc[0]
-        controls = [float(at(there, direction=name, k=1)["moved"].iloc[0]) for name in ("other order", "random")]
-        right = at(answers, domain=domain, form=best["form"], steps=1)["accuracy"].iloc[0]
-        result.append(
-            f"{domain}: the next item is named in {right:.0%} of the prompts. Moving an item by the whole difference "
-            f"of two items' means behind block {best['layer']} moves the answer with it in {best['moved']:.0%} of the "
-            f"moves; by its part on the circle ({circle['share']:.0%} of that variance) in {circle['moved']:.0%}, "
-            f"where another order of the items gives {controls[0]:.0%} and random directions {controls[1]:.0%}"
-            f"{trained_words(there)}.{ablated_words(there)}"
-        )
+        form = own["form"].iloc[0]
+        right = at(answers, domain=domain, form=form, steps=1)["accuracy"].iloc[0]
+        result.append(f"{domain}: the next item is named in {right:.0%} of the prompts. {moved_words(own, 'an item')}")
     for domain in dict.fromkeys(answers["domain"]):
         if domain not in set(moves["domain"]):
             result.append(f"{domain}: it does not name the next item, so that nothing was moved.")
     return result
+
+
+def moved_words(moves: pd.DataFrame, what: str) -> str:
+    """What moves the answer behind the block where the whole difference moves it most, and what is left without it."""
+    best = at(moves, direction="class means").sort_values("moved").iloc[-1]
+    there = at(moves, layer=best["layer"])
+    circle = at(there, direction="circle", k=1, times=1.0).iloc[0]
+    controls = [float(at(there, direction=name, k=1)["moved"].iloc[0]) for name in ("other order", "random")]
+    return (
+        f"Moving {what} by the whole difference of two items' means behind block {best['layer']} moves the answer with "
+        f"it in {best['moved']:.0%} of the moves; by its part on the circle ({circle['share']:.0%} of that variance) "
+        f"in {circle['moved']:.0%}, where another order of the items gives {controls[0]:.0%} and random directions "
+        f"{controls[1]:.0%}{trained_words(there)}.{ablated_words(there)}"
+    )
 
 
 def trained_words(moves: pd.DataFrame) -> str:

@@ -29,21 +29,21 @@ from causal.attribution.neurons import ASKED, DRAWS, FITTED, SHARE, SharedNeuron
 from causal.attribution.routing import routing
 from causal.controls.random_controls import CONTROLS, TURNS, random_controls
 from causal.controls.specificity import documents, skills, text_rows
-from causal.experiments import effects
+from causal.experiments import addition, effects, succession
 from causal.experiments.experiment import Experiment
+from causal.experiments.moves import Mover
 from causal.experiments.patches import patch_rows
-from causal.experiments.succession import DOMAINS_ASKED, FORMS, STEPS, Mover, answer_row, prompts_of
 from causal.experiments.sweep import PAIRS, MakeRows, published_rows, sweep
-from causal.experiments.tables import SuccessionRow
+from causal.experiments.tables import AdditionMoveRow, SuccessionRow
 from causal.interventions.directions import accepted
 from causal.interventions.edits import INTERVENTIONS
-from causal.interventions.questions import Questions, ask
+from causal.interventions.questions import Questions
 from causal.run.config import CausalConfig
 from causal.run.plan import PUBLISHED_CLAIM, claim_of, experiments_of, layers_of
 from causal.run.tables import TABLES, by_table
 from causal.run.verdicts import ranked, verdict_row
 from llm_probe.models.loading import LoadedModel, check_layers, load, randomised, weights_fingerprint
-from llm_probe.questions.claims import Claim
+from llm_probe.questions.claims import Claim, Quantity
 from llm_probe.questions.domains import Domain
 from llm_probe.run.study import Result, Rows, Session, Study, stage, together
 from llm_probe.run.vocabulary import ALPHA
@@ -63,6 +63,7 @@ def _figures(folder: Path, result: Result) -> None:
 
 def _words(result: Result) -> str:
     """A verdict a circle with its reason; of a sweep what stands out in each layer; of the next item what moves it."""
+    from causal.page.addition import sentences as of_addition
     from causal.page.neurons import sentences as of_neurons
     from causal.page.succession import sentences
     from toy.run.terminal import filled
@@ -81,6 +82,7 @@ def _words(result: Result) -> str:
             f"the most dim {least['dim']}, from {least['accuracy_before']:.1%} to {least['accuracy']:.1%}"
         )
     lines += sentences(result.frames["succession"], result.frames["succession_moves"])
+    lines += of_addition(result.frames["addition"], result.frames["addition_moves"])
     lines += of_neurons(result.frames["shared_neurons"])
     if not lines:
         return "nothing was tested"
@@ -97,7 +99,7 @@ def run(config: CausalConfig, command: str = "") -> Result:
         InputError: no probe run of these weights, an unknown claim, too few prompts, or a text that cannot be read.
     """
     check_counts(config, "prompts", "discovery", "window")
-    power = "" if config.succession or config.neurons else _power(config)
+    power = "" if config.succession or config.addition or config.neurons else _power(config)
     if power:
         print(power, file=sys.stderr)
     return CAUSAL.run(config.folder, lambda session: _rows(config, power, session), command)
@@ -129,6 +131,8 @@ def _rows(config: CausalConfig, power: str, session: Session) -> Rows:
             return runner.sweep_layers()
         if config.succession:
             return runner.move_items()
+        if config.addition:
+            return runner.move_digits()
         if config.neurons:
             return runner.hold_neurons([claim_of(name) for name in config.claims or known])
         return runner.test_circles(experiments_of(config, loaded, known))
@@ -170,25 +174,48 @@ class CausalRunner:
 
     def move_items(self) -> Rows:
         """What is answered when the next item is asked for, and under moves of the last item behind every block."""
-        parts = []
-        for domain in (claim_of(name).domain for name in self.config.claims or DOMAINS_ASKED):
+        parts, seed, layers = [], self.config.seed, self._moved_layers()
+        for domain in (claim_of(name).domain for name in self.config.claims or succession.DOMAINS_ASKED):
             if domain.operands is not None:
                 raise InputError(f"{domain.name} has no items to go on with: give words such as days or months")
             self.bar.set_postfix_str(domain.name)
             make = partial(self._answers_of, domain)
-            parts.append(self._cell(f"succession {domain!r} {FORMS} {STEPS}", make))
+            parts.append(self._cell(f"succession {domain!r} {succession.FORMS} {succession.STEPS}", make))
             best = max((row for row in parts[-1]["succession"] if row.steps == 1), key=lambda row: row.accuracy)
             if best.accuracy_low <= best.chance:
                 continue
-            fitted, moved = (
-                ask(self.loaded, prompts_of(domain, best.form, 1, part, self.config.seed), domain.items)
-                for part in ("discovery", "causal")
-            )
-            for layer in range(len(self.loaded.layers)):
-                mover = Mover(self.loaded, domain, best.form, layer, fitted, moved, self.config.seed)
+            fitted, moved = (succession.held(self.loaded, domain, best.form, p, seed) for p in ("discovery", "causal"))
+            for layer in layers:
+                where = (domain.name, best.form, layer, "item")
+                mover = Mover(self.loaded, *where, fitted, moved, succession.MOVABLE, seed)
                 cell = f"succession {domain!r} {best.form} {layer}"
                 parts.append(self._cell(cell, lambda mover=mover: mover.rows(self.bar.update)))
         return together(parts)
+
+    def move_digits(self) -> Rows:
+        """What is answered when sums of digits are asked for, and under moves of an operand and of the sum."""
+        shots, seed, layers = addition.SHOTS, self.config.seed, self._moved_layers()
+        cell = f"addition {shots}"
+        parts = [self._cell(cell, lambda: [addition.answer_row(self.loaded, count, seed) for count in shots])]
+        known = parts[0]["addition"][-1]
+        for quantity, position in addition.POSITIONS.items() if known.accuracy_low > known.chance else ():
+            self.bar.set_postfix_str(f"{quantity} at {position}")
+            fitted, moved = (addition.held(self.loaded, part, quantity, seed) for part in ("discovery", "causal"))
+            for layer in layers:
+                least = addition.MOVABLE * known.accuracy
+                mover = Mover(self.loaded, "add", "examples", layer, position, fitted, moved, least, seed)
+
+                def rows(mover: Mover = mover, quantity: Quantity = quantity) -> Iterator[AdditionMoveRow]:
+                    return (AdditionMoveRow(**vars(row), quantity=quantity) for row in mover.rows(self.bar.update))
+
+                parts.append(self._cell(f"addition {shots} {quantity} {layer}", rows))
+        return together(parts)
+
+    def _moved_layers(self) -> list[int]:
+        """The blocks of `--layers`, or all."""
+        layers = layers_of(self.config.layers or ("all",), len(self.loaded.layers), "--layers")
+        check_layers(self.loaded, layers)
+        return layers
 
     def hold_neurons(self, claims: Sequence[Claim]) -> Rows:
         """What every domain loses without the neurons that matter most to another."""
@@ -201,7 +228,8 @@ class CausalRunner:
         return together(parts)
 
     def _answers_of(self, domain: Domain) -> list[SuccessionRow]:
-        return [answer_row(self.loaded, domain, form, steps, self.config.seed) for form in FORMS for steps in STEPS]
+        ways = [(form, steps) for form in succession.FORMS for steps in succession.STEPS]
+        return [succession.answer_row(self.loaded, domain, *way, self.config.seed) for way in ways]
 
     def _experiment(self, experiment: Experiment, others: MakeQuestions, claims: Sequence[Claim]) -> Rows:
         """Every part of an experiment, with the ranks among its controls."""

@@ -35,6 +35,11 @@ class CausalConfig:
     succession: bool = False
     """Ask for the next item instead, and move the last item's state at every block: along the whole difference of two
     items' means, and along its circle. `claims` are domains with words; none given: days and months."""
+    addition: bool = False
+    """Ask for sums of two digits behind worked examples instead, and move the first operand's state and the sum's at
+    every block: along the whole difference of two digits' means, and along their circle of period 10."""
+    layers: tuple[str, ...] = ()
+    """Blocks behind which `succession` and `addition` move states; none given: all."""
     neurons: bool = False
     """Hold the MLP neurons that matter most to each claim's sums instead, and ask the sums of every other claim: do
     they share them? Beside as many others of the same blocks, the nearest by what they write."""
@@ -86,6 +91,7 @@ class CausalConfig:
         others = {
             "sweep": self.sweep,
             "succession": self.succession,
+            "addition": self.addition,
             "neurons": self.neurons,
             "dims": self.dims,
             "features": self.features,
@@ -99,13 +105,14 @@ class CausalConfig:
     def names_no_probe(self) -> bool:
         """Whether the request itself says what is edited, so that no accepted plane of a probe run is needed."""
         named = self.neurons and self.claims
-        return bool(self.dims or self.features or self.places or self.sweep or self.succession or named)
+        moves = self.succession or self.addition
+        return bool(self.dims or self.features or self.places or self.sweep or moves or named)
 
     def hash(self, **also: object) -> str:
         """A short name for everything that can change a number; which claims are tested and where they go cannot."""
         skipped = (
-            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "succession", "neurons",
-            "dry_run", "underpowered", "protocol",
+            "out", "probed", "claims", "dims", "features", "places", "quantity", "sweep", "succession", "addition",
+            "layers", "neurons", "dry_run", "underpowered", "protocol",
         )  # fmt: skip
         content = {key: value for key, value in asdict(self).items() if key not in skipped} | also
         return key_of(content)

@@ -139,8 +139,8 @@ def _location(text: str) -> Location:
     return int(layer), "resid_post", position
 
 
-def layers_of(words: Sequence[str], count: int) -> list[int]:
-    """Layer numbers, or all of `count`.
+def layers_of(words: Sequence[str], count: int, option: str = "--sweep") -> list[int]:
+    """Layer numbers that an option was given, or all of `count`.
 
     Raises:
         InputError: neither.
@@ -148,7 +148,7 @@ def layers_of(words: Sequence[str], count: int) -> list[int]:
     if "all" in words:
         return list(range(count))
     if wrong := [word for word in words if not word.isdigit()]:
-        raise InputError(f"--sweep {wrong[0]!r} is no layer: give layer numbers, or all")
+        raise InputError(f"{option} {wrong[0]!r} is no layer: give layer numbers, or all")
     return [int(word) for word in words]
 
 

@@ -1,7 +1,8 @@
 """The row types of a causal run and the tables they make; the docstring of a field is the description of its column.
 
 Rows of algorithms, mediators and doses are in `causal.algorithms.tables`, of heads, MLPs and routes in
-`causal.attribution.tables`, of a sweep and of the next item in `causal.experiments.tables`.
+`causal.attribution.tables`, of a sweep, of the next item and of sums of digits in
+`causal.experiments.tables`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from causal.algorithms.tables import AlgorithmRow, DoseRow, MediatorRow, OrderRow, PredictionRow
 from causal.attribution.tables import AgreementRow, AttributionRow, NeuronRow, PlaneLogitRow, RoutingRow
-from causal.experiments.tables import MoveRow, SuccessionRow, SweepRow
+from causal.experiments.tables import AdditionMoveRow, AdditionRow, MoveRow, SuccessionRow, SweepRow
 from causal.interventions.edits import meanings
 
 Verdict = str
@@ -257,6 +258,8 @@ TABLES: dict[str, type] = {
     "causal_sweep": SweepRow,
     "succession": SuccessionRow,
     "succession_moves": MoveRow,
+    "addition": AdditionRow,
+    "addition_moves": AdditionMoveRow,
 }
 """Name of a table to the type of its rows."""
 _NAMES = {kind: name for name, kind in TABLES.items()}

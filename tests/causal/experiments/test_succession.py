@@ -11,24 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from causal.experiments import moves as moving
 from causal.experiments import succession
-from causal.experiments.succession import (
-    DRAWS,
-    FORMS,
-    LISTED,
-    SAMPLES,
-    STEPS,
-    Mover,
-    fourier_parts,
-    moves_of,
-    prompts_of,
-    share_of,
-)
+from causal.experiments.moves import DRAWS, Held, Mover, fourier_parts, moves_of, share_of
+from causal.experiments.succession import FORMS, LISTED, MOVABLE, SAMPLES, STEPS, prompts_of
 from causal.experiments.tables import SuccessionRow
 from causal.interventions.engine import Engine
 from causal.interventions.questions import Questions
 from causal.page.succession import figure, section, sentences
-from causal.run import causal_run
 from causal.run.causal_run import run
 from causal.run.config import CausalConfig
 from llm_probe.activations.answers import Answers
@@ -107,7 +97,7 @@ def test_a_run_writes_tables_a_figure_and_its_section(tmp_path: Path, monkeypatc
     assert answers["form"].tolist() == [form for form in FORMS for _ in STEPS]
     assert answers["steps"].tolist() == [*STEPS] * len(FORMS)
     row = replace(SuccessionRow(**answers.iloc[0].to_dict()), accuracy=0.9, accuracy_low=0.8)
-    monkeypatch.setattr(causal_run, "answer_row", lambda *_: row)
+    monkeypatch.setattr(succession, "answer_row", lambda *_: row)
     result = run(replace(config, seed=1))
     moves = result.frames["succession_moves"]
     assert set(moves["layer"]) == {0, 1, 2}
@@ -152,18 +142,26 @@ class KnownEngine(Engine):
         return [Answers(self.log_p(edit)[0][1], torch.full((len(self.first),), -1)) for edit in edits]
 
 
-def test_where_nothing_moves_the_answer_no_subspace_is_trained(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def next_days() -> Held:
+    """Lists of days that go on, without tokens."""
     questions = Questions(tuple(prompts_of(DAYS, "list", 1, "causal")), (), 7)
-    monkeypatch.setattr(succession, "Engine", lambda *_, **__: KnownEngine(questions, means_of(7), torch.zeros_like))
-    rows = list(Mover(loaded, DAYS, "list", 3, questions, questions, 0).rows())
+    items = torch.tensor([prompt.first for prompt in questions.prompts])
+    return Held(questions, items, ((torch.arange(7) + 1) % 7).expand(len(items), -1))
+
+
+def test_where_nothing_moves_the_answer_no_subspace_is_trained(
+    loaded: LoadedModel, next_days: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = next_days.questions
+    monkeypatch.setattr(moving, "Engine", lambda *_, **__: KnownEngine(questions, means_of(7), torch.zeros_like))
+    rows = list(Mover(loaded, "days", "list", 3, "item", next_days, next_days, MOVABLE, 0).rows())
     assert "trained subspace" not in {row.direction for row in rows}
 
 
 @pytest.mark.parametrize("used", [True, False])
 def test_a_circle_moves_the_answer_where_it_is_used(
-    used: bool, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    used: bool, loaded: LoadedModel, next_days: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     means = means_of(7)
     circle = torch.linalg.svd(fourier_parts(means)[0], full_matrices=False)[2][:2]
@@ -172,9 +170,9 @@ def test_a_circle_moves_the_answer_where_it_is_used(
         on = states @ circle.T @ circle
         return on if used else states - on
 
-    questions = Questions(tuple(prompts_of(DAYS, "list", 1, "causal")), (), 7)
-    monkeypatch.setattr(succession, "Engine", lambda *_, **__: KnownEngine(questions, means, seen))
-    mover = Mover(loaded, DAYS, "list", 3, questions, questions, 0)
+    questions = next_days.questions
+    monkeypatch.setattr(moving, "Engine", lambda *_, **__: KnownEngine(questions, means, seen))
+    mover = Mover(loaded, "days", "list", 3, "item", next_days, next_days, MOVABLE, 0)
     rows = {(row.direction, row.k, row.times): row for row in mover.rows()}
     whole, along = rows["class means", 0, 1.0], rows["circle", 1, 1.0]
     assert (whole.moved, whole.n, whole.layer) == (1.0, 14 * 6, 3) and whole.log_odds > 0

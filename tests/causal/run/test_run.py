@@ -122,6 +122,8 @@ def test_everything_is_written_and_goes_on_from_its_cells(
         "causal_sweep",
         "succession",
         "succession_moves",
+        "addition",
+        "addition_moves",
         "shared_neurons",
     }
     assert {path.stem for path in (config.folder / "figures").iterdir()} == {
