@@ -228,8 +228,11 @@ class CausalRunner:
         return together(parts)
 
     def _answers_of(self, domain: Domain) -> list[SuccessionRow]:
-        ways = [(form, steps) for form in succession.FORMS for steps in succession.STEPS]
-        return [succession.answer_row(self.loaded, domain, *way, self.config.seed) for way in ways]
+        return [
+            succession.answer_row(self.loaded, domain, form, steps, self.config.seed)
+            for form in succession.FORMS
+            for steps in succession.STEPS
+        ]
 
     def _experiment(self, experiment: Experiment, others: MakeQuestions, claims: Sequence[Claim]) -> Rows:
         """Every part of an experiment, with the ranks among its controls."""
