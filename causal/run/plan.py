@@ -24,7 +24,9 @@ from causal.algorithms.order_tests import DRAWS
 from causal.attribution import neurons
 from causal.attribution.donors import POSITIONS
 from causal.controls.random_controls import TURNS
+from causal.experiments import addition, succession
 from causal.experiments.experiment import Experiment
+from causal.experiments.moves import TRAINED_K, moves_of
 from causal.interventions.directions import Accepted, Location, accepted
 from causal.interventions.edits import INTERVENTIONS
 from causal.interventions.trained_subspace import STEPS
@@ -173,6 +175,17 @@ def plan(config: CausalConfig) -> str:
             return sweep_plan(config, shape, claims, layers_of(config.sweep, shape.layers))
         layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
         return circles_plan(config, shape, [(*one, layer) for one in claims for layer in layers])
+    if config.succession:
+        domains = [claim_of(name) for name in config.claims or succession.DOMAINS_ASKED]
+        prompts = [len(one.domain.items) * sum(succession.SAMPLES.values()) for one in domains]
+        return moves_plan(config, shape, [
+            (claim.domain.name, claim.period, nodes_of(tokenizer, claim), number)
+            for claim, number in zip(domains, prompts, strict=True)
+        ])  # fmt: skip
+    if config.addition:
+        number = sum(len(addition.prompts_of(part, max(addition.SHOTS))) for part in ("discovery", "causal"))
+        nodes = tree_of(tokenizer, addition.ANSWERS)
+        return moves_plan(config, shape, [(name, addition.DIGITS, nodes, number) for name in addition.POSITIONS])
     if config.neurons:
         return neurons_plan(config, shape, [counted(name) for name in config.claims or accepted(config.source, None)])
     known = accepted(config.source, None)
@@ -209,8 +222,13 @@ def shape_of(model: Any) -> Shape:
 
 
 def nodes_of(tokenizer: Any, claim: Claim) -> int:
+    """Nodes of the tree of a claim's answers."""
+    return tree_of(tokenizer, claim.domain.items)
+
+
+def tree_of(tokenizer: Any, answers: Sequence[str]) -> int:
     """Nodes of the answer tree, at each of which an answer is decided."""
-    ids = tokenizer(list(claim.domain.items), add_special_tokens=False)["input_ids"]
+    ids = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
     return len(AnswerTree(tuple(tuple(one) for one in ids)).nodes)
 
 
@@ -231,6 +249,28 @@ def sweep_plan(config: CausalConfig, shape: Shape, claims: Sequence[tuple[Claim,
             f"edits      {edits:,} dimensions × {config.prompts:,} prompts × {len(claims)} domains = {rows:,} rows",
             f"work       {flops:.2e} FLOPs; the whole model for every edit would be {whole / flops:.0f} times that",
             *(f"time       {_time(flops / rate)} at {rate / 1e12:g} TFLOP/s" for rate in RATES),
+        ]
+    )
+
+
+def moves_plan(config: CausalConfig, shape: Shape, kinds: Sequence[tuple[str, int, int, int]]) -> str:
+    """The plan of `--succession` or `--addition` in words; `kinds`: name, items, nodes and prompts of both parts."""
+    layers = layers_of(config.layers or ("all",), shape.layers, "--layers")
+    names = ", ".join(name for name, *_ in kinds)
+    rows = flops = 0
+    for _, items, nodes, prompts in kinds:
+        draws = sum(len(draws) for *_, draws in moves_of(torch.eye(items), config.seed))
+        # Every draw is moved to each other item and ablated; subspaces are trained forwards and, twice as dear, back.
+        edited = prompts * ((draws + len(TRAINED_K)) * items + len(TRAINED_K) * 3 * STEPS)
+        rows += edited * len(layers)
+        flops += sum(edited * shape.edit(layer, nodes) for layer in layers)
+    return "\n".join(
+        [
+            f"model    {config.model}: {shape.layers} layers, width {shape.width:,}, vocabulary {shape.vocabulary:,}",
+            f"moved    {names} behind {len(layers)} blocks, if the model answers at all",
+            f"rows     {rows:,} edited prompts, at most",
+            f"work     {flops:.2e} FLOPs, some times that where tokens stand between the item and the answer",
+            *(f"time     {_time(flops / rate)} at {rate / 1e12:g} TFLOP/s" for rate in RATES),
         ]
     )
 

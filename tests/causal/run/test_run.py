@@ -212,6 +212,10 @@ def test_the_plan_needs_no_weights(config: CausalConfig, monkeypatch: pytest.Mon
     monkeypatch.setattr("causal.run.causal_run.load", None)
     assert "128 dimensions × 60 prompts × 1 domains = 7,680 rows" in plan(replace(config, sweep=("2",)))
     assert "circles  1," in plan(config)
+    # Of seven days 16 draws and 2 trained subspaces, each moved six ways and ablated, and 60 steps of training them.
+    one = replace(config, succession=True, claims=("days",), layers=("0", "2"))
+    assert f"rows     {2 * 7 * 9 * (18 * 7 + 2 * 3 * 60):,} edited prompts" in plan(one)
+    assert "moved    item, sum behind 3 blocks" in plan(replace(config, addition=True))
 
 
 def test_an_earlier_table_does_not_outlive_a_run(result: Result, tmp_path: Path) -> None:
