@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def sections(folder: Path) -> list[Section]:
     """The sections of the studies whose tables stand in the folder of a probe run."""
+    from causal.page.addition import section as addition
     from causal.page.neurons import section as neurons
     from causal.page.section import section as causal
-    from causal.page.addition import section as addition
     from causal.page.succession import section as succession
     from llm_probe.circuits.page import section as circuits
     from llm_probe.emergence.page import section as series

@@ -176,12 +176,10 @@ def plan(config: CausalConfig) -> str:
         layers = [int(text.partition(":")[0]) for text in (*config.dims, *config.places)]
         return circles_plan(config, shape, [(*one, layer) for one in claims for layer in layers])
     if config.succession:
-        domains = [claim_of(name) for name in config.claims or succession.DOMAINS_ASKED]
-        prompts = [len(one.domain.items) * sum(succession.SAMPLES.values()) for one in domains]
-        return moves_plan(config, shape, [
-            (claim.domain.name, claim.period, nodes_of(tokenizer, claim), number)
-            for claim, number in zip(domains, prompts, strict=True)
-        ])  # fmt: skip
+        each = sum(succession.SAMPLES.values())
+        claims = [counted(name) for name in config.claims or succession.DOMAINS_ASKED]
+        kinds = [(claim.domain.name, claim.period, nodes, claim.period * each) for claim, nodes in claims]
+        return moves_plan(config, shape, kinds)
     if config.addition:
         number = sum(len(addition.prompts_of(part, max(addition.SHOTS))) for part in ("discovery", "causal"))
         nodes = tree_of(tokenizer, addition.ANSWERS)

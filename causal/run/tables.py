@@ -1,8 +1,7 @@
 """The row types of a causal run and the tables they make; the docstring of a field is the description of its column.
 
 Rows of algorithms, mediators and doses are in `causal.algorithms.tables`, of heads, MLPs and routes in
-`causal.attribution.tables`, of a sweep, of the next item and of sums of digits in
-`causal.experiments.tables`.
+`causal.attribution.tables`, of a sweep, of the next item and of sums of digits in `causal.experiments.tables`.
 """
 
 from __future__ import annotations

@@ -87,11 +87,10 @@ def test_an_operand_on_a_circle_moves_the_sum_beyond_nine(loaded: LoadedModel, m
     monkeypatch.setattr(moving, "Engine", lambda *_, **__: Adder(questions))
     first, second = torch.tensor([(prompt.first, prompt.offset) for prompt in questions.prompts]).T
     held = Held(questions, first, answers_of(second, "item"))
-    fitted = Held(questions, first, held.answers)
     # Nine is no first operand of the causal part: its mean is asked of states that have it.
     monkeypatch.setattr(moving, "class_means", lambda *_: Adder(questions).means)
     rows = {(row.direction, row.k, row.times): row for row in Mover(
-        loaded, "add", "examples", 1, "item", fitted, held, 0.5, 0
+        loaded, "add", "examples", 1, "item", held, held, 0.5, 0
     ).rows()}  # fmt: skip
     assert rows["class means", 0, 1.0].moved == 1.0 and rows["circle", 1, 1.0].moved > 0.6
     assert rows["circle", 1, 1.0].moved > rows["random", 1, 1.0].moved + 0.4
